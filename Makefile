@@ -1,0 +1,52 @@
+# The commands of the project. `make demo` and `make test` need Python 3.11 or newer and nothing else.
+
+PYTHON ?= python3
+ARGS ?=
+
+.PHONY: demo test lint style types arrows requirements clean
+
+# Fresh machine to a running product; ARGS=--once ends it after the first table.
+demo: .venv/requirements.stamp
+	.venv/bin/python -m operations.demo $(ARGS)
+
+test: .venv/requirements-dev.stamp
+	.venv/bin/python -m pytest $(ARGS)
+
+lint: style types arrows
+
+style: .venv/requirements-dev.stamp
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+
+types: .venv/requirements-dev.stamp
+	.venv/bin/mypy
+
+# Who may import whom.
+arrows: .venv/requirements-dev.stamp
+	.venv/bin/lint-imports
+
+# After a change in one of the .in files. What is locked stays as it is unless the change asks for another version.
+requirements: .venv/requirements-dev.stamp
+	.venv/bin/uv pip compile $(COMPILE) requirements.in -o requirements.txt
+	.venv/bin/uv pip compile $(COMPILE) -c requirements.txt requirements-dev.in -o requirements-dev.txt
+
+COMPILE = --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One stamp for each lock file, so that pip runs only when the lock has changed. Twice quiet: its warnings name indexes.
+.venv/%.stamp: %.txt | .venv/bin/python
+	@echo "Installing $< …"
+	@.venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes -r $<
+	@touch $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Termins needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || true). Say which: make PYTHON=python3.11 …" >&2; \
+		exit 1; }
+	@$(PYTHON) -m venv .venv || { \
+		rm -rf .venv; \
+		echo "$(PYTHON) could not make an environment; on Debian and Ubuntu its venv is a package of its own (python3-venv)." >&2; \
+		exit 1; }

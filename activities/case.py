@@ -1,0 +1,283 @@
+"""`case.open`, `case.record`, `case.listen`: everything a case needs of the database, each in one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import structlog
+from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.ledger import Ledger
+from activities.outbox import Outbox
+from activities.store import KindStore, act
+from models import errors
+from models.case import Bells, CaseState, ClockState, NoticeDraft, OpenCase, Opened, Recorded, Transition
+from models.errors import Refusal
+from models.now import Now
+from models.tables import BellRow, CaseRow, EventRow, IntakeRow, NoticeRow, PaymentOrderRow, TargetRow, TimelineRow
+from operations.filings import check
+from operations.intake import Sessions, keep
+from rules.calendar import load
+from rules.rulebook import book
+
+log = structlog.get_logger()
+
+
+class CaseActivities:
+    """The database's side of every case."""
+
+    def __init__(self, sessions: Sessions, outbox: Outbox, stores: Mapping[str, KindStore], now: Now) -> None:
+        self._sessions = sessions
+        self._outbox = outbox
+        self._stores = stores
+        self._now = now
+
+    # ---- open -------------------------------------------------------------------------------------------------------
+
+    @activity.defn(name="case.open")
+    async def open(self, ask: OpenCase) -> Opened:
+        """The state to go on from: a new case's first, or what the store holds of an old one.
+
+        A run that was started around the starter is opened too, if its id is its filing's; else it ends here, told
+        which id is right.
+        """
+        try:
+            async with self._sessions() as session, session.begin():
+                return await self._open(session, ask)
+        except Refusal as e:
+            return Opened(result="refused", faults=e.faults)
+
+    async def _open(self, session: AsyncSession, ask: OpenCase) -> Opened:
+        intake = await self._find(session, ask)
+        if intake.case != ask.workflow_id:
+            return Opened(
+                result="duplicate", right_case=intake.case, faults=(f"this filing's case is {intake.case}",)
+            )
+        if intake.kind != ask.workflow_kind:
+            raise Refusal(f"case: it is a {intake.kind}, not a {ask.workflow_kind}")
+        if intake.result is not None:
+            return Opened(result="refused", faults=(f"kept as {intake.result}", *intake.faults))
+        if intake.started_at is None:
+            intake.started_at = self._now()
+        row = await session.get(CaseRow, intake.case, with_for_update=True)
+        if row is None:
+            opening = await self._begin(session, intake, ask)
+            return opening
+        if row.closed_at is not None and not await self._reopen(session, row, ask):
+            return Opened(result="closed", faults=(f"this case ended as {row.outcome}; nothing reopened it",))
+        ledger = await Ledger.of(session, row.case, row.organisation, ask.at)
+        return Opened(result="opened", state=CaseState.model_validate(row.state), clocks=ledger.states)
+
+    async def _find(self, session: AsyncSession, ask: OpenCase) -> IntakeRow:
+        if ask.start.filing is not None:
+            checked = check({**ask.start.filing, "kind": ask.workflow_kind}, self._now())
+            row, _ = await keep(session, checked, self._now())
+            return row
+        case = ask.start.case or ask.workflow_id
+        found = await session.get(IntakeRow, case)
+        if found is None:
+            raise Refusal("case: nothing was filed under this id; file it first, or start with a filing")
+        return found
+
+    async def _begin(self, session: AsyncSession, intake: IntakeRow, ask: OpenCase) -> Opened:
+        row = CaseRow(
+            case=intake.case,
+            kind=intake.kind,
+            organisation=intake.organisation,
+            stage="opening",
+            step=0,
+            opened_at=ask.at,
+        )
+        session.add(row)
+        await session.flush()
+        opening = await self._stores[intake.kind].open(session, intake, ask.at)
+        state = CaseState(
+            case=intake.case,
+            kind=intake.kind,
+            organisation=intake.organisation,
+            stage=opening.stage,
+            step=0,
+            body=opening.body,
+        )
+        row.stage, row.state = opening.stage, state.model_dump(mode="json")
+        return Opened(result="opened", state=state, details=opening.details)
+
+    async def _reopen(self, session: AsyncSession, row: CaseRow, ask: OpenCase) -> bool:
+        """A closed case goes on only for an event that waits for it."""
+        if ask.start.event is None:
+            return False
+        event = await session.get(EventRow, (row.case, ask.start.event))
+        if event is None or event.delivered_at is not None:
+            return False
+        state = CaseState.model_validate(row.state)
+        body = {**state.body, "outcome": None}
+        state = state.model_copy(update={"stage": "resting", "body": body})
+        row.closed_at, row.outcome, row.stage, row.state = None, None, "resting", state.model_dump(mode="json")
+        return True
+
+    # ---- record -----------------------------------------------------------------------------------------------------
+
+    @activity.defn(name="case.record")
+    async def record(self, t: Transition) -> Recorded:
+        """One step, in one transaction. Idempotent by case, step and digest; another digest is a divergence."""
+        try:
+            async with self._sessions() as session, session.begin():
+                recorded = await self._record(session, t)
+        except Refusal as e:
+            return Recorded(result="refused", step=t.step - 1, faults=e.faults)
+        if recorded.result == "diverged":
+            async with self._sessions() as session, session.begin():
+                await session.exec(update(CaseRow).where(col(CaseRow.case) == t.case).values(diverged=True))  # type: ignore[call-overload]  # an update is no select
+            return recorded
+        try:
+            await self._outbox.flush(t.case)
+        except Exception as e:  # noqa: BLE001  # the step is committed; what it owes to others is delivered by the sweep
+            log.warning("outbox waits for the sweep", case=t.case, problem=type(e).__name__)
+        return recorded
+
+    async def _record(self, session: AsyncSession, t: Transition) -> Recorded:
+        row = (await session.exec(select(CaseRow).where(CaseRow.case == t.case).with_for_update())).one()
+        digest = digest_of(t)
+        if t.step <= row.step:
+            entry = (
+                await session.exec(select(TimelineRow).where(TimelineRow.case == t.case, TimelineRow.step == t.step))
+            ).one()
+            if entry.digest == digest:
+                return Recorded.model_validate(entry.answer)
+            return Recorded(
+                result="diverged",
+                step=row.step,
+                faults=(f"step {t.step} is recorded as {entry.entry}; this run makes it {t.entry}",),
+            )
+        if t.step != row.step + 1:
+            raise ApplicationError(f"step {t.step} waits: {row.step} is the last one", type=errors.STEP_OUT_OF_ORDER)
+        if t.recount:
+            await self._tables_are_current(session)
+        acts = {
+            a.name: _json(await act(self._stores[row.kind].acts, session, t.case, a, t.at)) for a in t.acts
+        }
+        ledger = await Ledger.of(session, t.case, row.organisation, t.at)
+        for tick in t.ticks:
+            ledger.tick(tick)
+        for change in t.changes:
+            ledger.apply(change)
+        if t.recount:
+            ledger.recount()
+        now = self._now()
+        for draft in t.notices:
+            await self._queue(session, t, draft, internal=False)
+        for draft, _ in ledger.notices:
+            await self._queue(session, t, draft, internal=True)
+        for order in t.orders:
+            if await session.get(PaymentOrderRow, (t.case, order.key)) is None:
+                session.add(
+                    PaymentOrderRow(
+                        case=t.case,
+                        key=order.key,
+                        party=order.party,
+                        amount=Decimal(order.amount),
+                        remittance=order.remittance,
+                        queued_at=t.at,
+                    )
+                )
+        for bell in t.bells:
+            session.add(BellRow(case=bell.case, reason=bell.reason, created_at=now))
+        if t.heard:
+            await session.exec(update(BellRow).where(col(BellRow.id).in_(t.heard)).values(heard_at=now))  # type: ignore[call-overload]  # an update is no select
+        recorded = Recorded(result="recorded", step=t.step, clocks=ledger.touched_states, acts=acts)
+        session.add(
+            TimelineRow(
+                case=t.case,
+                step=t.step,
+                digest=digest,
+                at=t.at,
+                recorded_at=now,
+                stage=t.stage,
+                entry=t.entry,
+                duty=t.duty,
+                facts=t.facts,
+                actor=t.said.actor if t.said else None,
+                message=t.said.name if t.said else None,
+                message_id=t.said.id if t.said else None,
+                clocks=ledger.changes,
+                answer=recorded.model_dump(mode="json"),
+            )
+        )
+        self._keep_state(row, t)
+        return recorded
+
+    def _keep_state(self, row: CaseRow, t: Transition) -> None:
+        state = CaseState.model_validate(row.state)
+        handler = t.facts.get("handler") or state.handler
+        state = state.model_copy(
+            update={
+                "stage": t.stage,
+                "step": t.step,
+                "body": t.body,
+                "handler": handler,
+                "said": {**state.said, t.said.id: t.step} if t.said else state.said,
+            }
+        )
+        row.stage, row.step, row.handler, row.state = t.stage, t.step, handler, state.model_dump(mode="json")
+        row.waits_for = t.waits_for
+        row.diverged = False
+        if t.outcome is not None:
+            row.outcome = t.outcome
+            row.closed_at = t.at
+
+    async def _queue(self, session: AsyncSession, t: Transition, draft: NoticeDraft, *, internal: bool) -> None:
+        if await session.get(NoticeRow, (t.case, draft.key)) is None:
+            session.add(
+                NoticeRow(
+                    case=t.case,
+                    key=draft.key,
+                    template=draft.template,
+                    party=draft.party,
+                    internal=internal,
+                    duty=draft.duty,
+                    subject=draft.subject,
+                    facts=draft.facts,
+                    queued_at=t.at,
+                )
+            )
+
+    async def _tables_are_current(self, session: AsyncSession) -> None:
+        """A worker whose rulebooks or calendars are older than the target must not count."""
+        for target in (await session.exec(select(TargetRow))).all():
+            kind, name = target.name.split(":")
+            version = book(name).version if kind == "rulebook" else load(name).version
+            if version < target.version:
+                raise ApplicationError(f"{target.name} here is {version}, older than the target", type=errors.STALE_TABLES)
+
+    # ---- listen -----------------------------------------------------------------------------------------------------
+
+    @activity.defn(name="case.listen")
+    async def listen(self, case: str) -> Bells:
+        """The bells that wait for a case; it marks them heard with the step that they lead to."""
+        async with self._sessions() as session:
+            bells = (
+                await session.exec(
+                    select(BellRow).where(BellRow.case == case, col(BellRow.heard_at).is_(None)).order_by(col(BellRow.id))
+                )
+            ).all()
+        return Bells(ids=tuple(b.id for b in bells if b.id is not None), reasons=tuple(b.reason for b in bells))
+
+
+def digest_of(t: Transition) -> str:
+    """What a repeated step is known by: all but what differs when a reset repeats it later."""
+    content = t.model_dump(mode="json", exclude={"at", "body", "heard", "waits_for"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _json(value: Any) -> Any:
+    return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
+
+
+__all__ = ["CaseActivities", "ClockState", "digest_of"]

@@ -1,0 +1,138 @@
+"""Letters: a template of `templates/` and the facts of a case become a letter in the reader's language.
+
+A template is `<name>.<language>.txt`: first line `Subject: …`, the rest is the body. Every fact that a template names
+has to be given (None where there is nothing to say), so that a letter with a hole is never sent.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import date, datetime
+from decimal import Decimal, InvalidOperation
+from functools import cache
+from pathlib import Path
+from typing import cast, get_args
+
+from jinja2 import Environment, StrictUndefined, Template, UndefinedError
+from jinja2.meta import find_undeclared_variables
+
+from integrations.mail import Language, Letter
+
+TEMPLATES = Path(__file__).parent.parent / "templates"
+LANGUAGES: tuple[str, ...] = get_args(Language)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+_MONTHS = {
+    "lv": "janvāris februāris marts aprīlis maijs jūnijs jūlijs augusts septembris oktobris novembris decembris",
+    "lt": "sausio vasario kovo balandžio gegužės birželio liepos rugpjūčio rugsėjo spalio lapkričio gruodžio",
+    "en": "January February March April May June July August September October November December",
+}
+
+
+class LetterFault(ValueError):
+    """A letter that cannot be written: no such template, or a fact that is missing or of the wrong kind.
+
+    The text names the template and the facts, never their values.
+    """
+
+
+def day(value: object, language: str) -> str:
+    """A date (or its ISO text) in words: `2026. gada 21. decembris`, `2026 m. gruodžio 21 d.`, `21 December 2026`."""
+    if isinstance(value, str):
+        try:
+            value = date.fromisoformat(value)
+        except ValueError:
+            raise LetterFault("a day is given as a date or as YYYY-MM-DD") from None
+    # An instant falls on a day only in a zone, which a letter does not know.
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise LetterFault(f"a day is given as a date, not as {type(value).__name__}")
+    month = _MONTHS[language].split()[value.month - 1]
+    return {
+        "lv": f"{value.year}. gada {value.day}. {month}",
+        "lt": f"{value.year} m. {month} {value.day} d.",
+        "en": f"{value.day} {month} {value.year}",
+    }[language]
+
+
+def money(value: object, language: str) -> str:
+    """An amount of EUR in cents' precision (or its decimal text): `1 234,50 EUR`, in English `EUR 1,234.50`."""
+    if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
+        raise LetterFault(f"an amount is given as a decimal number, not as {type(value).__name__}")
+    try:
+        amount = Decimal(value)
+        exact = amount.is_finite() and amount == amount.quantize(Decimal("0.01"))
+    except InvalidOperation:
+        raise LetterFault("an amount is not a number") from None
+    if not exact:
+        raise LetterFault("an amount has at most two decimals")
+    text = f"{amount:,.2f}"
+    return f"EUR {text}" if language == "en" else f"{text.translate(str.maketrans(',.', ' ,'))} EUR"
+
+
+def _unknown(fact: str) -> str:
+    raise LetterFault(f"the fact {fact!r} has a value that the letter has no words for")
+
+
+@cache
+def _environment(language: str) -> Environment:
+    environment = Environment(
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - a mail in plain text has nothing to escape
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["unknown"] = _unknown
+    environment.filters["day"] = lambda value: day(value, language)
+    environment.filters["money"] = lambda value: money(value, language)
+    return environment
+
+
+@cache
+def _template(name: str, language: str) -> tuple[Template, Template, frozenset[str]]:
+    """Subject, body and the names of the facts of a template."""
+    path = TEMPLATES / f"{name}.{language}.txt"
+    if not _NAME.fullmatch(name) or language not in LANGUAGES or not path.is_file():
+        raise LetterFault(f"there is no letter {name!r} in {language!r}")
+    first, _, body = path.read_text(encoding="utf-8").partition("\n")
+    if not first.startswith("Subject: "):
+        raise LetterFault(f"{path.name}: the first line is not a subject")
+    environment = _environment(language)
+    subject = first.removeprefix("Subject: ")
+    facts = find_undeclared_variables(environment.parse(subject)) | find_undeclared_variables(environment.parse(body))
+    facts -= environment.globals.keys()
+    return environment.from_string(subject), environment.from_string(body), frozenset(facts)
+
+
+def facts_of(template: str, language: str) -> frozenset[str]:
+    """The names of the facts that a template needs."""
+    return _template(template, language)[2]
+
+
+def render(
+    template: str,
+    language: str,
+    facts: Mapping[str, object],
+    id: str,  # noqa: A002 - the letter's own word for it
+    to: str,
+    sender: str,
+) -> Letter:
+    """The letter `template` in `language` (lv, lt, en) for one mailbox; `id` is the notice's stable id.
+
+    Raises `LetterFault`, and pydantic's `ValidationError` for an address or a subject that cannot be mailed.
+    """
+    subject, body, needed = _template(template, language)
+    if missing := sorted(needed - facts.keys()):
+        raise LetterFault(f"{template}.{language}: missing facts: {', '.join(missing)}")
+    try:
+        subject_text, text = subject.render(facts), body.render(facts)
+    except UndefinedError as fault:
+        raise LetterFault(f"{template}.{language}: {fault.message}") from None
+    except LetterFault as fault:
+        raise LetterFault(f"{template}.{language}: {fault}") from None
+    return Letter(
+        id=id,
+        to=to,
+        sender=sender,
+        subject=subject_text,
+        text=text.strip() + "\n",
+        language=cast("Language", language),
+    )

@@ -1,0 +1,165 @@
+"""Notices: a queued letter is rendered from the store, handed to the carrier once, and its proof is kept."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from pydantic import ValidationError
+from sqlmodel import col, select
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.letters import render
+from integrations.mail import Attachment, MailOut, MailRefused, MailUnavailable
+from models import errors
+from models.case import NoticeRef, NoticeSent
+from models.now import Now
+from models.tables import ArchiveRow, CaseRow, ClockRow, NoticeRow, PartyRow
+from operations.intake import Sessions
+from rules.rulebook import book
+
+_DAY = re.compile(r"^\d{4}-\d{2}-\d{2}$")
+_MONEY = re.compile(r"^-?\d+\.\d{2}$")
+
+
+class Post:
+    """Sends queued letters by the mail port."""
+
+    def __init__(self, sessions: Sessions, mail: MailOut, now: Now, sender: str, staff: str) -> None:
+        self._sessions = sessions
+        self._mail = mail
+        self._now = now
+        self._sender = sender
+        self._staff = staff
+
+    async def send(self, case: str, key: str) -> NoticeSent:
+        """Send a letter that `record` queued; again returns the first proof.
+
+        Raises:
+            MailUnavailable: The carrier does not take it now.
+        """
+        async with self._sessions() as session:
+            notice = (await session.exec(select(NoticeRow).where(NoticeRow.case == case, NoticeRow.key == key))).one()
+            if notice.sent_at is not None or notice.refused is not None:
+                return _proof(notice)
+            row = (await session.exec(select(CaseRow).where(CaseRow.case == case))).one()
+            party = await session.get(PartyRow, (case, notice.party))
+            clocks = {
+                (c.duty, c.subject): c
+                for c in (await session.exec(select(ClockRow).where(ClockRow.case == case).order_by(col(ClockRow.n)))).all()
+            }
+            archive = await session.get(ArchiveRow, case) if notice.facts.get("attach") == "archive" else None
+        rulebook = book(row.organisation)
+        language = party.language if party is not None and not notice.internal else rulebook.language
+        to = (
+            self._staff.format(role=notice.party, organisation=row.organisation.lower())
+            if notice.internal
+            else party.email if party is not None else None
+        )
+        if to is None:
+            return await self._close(case, key, refused="no address")
+        try:
+            letter = render(
+                notice.template,
+                language,
+                _facts(notice, row, party, language, clocks),
+                id=f"{case}#{key}",
+                to=to,
+                sender=self._sender.format(organisation=row.organisation.lower()),
+            )
+        except ValidationError:
+            return await self._close(case, key, refused="the address is not one that mail can reach")
+        if archive is not None:
+            letter = letter.model_copy(update={"attachments": _attachments(archive)})
+        try:
+            proof = await self._mail.send(letter, self._now())
+        except MailRefused as e:
+            return await self._close(case, key, refused=str(e)[:200])
+        async with self._sessions() as session, session.begin():
+            notice = (await session.exec(select(NoticeRow).where(NoticeRow.case == case, NoticeRow.key == key))).one()
+            notice.sent_at, notice.carrier, notice.reference = proof.accepted_at, proof.carrier, proof.reference
+            return _proof(notice)
+
+    async def _close(self, case: str, key: str, refused: str) -> NoticeSent:
+        async with self._sessions() as session, session.begin():
+            notice = (await session.exec(select(NoticeRow).where(NoticeRow.case == case, NoticeRow.key == key))).one()
+            notice.refused = refused
+            return _proof(notice)
+
+
+def _proof(notice: NoticeRow) -> NoticeSent:
+    return NoticeSent(
+        key=notice.key,
+        sent_at=notice.sent_at,
+        carrier=notice.carrier,
+        reference=notice.reference,
+        refused=notice.refused,
+    )
+
+
+def _facts(
+    notice: NoticeRow,
+    case: CaseRow,
+    party: PartyRow | None,
+    language: str,
+    clocks: dict[tuple[str, str], ClockRow],
+) -> dict[str, Any]:
+    """The letter's facts: those of the draft, in the reader's language where they differ by it, and the party's name.
+
+    `{"last_day_of": [duty, subject]}` stands for the last day of that clock, counted in the step that queued the letter.
+    """
+    facts: dict[str, Any] = {"reference": case.case.split(":")[2], "case": case.case, "stage": case.stage}
+    for name, value in notice.facts.items():
+        if isinstance(value, dict) and set(value) == {"last_day_of"}:
+            duty, subject = value["last_day_of"]
+            facts[name] = clocks[(duty, subject)].last_day
+        else:
+            facts[name] = _say(value, language)
+    if isinstance(facts.get("titles"), str):
+        facts["title"] = facts["titles"]
+    if party is not None:
+        facts.setdefault("name", party.name)
+        facts.setdefault("user_name", party.name)
+        facts.setdefault("claimant", party.name)
+    return facts
+
+
+def _say(value: Any, language: str) -> Any:
+    if isinstance(value, dict) and set(value) == {"lv", "lt", "en"}:
+        return _say(value[language], language)
+    if isinstance(value, list):
+        return [_say(v, language) for v in value]
+    if isinstance(value, dict):
+        return {k: _say(v, language) for k, v in value.items()}
+    if isinstance(value, str) and _DAY.match(value):
+        return date.fromisoformat(value)
+    if isinstance(value, str) and _MONEY.match(value):
+        return Decimal(value)
+    return value
+
+
+def _attachments(archive: ArchiveRow) -> tuple[Attachment, ...]:
+    return tuple(
+        Attachment(name=name, media_type=f["media_type"], content=f["text"].encode())
+        for name, f in sorted(archive.systems.get("files", {}).items())
+    )
+
+
+class NoticeActivities:
+    """`notice.send`: a letter goes out once, with its proof."""
+
+    def __init__(self, post: Post) -> None:
+        self._post = post
+
+    @activity.defn(name="notice.send")
+    async def send(self, ref: NoticeRef) -> NoticeSent:
+        """Send a queued letter; the proof of sending, or that it never will be."""
+        try:
+            return await self._post.send(ref.case, ref.key)
+        except MailUnavailable:
+            raise ApplicationError(
+                "the carrier does not take letters now", type=errors.OUTSIDE_DOWN, category=ApplicationErrorCategory.BENIGN
+            ) from None

@@ -1,0 +1,87 @@
+"""What a committed step owes to others: bells, letters to staff, cases it asked for. At once, and again by the sweep."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import structlog
+from sqlmodel import col, select
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from activities.notice import Post
+from models.now import Now
+from models.tables import BellRow, IntakeRow, NoticeRow
+from operations.intake import Intake, Sessions
+
+log = structlog.get_logger()
+
+RING_AGAIN = timedelta(seconds=30)
+"""A bell that was rung and not heard for so long is rung again."""
+
+
+class Outbox:
+    """Delivers what the store says is owed; safe to run at any time, by anybody, twice."""
+
+    def __init__(self, sessions: Sessions, client: Client, intake: Intake, post: Post, now: Now) -> None:
+        self._sessions = sessions
+        self._client = client
+        self._intake = intake
+        self._post = post
+        self._now = now
+
+    async def flush(self, case: str | None = None) -> int:
+        """Deliver what a case owes (or all cases): the number of deliveries. What fails waits for the next sweep."""
+        return await self.ring(case) + await self.tell_staff(case) + await self._start_children(case)
+
+    async def ring(self, by: str | None = None) -> int:
+        """Ring every bell that waits; `by` narrows it to those that a case's step has just hung."""
+        now = self._now()
+        async with self._sessions() as session, session.begin():
+            query = select(BellRow).where(
+                col(BellRow.heard_at).is_(None),
+                col(BellRow.rung_at).is_(None) | (col(BellRow.rung_at) < now - RING_AGAIN),
+            )
+            bells = (await session.exec(query.with_for_update(skip_locked=True))).all()
+            for bell in bells:
+                bell.rung_at = now
+            cases = sorted({bell.case for bell in bells})
+        rung = 0
+        for case in cases:
+            try:
+                await self._client.get_workflow_handle(case).signal("look_again")
+                rung += 1
+            except RPCError as e:
+                log.info("nobody hears the bell", case=case, status=e.status.name)
+        return rung
+
+    async def tell_staff(self, case: str | None) -> int:
+        """Send the letters to staff that wait."""
+        async with self._sessions() as session:
+            query = select(NoticeRow.case, NoticeRow.key).where(
+                NoticeRow.internal,
+                col(NoticeRow.sent_at).is_(None),
+                col(NoticeRow.refused).is_(None),
+            )
+            if case is not None:
+                query = query.where(NoticeRow.case == case)
+            waiting = (await session.exec(query)).all()
+        sent = 0
+        for owner, key in waiting:
+            try:
+                await self._post.send(owner, key)
+                sent += 1
+            except Exception as e:  # noqa: BLE001  # one letter that fails must not keep the others back
+                log.warning("letter to staff waits", case=owner, problem=type(e).__name__)
+        return sent
+
+    async def _start_children(self, parent: str | None) -> int:
+        if parent is None:
+            return await self._intake.start_waiting()
+        async with self._sessions() as session:
+            children = (
+                await session.exec(
+                    select(IntakeRow.case).where(IntakeRow.parent == parent, col(IntakeRow.started_at).is_(None))
+                )
+            ).all()
+        return await self._intake.start_waiting(children) if children else 0

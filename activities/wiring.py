@@ -1,0 +1,49 @@
+"""Builds every activity from its dependencies, in one place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from temporalio.client import Client
+
+from activities.case import CaseActivities
+from activities.claim import ClaimActivities, ClaimStore
+from activities.notice import NoticeActivities, Post
+from activities.outbox import Outbox
+from activities.payment import PaymentActivities
+from activities.store import KindStore
+from activities.sweep import SweepActivities
+from integrations.bank import Bank
+from integrations.mail import MailOut
+from models.now import Now
+from operations.intake import Intake, Sessions
+
+
+def build(
+    sessions: Sessions,
+    client: Client,
+    mail: MailOut,
+    bank: Bank,
+    now: Now,
+    *,
+    sender: str,
+    staff: str,
+) -> list[Callable[..., Any]]:
+    """All activities of a worker."""
+    intake = Intake(sessions, client, now)
+    post = Post(sessions, mail, now, sender, staff)
+    outbox = Outbox(sessions, client, intake, post, now)
+    stores: dict[str, KindStore] = {store.kind: store for store in (ClaimStore(),)}
+    case = CaseActivities(sessions, outbox, stores, now)
+    sweep = SweepActivities(sessions, intake, outbox, now)
+    return [
+        case.open,
+        case.record,
+        case.listen,
+        NoticeActivities(post).send,
+        PaymentActivities(sessions, bank, now).order,
+        ClaimActivities(sessions).assess,
+        sweep.deliver,
+        sweep.ring_outdated,
+    ]

@@ -1,0 +1,482 @@
+"""What every kind of case has: messages, transitions, clocks, and what goes between a workflow and its activities."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+
+from models.common import Model
+from models.names import ACTOR
+
+# ---- messages -------------------------------------------------------------------------------------------------------
+
+MARK = "‹"
+"""Opens a field of a template that is still to be filled in: `‹YYYY-MM-DD›`."""
+
+
+def _with_zone(at: datetime) -> datetime:
+    if at.tzinfo is None:
+        raise ValueError("an instant needs an offset, such as 2026-11-21T10:00:00+02:00")
+    return at
+
+
+Instant = Annotated[datetime, AfterValidator(_with_zone)]
+"""A date and time with an offset."""
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
+Actor = Annotated[str, StringConstraints(pattern=ACTOR)]
+
+
+class Correction(Model):
+    """Why an instant that turns an overdue clock into kept is to be believed (time, point 13)."""
+
+    reason: Text
+    document: Text
+    second_person: Actor
+
+
+class Message(Model):
+    """What somebody says to a case. The class name in snake_case is the update's name."""
+
+    case: str = Field(description="the case this is meant for")
+    actor: Actor = Field(description="your operator code")
+
+    example: ClassVar[dict[str, Any]] = {}
+    """Values for the template's fields; a field without one is marked as to be filled in."""
+
+    @classmethod
+    def update_name(cls) -> str:
+        """The name of the update that takes this message."""
+        return re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+
+    @classmethod
+    def template(cls, case: str, known: dict[str, Any] | None = None) -> dict[str, Any]:
+        """A ready JSON object: what is known is filled in, what is not is marked with ‹…›; optional fields are left out."""
+        values: dict[str, Any] = {"case": case, "actor": f"{MARK}operator code›", **cls.example, **(known or {})}
+        out = {}
+        for name, field in cls.model_fields.items():
+            if name in values:
+                out[name] = values[name]
+            elif field.is_required():
+                out[name] = f"{MARK}{field.description or name}›"
+        return out
+
+
+M = TypeVar("M", bound=Model)
+
+
+def parse(model: type[M], message: Any) -> tuple[M | None, tuple[str, ...]]:
+    """The message as this model, or all its faults at once. Texts name fields, never values."""
+    if message is None:
+        return None, ("no message: one JSON object is needed",)
+    if isinstance(message, model):
+        return message, ()
+    if not isinstance(message, dict):
+        return None, ("the message is no JSON object",)
+    faults = [f"{path}: still to be filled in" for path in _marked(message)]
+    try:
+        parsed = model.model_validate(message)
+    except ValidationError as e:
+        unfilled = {f.split(":")[0] for f in faults}
+        for error in e.errors(include_url=False, include_context=False, include_input=False):
+            where = ".".join(str(part) for part in error["loc"])
+            if where not in unfilled:
+                faults.append(f"{where}: {error['msg'].removeprefix('Value error, ')}")
+        return None, tuple(faults)
+    return (None, tuple(faults)) if faults else (parsed, ())
+
+
+def _marked(value: Any, path: str = "") -> Iterable[str]:
+    if isinstance(value, str) and value.lstrip().startswith(MARK):
+        yield path
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _marked(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from _marked(inner, f"{path}.{i}")
+
+
+# ---- clocks ---------------------------------------------------------------------------------------------------------
+
+ClockStatus = Literal["running", "held", "overdue", "kept", "late", "void"]
+OPEN = ("running", "held", "overdue")
+
+
+class Evidence(Model):
+    """What proves that a duty was kept, and when that happened: an instant, or only a date."""
+
+    kind: str
+    happened_at: Instant | None = None
+    happened_on: date | None = None
+    reference: str | None = None
+    by_person: bool = False
+    """Entered by a person, not proven by a system: what turns overdue into kept then needs a correction."""
+    correction: Correction | None = None
+
+
+class ClockState(Model):
+    """A clock as its workflow holds it: (case, duty, subject, n), with absolute instants counted by an activity."""
+
+    duty: str
+    subject: str = ""
+    n: int = 1
+    kind: str
+    status: ClockStatus
+    clause: str
+    title: str
+    owner: str
+    escalation: str | None = None
+    can_be_late: bool
+    """False for what is never the organisation's lateness: client, not_before, right_lapses."""
+    anchor_at: datetime
+    due: datetime
+    latest: datetime
+    reminders: tuple[datetime, ...] = ()
+    """Those still to come."""
+    shown: str
+    """The last day (or hour) in the organisation's zone, for people."""
+    day: date
+    """The last day: evidence with only a date is compared with it."""
+    latest_day: date
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Duty and subject; at most one clock of a key is open."""
+        return self.duty, self.subject
+
+    @property
+    def open(self) -> bool:
+        """True until it ends."""
+        return self.status in OPEN
+
+    @property
+    def label(self) -> str:
+        """Duty and subject for people and timers: `BTA-10.5b C1`."""
+        return f"{self.duty} {self.subject}".strip()
+
+
+class Start(Model):
+    """Start a clock: counted from the anchor by the activity, n is the next free one."""
+
+    do: Literal["start"] = "start"
+
+    duty: str
+    subject: str = ""
+    anchor_at: datetime
+
+
+class Stop(Model):
+    """Stop the open clock with evidence; kept or late is judged by the instant of the evidence."""
+
+    do: Literal["stop"] = "stop"
+
+    duty: str
+    subject: str = ""
+    evidence: Evidence
+
+
+class Void(Model):
+    """End the open clock without judging it."""
+
+    do: Literal["void"] = "void"
+
+    duty: str
+    subject: str = ""
+    reason: str
+
+
+class Reopen(Model):
+    """The evidence was taken back: the same clock runs again, with its due and latest."""
+
+    do: Literal["reopen"] = "reopen"
+
+    duty: str
+    subject: str = ""
+    reason: str
+
+
+class HoldClock(Model):
+    """Hold a clock whose rulebook entry names the mode `extend`."""
+
+    do: Literal["hold"] = "hold"
+
+    duty: str
+    subject: str = ""
+    since: datetime
+    reason: str
+
+
+class ReleaseClock(Model):
+    """Release a held clock: its due instants are counted anew without the held days."""
+
+    do: Literal["release"] = "release"
+
+    duty: str
+    subject: str = ""
+    released: datetime
+
+
+class Relate(Model):
+    """Move the later reading (`latest`) to what counting from this anchor gives; `due` stays."""
+
+    do: Literal["relate"] = "relate"
+
+    duty: str
+    subject: str = ""
+    anchor_at: datetime
+
+
+Change = Annotated[
+    Start | Stop | Void | Reopen | HoldClock | ReleaseClock | Relate,
+    Field(discriminator="do"),
+]
+
+
+class Tick(Model):
+    """A reminder or the due instant of a clock has come."""
+
+    duty: str
+    subject: str = ""
+    what: Literal["reminder", "due"]
+    instant: datetime
+
+
+# ---- one step -------------------------------------------------------------------------------------------------------
+
+
+class NoticeDraft(Model):
+    """A letter to queue. Addresses and names are looked up in the store by party; they never travel here."""
+
+    key: str
+    """Names the business act within the case: sent once, however often a step is repeated."""
+    template: str
+    party: str
+    duty: str | None = None
+    subject: str = ""
+    facts: dict[str, Any] = Field(default_factory=dict)
+
+
+class OrderDraft(Model):
+    """A payment order to write down: one per claimant and purpose, for ever."""
+
+    key: str
+    party: str
+    amount: str
+    """EUR, two decimals."""
+    remittance: str
+
+
+class BellDraft(Model):
+    """Ring another case: it will look at the store again. Carries no facts."""
+
+    case: str
+    reason: str
+
+
+class Act(Model):
+    """Something of the case's kind that must happen in the same transaction, by name (`limit.take`)."""
+
+    name: str
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class Said(Model):
+    """Which message a step answers."""
+
+    id: str
+    name: str
+    actor: str
+
+
+class Transition(Model):
+    """Everything one step changes, for `case.record`.
+
+    The digest by which a repeated step is known covers all but `at`, `body`, `heard` and `waits_for`, which can differ
+    when a reset repeats the step later.
+    """
+
+    case: str
+    step: int
+    at: datetime
+    stage: str
+    entry: str
+    duty: str | None = None
+    facts: dict[str, Any] = Field(default_factory=dict)
+    said: Said | None = None
+    acts: tuple[Act, ...] = ()
+    ticks: tuple[Tick, ...] = ()
+    changes: tuple[Change, ...] = ()
+    recount: bool = False
+    notices: tuple[NoticeDraft, ...] = ()
+    orders: tuple[OrderDraft, ...] = ()
+    bells: tuple[BellDraft, ...] = ()
+    heard: tuple[int, ...] = ()
+    body: dict[str, Any] = Field(default_factory=dict)
+    waits_for: str = ""
+    """What is waited for after this step and from whom, for lists."""
+    outcome: str | None = None
+    """Set by the step that closes the case."""
+
+
+class Recorded(Model):
+    """What `case.record` answers."""
+
+    result: Literal["recorded", "refused", "diverged"]
+    step: int
+    faults: tuple[str, ...] = ()
+    clocks: tuple[ClockState, ...] = ()
+    """All clocks that this step touched, ended ones too."""
+    acts: dict[str, Any] = Field(default_factory=dict)
+
+
+class Entry(Model):
+    """The timeline entry that answers a message."""
+
+    case: str
+    step: int
+    entry: str
+    stage: str
+    at: datetime
+    clocks: tuple[str, ...] = ()
+    """The clocks this step touched, a line each."""
+
+
+class CaseState(Model):
+    """All of a case that must survive its run; its clocks beside it come from the ledger."""
+
+    case: str
+    kind: str
+    organisation: str
+    stage: str
+    step: int
+    handler: str | None = None
+    said: dict[str, int] = Field(default_factory=dict)
+    """Message id → step: what was said once is not done twice."""
+    body: dict[str, Any] = Field(default_factory=dict)
+
+
+# ---- opening --------------------------------------------------------------------------------------------------------
+
+
+class Filing(Model):
+    """What a caller files: the envelope of every kind of case."""
+
+    kind: str
+    organisation: str
+    reference: str
+    received_at: Instant
+    sender: str
+    content: dict[str, Any]
+
+
+class StartCase(Model):
+    """The input of every case: the id of one that was filed, or a whole filing for one that was not."""
+
+    case: str | None = None
+    filing: dict[str, Any] | None = None
+    event: str | None = None
+    """The event for which a closed case is opened again."""
+
+
+class OpenCase(Model):
+    """What a run asks `case.open`."""
+
+    workflow_id: str
+    workflow_kind: str
+    at: datetime
+    start: StartCase
+
+
+class Opened(Model):
+    """What `case.open` answers: the state to go on from, or why this run ends at once."""
+
+    result: Literal["opened", "refused", "duplicate", "closed"]
+    faults: tuple[str, ...] = ()
+    right_case: str | None = None
+    state: CaseState | None = None
+    clocks: tuple[ClockState, ...] = ()
+    details: str = ""
+    """Static description for the UI, without personal data."""
+
+
+class Outcome(Model):
+    """How a run of a case ended."""
+
+    case: str
+    result: str
+    faults: tuple[str, ...] = ()
+    right_case: str | None = None
+
+
+class Bells(Model):
+    """Bells that wait for a case: ids and reasons."""
+
+    ids: tuple[int, ...] = ()
+    reasons: tuple[str, ...] = ()
+
+
+class NoticeSent(Model):
+    """The proof that a notice was sent, or why it never will be."""
+
+    key: str
+    sent_at: datetime | None = None
+    carrier: str | None = None
+    reference: str | None = None
+    refused: str | None = None
+
+
+class OrderIssued(Model):
+    """The proof that a payment order went to the bank once."""
+
+    key: str
+    issued_at: datetime | None = None
+    reference: str | None = None
+    refused: str | None = None
+
+
+class NoticeRef(Model):
+    """A notice to send: its id in the store."""
+
+    case: str
+    key: str
+
+
+class OrderRef(Model):
+    """A payment order to issue."""
+
+    case: str
+    key: str
+
+
+# ---- messages that every kind takes ------------------------------------------------------------------------------------
+
+
+class AssignCase(Message):
+    """Hand the case to a handler."""
+
+    handler: Actor = Field(description="operator code of the handler")
+
+
+class ReportBounce(Message):
+    """A letter that was sent came back: its clock runs again until another address is given."""
+
+    notice: Text = Field(description="key of the notice that came back")
+    bounced_at: Instant = Field(description="when it came back, with offset")
+
+
+class CorrectAddress(Message):
+    """Another e-mail address for somebody whose letter could not be sent; it is sent again."""
+
+    party: Text = Field(description="party code, such as C1 or insured")
+    email: Text = Field(description="e-mail address")
+
+
+class AdoptRecord(Message):
+    """After a divergence: go on from what the timeline already holds."""
+
+    reason: Text = Field(description="why the record is right")

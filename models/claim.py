@@ -1,0 +1,345 @@
+"""The words of a claim: what is filed, what a claim remembers between its steps, and what people say to it."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+
+from models.case import Correction, Instant, Message, Text
+from models.common import Model
+from models.settlement import Head, Label, Money, Percent, Reduction
+
+# ---- what is filed --------------------------------------------------------------------------------------------------
+
+
+class Document(StrEnum):
+    """The documents of clauses 9.1.1 to 9.1.10 and 9.2.5."""
+
+    notice_of_loss = "notice_of_loss"
+    policy_copy = "policy_copy"
+    court_ruling = "court_ruling"
+    claim = "claim"
+    medical_opinion = "medical_opinion"
+    hospital_extract = "hospital_extract"
+    proof_of_entitlement = "proof_of_entitlement"
+    proof_of_amount = "proof_of_amount"
+    certificate_of_authority = "certificate_of_authority"
+    death_certificate = "death_certificate"
+    proof_of_funeral = "proof_of_funeral"
+    other = "other"
+
+
+class Claimant(Model):
+    """A third party who claims."""
+
+    name: Text
+    email: Text | None = None
+    language: Literal["lv", "lt", "en"] = "lv"
+    personal_code: Text | None = None
+    iban: Text | None = None
+
+
+class FiledLoss(Model):
+    """A head of loss as claimed: by which claimant (1 is the first), how much."""
+
+    claimant: Annotated[int, Field(ge=1)] = 1
+    head: Head
+    amount: Money
+
+
+class FiledDocument(Model):
+    """A document that came with the claim: a reference, never its bytes."""
+
+    document: Document
+    received_at: Instant | None = None
+    reference: Text | None = None
+
+
+class ClaimFiling(Model):
+    """A claim as far as it could be read. Nothing of it is compulsory: a claim is not refused for its form."""
+
+    policy: Text | None = None
+    insured_name: Text | None = None
+    filed_by: Literal["third_party", "insured", "broker"] = "third_party"
+    claimants: tuple[Claimant, ...] = ()
+    occurrence: Text | None = None
+    """The cause that claims share: all losses from one cause are one occurrence (5.4)."""
+    occurred_on: date | None = None
+    place: Text | None = None
+    description: Text | None = None
+    first_made_at: Instant | None = None
+    """When the written claim was first made, to the insured or the insurer (10.4)."""
+    first_made_to: Literal["insured", "insurer"] | None = None
+    losses: tuple[FiledLoss, ...] = ()
+    documents: tuple[FiledDocument, ...] = ()
+    in_court: bool = False
+
+    @property
+    def is_claim(self) -> bool:
+        """False for what is no claim at all: nobody claims and nothing was lost."""
+        return bool(self.claimants or self.losses or self.description)
+
+
+def read_claim(content: dict[str, Any], received_on: date) -> tuple[ClaimFiling, list[str]]:
+    """What can be read of a claim, and every fault of the rest; a fault holds back only what it touches."""
+    faults: list[str] = []
+    read: dict[str, Any] = {}
+    for name in sorted(set(content) - set(ClaimFiling.model_fields)):
+        faults.append(f"{name}: unknown field")
+    for name, field in ClaimFiling.model_fields.items():
+        if name not in content:
+            continue
+        value = content[name]
+        if name in ("claimants", "losses", "documents") and isinstance(value, list):
+            item = {"claimants": Claimant, "losses": FiledLoss, "documents": FiledDocument}[name]
+            kept = [_one(TypeAdapter(item), v, f"{name}.{i}", faults) for i, v in enumerate(value)]
+            read[name] = tuple(v for v in kept if v is not None)
+        else:
+            adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation)
+            one = _one(adapter, value, name, faults)
+            if one is not None:
+                read[name] = one
+    filing = ClaimFiling.model_construct(**read)
+    if filing.occurred_on is None:
+        faults.append("occurred_on: not said; the claimant is asked")
+    elif filing.occurred_on > received_on:
+        faults.append("occurred_on: lies after the day of receipt; the claimant is asked")
+        filing = filing.model_copy(update={"occurred_on": None})
+    if not filing.losses:
+        faults.append("losses: no head of loss with an amount")
+    if not filing.policy and not filing.insured_name:
+        faults.append("policy: neither a policy number nor the insured's name")
+    if not filing.claimants:
+        faults.append("claimants: nobody is named")
+    for i, loss in enumerate(filing.losses):
+        if loss.claimant > max(len(filing.claimants), 1):
+            faults.append(f"losses.{i}.claimant: there is no claimant {loss.claimant}")
+    for i, claimant in enumerate(filing.claimants):
+        if claimant.email is None:
+            faults.append(f"claimants.{i}.email: not said; the letters of 10.5 need an address")
+    return filing, faults
+
+
+def _one(adapter: TypeAdapter[Any], value: Any, where: str, faults: list[str]) -> Any:
+    try:
+        return adapter.validate_python(value)
+    except ValidationError as e:
+        for error in e.errors(include_url=False, include_context=False, include_input=False):
+            path = ".".join([where, *(str(p) for p in error["loc"])])
+            faults.append(f"{path}: {error['msg'].removeprefix('Value error, ')}")
+        return None
+
+
+# ---- what a claim remembers -----------------------------------------------------------------------------------------
+
+Proves = Literal["fact", "amount", "entitlement"]
+
+
+class Requirement(Model):
+    """A document that the claim waits for, or that it has."""
+
+    document: Document
+    clause: str
+    title: Label
+    proves: Proves
+    status: Literal["not_asked", "missing", "received", "waived"]
+    received_at: datetime | None = None
+    asked_late: bool = False
+    """Asked for after all that was asked before had arrived: moves `latest`, never `due`."""
+
+
+class ClaimantDecision(Model):
+    """What one claimant gets."""
+
+    claimant: str
+    payable: Money
+    withheld: Money
+    account: bool = True
+    """False if no account is known that money can reach: the payment is held, nothing else."""
+
+
+class Proposal(Model):
+    """A decision that was worked out and, above the limit, waits for a second person."""
+
+    outcome: Literal["pay", "pay_reduced", "reject"]
+    proposed_by: str
+    reasons: tuple[str, ...] = ()
+    """Reason codes."""
+    claimants: tuple[ClaimantDecision, ...]
+    total: Money
+    deductible: Money
+    needs_second: bool
+    occurrence_taken: Money
+    aggregate_taken: Money
+    """What the limits had given when it was worked out: the decision stands only if that still holds."""
+    letters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Per claimant, the calculation lines of the letter in each language."""
+
+
+class Payment(Model):
+    """A payment order as the claim knows it."""
+
+    key: str
+    claimant: str
+    amount: Money
+    status: Literal["queued", "issued", "held", "paid", "rejected"]
+    n: int = 1
+
+
+class ClaimBody(Model):
+    """All of a claim that must survive its run."""
+
+    received_at: datetime
+    policy: str | None = None
+    claimants: tuple[str, ...] = ()
+    heads: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    requirements: tuple[Requirement, ...] = ()
+    announced: bool = False
+    """The receipt and what is missing were told."""
+    proposal: Proposal | None = None
+    decided_at: datetime | None = None
+    notices: dict[str, Literal["queued", "sent", "refused"]] = Field(default_factory=dict)
+    payments: tuple[Payment, ...] = ()
+    finished_at: datetime | None = None
+    outcome: str | None = None
+
+    @property
+    def missing(self) -> tuple[Requirement, ...]:
+        """What is asked for and has not arrived."""
+        return tuple(r for r in self.requirements if r.status == "missing")
+
+    @property
+    def complete_at(self) -> datetime:
+        """When the claim and all that proves fact, amount and entitlement had arrived (10.5)."""
+        arrived = [r.received_at for r in self.requirements if r.received_at is not None and not r.asked_late]
+        return max([self.received_at, *arrived])
+
+
+class Assess(Model):
+    """What `claim.assess` is asked: the settlement of what is proposed, by the limits as they stand."""
+
+    case: str
+    policy: str
+    losses: tuple[ProvenLoss, ...]
+    liability_share: Percent
+    reductions: tuple[Reduction, ...]
+    reject: bool
+
+
+class Assessment(Model):
+    """What `claim.assess` answers."""
+
+    faults: tuple[str, ...] = ()
+    claimants: tuple[ClaimantDecision, ...] = ()
+    total: Money = Decimal(0)
+    deductible: Money = Decimal(0)
+    needs_second: bool = False
+    occurrence_taken: Money = Decimal(0)
+    aggregate_taken: Money = Decimal(0)
+    letters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
+# ---- what people say ------------------------------------------------------------------------------------------------
+
+
+class AddDocument(Message):
+    """A document has arrived."""
+
+    document: Document = Field(description="which: one of those that are missing")
+    received_at: Instant = Field(description="when it was received, with offset")
+    reference: Text = Field(description="where it is kept")
+
+
+class WaiveDocument(Message):
+    """A document is not needed after all."""
+
+    document: Document = Field(description="which one")
+    reason: Text = Field(description="why the case is proven without it")
+
+
+class RequireDocument(Message):
+    """One more document is needed; it does not stop the 30 days."""
+
+    document: Document = Field(description="which one")
+    proves: Proves = Field(description="fact, amount or entitlement")
+    reason: Text = Field(description="why, in words for the claimant")
+
+
+class SetPolicy(Message):
+    """Say which policy pays, where the claim did not or was wrong."""
+
+    policy: Text = Field(description="policy number")
+
+
+class ProvenLoss(Model):
+    """What of a claimed head is proven, and what others have already compensated."""
+
+    claimant: Annotated[str, StringConstraints(pattern=r"^C[1-9][0-9]*$")]
+    head: Head
+    proven: Money
+    compensated: Money = Decimal(0)
+
+
+class ProposeDecision(Message):
+    """Pay, pay reduced, or reject (10.5); above the limit a second person approves."""
+
+    outcome: Literal["pay", "pay_reduced", "reject"] = Field(description="pay, pay_reduced or reject")
+    reasons: tuple[Text, ...] = ()
+    """A reason for each reduction or rejection, with its clause; it stands in the letter."""
+    losses: tuple[ProvenLoss, ...] = ()
+    liability_share: Percent = Decimal(100)
+    """The insured's share of the liability, in percent (9.7)."""
+    reductions: tuple[Reduction, ...] = ()
+
+
+class ApproveDecision(Message):
+    """A second person approves what was proposed."""
+
+
+class SendBackDecision(Message):
+    """The second person does not approve: back to the handler."""
+
+    reason: Text = Field(description="why")
+
+
+class ConfirmPayment(Message):
+    """The bank executed a payment."""
+
+    payment: Text = Field(description="key of the payment, such as C1:indemnity")
+    executed_on: date = Field(description="YYYY-MM-DD, the execution date the bank confirms")
+    bank_reference: Text = Field(description="the bank's reference")
+    correction: Correction | None = None
+    """Needed where the duty is overdue and a person says that it was kept."""
+
+
+class RejectPayment(Message):
+    """The bank rejected or returned a payment: it is still owed."""
+
+    payment: Text = Field(description="key of the payment")
+    reason: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}[0-9]{2}$")] = Field(
+        description="ISO 20022 reason code, such as AC01"
+    )
+    rejected_on: date = Field(description="YYYY-MM-DD")
+
+
+class CorrectPayee(Message):
+    """Another account for a claimant whose payment is held or was rejected; a new order follows."""
+
+    claimant: Annotated[str, StringConstraints(pattern=r"^C[1-9][0-9]*$")] = Field(description="C1, C2, …")
+    iban: Text = Field(description="IBAN")
+
+
+class WithdrawClaim(Message):
+    """The claimants withdraw the claim before it is decided."""
+
+    withdrawn_at: Instant = Field(description="when, with offset")
+    reference: Text = Field(description="where the withdrawal is kept")
+
+
+
+Assess.model_rebuild()

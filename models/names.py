@@ -1,0 +1,62 @@
+"""Names that histories freeze: task queue, workflow types, search attributes, and how a case's id is built."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+TASK_QUEUE = "termins"
+
+KINDS = {
+    "claim": "Claim",
+    "access_request": "AccessRequest",
+    "authenticator_withdrawal": "AuthenticatorWithdrawal",
+    "privacy_request": "PrivacyRequest",
+}
+"""Kind of case → workflow type."""
+
+REFERENCE = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
+ORGANISATION = re.compile(r"^[A-Z]{1,3}$")
+ACTOR = r"^(system:)?[a-z][a-z0-9._-]{1,31}$"
+"""A pseudonymous operator code (`janis` is a name, `op-17` is not), or `system:` and the name of a backend."""
+
+CASE_KIND = "CaseKind"
+ORGANISATION_ATTRIBUTE = "Organisation"
+STAGE = "Stage"
+HANDLER = "Handler"
+DUTIES = "Duties"
+DUE = "Due"
+OVERDUE = "Overdue"
+
+
+def case_id(kind: str, organisation: str, reference: str) -> str:
+    """The workflow id of a case: `claim:BTA:2026-000123`.
+
+    Raises:
+        ValueError: A part is not of its form; nothing is mangled into shape.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"kind: {', '.join(KINDS)}; not this one")
+    if not ORGANISATION.match(organisation):
+        raise ValueError("organisation: one to three capital letters")
+    if not REFERENCE.match(reference):
+        raise ValueError("reference: 1 to 64 of A-Z a-z 0-9 . _ -")
+    return f"{kind}:{organisation}:{reference}"
+
+
+def split_case_id(case: str) -> tuple[str, str, str]:
+    """Kind, organisation and reference of a workflow id.
+
+    Raises:
+        ValueError: It is no case's id.
+    """
+    parts = case.split(":")
+    if len(parts) != 3:
+        raise ValueError("a case is named kind:ORGANISATION:reference")
+    case_id(*parts)
+    return parts[0], parts[1], parts[2]
+
+
+def given_reference(sender_reference: str) -> str:
+    """The reference that Termins gives where the sender's cannot be part of an id: the same for the same sender's text."""
+    return "G-" + hashlib.sha256(sender_reference.encode()).hexdigest()[:12]

@@ -1,0 +1,36 @@
+"""All tables, for migrations and for whoever writes the store."""
+
+from models.tables.access import AccountRow, ClientRow, WithdrawalRow
+from models.tables.case import (
+    BellRow,
+    CaseRow,
+    ClockRow,
+    EventRow,
+    IntakeRow,
+    NoticeRow,
+    PartyRow,
+    TargetRow,
+    TimelineRow,
+)
+from models.tables.claim import LimitRow, PaymentOrderRow, PolicyRow
+from models.tables.privacy import ArchiveRow, ErasureRow
+
+__all__ = [
+    "AccountRow",
+    "ArchiveRow",
+    "BellRow",
+    "CaseRow",
+    "ClientRow",
+    "ClockRow",
+    "ErasureRow",
+    "EventRow",
+    "IntakeRow",
+    "LimitRow",
+    "NoticeRow",
+    "PartyRow",
+    "PaymentOrderRow",
+    "PolicyRow",
+    "TargetRow",
+    "TimelineRow",
+    "WithdrawalRow",
+]

@@ -1,0 +1,223 @@
+"""What the store keeps of every case: intake, state, timeline, clocks, parties, notices, bells, events."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from models.tables.base import instant, json
+
+
+class IntakeRow(SQLModel, table=True):
+    """Everything that ever arrived, before any case runs. Holds personal data (content)."""
+
+    __tablename__ = "intake"
+    __table_args__ = (
+        UniqueConstraint("kind", "organisation", "reference"),
+        Index("intake_waiting", "case", postgresql_where=text("started_at IS NULL AND result IS NULL")),
+    )
+
+    case: str = Field(primary_key=True)
+    kind: str
+    organisation: str
+    reference: str
+    sender: str
+    sender_reference: str
+    """The reference as the sender wrote it; another one only where it could not be part of an id."""
+    received_at: datetime = instant()
+    recorded_at: datetime = instant()
+    started_at: datetime | None = instant(nullable=True)
+    content: dict[str, Any] = json()
+    faults: list[str] = json()
+    result: str | None = None
+    """`not_a_claim` where what arrived is kept, but no case runs."""
+    parent: str | None = None
+    """The case that asked for this one."""
+
+
+class CaseRow(SQLModel, table=True):
+    """A case as of its last recorded step."""
+
+    __tablename__ = "cases"
+
+    case: str = Field(primary_key=True, foreign_key="intake.case")
+    kind: str = Field(index=True)
+    organisation: str = Field(index=True)
+    stage: str
+    step: int
+    handler: str | None = None
+    state: dict[str, Any] = json()
+    waits_for: str = ""
+    """What is waited for and from whom, for lists."""
+    opened_at: datetime = instant()
+    closed_at: datetime | None = instant(nullable=True)
+    outcome: str | None = None
+    diverged: bool = False
+
+
+class TimelineRow(SQLModel, table=True):
+    """One recorded step of a case; never changed once written."""
+
+    __tablename__ = "timeline"
+
+    case: str = Field(primary_key=True, foreign_key="cases.case")
+    step: int = Field(primary_key=True)
+    digest: str
+    at: datetime = instant()
+    """The case's time."""
+    recorded_at: datetime = instant()
+    """The store's time."""
+    stage: str
+    entry: str
+    duty: str | None = None
+    facts: dict[str, Any] = json()
+    actor: str | None = None
+    message: str | None = None
+    message_id: str | None = None
+    clocks: list[dict[str, Any]] = json()
+    """Each clock that the step touched, before and after."""
+    answer: dict[str, Any] = json()
+    """What the step answered, for its repetition."""
+
+
+class ClockRow(SQLModel, table=True):
+    """The deadline ledger: one duty's clock, identified by case, duty, subject and n."""
+
+    __tablename__ = "clock"
+    __table_args__ = (
+        CheckConstraint("status IN ('running', 'held', 'overdue', 'kept', 'late', 'void')", name="clock_status"),
+        CheckConstraint("latest >= due", name="clock_latest"),
+        CheckConstraint("(ended_at IS NULL) = (status IN ('running', 'held', 'overdue'))", name="clock_ended"),
+        Index(
+            "clock_one_open",
+            "case",
+            "duty",
+            "subject",
+            unique=True,
+            postgresql_where=text("status IN ('running', 'held', 'overdue')"),
+        ),
+        Index("clock_due", "due", postgresql_where=text("status IN ('running', 'held', 'overdue')")),
+    )
+
+    case: str = Field(primary_key=True, foreign_key="cases.case")
+    duty: str = Field(primary_key=True)
+    subject: str = Field(primary_key=True, default="")
+    n: int = Field(primary_key=True)
+    organisation: str
+    kind: str
+    can_be_late: bool
+    status: str
+    anchor_at: datetime = instant()
+    due: datetime = instant()
+    latest: datetime = instant()
+    last_day: date
+    latest_day: date
+    reminders: list[str] = json()
+    """Instants of reminders still to come."""
+    spans: list[dict[str, Any]] = json()
+    """Days for which the clock was held."""
+    held_since: datetime | None = instant(nullable=True)
+    rulebook_version: str
+    calendar_version: str
+    derivation: list[str] = json()
+    overdue_at: datetime | None = instant(nullable=True)
+    ended_at: datetime | None = instant(nullable=True)
+    """When the end was recorded."""
+    happened_at: datetime | None = instant(nullable=True)
+    happened_on: date | None = None
+    """When that which ended it happened, by the evidence."""
+    evidence: dict[str, Any] | None = json(nullable=True)
+    reason: str | None = None
+
+
+class PartyRow(SQLModel, table=True):
+    """A person or company in a case. The one home of their data; workflows know the party's code only."""
+
+    __tablename__ = "party"
+
+    case: str = Field(primary_key=True, foreign_key="cases.case")
+    party: str = Field(primary_key=True)
+    """`C1` a claimant, `insured`, `policyholder`, `requester`, `U1` a user, `responsible`, `subject`."""
+    role: str
+    name: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    personal_code: str | None = Field(default=None, index=True)
+    iban: str | None = None
+    language: str = "lv"
+    other: dict[str, Any] = json()
+    erased_at: datetime | None = instant(nullable=True)
+
+
+class NoticeRow(SQLModel, table=True):
+    """A letter: queued by a recorded step, sent once, with the proof."""
+
+    __tablename__ = "notice"
+    __table_args__ = (
+        Index(
+            "notice_internal_waiting",
+            "case",
+            postgresql_where=text("internal AND sent_at IS NULL AND refused IS NULL"),
+        ),
+    )
+
+    case: str = Field(primary_key=True, foreign_key="cases.case")
+    key: str = Field(primary_key=True)
+    template: str
+    party: str
+    """For letters to staff the role."""
+    internal: bool = False
+    duty: str | None = None
+    subject: str = ""
+    facts: dict[str, Any] = json()
+    queued_at: datetime = instant()
+    sent_at: datetime | None = instant(nullable=True)
+    carrier: str | None = None
+    reference: str | None = None
+    refused: str | None = None
+    bounced_at: datetime | None = instant(nullable=True)
+
+
+class BellRow(SQLModel, table=True):
+    """A case is to look at the store again; the reason is a code."""
+
+    __tablename__ = "bell"
+    __table_args__ = (Index("bell_waiting", "case", postgresql_where=text("heard_at IS NULL")),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    case: str
+    reason: str
+    created_at: datetime = instant()
+    rung_at: datetime | None = instant(nullable=True)
+    heard_at: datetime | None = instant(nullable=True)
+
+
+class EventRow(SQLModel, table=True):
+    """What happened to a case after filing, as a sender reported it: idempotent by the sender's event id."""
+
+    __tablename__ = "event"
+    __table_args__ = (Index("event_waiting", "case", postgresql_where=text("delivered_at IS NULL")),)
+
+    case: str = Field(primary_key=True, foreign_key="intake.case")
+    event: str = Field(primary_key=True)
+    name: str
+    message: dict[str, Any] = json()
+    recorded_at: datetime = instant()
+    delivered_at: datetime | None = instant(nullable=True)
+    answer: dict[str, Any] | None = json(nullable=True)
+    refused: list[str] | None = json(nullable=True)
+
+
+class TargetRow(SQLModel, table=True):
+    """The versions of rulebooks and calendars that open clocks are to be counted by; set by `recount`."""
+
+    __tablename__ = "target"
+
+    name: str = Field(primary_key=True)
+    """`rulebook:BTA`, `calendar:LV`."""
+    version: str
+    set_at: datetime = instant()
+    set_by: str

@@ -1,0 +1,75 @@
+"""What the store keeps of claims: policies, the limit ledger, payment orders."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import CheckConstraint, Index, Numeric
+from sqlmodel import Field, SQLModel
+
+from models.tables.base import instant, json
+
+Money = Numeric(14, 2)
+
+
+class PolicyRow(SQLModel, table=True):
+    """A liability policy as loaded; its life comes with a later issue."""
+
+    __tablename__ = "policy"
+
+    policy: str = Field(primary_key=True)
+    organisation: str
+    policyholder: dict[str, Any] = json()
+    insured: dict[str, Any] = json()
+    """name, email, language."""
+    insured_name: str = Field(index=True)
+    starts_on: date
+    ends_on: date
+    territory: str = "LV"
+    terms: dict[str, Any] = json()
+    """The `PolicyTerms` of the settlement."""
+
+
+class LimitRow(SQLModel, table=True):
+    """The limit ledger: what a claim takes from the limits of its policy, in the order of filing."""
+
+    __tablename__ = "limit_entry"
+    __table_args__ = (
+        CheckConstraint("taken >= 0", name="limit_taken"),
+        Index("limit_policy", "policy", "occurrence"),
+    )
+
+    case: str = Field(primary_key=True, foreign_key="cases.case")
+    policy: str = Field(foreign_key="policy.policy")
+    occurrence: str
+    filed_at: datetime = instant()
+    received_at: datetime = instant()
+    reserved: Decimal = Field(sa_type=Money, default=Decimal(0))
+    """What is claimed and not yet decided; a later claim leaves it alone (9.6, 9.10)."""
+    taken: Decimal = Field(sa_type=Money, default=Decimal(0))
+    deductible: Decimal = Field(sa_type=Money, default=Decimal(0))
+    """How much of the occurrence's deductible this claim bore."""
+
+
+class PaymentOrderRow(SQLModel, table=True):
+    """A payment: one per claim, claimant and purpose, for ever."""
+
+    __tablename__ = "payment_order"
+    __table_args__ = (
+        CheckConstraint("amount > 0", name="payment_amount"),
+        CheckConstraint("executed_on IS NULL OR issued_at IS NOT NULL", name="payment_issued_first"),
+    )
+
+    case: str = Field(primary_key=True, foreign_key="cases.case")
+    key: str = Field(primary_key=True)
+    """`C1:indemnity`; a repeated payment after a rejection is `C1:indemnity:2`."""
+    party: str
+    amount: Decimal = Field(sa_type=Money)
+    remittance: str
+    queued_at: datetime = instant()
+    issued_at: datetime | None = instant(nullable=True)
+    reference: str | None = None
+    executed_on: date | None = None
+    rejected: str | None = None

@@ -1,0 +1,143 @@
+"""What may be filed: the checks of each kind of case, all faults in one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+
+from models.case import Filing
+from models.claim import read_claim
+from models.common import Model
+from models.errors import Refusal
+from models.names import REFERENCE, case_id, given_reference
+from rules.rulebook import books
+
+
+class Checked(Model):
+    """A filing that is kept: its case id, its faults, and whether a case runs for it."""
+
+    filing: Filing
+    case: str
+    sender_reference: str
+    faults: tuple[str, ...] = ()
+    result: str | None = None
+
+
+def check(data: Any, now: datetime) -> Checked:
+    """Check a filing of any kind.
+
+    Raises:
+        Refusal: It is refused; every fault is named. Never for the form of a claim.
+    """
+    if not isinstance(data, dict):
+        raise Refusal("the filing is no JSON object")
+    if data.get("kind") == "claim":
+        return _claim(data, now)
+    try:
+        filing = Filing.model_validate(data)
+    except ValidationError as e:
+        raise Refusal(*faults_of(e), *_content_faults(data)) from None
+    faults = [*_envelope_faults(filing, now), *_content_faults(data)]
+    if faults:
+        raise Refusal(*faults)
+    return Checked(
+        filing=filing,
+        case=case_id(filing.kind, filing.organisation, filing.reference),
+        sender_reference=filing.reference,
+    )
+
+
+def faults_of(error: ValidationError, within: str = "") -> list[str]:
+    """Every fault of a validation, with its field and without its value."""
+    return [
+        f"{within}{'.'.join(str(p) for p in e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
+        for e in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+CONTENT: dict[str, Callable[[dict[str, Any]], list[str]]] = {}
+"""Kind → the faults of its content; each kind registers its own here."""
+
+
+def content(kind: str, model: type[Model]) -> None:
+    """Say that the content of a kind of case must parse as this model."""
+
+    def faults(value: dict[str, Any]) -> list[str]:
+        try:
+            model.model_validate(value)
+        except ValidationError as e:
+            return faults_of(e, "content.")
+        return []
+
+    CONTENT[kind] = faults
+
+
+def _content_faults(data: dict[str, Any]) -> list[str]:
+    kind, value = data.get("kind"), data.get("content")
+    if not isinstance(kind, str) or kind not in CONTENT or not isinstance(value, dict):
+        return []
+    return CONTENT[kind](value)
+
+
+def _envelope_faults(filing: Filing, now: datetime) -> list[str]:
+    faults = []
+    try:
+        case_id(filing.kind, filing.organisation, filing.reference)
+    except ValueError as e:
+        faults.append(str(e))
+    if filing.organisation not in books() or filing.organisation == "T":
+        faults.append("organisation: it has no rulebook")
+    if filing.received_at > now:
+        faults.append("received_at: lies in the future")
+    return faults
+
+
+def _claim(data: dict[str, Any], now: datetime) -> Checked:
+    """A claim: kept whatever its form; only an organisation that does not insure cannot have one."""
+    faults: list[str] = []
+    organisation = data.get("organisation")
+    if not isinstance(organisation, str) or organisation not in books() or organisation == "T":
+        raise Refusal("organisation: it has no rulebook")
+    zone = ZoneInfo(books()[organisation].zone)
+    received_at = now
+    try:
+        received_at = Filing.model_validate({**_WHOLE, "received_at": data.get("received_at")}).received_at
+        if received_at > now:
+            faults.append("received_at: lies in the future; the instant of entry is taken")
+            received_at = now
+    except ValidationError:
+        faults.append("received_at: no instant with an offset; the instant of entry is taken")
+    given = data.get("reference")
+    said = given.strip() if isinstance(given, str) else "" if given is None else str(given)
+    reference = said
+    if not REFERENCE.match(said):
+        reference = given_reference(said or repr(sorted(data.items(), key=str)))
+        faults.append(f"reference: cannot be part of a case's name; this claim is {reference}")
+    content_ = data.get("content")
+    if not isinstance(content_, dict):
+        content_ = {"unreadable": content_}
+    claim, claim_faults = read_claim(content_, received_at.astimezone(zone).date())
+    sender = data.get("sender")
+    filing = Filing(
+        kind="claim",
+        organisation=organisation,
+        reference=reference,
+        received_at=received_at,
+        sender=sender if isinstance(sender, str) else "unknown",
+        content=content_,
+    )
+    faults += [f"{name}: unknown field" for name in sorted(set(data) - set(Filing.model_fields))]
+    return Checked(
+        filing=filing,
+        case=case_id("claim", organisation, reference),
+        sender_reference=said,
+        faults=(*faults, *(f"content.{f}" for f in claim_faults)),
+        result=None if claim.is_claim else "not_a_claim",
+    )
+
+
+_WHOLE: dict[str, Any] = {"kind": "claim", "organisation": "BTA", "reference": "x", "sender": "x", "content": {}}

@@ -1,0 +1,239 @@
+"""Intake: nothing that arrives is lost. File a case, report an event, start and deliver what waits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import structlog
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from models import errors
+from models.case import StartCase
+from models.common import Model
+from models.errors import Refusal
+from models.names import KINDS, TASK_QUEUE, split_case_id
+from models.now import Now
+from models.tables import CaseRow, EventRow, IntakeRow
+from operations.filings import Checked, check
+
+log = structlog.get_logger()
+
+Sessions = async_sessionmaker[AsyncSession]
+
+
+class Filed(Model):
+    """What a filing came to."""
+
+    case: str
+    new: bool
+    started: bool
+    faults: tuple[str, ...] = ()
+    result: str | None = None
+
+
+class Delivered(Model):
+    """What an event came to: the answer of the case, or why it refused; or that it waits for the case's engine."""
+
+    case: str
+    event: str
+    answer: dict[str, Any] | None = None
+    refused: tuple[str, ...] = ()
+    waiting: bool = False
+
+
+REOPENS: dict[str, frozenset[str]] = {}
+"""Kind → the messages that may open a closed case again; each kind registers its own."""
+
+
+class Intake:
+    """Files cases and delivers events, through the store first and the engine second."""
+
+    def __init__(self, sessions: Sessions, client: Client | None, now: Now) -> None:
+        self._sessions = sessions
+        self._client = client
+        self._now = now
+
+    # ---- filing -----------------------------------------------------------------------------------------------------
+
+    async def submit(self, data: Any) -> Filed:
+        """File a case: kept in the store, then started; an engine that is down starts it later.
+
+        Raises:
+            Refusal: The filing is refused, or its reference has other content already; every fault is named.
+        """
+        now = self._now()
+        checked = check(data, now)
+        async with self._sessions() as session, session.begin():
+            row, new = await keep(session, checked, now)
+            started = row.started_at is not None
+        if not started and row.result is None:
+            started = await self.start(row.case, row.kind)
+        return Filed(
+            case=row.case, new=new, started=started, faults=tuple(row.faults), result=row.result
+        )
+
+    async def start(self, case: str, kind: str, event: str | None = None) -> bool:
+        """Start the workflow of a filed case. False if the engine does not answer: the sweep tries again."""
+        if self._client is None:
+            return False
+        try:
+            await self._client.start_workflow(
+                KINDS[kind],
+                StartCase(case=case, event=event),
+                id=case,
+                task_queue=TASK_QUEUE,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                static_summary=f"{KINDS[kind]} {split_case_id(case)[2]}",
+            )
+        except RPCError as e:
+            log.warning("engine does not answer", case=case, status=e.status.name)
+            return False
+        async with self._sessions() as session, session.begin():
+            row = await session.get(IntakeRow, case)
+            if row is not None and row.started_at is None:
+                row.started_at = self._now()
+        return True
+
+    async def start_waiting(self, cases: Sequence[str] | None = None) -> int:
+        """Start every filed case that an outage (or a crash) left behind; the number started."""
+        async with self._sessions() as session:
+            query = select(IntakeRow.case, IntakeRow.kind).where(
+                col(IntakeRow.started_at).is_(None), col(IntakeRow.result).is_(None)
+            )
+            if cases is not None:
+                query = query.where(col(IntakeRow.case).in_(cases))
+            waiting = (await session.exec(query)).all()
+        return sum([await self.start(case, kind) for case, kind in waiting])
+
+    # ---- events -----------------------------------------------------------------------------------------------------
+
+    async def submit_event(self, case: str, event: str, name: str, message: dict[str, Any]) -> Delivered:
+        """Report what happened to a case: kept, then delivered as the update of that name.
+
+        Idempotent by case and the sender's event id. A closed case is opened again where its rulebook lets this
+        message reopen it.
+
+        Raises:
+            Refusal: There is no such case, or the event id was used for another message.
+        """
+        message = {"case": case, **message}
+        async with self._sessions() as session, session.begin():
+            if await session.get(IntakeRow, case) is None:
+                raise Refusal("case: there is no such case")
+            await session.exec(  # type: ignore[call-overload]  # insert … on conflict is no select
+                insert(EventRow)
+                .values(case=case, event=event, name=name, message=message, recorded_at=self._now())
+                .on_conflict_do_nothing()
+            )
+            row = (await session.exec(select(EventRow).where(EventRow.case == case, EventRow.event == event))).one()
+            if (row.name, row.message) != (name, message):
+                raise Refusal("event: this id was used for another message")
+        return await self.deliver(row)
+
+    async def deliver(self, row: EventRow) -> Delivered:
+        """Hand one kept event to its case; again is the same."""
+        if row.delivered_at is not None:
+            return Delivered(case=row.case, event=row.event, answer=row.answer, refused=tuple(row.refused or ()))
+        if self._client is None:
+            return Delivered(case=row.case, event=row.event, waiting=True)
+        try:
+            answer, refused = await self._update(row)
+        except (RPCError, _StillStarting) as e:
+            log.warning("event waits", case=row.case, problem=type(e).__name__)
+            return Delivered(case=row.case, event=row.event, waiting=True)
+        async with self._sessions() as session, session.begin():
+            kept = await session.get(EventRow, (row.case, row.event))
+            assert kept is not None
+            kept.delivered_at, kept.answer, kept.refused = self._now(), answer, list(refused) or None
+        return Delivered(case=row.case, event=row.event, answer=answer, refused=refused)
+
+    async def deliver_waiting(self) -> int:
+        """Deliver what an outage left behind, in the order of arrival; the number delivered."""
+        async with self._sessions() as session:
+            rows = (
+                await session.exec(
+                    select(EventRow).where(col(EventRow.delivered_at).is_(None)).order_by(col(EventRow.recorded_at))
+                )
+            ).all()
+        return sum([not (await self.deliver(row)).waiting for row in rows])
+
+    async def _update(self, row: EventRow) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+        assert self._client is not None
+        async with self._sessions() as session:
+            case = await session.get(CaseRow, row.case)
+        kind = split_case_id(row.case)[0]
+        closed = case is not None and case.closed_at is not None
+        if closed and row.name not in REOPENS.get(kind, frozenset()):
+            assert case is not None
+            return None, (f"this case ended as {case.outcome} on {case.closed_at:%Y-%m-%d}; {row.name} cannot reopen it",)
+        try:
+            if (closed or case is None) and not await self.start(row.case, kind, row.event if closed else None):
+                raise _StillStarting
+            handle = self._client.get_workflow_handle(row.case)
+            answer = await handle.execute_update(row.name, row.message, id=f"event-{row.event}")
+        except WorkflowUpdateFailedError as e:
+            cause = e.cause
+            if isinstance(cause, ApplicationError):
+                return None, tuple(str(d) for d in cause.details) or (cause.message,)
+            return None, ("the case could not take it",)
+        except RPCError as e:
+            if e.status is RPCStatusCode.NOT_FOUND:
+                raise _StillStarting from None
+            raise
+        return dict(answer), ()
+
+
+class _StillStarting(Exception):
+    """The case is between two runs; the event is delivered by the next sweep."""
+
+
+async def keep(session: AsyncSession, checked: Checked, now: datetime, parent: str | None = None) -> tuple[IntakeRow, bool]:
+    """Write the intake row of a filing, or find it; the bool says whether it is new.
+
+    Raises:
+        Refusal: The reference has other content already; the fields that differ are named.
+    """
+    filing = checked.filing
+    values = {
+        "case": checked.case,
+        "kind": filing.kind,
+        "organisation": filing.organisation,
+        "reference": filing.reference,
+        "sender": filing.sender,
+        "sender_reference": checked.sender_reference,
+        "received_at": filing.received_at,
+        "recorded_at": now,
+        "content": filing.model_dump(mode="json")["content"],
+        "faults": list(checked.faults),
+        "result": checked.result,
+        "parent": parent,
+    }
+    written = await session.exec(  # type: ignore[call-overload]  # insert … on conflict is no select
+        insert(IntakeRow).values(values).on_conflict_do_nothing().returning(col(IntakeRow.case))
+    )
+    new = written.first() is not None
+    row = (await session.exec(select(IntakeRow).where(IntakeRow.case == checked.case))).one()
+    if not new:
+        differ = sorted(
+            f"content.{k}" for k in {*row.content, *values["content"]} if row.content.get(k) != values["content"].get(k)
+        )
+        if row.received_at != filing.received_at and "received_at" not in " ".join(checked.faults):
+            differ.append("received_at")
+        if row.sender_reference != checked.sender_reference:
+            differ.append("reference")
+        if differ:
+            raise Refusal(*(f"{field}: differs from what was filed under this reference" for field in differ))
+    return row, new
+
+
+__all__ = ["REOPENS", "Delivered", "Filed", "Intake", "Sessions", "errors", "keep"]

@@ -1,0 +1,56 @@
+"""Logs: one line an event, JSON when nobody watches; replays are silent; personal data never get in."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+from temporalio import activity, workflow
+
+SECRET = frozenset(
+    {"name", "email", "phone", "personal_code", "iban", "secret", "password", "content", "message", "address", "facts"}
+)
+"""Keys whose values are never written, whoever logs them."""
+
+
+def redact(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Replace the values of keys that can hold personal data."""
+    return {k: "[redacted]" if k in SECRET else v for k, v in event.items()}
+
+
+def replays_are_silent(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Drop what a replay would say again."""
+    if workflow.in_workflow() and workflow.unsafe.is_replaying_history_events():
+        raise structlog.DropEvent
+    return event
+
+
+def where(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Add which case and which activity speaks."""
+    if activity.in_activity():
+        info = activity.info()
+        event.setdefault("case", info.workflow_id)
+        event["activity"] = info.activity_type
+    elif workflow.in_workflow():
+        event.setdefault("case", workflow.info().workflow_id)
+    return event
+
+
+def configure() -> None:
+    """Configure structlog and the standard library's logging for a process."""
+    terminal = sys.stderr.isatty()
+    structlog.configure(
+        processors=[
+            replays_are_silent,
+            where,
+            redact,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(ensure_ascii=False),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")

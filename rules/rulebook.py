@@ -1,0 +1,275 @@
+"""Rulebooks: every duty of an organisation as data, read from TOML and checked on load.
+
+A fault names file, duty and field. A new organisation is a new file in `books/`, no code.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+
+from models.common import Model
+from rules.period import Period, Roll, Unit
+
+BOOKS = Path(__file__).parent / "books"
+DUTY_ID = re.compile(r"^[A-Z]{1,3}-[0-9A-Za-z.-]+$")
+
+
+class RulebookError(ValueError):
+    """A rulebook that cannot be used; the text names file, duty and field of every fault."""
+
+
+class Kind(StrEnum):
+    """What a duty is; the kinds of `docs` register, see the glossary in README."""
+
+    deadline = "deadline"
+    not_before = "not_before"
+    right_lapses = "right_lapses"
+    retention = "retention"
+    recurrence = "recurrence"
+    gate = "gate"
+    immediate = "immediate"
+    rule = "rule"
+    client = "client"
+
+
+class Title(Model):
+    """What the duty is called, in the three languages of the product."""
+
+    lv: Annotated[str, StringConstraints(min_length=3)]
+    lt: Annotated[str, StringConstraints(min_length=3)]
+    en: Annotated[str, StringConstraints(min_length=3)]
+
+
+class Hold(Model):
+    """How a duty may be held. `restart`: void, and a new clock at the new anchor; `extend`: the held days are not counted."""
+
+    mode: Literal["restart", "extend"]
+    clause: str
+    ground: str
+
+
+Lead = Annotated[str, StringConstraints(pattern=r"^\d+(d|h|wd)$")]
+"""When before the due instant: `3d` at 09:00 local, three days before the last day (`0d`: on it); `2wd` the same in
+working days; `6h` that many hours before the due instant."""
+
+KeptBy = Annotated[str, StringConstraints(pattern=r"^(workflow|schedule|rule):[A-Za-z0-9_.-]+$")]
+
+
+class Duty(Model):
+    """One duty of one organisation, as its document (or a row it adopted) says it."""
+
+    id: Annotated[str, StringConstraints(pattern=DUTY_ID.pattern)]
+    clause: str
+    """The clause as cited: `10.5`, `GDPR 12(3)`."""
+    kind: Kind
+    title: Title
+    anchor: str | None = None
+    """The event that starts it, in snake_case; needed where there is a clock."""
+    amount: Annotated[int, Field(ge=0)] | None = None
+    unit: Unit | None = None
+    roll: Roll = Roll.none
+    latest: Period | None = None
+    """The later reading, where there are two; for an immediate duty the delay from which it is called late."""
+    minimum: bool = False
+    """Retention: keep at least that long."""
+    maximum: Period | None = None
+    """Retention with a minimum: erase at the latest then."""
+    amount_from: Literal["statute", "controller_by_line", "event", "rulebook"] | None = None
+    """Where the value comes from when the document has none and this file cannot give it."""
+    owner: str
+    """The role that does it."""
+    reminders: tuple[Lead, ...] = ()
+    escalation: str | None = None
+    """The role that is told at the due instant."""
+    evidence: str | None = None
+    """What stops the clock, in snake_case; needed for kinds that can be kept."""
+    hold: Hold | None = None
+    reopens: tuple[str, ...] = ()
+    """Events that take the evidence back and reopen the same clock."""
+    adopted_from: str | None = None
+    """The id of another organisation's row that this one adopts."""
+    same_as: str | None = None
+    """This clause is one duty with that one, which has the clock."""
+    product: bool = False
+    """Ours, not the document's."""
+    recommended: bool = False
+    kept_by: tuple[KeptBy, ...] = ()
+    """What keeps it in Termins; empty: nothing yet."""
+    if_missed: str | None = None
+
+    @property
+    def period(self) -> Period | None:
+        """The period to `due`, or None where there is nothing to count."""
+        if self.amount is None or self.unit is None:
+            return None
+        return Period(amount=self.amount, unit=self.unit, roll=self.roll)
+
+    @property
+    def has_clock(self) -> bool:
+        """True for the kinds that run as a clock."""
+        return self.same_as is None and self.kind not in (Kind.gate, Kind.rule)
+
+    @property
+    def can_be_late(self) -> bool:
+        """True if missing it is the organisation's lateness."""
+        return self.has_clock and self.kind not in (Kind.client, Kind.not_before, Kind.right_lapses)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Duty:
+        faults = []
+        if (self.amount is None) != (self.unit is None):
+            faults.append("amount and unit go together")
+        if self.same_as is None and self.kind in (Kind.deadline, Kind.not_before, Kind.right_lapses, Kind.immediate):
+            if self.amount is None and self.amount_from is None:
+                faults.append("amount: missing; give amount and unit, or amount_from")
+            if not self.anchor:
+                faults.append("anchor: missing for a duty with a clock")
+        if self.same_as is None and self.kind in (Kind.deadline, Kind.immediate):
+            if not self.evidence:
+                faults.append("evidence: missing; what stops the clock?")
+            if not self.escalation:
+                faults.append("escalation: missing; who is told at the due instant?")
+        if self.kind in (Kind.gate, Kind.rule) and (self.amount is not None or self.reminders):
+            faults.append("amount, reminders: a gate or a rule has no clock")
+        if self.roll is not Roll.none and self.unit in (Unit.hours, Unit.working_days):
+            faults.append("roll: hours and working days are never rolled")
+        if self.minimum and self.kind is not Kind.retention:
+            faults.append("minimum: only for retention")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+
+class Rulebook(Model):
+    """One organisation's duties and the readings and values it chose."""
+
+    organisation: Annotated[str, StringConstraints(pattern=r"^[A-Z]{1,3}$")]
+    name: str
+    document: str
+    file: str | None = None
+    zone: str
+    calendar: str
+    """Country, or country and profile: `LV`, `LT`, `LV-state`."""
+    version: str
+    """The day from which this text of the rulebook is used (ISO date; a suffix for a second one on a day)."""
+    language: Literal["lv", "lt", "en"]
+    """The language of its letters, unless a person asks for another."""
+    values: dict[str, Any] = Field(default_factory=dict)
+    """Rulebook values that are no duty: readings, limits, lists; each named in `docs/rulebooks.md`."""
+    duty: tuple[Duty, ...]
+
+    @field_validator("zone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        try:
+            ZoneInfo(zone)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            raise ValueError(f"{zone!r} is not a time zone") from None
+        return zone
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Rulebook:
+        faults = []
+        ids = [d.id for d in self.duty]
+        faults += [f"{i}: id: given twice" for i in sorted({i for i in ids if ids.count(i) > 1})]
+        for d in self.duty:
+            if d.same_as and d.same_as not in ids:
+                faults.append(f"{d.id}: same_as: {d.same_as} is not in this file")
+            own = d.id.startswith((self.organisation + "-", "T-"))
+            if not own and d.adopted_from != d.id:
+                faults.append(f"{d.id}: adopted_from: a row of another organisation is adopted by naming it here")
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def find(self, duty: str) -> Duty:
+        """The duty with this id.
+
+        Raises:
+            KeyError: This organisation has no such duty.
+        """
+        for d in self.duty:
+            if d.id == duty:
+                return d
+        raise KeyError(f"{self.organisation} has no duty {duty}")
+
+
+def parse(text: str, file: str) -> Rulebook:
+    """Read one rulebook.
+
+    Raises:
+        RulebookError: Names file, duty and field of every fault.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise RulebookError(f"{file}: not TOML: {e}") from None
+    try:
+        return Rulebook.model_validate(data)
+    except ValidationError as e:
+        raise RulebookError("\n".join(_fault(file, data, dict(err)) for err in e.errors())) from None
+
+
+def _fault(file: str, data: dict[str, Any], error: dict[str, Any]) -> str:
+    where = list(error["loc"])
+    name = ""
+    if len(where) > 1 and where[0] == "duty" and isinstance(where[1], int):
+        entry = data["duty"][where[1]]
+        name = f" {entry.get('id', f'duty number {where[1] + 1}') if isinstance(entry, dict) else where[1] + 1}:"
+        where = where[2:]
+    field = ".".join(str(part) for part in where)
+    return f"{file}:{name} {field + ': ' if field else ''}{error['msg'].removeprefix('Value error, ')}"
+
+
+@cache
+def books(folder: Path = BOOKS) -> dict[str, Rulebook]:
+    """All rulebooks by organisation; the product's own terms under `T`.
+
+    Raises:
+        RulebookError: Any file of the folder is faulty.
+    """
+    faults, found = [], {}
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            book = parse(path.read_text(encoding="utf-8"), path.name)
+        except UnicodeDecodeError:
+            faults.append(f"{path.name}: not UTF-8")
+            continue
+        except RulebookError as e:
+            faults.append(str(e))
+            continue
+        if book.organisation in found:
+            faults.append(f"{path.name}: organisation: {book.organisation} has another file already")
+        found[book.organisation] = book
+    if faults:
+        raise RulebookError("\n".join(faults))
+    return found
+
+
+def book(organisation: str) -> Rulebook:
+    """The rulebook of an organisation.
+
+    Raises:
+        KeyError: There is none.
+    """
+    try:
+        return books()[organisation]
+    except KeyError:
+        raise KeyError(f"no rulebook for {organisation}") from None
+
+
+def duty_for(organisation: str, duty: str) -> Duty:
+    """A duty as this organisation has it, or one of the product's own terms (`T-…`).
+
+    Raises:
+        KeyError: There is none.
+    """
+    return book("T" if duty.startswith("T-") else organisation).find(duty)

@@ -1,0 +1,102 @@
+"""What an installation decides for itself: read from the environment once, by the entry points, and passed on."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+_DRIVER = "postgresql+asyncpg"
+
+# Absolute from the start, so that a later change of the working folder cannot move the data.
+Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+
+
+class Settings(BaseSettings):
+    """One installation. Everything has a default that works on one machine with the embedded servers.
+
+    Termins' own names start with `TERMINS_`; `DATABASE_URL`, `TEMPORAL_ADDRESS` and `TEMPORAL_NAMESPACE` are the
+    names that other tools know. TLS and API keys for Temporal are read by `temporalio.envconfig`, not here.
+    Secrets, and the database address that may hold one, never show in a repr, a log or an error text.
+
+    Raises:
+        pydantic.ValidationError: a value that cannot be meant; the text names the field, never the value.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="TERMINS_",
+        env_ignore_empty=True,  # compose files pass unset variables as empty ones
+        populate_by_name=True,
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+    )
+
+    var: Folder = Field(default=Path("var"), validate_default=True)
+    """Everything this installation writes: the embedded servers' data, logs, mail, bank files."""
+
+    database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
+    """A PostgreSQL elsewhere, as an SQLAlchemy address for asyncpg; None means the embedded one."""
+
+    temporal_address: str | None = Field(default=None, validation_alias="TEMPORAL_ADDRESS")
+    """A Temporal elsewhere, `host:port`; None means the embedded one."""
+
+    namespace: str = Field(default="default", validation_alias="TEMPORAL_NAMESPACE", min_length=1)
+
+    temporal_ui: str | None = None
+    """Where people open the Temporal UI, without a slash at the end; None means the embedded one's own address."""
+
+    mail: Literal["maildir", "smtp"] = "maildir"
+    """`maildir` keeps what would be sent under `var`; `smtp` sends it."""
+
+    mail_folder: Folder = Field(default_factory=lambda earlier: earlier["var"] / "mail")
+    smtp_host: str | None = None
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    """`none` is for a relay on this machine only: notices hold personal data."""
+
+    smtp_user: str | None = None
+    smtp_password: SecretStr | None = None
+
+    mail_sender: str = "noreply@{organisation}.example"
+    """Who letters come from; `{organisation}` is the organisation's code in small letters."""
+
+    mail_staff: str = "{role}@{organisation}.example"
+    """Where reminders and escalations go; `{role}` is the role that the rulebook names."""
+
+    bank_folder: Folder = Field(default_factory=lambda earlier: earlier["var"] / "bank")
+    """Payment orders go out here as files, and the bank's confirmations come in."""
+
+    @field_validator("database_url", mode="before")
+    @classmethod
+    def _for_asyncpg(cls, value: Any) -> Any:
+        """Turns the usual spellings (`postgres://…`, `sslmode=…`) into the one that the engine takes."""
+        text = value.get_secret_value() if isinstance(value, SecretStr) else value
+        if not isinstance(text, str):
+            return value
+        try:
+            url = make_url(text)
+        except ArgumentError:
+            # Without its cause, which repeats the whole address, password included.
+            raise ValueError("not a database address (postgresql://user@host/database)") from None
+        if url.drivername not in {"postgres", "postgresql", _DRIVER}:
+            raise ValueError(f"Termins needs PostgreSQL, not {url.drivername}")
+        mode = url.query.get("sslmode")
+        if mode is not None:  # libpq's word; asyncpg's dialect calls the same thing ssl
+            url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+        return url.set(drivername=_DRIVER).render_as_string(hide_password=False)
+
+    @field_validator("temporal_ui")
+    @classmethod
+    def _no_slash_at_the_end(cls, value: str | None) -> str | None:
+        return value.rstrip("/") if value else value
+
+    @model_validator(mode="after")
+    def _mail_is_complete(self) -> Self:
+        if self.mail == "smtp" and self.smtp_host is None:
+            raise ValueError("TERMINS_MAIL=smtp needs TERMINS_SMTP_HOST")
+        if (self.smtp_user is None) != (self.smtp_password is None):
+            raise ValueError("TERMINS_SMTP_USER and TERMINS_SMTP_PASSWORD belong together")
+        return self

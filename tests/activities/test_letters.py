@@ -1,0 +1,235 @@
+"""Letters: every letter exists in three languages, says all it must, and is never sent with a hole in it."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from activities.letters import LANGUAGES, TEMPLATES, LetterFault, day, facts_of, money, render
+from integrations.mail import Letter
+
+DECISION: dict[str, object] = {
+    "reference": "2026-000123",
+    "outcome": "pay_reduced",
+    "claimant": "Žanete Ķirse",
+    "amount": Decimal("1234.50"),
+    "lines": ["Step one 1 500,00", "Step two 1 234,50"],
+    "reasons": ["A duty of clause 8.1.3 was breached"],
+    "pay_by": date(2026, 12, 21),
+}
+CLIENT: dict[str, object] = {"client": "SIA Paraugs", "authenticator": "Smart-ID"}
+DUTY: dict[str, object] = {
+    "case": "claim:BTA:2026-000123",
+    "duty": "BTA-10.5a",
+    "title": "Decide on the claim",
+    "due": date(2026, 12, 21),
+    "stage": "deciding",
+}
+PRIVACY: dict[str, object] = {"reference": "2026-000007", "controller": "Segosta"}
+
+FACTS: dict[str, dict[str, object]] = {
+    "claim-received": {
+        "reference": "2026-000123",
+        "received_on": date(2026, 12, 21),
+        "missing": ["Copy of the policy"],
+    },
+    "BTA-10.5b-third-party": DECISION,
+    "BTA-10.5b-insured": DECISION,
+    "BL-4-secret": {
+        "user_name": "Andris Bērziņš",
+        "username": "andris.berzins",
+        "secret": "once-only-7Q",
+        "address": "https://zona.example",
+    },
+    "BL-4-confirmation": {"user_name": "Andris Bērziņš", "authenticator": "Smart-ID"},
+    "BL-4-incomplete": {
+        "reference": "2026-000045",
+        "lines": [{"name": "Andris Bērziņš", "faults": ["no phone number", "no e-mail address"]}],
+    },
+    "BL-4-not-authorised": {"reference": "2026-000045", "requester": "Ilze Ozola", "to_whom": "requester"},
+    "BL-4-cancelled": {"reference": "2026-000045", "names": ["Andris Bērziņš", "Ilze Ozola"]},
+    "BL-3-notice": CLIENT
+    | {"scope": "limit", "effect_not_before": date(2026, 12, 21), "limitation": "Only reading remains possible."},
+    "BL-3-withdrawn": CLIENT,
+    "BL-3-effect": CLIENT | {"effective_on": date(2026, 12, 21)},
+    "privacy-identify": PRIVACY | {"ways": ["In person with an identity document"]},
+    "privacy-extension": PRIVACY | {"new_due": date(2026, 12, 21), "reason": "Very many data systems hold something."},
+    "privacy-answer": PRIVACY
+    | {
+        "rights": [
+            {"title": "Access", "outcome": "fulfilled", "ground": None, "clause": None},
+            {"title": "Erasure", "outcome": "in_part", "ground": "A legal duty to keep them", "clause": "17.4.2"},
+            {"title": "Portability", "outcome": "refused", "ground": "Not automated", "clause": "19.1"},
+        ],
+        "systems": [{"name": "Patient records", "found": "two visits"}, {"name": "Newsletter", "found": "nothing"}],
+        "authority": "Valstybinė duomenų apsaugos inspekcija",
+        "court": True,
+    },
+    "internal-reminder": DUTY,
+    "internal-escalation": DUTY,
+    "internal-notice": {"case": "claim:BTA:2026-000123", "text": "The bank rejected the payment."},
+}
+EVERY = [(template, language) for template in FACTS for language in LANGUAGES]
+DAYS = {"lv": "2026. gada 21. decembris", "lt": "2026 m. gruodžio 21 d.", "en": "21 December 2026"}
+
+
+def written(template: str, language: str, facts: Mapping[str, object] | None = None) -> Letter:
+    return render(
+        template,
+        language,
+        FACTS[template] if facts is None else facts,
+        id="notice-1",
+        to="reader@example.org",
+        sender="Termins <termins@example.org>",
+    )
+
+
+def words(value: object) -> list[str]:
+    """The texts in a fact, which a letter has to repeat or an error has to keep to itself."""
+    match value:
+        case str():
+            return [value]
+        case list():
+            return [word for item in value for word in words(item)]
+        case dict():
+            return [word for item in value.values() for word in words(item)]
+        case _:
+            return []
+
+
+def test_no_letter_lacks_a_language_and_none_is_left_over() -> None:
+    expected = {f"{template}.{language}.txt" for template, language in EVERY}
+    assert {path.name for path in TEMPLATES.iterdir()} == expected
+
+
+@pytest.mark.parametrize(("template", "language"), EVERY)
+def test_every_letter_says_all_its_facts(template: str, language: str) -> None:
+    letter = written(template, language)
+    assert letter.language == language
+    assert facts_of(template, language) == FACTS[template].keys()
+    codes = {"pay_reduced", "requester", "limit", "fulfilled", "in_part", "refused"}
+    said = letter.subject + letter.text
+    assert [word for word in words(FACTS[template]) if word not in codes and word not in said] == []
+    if any(isinstance(fact, date) for fact in FACTS[template].values()):
+        assert DAYS[language] in letter.text
+    assert not any(hole in said for hole in ("{", "None", "\n\n\n"))
+
+
+@pytest.mark.parametrize(("template", "language"), EVERY)
+def test_a_missing_fact_is_named_and_no_value_is_shown(template: str, language: str) -> None:
+    for fact in FACTS[template]:
+        rest = {name: value for name, value in FACTS[template].items() if name != fact}
+        with pytest.raises(LetterFault, match=rf"\b{fact}\b") as fault:
+            written(template, language, rest)
+        assert not any(word in str(fault.value) for word in words(rest) if " " in word)
+
+
+@pytest.mark.parametrize("template", FACTS)
+def test_the_languages_really_differ(template: str) -> None:
+    letters = {language: written(template, language) for language in LANGUAGES}
+    assert len({letter.subject for letter in letters.values()}) == 3
+    assert len({letter.text for letter in letters.values()}) == 3
+    sources = {language: (TEMPLATES / f"{template}.{language}.txt").read_text().lower() for language in LANGUAGES}
+    latvian, lithuanian = set("āēīģķļņ"), set("ąęėįų")
+    assert latvian & set(sources["lv"])
+    assert not lithuanian & set(sources["lv"])
+    assert lithuanian & set(sources["lt"])
+    assert not latvian & set(sources["lt"])
+    assert sources["en"].replace("–", "-").isascii()
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("template", [template for template in FACTS if not template.startswith("internal-")])
+def test_every_letter_to_the_outside_cites_its_clause(template: str, language: str) -> None:
+    cited = {"lv": "punkt", "lt": ("punkt", "dal"), "en": ("clause", "Article")}[language]
+    text = written(template, language).text
+    assert any(word in text for word in ((cited,) if isinstance(cited, str) else cited))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("template", ["BTA-10.5b-third-party", "BTA-10.5b-insured"])
+def test_each_outcome_has_words_of_its_own_and_a_rejection_names_no_sum(template: str, language: str) -> None:
+    texts = {
+        outcome: written(template, language, DECISION | {"outcome": outcome}).text
+        for outcome in ("pay", "pay_reduced", "reject")
+    }
+    assert len(set(texts.values())) == 3
+    assert money(Decimal("1234.50"), language) in texts["pay"]
+    rejected = DECISION | {"outcome": "reject", "amount": None, "pay_by": None, "lines": []}
+    assert "EUR" not in written(template, language, rejected).text
+    assert DAYS[language] not in written(template, language, rejected).text
+    with pytest.raises(LetterFault, match="outcome"):
+        written(template, language, DECISION | {"outcome": "perhaps"})
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    ("template", "fact", "values"),
+    [
+        ("BL-3-notice", "scope", ("end", "limit")),
+        ("BL-4-not-authorised", "to_whom", ("requester", "responsible_employee")),
+        ("claim-received", "missing", ([], ["Copy of the policy"])),
+        ("privacy-answer", "court", (False, True)),
+    ],
+)
+def test_a_letter_follows_the_fact_that_decides_its_words(
+    language: str, template: str, fact: str, values: tuple[object, object]
+) -> None:
+    first, second = (written(template, language, FACTS[template] | {fact: value}).text for value in values)
+    assert first != second
+
+
+@pytest.mark.parametrize(
+    ("template", "fact", "value"),
+    [
+        ("BL-3-notice", "scope", "x"),
+        ("BL-4-not-authorised", "to_whom", "x"),
+        ("privacy-answer", "rights", [{"title": "T"}]),
+    ],
+)
+def test_a_fact_without_words_for_it_stops_the_letter(template: str, fact: str, value: object) -> None:
+    with pytest.raises(LetterFault):
+        written(template, "lv", FACTS[template] | {fact: value})
+
+
+def test_a_fact_cannot_put_a_header_into_the_subject() -> None:
+    facts = FACTS["internal-notice"] | {"case": "x\nBcc: other@example.org"}
+    with pytest.raises(ValueError, match="line break"):
+        written("internal-notice", "en", facts)
+
+
+@pytest.mark.parametrize(("template", "language"), [("no-such", "lv"), ("../pyproject", "lv"), ("BL-3-notice", "et")])
+def test_a_letter_that_does_not_exist_is_refused(template: str, language: str) -> None:
+    with pytest.raises(LetterFault, match="no letter"):
+        render(template, language, {}, id="1", to="a@example.org", sender="b@example.org")
+
+
+def test_days_are_written_as_each_language_does() -> None:
+    assert {language: day("2026-12-21", language) for language in LANGUAGES} == DAYS
+    assert day(date(2027, 5, 4), "lv") == "2027. gada 4. maijs"
+    assert day(date(2027, 2, 16), "lt") == "2027 m. vasario 16 d."
+
+
+@pytest.mark.parametrize("value", [datetime(2026, 12, 21, 23, 0, tzinfo=UTC), "soon", None, 1])
+def test_an_instant_or_a_word_is_no_day(value: object) -> None:
+    with pytest.raises(LetterFault, match="a day is given as"):
+        day(value, "lv")
+
+
+@pytest.mark.parametrize(
+    ("value", "lv", "en"),
+    [
+        (Decimal("1234.5"), "1 234,50 EUR", "EUR 1,234.50"),
+        ("1234567.89", "1 234 567,89 EUR", "EUR 1,234,567.89"),
+        (0, "0,00 EUR", "EUR 0.00"),
+    ],
+)
+def test_money_is_written_as_each_language_does(value: object, lv: str, en: str) -> None:
+    assert (money(value, "lv"), money(value, "lt"), money(value, "en")) == (lv, lv, en)
+
+
+@pytest.mark.parametrize("value", [1.5, "much", None, Decimal("0.005"), True, Decimal("NaN"), "Infinity"])
+def test_what_is_not_an_exact_amount_is_no_money(value: object) -> None:
+    with pytest.raises(LetterFault, match="amount"):
+        money(value, "lv")

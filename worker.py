@@ -1,0 +1,93 @@
+"""The worker: settings, store, engine, activities, and then it serves until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from datetime import timedelta
+
+import structlog
+from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+import workflows
+from activities.wiring import build
+from integrations.bank import BankFolder
+from integrations.mail import MaildirOut, MailOut, SmtpOut
+from models.names import TASK_QUEUE
+from models.now import wall_clock
+from operations.logs import configure
+from operations.place import find
+from operations.setup import missing
+from operations.store import engine, sessions
+from settings import Settings
+
+log = structlog.get_logger()
+
+PASSED_THROUGH = ("activities", "models", "integrations", "operations", "rules", "sqlmodel", "sqlalchemy", "structlog")
+"""First-party code that workflows name, and what it imports: loaded once, not once for each run."""
+
+
+def runner() -> SandboxedWorkflowRunner:
+    """The sandbox in which workflows run."""
+    return SandboxedWorkflowRunner(
+        restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
+    )
+
+
+def carrier(settings: Settings) -> MailOut:
+    """The mail carrier that the settings name."""
+    if settings.mail == "smtp":
+        password = settings.smtp_password.get_secret_value() if settings.smtp_password else None
+        assert settings.smtp_host is not None
+        return SmtpOut(
+            settings.smtp_host,
+            settings.smtp_port,
+            username=settings.smtp_user,
+            password=password,
+            start_tls=settings.smtp_security == "starttls",
+        )
+    return MaildirOut(settings.mail_folder)
+
+
+async def main() -> None:
+    """Serve until SIGTERM or SIGINT."""
+    settings = Settings()
+    configure()
+    place = await find(settings)
+    client = await place.connect()
+    if lacking := await missing(client):
+        raise SystemExit(f"run setup first: {', '.join(lacking)}")
+    database = engine(place.database_url)
+    activities = build(
+        sessions(database),
+        client,
+        carrier(settings),
+        BankFolder(settings.bank_folder),
+        wall_clock,
+        sender=settings.mail_sender,
+        staff=settings.mail_staff,
+    )
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    try:
+        async with Worker(
+            client,
+            task_queue=TASK_QUEUE,
+            workflows=workflows.ALL,
+            activities=activities,
+            workflow_runner=runner(),
+            workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(10),
+            graceful_shutdown_timeout=timedelta(seconds=10),
+        ):
+            log.info("worker serves", queue=TASK_QUEUE)
+            await stop.wait()
+    finally:
+        await database.dispose()
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main())

@@ -1,0 +1,586 @@
+"""Case: what every case has. Stages, an inbox of messages, one recorded step at a time, clocks, and what the UI shows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, TypeVar
+
+from temporalio import workflow
+from temporalio.common import (
+    RetryPolicy,
+    SearchAttributeKey,
+    SearchAttributePair,
+    SearchAttributeUpdate,
+    TypedSearchAttributes,
+)
+from temporalio.exceptions import ActivityError, ApplicationError, ApplicationErrorCategory
+
+from workflows.clock import Clocks
+
+with workflow.unsafe.imports_passed_through():
+    from activities.case import CaseActivities
+    from activities.notice import NoticeActivities
+    from models import errors, names
+    from models.case import (
+        Act,
+        AdoptRecord,
+        AssignCase,
+        BellDraft,
+        Bells,
+        CaseState,
+        Change,
+        ClockState,
+        Entry,
+        Message,
+        NoticeDraft,
+        NoticeRef,
+        NoticeSent,
+        OpenCase,
+        OrderDraft,
+        Outcome,
+        Recorded,
+        Said,
+        StartCase,
+        Tick,
+        Transition,
+        parse,
+    )
+    from models.common import Model
+
+# ---- execution policies ---------------------------------------------------------------------------------------------
+
+RECORD_TIMEOUT = timedelta(seconds=30)
+EFFECT_TIMEOUT = timedelta(minutes=2)
+PATIENT = RetryPolicy(
+    initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(minutes=1)
+)
+"""For ever: a store or a carrier that is down is waited for, and the UI shows the pending activity."""
+
+CLOSED = "closed"
+
+B = TypeVar("B", bound=Model)
+R = TypeVar("R")
+
+
+class Item:
+    """A message in the inbox: taken by a stage, answered once."""
+
+    def __init__(self, id: str, message: Message, at: datetime) -> None:
+        self.id = id
+        self.message = message
+        self.at = at
+        self.entry: Entry | None = None
+        self.refusal: ApplicationError | None = None
+
+    @property
+    def settled(self) -> bool:
+        """True once it was recorded or refused."""
+        return self.entry is not None or self.refusal is not None
+
+
+class Done:
+    """An effect outside came to its end: its proof, or the reason why it never will."""
+
+    def __init__(self, key: str, result: Any, failure: str | None = None) -> None:
+        self.key = key
+        self.result = result
+        self.failure = failure
+
+
+class Came:
+    """The due instant of a clock came and was recorded."""
+
+    def __init__(self, clock: ClockState) -> None:
+        self.clock = clock
+
+
+class Rung:
+    """Another part of the store changed: look again."""
+
+    def __init__(self, bells: Bells) -> None:
+        self.bells = bells
+
+
+Event = Item | Done | Came | Rung
+
+
+def accepts(model: type[Message]) -> Any:
+    """The update handler for a message: one optional argument, a validator, an answer after the record is committed."""
+    name = model.update_name()
+
+    async def handler(self: Any, message: Any = None) -> Entry:
+        entry: Entry = await self.receive(model, message)
+        return entry
+
+    def validator(self: Any, message: Any = None) -> None:
+        self.check(model, message)
+
+    handler.__name__ = name
+    handler.__qualname__ = f"Case.{name}"
+    handler.__doc__ = model.__doc__
+    update: Any = workflow.update(name=name, description=(model.__doc__ or "").strip().split("\n")[0])(handler)
+    update.validator(validator)
+    return update
+
+
+def refused(type: str, *faults: str) -> ApplicationError:
+    """A clean failure for a caller: all the reasons, no stack trace of ours."""
+    return ApplicationError(
+        "; ".join(faults), *faults, type=type, non_retryable=True, category=ApplicationErrorCategory.BENIGN
+    )
+
+
+class Case:
+    """The life of a case.
+
+    A kind of case names its `stages`: stage → the messages that it takes. Each stage is a method of that name and is
+    one turn: it does what can be done now, or waits for one event (`next`) and records what it means. `record(to=…)`
+    moves the case in the same commit as the fact that moved it, so a stage can be entered again at any time.
+    """
+
+    kind: ClassVar[str]
+    stages: ClassVar[dict[str, tuple[type[Message], ...]]]
+    always: ClassVar[tuple[type[Message], ...]] = (AssignCase,)
+
+    def __init__(self) -> None:
+        self.id = workflow.info().workflow_id
+        self.state: CaseState | None = None
+        self.body: Any = None
+        self.clocks = Clocks()
+        self.inbox: list[Item] = []
+        self.done: list[Done] = []
+        self.working: dict[str, asyncio.Task[None]] = {}
+        self.rung = False
+        self.diverged: tuple[str, ...] = ()
+        self.unheard: tuple[int, ...] = ()
+        self.ended: Outcome | None = None
+        self.shown: dict[str, Any] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for stage, messages in cls.stages.items():
+            if not hasattr(cls, stage):
+                raise TypeError(f"{cls.__name__}: no method for stage {stage}")
+            for message in (*messages, *cls.always, AdoptRecord):
+                handler = getattr(cls, message.update_name(), None)
+                if getattr(getattr(handler, "_defn", None), "validator", None) is None:
+                    raise TypeError(f"{cls.__name__}: no handler with a validator for {message.__name__}")
+
+    assign_case = accepts(AssignCase)
+    adopt_record = accepts(AdoptRecord)
+
+    # ---- life -------------------------------------------------------------------------------------------------------
+
+    async def live(self, message: Any) -> Outcome:
+        """From the first activity to the end; a request to cancel changes nothing, for a duty cannot be cancelled."""
+        life = asyncio.create_task(self._live(message))
+        while not life.done():
+            try:
+                await asyncio.shield(life)
+            except asyncio.CancelledError:
+                if life.cancelled():
+                    raise
+        return life.result()
+
+    async def _live(self, message: Any) -> Outcome:
+        outcome = await self._open(message)
+        if outcome is None:
+            while self.case.stage != CLOSED:
+                await self._turn()
+            outcome = Outcome(case=self.id, result=str(self.body.outcome or CLOSED))
+        self.ended = outcome
+        for item in self.inbox:
+            item.refusal = refused(errors.NOT_ALLOWED_NOW, f"this case has ended: {outcome.result}", *outcome.faults)
+        self.clocks.disarm()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        return outcome
+
+    async def _open(self, message: Any) -> Outcome | None:
+        start, faults = parse(StartCase, message)
+        if start is None:
+            return Outcome(case=self.id, result="refused", faults=faults)
+        opened = await workflow.execute_activity_method(
+            CaseActivities.open,
+            OpenCase(workflow_id=self.id, workflow_kind=self.kind, at=workflow.now(), start=start),
+            start_to_close_timeout=RECORD_TIMEOUT,
+            retry_policy=PATIENT,
+            summary="open the case",
+        )
+        if opened.state is None:
+            return Outcome(case=self.id, result=opened.result, faults=opened.faults, right_case=opened.right_case)
+        self.state = opened.state
+        self.clocks.take(opened.clocks)
+        self.body = self.read(opened.state.body)
+        self.show()
+        return None
+
+    async def _turn(self) -> None:
+        if self.diverged:
+            await self._divergence()
+            return
+        await getattr(self, self.case.stage)()
+        if self.unheard and not self.diverged:
+            await self.record("bell_heard", heard=self.unheard)
+
+    @property
+    def case(self) -> CaseState:
+        """The state; there is one once the case is open."""
+        assert self.state is not None
+        return self.state
+
+    body_model: ClassVar[type[Model]]
+    """The kind's own part of the state."""
+
+    def read(self, body: dict[str, Any]) -> Any:
+        """The kind's own part of the state, from JSON."""
+        return self.body_model.model_validate({k: v for k, v in body.items() if k in self.body_model.model_fields})
+
+    # ---- messages ---------------------------------------------------------------------------------------------------
+
+    def check(self, model: type[Message], message: Any) -> Message:
+        """The message, or a refusal that names every fault. Changes nothing (validators must not)."""
+        if workflow.info().workflow_id != self.id or self.ended is not None:
+            raise refused(errors.NOT_ALLOWED_NOW, "this case has ended")
+        parsed, faults = parse(model, message)
+        if parsed is None:
+            raise refused(errors.BAD_MESSAGE, *faults)
+        if parsed.case != self.id:
+            raise refused(errors.BAD_MESSAGE, "case: this message is meant for another case")
+        if self.state is not None and (reason := self.refusal(parsed)):
+            raise refused(errors.NOT_ALLOWED_NOW, *reason)
+        return parsed
+
+    def refusal(self, message: Message) -> tuple[str, ...]:
+        """Why the case does not take this message now; empty if it does. Asked again when the message is taken."""
+        if self.diverged:
+            return () if isinstance(message, AdoptRecord) else ("the case has diverged: adopt_record comes first",)
+        if type(message) in self.always:
+            return ()
+        if type(message) not in self.stages.get(self.case.stage, ()):
+            could = ", ".join(m.update_name() for m in self.stages.get(self.case.stage, ()))
+            return (f"not in stage {self.case.stage}" + (f"; possible now: {could}" if could else ""),)
+        return self.allowed(message)
+
+    def allowed(self, message: Message) -> tuple[str, ...]:
+        """The kind's own conditions for a message that its stage takes. Pure."""
+        return ()
+
+    def known(self, model: type[Message]) -> dict[str, Any]:
+        """What the case knows of a message's fields, for its template."""
+        return {}
+
+    async def receive(self, model: type[Message], message: Any) -> Entry:
+        """Put the message into the inbox and answer when its record is committed."""
+        parsed = self.check(model, message)
+        info = workflow.current_update_info()
+        assert info is not None
+        item = Item(info.id, parsed, workflow.now())
+        if self.state is not None and info.id in self.case.said:
+            return Entry(
+                case=self.id,
+                step=self.case.said[info.id],
+                entry="recorded before",
+                stage=self.case.stage,
+                at=workflow.now(),
+            )
+        self.inbox.append(item)
+        await workflow.wait_condition(lambda: item.settled)
+        if item.refusal is not None:
+            raise item.refusal
+        assert item.entry is not None
+        return item.entry
+
+    @workflow.signal(name="look_again", description="Look at the store again; carries nothing")
+    def look_again(self, message: Any = None) -> None:
+        """A bell: something that concerns this case changed in the store."""
+        self.rung = True
+
+    # ---- waiting ----------------------------------------------------------------------------------------------------
+
+    async def next(self) -> Event:
+        """The next thing that happens, in the order in which it happened; ticks of clocks are recorded on the way.
+
+        A tick comes before a message of the same instant, so that evidence and timer in one activation give the same
+        timeline in either order.
+        """
+        while True:
+            tick = self.clocks.next_tick()
+            due = tick is not None and tick.instant <= workflow.now()
+            if tick is not None and due and (not self.inbox or tick.instant <= self.inbox[0].at):
+                clock = await self._tick(tick)
+                if clock is not None:
+                    return Came(clock)
+                if self.diverged:
+                    await self._divergence()
+                continue
+            if self.inbox:
+                item = self.inbox.pop(0)
+                if faults := self.refusal(item.message):
+                    item.refusal = refused(errors.NOT_ALLOWED_NOW, *faults)
+                elif item.id in self.case.said:
+                    item.refusal = refused(errors.NOT_ALLOWED_NOW, "this message was recorded before")
+                elif isinstance(item.message, AssignCase):
+                    await self.record(
+                        "assigned", said=item, facts={"handler": item.message.handler}, handler=item.message.handler
+                    )
+                else:
+                    return item
+                continue
+            if self.done:
+                return self.done.pop(0)
+            if self.rung:
+                self.rung = False
+                bells = await self.ask(CaseActivities.listen, self.id, "hear the bells")
+                self.unheard = bells.ids
+                if "recount" in bells.reasons:
+                    await self.record("recounted", recount=True, heard=bells.ids)
+                elif bells.ids:
+                    return Rung(bells)
+                continue
+            self._continue_as_new_if_long()
+            self.clocks.arm()
+            self.show()
+            await workflow.wait_condition(self._something)
+
+    def _something(self) -> bool:
+        tick = self.clocks.next_tick()
+        return bool(
+            self.inbox or self.done or self.rung or (tick is not None and tick.instant <= workflow.now())
+        )
+
+    def _continue_as_new_if_long(self) -> None:
+        """At a resting point, with nothing in flight, a long history gives way to a new run that loads the state."""
+        if self.working or not workflow.all_handlers_finished() or self.case.step == 0:
+            return
+        if workflow.info().is_continue_as_new_suggested():
+            self.clocks.disarm()
+            workflow.continue_as_new(StartCase(case=self.id).model_dump())
+
+    async def _tick(self, tick: Tick) -> ClockState | None:
+        entry = "reminded" if tick.what == "reminder" else "due"
+        recorded = await self.record(entry, duty=tick.duty, ticks=(tick,), facts={"subject": tick.subject})
+        if recorded is None or tick.what == "reminder":
+            return None
+        return self.clocks.get(tick.duty, tick.subject)
+
+    # ---- effects ----------------------------------------------------------------------------------------------------
+
+    async def ask(self, method: Callable[..., Awaitable[R]], arg: Any, summary: str) -> R:
+        """One activity of the store, tried until it answers."""
+        result: R = await workflow.execute_activity_method(
+            method, arg, start_to_close_timeout=RECORD_TIMEOUT, retry_policy=PATIENT, summary=summary
+        )
+        return result
+
+    def perform(self, key: str, method: Callable[..., Awaitable[Any]], arg: Any, summary: str) -> None:
+        """Start an effect outside, once per key at a time; its end comes as `Done`."""
+        if key in self.working or any(d.key == key for d in self.done):
+            return
+        self.working[key] = asyncio.create_task(self._perform(key, method, arg, summary))
+
+    async def _perform(self, key: str, method: Callable[..., Awaitable[Any]], arg: Any, summary: str) -> None:
+        try:
+            result = await workflow.execute_activity_method(
+                method, arg, start_to_close_timeout=EFFECT_TIMEOUT, retry_policy=PATIENT, summary=summary
+            )
+            self.done.append(Done(key, result))
+        except ActivityError as e:
+            cause = e.cause
+            self.done.append(Done(key, None, cause.type or "failed" if isinstance(cause, ApplicationError) else "failed"))
+        finally:
+            self.working.pop(key, None)
+
+    def send(self, key: str) -> None:
+        """Send a queued notice; its proof comes as `Done` with a `NoticeSent`."""
+        self.perform(f"notice:{key}", NoticeActivities.send, NoticeRef(case=self.id, key=key), f"send {key}")
+
+    def refuse(self, item: Item, *faults: str) -> None:
+        """Answer a message with its faults; nothing is recorded."""
+        item.refusal = refused(errors.REFUSED, *faults)
+
+    # ---- recording --------------------------------------------------------------------------------------------------
+
+    async def record(
+        self,
+        entry: str,
+        *,
+        said: Item | None = None,
+        to: str | None = None,
+        duty: str | None = None,
+        facts: dict[str, Any] | None = None,
+        changes: tuple[Change, ...] = (),
+        ticks: tuple[Tick, ...] = (),
+        acts: tuple[Act, ...] = (),
+        notices: tuple[NoticeDraft, ...] = (),
+        orders: tuple[OrderDraft, ...] = (),
+        bells: tuple[BellDraft, ...] = (),
+        heard: tuple[int, ...] = (),
+        recount: bool = False,
+        body: Model | None = None,
+        handler: str | None = None,
+        outcome: str | None = None,
+    ) -> Recorded | None:
+        """One step: everything the store must know, in one transaction. None if it was refused or diverged.
+
+        `body` is the kind's state after the step; it is taken over only when the store has it.
+        """
+        state = self.case
+        stage = to or state.stage
+        after = (body if body is not None else self.body).model_dump(mode="json")
+        if outcome is not None:
+            after = {**after, "outcome": outcome}
+        transition = Transition(
+            case=self.id,
+            step=state.step + 1,
+            at=workflow.now(),
+            stage=stage,
+            entry=entry,
+            duty=duty,
+            facts={**(facts or {}), **({"handler": handler} if handler else {})},
+            said=Said(id=said.id, name=said.message.update_name(), actor=said.message.actor) if said else None,
+            acts=acts,
+            ticks=ticks,
+            changes=changes,
+            recount=recount,
+            notices=notices,
+            orders=orders,
+            bells=bells,
+            heard=heard,
+            body=after,
+            waits_for="" if outcome else self.waiting(stage, self.read(after)),
+            outcome=outcome,
+        )
+        recorded = await self.ask(CaseActivities.record, transition, f"{state.stage}: {entry}")
+        if recorded.result == "refused":
+            if said is not None:
+                said.refusal = refused(errors.REFUSED, *recorded.faults)
+                return None
+            # nobody can be told: what the case says by itself must be recordable, so a person has to look
+            self.diverged = recorded.faults
+            return None
+        if recorded.result == "diverged":
+            self.diverged = recorded.faults
+            if said is not None:
+                said.refusal = refused(errors.REFUSED, "the case has diverged from its record", *recorded.faults)
+            return None
+        self.state = state.model_copy(
+            update={
+                "step": recorded.step,
+                "stage": stage,
+                "body": after,
+                "handler": handler or state.handler,
+                "said": {**state.said, said.id: recorded.step} if said else state.said,
+            }
+        )
+        self.clocks.take(recorded.clocks)
+        self.body = self.read(after)
+        self.unheard = () if heard else self.unheard
+        if said is not None:
+            said.entry = Entry(
+                case=self.id,
+                step=recorded.step,
+                entry=entry,
+                stage=stage,
+                at=transition.at,
+                clocks=tuple(f"{c.label}: {c.status}, due {c.shown}" for c in recorded.clocks),
+            )
+        return recorded
+
+    async def _divergence(self) -> None:
+        """The store and this run do not agree on a step: nothing is written, the case says so, a person decides."""
+        self.show()
+        await workflow.wait_condition(lambda: bool(self.inbox))
+        item = self.inbox.pop(0)
+        if faults := self.refusal(item.message):
+            item.refusal = refused(errors.NOT_ALLOWED_NOW, *faults)
+            return
+        self.diverged = ()
+        await self._open(StartCase(case=self.id).model_dump())
+        await self.record("record_adopted", said=item, facts={"reason": "adopted"})
+
+    # ---- what people see --------------------------------------------------------------------------------------------
+
+    def possible(self) -> list[type[Message]]:
+        """The messages that the case takes now."""
+        if self.diverged:
+            return [AdoptRecord]
+        return [*self.stages.get(self.case.stage, ()), *self.always]
+
+    def waiting(self, stage: str, body: Any) -> str:
+        """What is waited for in this stage, and from whom; no personal data."""
+        return ""
+
+    def story(self) -> list[str]:
+        """Lines of the kind's own about where the case stands; no personal data."""
+        return []
+
+    def show(self) -> None:
+        """Tell the UI: search attributes where they changed, and the current details."""
+        state = self.case
+        open_clocks = self.clocks.open
+        can_be_late = [c for c in open_clocks if c.can_be_late]
+        attributes: dict[str, Any] = {
+            names.CASE_KIND: state.kind,
+            names.ORGANISATION_ATTRIBUTE: state.organisation,
+            names.STAGE: "diverged" if self.diverged else state.stage,
+            names.HANDLER: state.handler,
+            names.DUTIES: sorted({c.duty for c in open_clocks}) or None,
+            names.DUE: min((c.due for c in can_be_late), default=None),
+            names.OVERDUE: any(c.status == "overdue" for c in can_be_late),
+        }
+        changed = {name: value for name, value in attributes.items() if self.shown.get(name) != value}
+        if changed:
+            workflow.upsert_search_attributes([_attribute(name, value) for name, value in changed.items()])
+            self.shown = attributes
+        workflow.set_current_details(self.details())
+
+    def details(self) -> str:
+        """Markdown for the UI: where it stands, the clocks, what is waited for, and what can be done now."""
+        state = self.case
+        clocks = self.clocks.open
+        first = next((c for c in clocks if c.can_be_late), clocks[0] if clocks else None)
+        lines = [f"## {state.stage.replace('_', ' ').capitalize()}", ""]
+        if self.diverged:
+            lines += ["**Diverged from the record.** " + "; ".join(self.diverged), ""]
+        late = [c for c in clocks if c.status == "overdue" and c.can_be_late]
+        if late:
+            lines += [f"**OVERDUE: {', '.join(c.label for c in late)}**", ""]
+        lines += [
+            f"**Next due:** {f'{first.shown} ({first.label}, {first.title})' if first else 'nothing is running'}  ",
+            f"**Waits for:** {self.waiting(state.stage, self.body) or 'nothing: the case itself acts'}  ",
+            f"**Handler:** {state.handler or 'nobody yet'}",
+            "",
+        ]
+        lines += self.story()
+        if clocks:
+            lines += ["", "### Clocks", "", "| Duty | What | Due | State |", "| --- | --- | --- | --- |"]
+            lines += [f"| {c.label} | {c.title} | {c.shown} | {_status(c)} |" for c in clocks]
+        lines += ["", "### What can be done now", ""]
+        lines += ["Send an Update with this name, and this JSON with every ‹…› filled in.", ""]
+        for model in self.possible():
+            template = json.dumps(model.template(self.id, self.known(model)), ensure_ascii=False, indent=1)
+            title = (model.__doc__ or "").strip().split("\n")[0]
+            lines += [f"**{model.update_name()}**: {title}", "", "```json", template, "```", ""]
+        return "\n".join(lines)
+
+
+def _status(clock: ClockState) -> str:
+    if clock.kind == "not_before":
+        return "no effect before then"
+    return f"**{clock.status}**" if clock.status == "overdue" else clock.status
+
+
+def _attribute(name: str, value: Any) -> SearchAttributeUpdate[Any]:
+    key: SearchAttributeKey[Any]
+    if name == names.DUTIES:
+        key = SearchAttributeKey.for_keyword_list(name)
+    elif name == names.DUE:
+        key = SearchAttributeKey.for_datetime(name)
+    elif name == names.OVERDUE:
+        key = SearchAttributeKey.for_bool(name)
+    else:
+        key = SearchAttributeKey.for_keyword(name)
+    return key.value_unset() if value is None else key.value_set(value)

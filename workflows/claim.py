@@ -1,0 +1,722 @@
+"""Claim: from filing to rest, by BTA rules No. 19.1 (9.1, 10.5), with its decision, letters and payments."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from temporalio import workflow
+
+from workflows.case import CLOSED, Came, Case, Done, Item, accepts
+
+with workflow.unsafe.imports_passed_through():
+    from activities.claim import ClaimActivities
+    from activities.payment import PaymentActivities
+    from models.case import (
+        Act,
+        Change,
+        CorrectAddress,
+        Evidence,
+        Message,
+        NoticeDraft,
+        NoticeSent,
+        OrderDraft,
+        OrderIssued,
+        OrderRef,
+        Outcome,
+        Reopen,
+        Relate,
+        ReportBounce,
+        Start,
+        Stop,
+        Void,
+    )
+    from models.claim import (
+        AddDocument,
+        ApproveDecision,
+        Assess,
+        ClaimBody,
+        ConfirmPayment,
+        CorrectPayee,
+        Payment,
+        ProposeDecision,
+        Proposal,
+        RejectPayment,
+        RequireDocument,
+        SendBackDecision,
+        SetPolicy,
+        WaiveDocument,
+        WithdrawClaim,
+    )
+
+DECIDE = "BTA-10.5a"
+TELL = "BTA-10.5b"
+PAY = "BTA-10.5c"
+REST = "T-rest"
+
+
+@workflow.defn(name="Claim")
+class Claim(Case):
+    """One claim: documents, decision within 30 days, letters within 10 working days, payment within 15."""
+
+    kind = "claim"
+    body_model = ClaimBody
+    stages = {
+        "collecting": (AddDocument, WaiveDocument, SetPolicy, WithdrawClaim, CorrectAddress),
+        "deciding": (
+            ProposeDecision,
+            AddDocument,
+            RequireDocument,
+            WaiveDocument,
+            SetPolicy,
+            WithdrawClaim,
+            CorrectAddress,
+        ),
+        "approving": (ApproveDecision, SendBackDecision, WithdrawClaim),
+        "telling_and_paying": (ConfirmPayment, RejectPayment, CorrectPayee, ReportBounce, CorrectAddress),
+        "resting": (ReportBounce, RejectPayment),
+    }
+
+    add_document = accepts(AddDocument)
+    waive_document = accepts(WaiveDocument)
+    require_document = accepts(RequireDocument)
+    set_policy = accepts(SetPolicy)
+    withdraw_claim = accepts(WithdrawClaim)
+    propose_decision = accepts(ProposeDecision)
+    approve_decision = accepts(ApproveDecision)
+    send_back_decision = accepts(SendBackDecision)
+    confirm_payment = accepts(ConfirmPayment)
+    reject_payment = accepts(RejectPayment)
+    correct_payee = accepts(CorrectPayee)
+    report_bounce = accepts(ReportBounce)
+    correct_address = accepts(CorrectAddress)
+
+    body: ClaimBody
+
+    @workflow.run
+    async def run(self, message: Any = None) -> Outcome:
+        """Live the claim; the input is a `StartCase`."""
+        return await self.live(message)
+
+    # ---- stages -----------------------------------------------------------------------------------------------------
+
+    async def collecting(self) -> None:
+        """9.1: the receipt is confirmed with what is missing; the claim waits for proof of fact, amount, entitlement."""
+        self._send_what_waits()
+        if not self.body.announced:
+            await self._arrive("received", None, self.body.model_copy(update={"announced": True, **self._announce()}))
+            return
+        match await self.next():
+            case Item(message=AddDocument() as m) as item:
+                await self._arrive("document_received", item, self._with(m.document, "received", m.received_at))
+            case Item(message=WaiveDocument() as m) as item:
+                await self._arrive("document_waived", item, self._with(m.document, "waived", None))
+            case event:
+                await self._always(event)
+
+    async def deciding(self) -> None:
+        """10.5: within 30 days of the last proof, a decision; a later requirement does not stop the clock."""
+        self._send_what_waits()
+        match await self.next():
+            case Item(message=ProposeDecision() as m) as item:
+                await self._propose(item, m)
+            case Item(message=AddDocument() as m) as item:
+                await self.record(
+                    "document_received",
+                    said=item,
+                    facts={"document": m.document, "received_at": m.received_at.isoformat()},
+                    changes=(Relate(duty=DECIDE, anchor_at=m.received_at),) if self._asked_in_time(m.document) else (),
+                    body=self._with(m.document, "received", m.received_at),
+                )
+            case Item(message=WaiveDocument() as m) as item:
+                await self.record(
+                    "document_waived", said=item, facts={"document": m.document}, body=self._with(m.document, "waived", None)
+                )
+            case Item(message=RequireDocument() as m) as item:
+                await self._require(item, m)
+            case event:
+                await self._always(event)
+
+    async def approving(self) -> None:
+        """Above the limit a second person approves, never the one who proposed; the 30 days run on."""
+        match await self.next():
+            case Item(message=ApproveDecision()) as item:
+                assert self.body.proposal is not None
+                await self._decide(item, self.body.proposal)
+            case Item(message=SendBackDecision()) as item:
+                await self.record(
+                    "sent_back", said=item, to="deciding", body=self.body.model_copy(update={"proposal": None})
+                )
+            case event:
+                await self._always(event)
+
+    async def telling_and_paying(self) -> None:
+        """10.5: both are told in writing within 10 working days, beside the payment within 15."""
+        self._send_what_waits()
+        for payment in self.body.payments:
+            if payment.status == "queued":
+                ref = OrderRef(case=self.id, key=payment.key)
+                self.perform(f"order:{payment.key}", PaymentActivities.order, ref, f"order {payment.key}")
+        if self._finished():
+            await self.record(
+                "finished", changes=(Start(duty=REST, anchor_at=workflow.now()),), to="resting",
+                body=self.body.model_copy(update={"finished_at": workflow.now()}),
+            )
+            return
+        match await self.next():
+            case Done() as done:
+                await self._proven(done)
+            case Item(message=ConfirmPayment() as m) as item:
+                await self._paid(item, m)
+            case Item(message=RejectPayment() as m) as item:
+                await self._rejected(item, m)
+            case Item(message=CorrectPayee() as m) as item:
+                await self._correct_payee(item, m)
+            case Item(message=ReportBounce() as m) as item:
+                await self._bounced(item, m)
+            case event:
+                await self._always(event)
+
+    async def resting(self) -> None:
+        """Bounces and rejections may still come; then the claim closes."""
+        if not self.clocks.running(REST):
+            await self.record("reopened", changes=(Start(duty=REST, anchor_at=workflow.now()),))
+            return
+        match await self.next():
+            case Came(clock=clock) if clock.duty == REST:
+                await self.record("closed", to=CLOSED, outcome="paid" if self.body.payments else "rejected")
+            case Item(message=ReportBounce() as m) as item:
+                await self._bounced(item, m)
+            case Item(message=RejectPayment() as m) as item:
+                await self._rejected(item, m)
+            case event:
+                await self._always(event)
+
+    # ---- documents --------------------------------------------------------------------------------------------------
+
+    def _announce(self) -> dict[str, Any]:
+        return {"notices": {**self.body.notices, **{f"received:{c}": "queued" for c in self.body.claimants}}}
+
+    async def _arrive(self, entry: str, item: Item | None, body: ClaimBody) -> None:
+        """A document came or is not needed; with the last one the 30 days begin, from the day it was received."""
+        facts: dict[str, Any] = {"missing": [r.document for r in body.missing]}
+        if item is not None and isinstance(item.message, AddDocument | WaiveDocument):
+            facts["document"] = item.message.document
+        notices: tuple[NoticeDraft, ...] = ()
+        if item is None:
+            facts["faults"] = list(body.faults)
+            notices = tuple(
+                NoticeDraft(
+                    key=f"received:{c}",
+                    template="claim-received",
+                    party=c,
+                    facts={
+                        "received_on": body.received_at.date().isoformat(),
+                        "missing": [r.title.model_dump() for r in body.missing],
+                    },
+                )
+                for c in body.claimants
+            )
+        complete = not body.missing
+        await self.record(
+            entry,
+            said=item,
+            duty=DECIDE if complete else None,
+            facts=facts,
+            changes=(Start(duty=DECIDE, anchor_at=body.complete_at),) if complete else (),
+            notices=notices,
+            to="deciding" if complete else None,
+            body=body,
+        )
+
+    def _with(self, document: str, status: str, at: datetime | None) -> ClaimBody:
+        """The body after a missing document came or was waived."""
+        requirements = tuple(
+            r.model_copy(update={"status": status, "received_at": at})
+            if r.document == document and r.status == "missing"
+            else r
+            for r in self.body.requirements
+        )
+        return self.body.model_copy(update={"requirements": requirements})
+
+    def _asked_in_time(self, document: str) -> bool:
+        return any(r.document == document and r.status == "missing" and r.asked_late for r in self.body.requirements)
+
+    async def _require(self, item: Item, m: RequireDocument) -> None:
+        clock = self.clocks.get(DECIDE)
+        # asked for on or after the safe date it changes neither date
+        in_time = clock is not None and item.at < clock.due
+        requirements = tuple(
+            r.model_copy(update={"status": "missing", "proves": m.proves, "asked_late": in_time})
+            if r.document == m.document
+            else r
+            for r in self.body.requirements
+        )
+        await self.record(
+            "document_required",
+            said=item,
+            facts={"document": m.document, "proves": m.proves},
+            body=self.body.model_copy(update={"requirements": requirements}),
+        )
+
+    # ---- decision ---------------------------------------------------------------------------------------------------
+
+    async def _propose(self, item: Item, m: ProposeDecision) -> None:
+        """Work the decision out; above the limit it waits for a second person, else it stands."""
+        assert self.body.policy is not None
+        assessed = await self.ask(
+            ClaimActivities.assess,
+            Assess(
+                case=self.id,
+                policy=self.body.policy,
+                losses=m.losses,
+                liability_share=m.liability_share,
+                reductions=m.reductions,
+                reject=m.outcome == "reject",
+            ),
+            "work out the settlement",
+        )
+        if assessed.faults:
+            self.refuse(item, *assessed.faults)
+            return
+        proposal = Proposal(
+            outcome=m.outcome,
+            proposed_by=m.actor,
+            reasons=m.reasons,
+            claimants=assessed.claimants,
+            total=assessed.total,
+            deductible=assessed.deductible,
+            needs_second=assessed.needs_second,
+            occurrence_taken=assessed.occurrence_taken,
+            aggregate_taken=assessed.aggregate_taken,
+            letters=assessed.letters,
+        )
+        if not proposal.needs_second:
+            await self._decide(item, proposal)
+            return
+        await self.record(
+            "proposed",
+            said=item,
+            facts={"outcome": m.outcome, "total": str(proposal.total), "by": m.actor},
+            to="approving",
+            body=self.body.model_copy(update={"proposal": proposal}),
+        )
+
+    async def _decide(self, item: Item, proposal: Proposal) -> None:
+        """10.5: decided. The 30 days stop; the 10 working days to tell and the 15 to pay start, each with its own subject."""
+        at = item.at
+        told = (*self.body.claimants, "insured")
+        paid = [c for c in proposal.claimants if c.payable > 0]
+        changes: tuple[Change, ...] = (
+            Stop(duty=DECIDE, evidence=Evidence(kind="decision", happened_at=at, reference=item.id)),
+            *(Start(duty=TELL, subject=party, anchor_at=at) for party in told),
+            *(Start(duty=PAY, subject=c.claimant, anchor_at=at) for c in paid),
+        )
+        payments = tuple(
+            Payment(
+                key=f"{c.claimant}:indemnity",
+                claimant=c.claimant,
+                amount=c.payable,
+                status="queued" if c.account else "held",
+            )
+            for c in paid
+        )
+        await self.record(
+            "decided",
+            said=item,
+            duty=DECIDE,
+            facts={
+                "outcome": proposal.outcome,
+                "total": str(proposal.total),
+                "proposed_by": proposal.proposed_by,
+                "approved_by": item.message.actor if proposal.needs_second else None,
+                "claimants": {c.claimant: str(c.payable) for c in proposal.claimants},
+                "withheld": {c.claimant: str(c.withheld) for c in proposal.claimants if c.withheld > 0},
+            },
+            changes=changes,
+            acts=(
+                Act(
+                    name="claim.take_limit",
+                    data={
+                        "policy": self.body.policy,
+                        "total": str(proposal.total),
+                        "withheld": str(sum((c.withheld for c in proposal.claimants), start=proposal.total * 0)),
+                        "deductible": str(proposal.deductible),
+                        "occurrence_taken": str(proposal.occurrence_taken),
+                        "aggregate_taken": str(proposal.aggregate_taken),
+                    },
+                ),
+            ),
+            notices=tuple(self._letter(party, proposal) for party in told),
+            orders=tuple(
+                OrderDraft(key=p.key, party=p.claimant, amount=str(p.amount), remittance=f"Claim {self.id}")
+                for p in payments
+            ),
+            to="telling_and_paying",
+            body=self.body.model_copy(
+                update={
+                    "proposal": proposal,
+                    "decided_at": at,
+                    "notices": {**self.body.notices, **{_letter_key(party): "queued" for party in told}},
+                    "payments": payments,
+                }
+            ),
+        )
+
+    def _letter(self, party: str, proposal: Proposal) -> NoticeDraft:
+        own = next((c for c in proposal.claimants if c.claimant == party), None)
+        lines: Any = proposal.letters.get(party, {"lv": [], "lt": [], "en": []})
+        if party == "insured":
+            lines = {
+                language: [line for letter in proposal.letters.values() for line in letter[language]]
+                for language in ("lv", "lt", "en")
+            }
+        facts: dict[str, Any] = {
+            "outcome": proposal.outcome,
+            "amount": str(own.payable if own else proposal.total),
+            "lines": lines,
+            "reasons": list(proposal.reasons),
+            "pay_by": None,
+        }
+        if party == "insured":
+            facts["claimant"] = ", ".join(self.body.claimants)
+        if own is not None and own.payable > 0:
+            facts["pay_by"] = {"last_day_of": [PAY, party]}
+        return NoticeDraft(
+            key=_letter_key(party),
+            template=f"{TELL}-{'insured' if party == 'insured' else 'third-party'}",
+            party=party,
+            duty=TELL,
+            subject=party,
+            facts=facts,
+        )
+
+    # ---- letters and payments ---------------------------------------------------------------------------------------
+
+    def _send_what_waits(self) -> None:
+        for key, status in self.body.notices.items():
+            if status == "queued":
+                self.send(key)
+
+    def _finished(self) -> bool:
+        letters = [s for key, s in self.body.notices.items() if key.startswith(TELL)]
+        return all(s == "sent" for s in letters) and all(p.status == "paid" for p in self.body.payments)
+
+    async def _proven(self, first: Done) -> None:
+        """Letters were taken by the carrier, orders by the bank: one step for all that is proven by now."""
+        proven, self.done = [first, *self.done], []
+        notices, payments = dict(self.body.notices), list(self.body.payments)
+        changes: list[Change] = []
+        facts: dict[str, Any] = {}
+        for done in proven:
+            match done.result:
+                case NoticeSent() as proof:
+                    notices[proof.key] = "sent" if proof.sent_at else "refused"
+                    facts[proof.key] = proof.refused or "sent"
+                    duty, _, rest = proof.key.partition(":")
+                    subject = rest.split(":")[0]
+                    if proof.sent_at and duty == TELL and self.clocks.running(TELL, subject):
+                        evidence = Evidence(kind="notice_sent", happened_at=proof.sent_at, reference=proof.reference)
+                        changes.append(Stop(duty=TELL, subject=subject, evidence=evidence))
+                case OrderIssued() as proof:
+                    payments = [
+                        p.model_copy(update={"status": "issued" if proof.issued_at else "held"}) if p.key == proof.key else p
+                        for p in payments
+                    ]
+                    facts[proof.key] = proof.refused or "issued"
+        body = self.body.model_copy(update={"notices": notices, "payments": tuple(payments)})
+        await self.record("proven", facts=facts, changes=tuple(changes), body=body)
+
+    async def _paid(self, item: Item, m: ConfirmPayment) -> None:
+        payment = self._payment(m.payment)
+        assert payment is not None
+        await self.record(
+            "paid",
+            said=item,
+            duty=PAY,
+            facts={"payment": m.payment, "executed_on": m.executed_on.isoformat()},
+            changes=(
+                Stop(
+                    duty=PAY,
+                    subject=payment.claimant,
+                    evidence=Evidence(
+                        kind="payment_executed",
+                        happened_on=m.executed_on,
+                        reference=m.bank_reference,
+                        by_person=not m.actor.startswith("system:"),
+                        correction=m.correction,
+                    ),
+                ),
+            ),
+            acts=(Act(name="payment.executed", data={"key": m.payment, "executed_on": m.executed_on.isoformat()}),),
+            body=self._with_payment(m.payment, "paid"),
+        )
+
+    async def _rejected(self, item: Item, m: RejectPayment) -> None:
+        """The bank rejected or returned it: still owed, by the same due date, to another account."""
+        payment = self._payment(m.payment)
+        assert payment is not None
+        changes: list[Change] = [Void(duty=REST, reason="payment_rejected")] if self.clocks.running(REST) else []
+        if payment.status == "paid":
+            changes.append(Reopen(duty=PAY, subject=payment.claimant, reason="payment_rejected"))
+        await self.record(
+            "payment_rejected",
+            said=item,
+            duty=PAY,
+            facts={"payment": m.payment, "reason": m.reason},
+            changes=tuple(changes),
+            acts=(Act(name="payment.rejected", data={"key": m.payment, "reason": m.reason}),),
+            to="telling_and_paying",
+            body=self._with_payment(m.payment, "rejected"),
+        )
+
+    async def _correct_payee(self, item: Item, m: CorrectPayee) -> None:
+        """Another account: a held order goes out, a rejected one is replaced by a new order of the same sum."""
+        payment = next(p for p in self.body.payments if p.claimant == m.claimant)
+        payments = tuple(p for p in self.body.payments if p.claimant != m.claimant)
+        orders: tuple[OrderDraft, ...] = ()
+        if payment.status == "held":
+            payment = payment.model_copy(update={"status": "queued"})
+        else:
+            n = payment.n + 1
+            payment = Payment(
+                key=f"{m.claimant}:indemnity:{n}", claimant=m.claimant, amount=payment.amount, status="queued", n=n
+            )
+            orders = (
+                OrderDraft(
+                    key=payment.key, party=m.claimant, amount=str(payment.amount), remittance=f"Claim {self.id}"
+                ),
+            )
+        await self.record(
+            "payee_corrected",
+            said=item,
+            facts={"claimant": m.claimant, "payment": payment.key},
+            acts=(Act(name="claim.set_account", data={"claimant": m.claimant, "iban": m.iban}),),
+            orders=orders,
+            body=self.body.model_copy(update={"payments": (*payments, payment)}),
+        )
+
+    async def _bounced(self, item: Item, m: ReportBounce) -> None:
+        """A letter came back: its 10 working days run again, by the same due date (10.5; time, point 13)."""
+        subject = m.notice.split(":")[1]
+        changes: list[Change] = [Void(duty=REST, reason="bounce")] if self.clocks.running(REST) else []
+        changes.append(Reopen(duty=TELL, subject=subject, reason="bounce"))
+        await self.record(
+            "bounced",
+            said=item,
+            duty=TELL,
+            facts={"notice": m.notice, "bounced_at": m.bounced_at.isoformat()},
+            changes=tuple(changes),
+            acts=(Act(name="notice.bounced", data={"notice": m.notice, "bounced_at": m.bounced_at.isoformat()}),),
+            to="telling_and_paying",
+            body=self.body.model_copy(update={"notices": {**self.body.notices, m.notice: "refused"}}),
+        )
+
+    # ---- at any stage -----------------------------------------------------------------------------------------------
+
+    async def _always(self, event: Any) -> None:
+        """What more than one stage takes, in the same way."""
+        match event:
+            case Done(result=NoticeSent() as proof):
+                # a letter without a clock: its proof is in the store; the next step keeps that it is done
+                status = "sent" if proof.sent_at else "refused"
+                self.body = self.body.model_copy(update={"notices": {**self.body.notices, proof.key: status}})
+            case Item(message=CorrectAddress() as m) as item:
+                await self._correct_address(item, m)
+            case Item(message=SetPolicy() as m) as item:
+                await self.record(
+                    "policy_set",
+                    said=item,
+                    facts={"policy": m.policy},
+                    acts=(Act(name="claim.set_policy", data={"policy": m.policy}),),
+                    body=self.body.model_copy(update={"policy": m.policy}),
+                )
+            case Item(message=WithdrawClaim()) as item:
+                running = self.clocks.running(DECIDE)
+                await self.record(
+                    "withdrawn",
+                    said=item,
+                    changes=(Void(duty=DECIDE, reason="the claim was withdrawn"),) if running else (),
+                    acts=(Act(name="claim.release"),),
+                    to=CLOSED,
+                    outcome="withdrawn",
+                )
+
+    async def _correct_address(self, item: Item, m: CorrectAddress) -> None:
+        """Another address: what could not be sent to it, or came back, is sent anew."""
+        again = [k for k, s in self.body.notices.items() if s == "refused" and k.split(":")[1] == m.party]
+        notices = {k: s for k, s in self.body.notices.items() if k not in again}
+        renewed = {_next_key(k): k for k in again}
+        drafts = []
+        for new, old in renewed.items():
+            if old.startswith(TELL) and self.body.proposal is not None:
+                drafts.append(self._letter(m.party, self.body.proposal).model_copy(update={"key": new}))
+        await self.record(
+            "address_corrected",
+            said=item,
+            facts={"party": m.party, "again": sorted(d.key for d in drafts)},
+            acts=(Act(name="party.set_address", data={"party": m.party, "email": m.email}),),
+            notices=tuple(drafts),
+            body=self.body.model_copy(update={"notices": {**notices, **{d.key: "queued" for d in drafts}}}),
+        )
+
+    def allowed(self, message: Message) -> tuple[str, ...]:
+        """The conditions of a claim's messages: no instant in the future, the right document, four eyes."""
+        now, body = workflow.now(), self.body
+        match message:
+            case AddDocument() | WaiveDocument():
+                faults = []
+                if message.document not in [r.document for r in body.missing]:
+                    faults.append("document: it is not missing; missing: " + ", ".join(r.document for r in body.missing))
+                if isinstance(message, AddDocument) and message.received_at > now:
+                    faults.append("received_at: lies in the future")
+                return tuple(faults)
+            case RequireDocument():
+                status = next(r.status for r in body.requirements if r.document == message.document)
+                if status in ("missing", "received"):
+                    return (f"document: it is {status} already",)
+            case ProposeDecision():
+                return self._proposal_faults(message)
+            case ApproveDecision() if body.proposal is not None and body.proposal.proposed_by == message.actor:
+                return ("four eyes: the one who proposed cannot approve",)
+            case ConfirmPayment():
+                payment = self._payment(message.payment)
+                if payment is None or payment.status != "issued":
+                    return ("payment: no such payment waits for the bank",)
+                if message.correction is not None and message.correction.second_person == message.actor:
+                    return ("correction.second_person: must be another person",)
+            case RejectPayment():
+                payment = self._payment(message.payment)
+                if payment is None or payment.status not in ("issued", "paid"):
+                    return ("payment: no such payment is with the bank or was paid",)
+            case CorrectPayee():
+                if not any(p.claimant == message.claimant and p.status in ("held", "rejected") for p in body.payments):
+                    return ("claimant: no payment to this claimant is held or was rejected",)
+            case ReportBounce():
+                faults = []
+                if body.notices.get(message.notice) != "sent" or not message.notice.startswith(TELL):
+                    sent = [k for k, s in body.notices.items() if s == "sent" and k.startswith(TELL)]
+                    faults.append("notice: no such letter was sent; sent: " + ", ".join(sent))
+                if message.bounced_at > now:
+                    faults.append("bounced_at: lies in the future")
+                return tuple(faults)
+            case CorrectAddress():
+                if message.party not in (*body.claimants, "insured"):
+                    return ("party: " + ", ".join((*body.claimants, "insured")),)
+            case WithdrawClaim() if message.withdrawn_at > now:
+                return ("withdrawn_at: lies in the future",)
+        return ()
+
+    def _proposal_faults(self, m: ProposeDecision) -> tuple[str, ...]:
+        faults = []
+        if self.body.policy is None:
+            faults.append("policy: not known yet; set_policy comes first")
+        if m.outcome == "reject" and m.losses:
+            faults.append("losses: a rejection names none")
+        if m.outcome != "reject" and not m.losses:
+            faults.append("losses: say what of each head is proven")
+        if m.outcome != "pay" and not m.reasons:
+            faults.append("reasons: a reduction or a rejection needs one, with its clause")
+        return tuple(faults)
+
+    def known(self, model: type[Message]) -> dict[str, Any]:
+        """What the case can fill in of a message."""
+        waiting = next((p for p in self.body.payments if p.status == "issued"), None)
+        paid = next((p for p in self.body.payments if p.status == "paid"), None)
+        stuck = next((p for p in self.body.payments if p.status in ("held", "rejected")), None)
+        sent = [k for k, s in self.body.notices.items() if s == "sent" and k.startswith(TELL)]
+        missing = [r.document for r in self.body.missing]
+        values: dict[type[Message], dict[str, Any]] = {
+            AddDocument: {"document": missing[0]} if missing else {},
+            ProposeDecision: {
+                "outcome": "pay",
+                "reasons": [],
+                "losses": [
+                    {"claimant": head.split(":")[0], "head": head.split()[1], "proven": "‹EUR, such as 1200.00›"}
+                    for head in self.body.heads
+                ],
+            },
+            ConfirmPayment: {"payment": waiting.key} if waiting else {},
+            RejectPayment: {"payment": (waiting or paid).key} if waiting or paid else {},  # type: ignore[union-attr]  # one of them is there
+            CorrectPayee: {"claimant": stuck.claimant} if stuck else {},
+            ReportBounce: {"notice": sent[0]} if sent else {},
+        }
+        return values.get(model, {})
+
+    def possible(self) -> list[type[Message]]:
+        """Only what has a point now: no document where none is missing, no payment where none is open."""
+        body = self.body
+        pointless: set[type[Message]] = set()
+        if not body.missing:
+            pointless |= {AddDocument, WaiveDocument}
+        if not any(p.status == "issued" for p in body.payments):
+            pointless.add(ConfirmPayment)
+        if not any(p.status in ("issued", "paid") for p in body.payments):
+            pointless.add(RejectPayment)
+        if not any(p.status in ("held", "rejected") for p in body.payments):
+            pointless.add(CorrectPayee)
+        if body.policy is not None:
+            pointless.add(SetPolicy)
+        if "refused" not in body.notices.values():
+            pointless.add(CorrectAddress)
+        return [m for m in super().possible() if m not in pointless]
+
+    def waiting(self, stage: str, body: ClaimBody) -> str:
+        """What is waited for, and from whom."""
+        match stage:
+            case "collecting":
+                return "documents from the claimant: " + ", ".join(r.title.en for r in body.missing)
+            case "deciding":
+                missing = f"; asked for later: {', '.join(r.title.en for r in body.missing)}" if body.missing else ""
+                return ("set_policy by the handler" if body.policy is None else "the handler's decision") + missing
+            case "approving":
+                return f"a second person's approval of {body.proposal.total if body.proposal else ''} EUR"
+            case "telling_and_paying":
+                waits = [f"the bank: {p.key}" for p in body.payments if p.status == "issued"]
+                waits += [f"an account for {p.claimant}" for p in body.payments if p.status in ("held", "rejected")]
+                waits += [f"an address: {k}" for k, s in body.notices.items() if s == "refused" and k.startswith(TELL)]
+                waits += [f"the carrier: {k}" for k, s in body.notices.items() if s == "queued"]
+                return ", ".join(waits)
+            case "resting":
+                return "bounces and rejections, until it closes"
+        return ""
+
+    def story(self) -> list[str]:
+        """The claim in a few lines: heads, documents, decision, payments, faults."""
+        body = self.body
+        lines = [f"Received {body.received_at:%Y-%m-%d %H:%M} UTC, policy {body.policy or 'not known'}.", ""]
+        lines += [f"- {head}" for head in body.heads]
+        if body.requirements:
+            lines += ["", "| Document | Clause | Proves | State |", "| --- | --- | --- | --- |"]
+            lines += [
+                f"| {r.title.en} | {r.clause} | {r.proves} | {r.status} |"
+                for r in body.requirements
+                if r.status != "not_asked"
+            ]
+        if body.proposal is not None:
+            decided = "decided" if body.decided_at else "proposed"
+            lines += ["", f"**{body.proposal.outcome.replace('_', ' ')}, {body.proposal.total} EUR**, {decided}."]
+        if body.payments:
+            lines += ["", "| Payment | EUR | State |", "| --- | --- | --- |"]
+            lines += [f"| {p.key} | {p.amount} | {p.status} |" for p in body.payments]
+        if body.faults:
+            lines += ["", "Faults of the filing:", *(f"- {fault}" for fault in body.faults)]
+        return lines
+
+    # ---- helpers ----------------------------------------------------------------------------------------------------
+
+    def _payment(self, key: str) -> Payment | None:
+        return next((p for p in self.body.payments if p.key == key), None)
+
+    def _with_payment(self, key: str, status: str) -> ClaimBody:
+        payments = tuple(p.model_copy(update={"status": status}) if p.key == key else p for p in self.body.payments)
+        return self.body.model_copy(update={"payments": payments})
+
+
+def _letter_key(party: str) -> str:
+    return f"{TELL}:{party}:1"
+
+
+def _next_key(key: str) -> str:
+    head, _, n = key.rpartition(":")
+    return f"{head}:{int(n) + 1}" if n.isdigit() else f"{key}:2"
