@@ -37,12 +37,12 @@ clean:
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # One stamp for each lock file, so that pip runs only when the lock has changed. Twice quiet: its warnings name indexes.
-.venv/%.stamp: %.txt | .venv/bin/python
+.venv/%.stamp: %.txt | .venv/bin/pip
 	@echo "Installing $< …"
 	@.venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes -r $<
 	@touch $@
 
-.venv/bin/python:
+.venv/bin/pip:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Termins needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 || true). Say which: make PYTHON=python3.11 …" >&2; \
 		exit 1; }

@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     mail_folder: Folder = Field(default_factory=lambda earlier: earlier["var"] / "mail")
     smtp_host: str | None = None
     smtp_port: int = Field(default=587, ge=1, le=65535)
-    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    smtp_security: Literal["starttls", "none"] = "starttls"
     """`none` is for a relay on this machine only: notices hold personal data."""
 
     smtp_user: str | None = None

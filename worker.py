@@ -31,9 +31,7 @@ PASSED_THROUGH = ("activities", "models", "integrations", "operations", "rules",
 
 def runner() -> SandboxedWorkflowRunner:
     """The sandbox in which workflows run."""
-    return SandboxedWorkflowRunner(
-        restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH)
-    )
+    return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
 
 
 def carrier(settings: Settings) -> MailOut:

@@ -1,0 +1,1 @@
+"""Everything that touches the world: a class per concern, its dependencies in the constructor."""

@@ -57,9 +57,7 @@ class CaseActivities:
     async def _open(self, session: AsyncSession, ask: OpenCase) -> Opened:
         intake = await self._find(session, ask)
         if intake.case != ask.workflow_id:
-            return Opened(
-                result="duplicate", right_case=intake.case, faults=(f"this filing's case is {intake.case}",)
-            )
+            return Opened(result="duplicate", right_case=intake.case, faults=(f"this filing's case is {intake.case}",))
         if intake.kind != ask.workflow_kind:
             raise Refusal(f"case: it is a {intake.kind}, not a {ask.workflow_kind}")
         if intake.result is not None:
@@ -68,8 +66,7 @@ class CaseActivities:
             intake.started_at = self._now()
         row = await session.get(CaseRow, intake.case, with_for_update=True)
         if row is None:
-            opening = await self._begin(session, intake, ask)
-            return opening
+            return await self._begin(session, intake, ask)
         if row.closed_at is not None and not await self._reopen(session, row, ask):
             return Opened(result="closed", faults=(f"this case ended as {row.outcome}; nothing reopened it",))
         ledger = await Ledger.of(session, row.case, row.organisation, ask.at)
@@ -126,7 +123,7 @@ class CaseActivities:
 
     @activity.defn(name="case.record")
     async def record(self, t: Transition) -> Recorded:
-        """One step, in one transaction. Idempotent by case, step and digest; another digest is a divergence."""
+        """One step, in one transaction. Idempotent by case, step and digest; another digest writes nothing."""
         try:
             async with self._sessions() as session, session.begin():
                 recorded = await self._record(session, t)
@@ -134,7 +131,7 @@ class CaseActivities:
             return Recorded(result="refused", step=t.step - 1, faults=e.faults)
         if recorded.result == "diverged":
             async with self._sessions() as session, session.begin():
-                await session.exec(update(CaseRow).where(col(CaseRow.case) == t.case).values(diverged=True))  # type: ignore[call-overload]  # an update is no select
+                await session.exec(update(CaseRow).where(col(CaseRow.case) == t.case).values(diverged=True))
             return recorded
         try:
             await self._outbox.flush(t.case)
@@ -151,6 +148,8 @@ class CaseActivities:
             ).one()
             if entry.digest == digest:
                 return Recorded.model_validate(entry.answer)
+            if t.said is None or t.said.id in CaseState.model_validate(row.state).said:
+                return Recorded(result="behind", step=row.step)
             return Recorded(
                 result="diverged",
                 step=row.step,
@@ -160,9 +159,7 @@ class CaseActivities:
             raise ApplicationError(f"step {t.step} waits: {row.step} is the last one", type=errors.STEP_OUT_OF_ORDER)
         if t.recount:
             await self._tables_are_current(session)
-        acts = {
-            a.name: _json(await act(self._stores[row.kind].acts, session, t.case, a, t.at)) for a in t.acts
-        }
+        acts = {a.name: _json(await act(self._stores[row.kind].acts, session, t.case, a, t.at)) for a in t.acts}
         ledger = await Ledger.of(session, t.case, row.organisation, t.at)
         for tick in t.ticks:
             ledger.tick(tick)
@@ -190,7 +187,7 @@ class CaseActivities:
         for bell in t.bells:
             session.add(BellRow(case=bell.case, reason=bell.reason, created_at=now))
         if t.heard:
-            await session.exec(update(BellRow).where(col(BellRow.id).in_(t.heard)).values(heard_at=now))  # type: ignore[call-overload]  # an update is no select
+            await session.exec(update(BellRow).where(col(BellRow.id).in_(t.heard)).values(heard_at=now))
         recorded = Recorded(result="recorded", step=t.step, clocks=ledger.touched_states, acts=acts)
         session.add(
             TimelineRow(
@@ -254,7 +251,9 @@ class CaseActivities:
             kind, name = target.name.split(":")
             version = book(name).version if kind == "rulebook" else load(name).version
             if version < target.version:
-                raise ApplicationError(f"{target.name} here is {version}, older than the target", type=errors.STALE_TABLES)
+                raise ApplicationError(
+                    f"{target.name} here is {version}, older than the target", type=errors.STALE_TABLES
+                )
 
     # ---- listen -----------------------------------------------------------------------------------------------------
 
@@ -264,7 +263,9 @@ class CaseActivities:
         async with self._sessions() as session:
             bells = (
                 await session.exec(
-                    select(BellRow).where(BellRow.case == case, col(BellRow.heard_at).is_(None)).order_by(col(BellRow.id))
+                    select(BellRow)
+                    .where(BellRow.case == case, col(BellRow.heard_at).is_(None))
+                    .order_by(col(BellRow.id))
                 )
             ).all()
         return Bells(ids=tuple(b.id for b in bells if b.id is not None), reasons=tuple(b.reason for b in bells))

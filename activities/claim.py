@@ -328,9 +328,7 @@ async def _reserved_by_earlier(session: AsyncSession, own: LimitRow) -> Reserved
     """What claims filed earlier hold reserved: equal instants by receipt, then by id (9.6, 9.10)."""
     others = (
         await session.exec(
-            select(LimitRow).where(
-                LimitRow.policy == own.policy, LimitRow.case != own.case, col(LimitRow.reserved) > 0
-            )
+            select(LimitRow).where(LimitRow.policy == own.policy, LimitRow.case != own.case, col(LimitRow.reserved) > 0)
         )
     ).all()
     order = (own.filed_at, own.received_at, own.case)

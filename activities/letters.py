@@ -111,7 +111,7 @@ def render(
     template: str,
     language: str,
     facts: Mapping[str, object],
-    id: str,  # noqa: A002 - the letter's own word for it
+    id: str,
     to: str,
     sender: str,
 ) -> Letter:

@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.letters import render
 from integrations.mail import Attachment, MailOut, MailRefused, MailUnavailable
 from models import errors
-from models.case import NoticeRef, NoticeSent
+from models.case import NoticeSent, NoticesSent, SendNotices
 from models.now import Now
 from models.tables import ArchiveRow, CaseRow, ClockRow, NoticeRow, PartyRow
 from operations.intake import Sessions
@@ -49,7 +49,9 @@ class Post:
             party = await session.get(PartyRow, (case, notice.party))
             clocks = {
                 (c.duty, c.subject): c
-                for c in (await session.exec(select(ClockRow).where(ClockRow.case == case).order_by(col(ClockRow.n)))).all()
+                for c in (
+                    await session.exec(select(ClockRow).where(ClockRow.case == case).order_by(col(ClockRow.n)))
+                ).all()
             }
             archive = await session.get(ArchiveRow, case) if notice.facts.get("attach") == "archive" else None
         rulebook = book(row.organisation)
@@ -57,7 +59,9 @@ class Post:
         to = (
             self._staff.format(role=notice.party, organisation=row.organisation.lower())
             if notice.internal
-            else party.email if party is not None else None
+            else party.email
+            if party is not None
+            else None
         )
         if to is None:
             return await self._close(case, key, refused="no address")
@@ -109,7 +113,7 @@ def _facts(
 ) -> dict[str, Any]:
     """The letter's facts: those of the draft, in the reader's language where they differ by it, and the party's name.
 
-    `{"last_day_of": [duty, subject]}` stands for the last day of that clock, counted in the step that queued the letter.
+    `{"last_day_of": [duty, subject]}` is the last day of that clock, counted in the step that queued the letter.
     """
     facts: dict[str, Any] = {"reference": case.case.split(":")[2], "case": case.case, "stage": case.stage}
     for name, value in notice.facts.items():
@@ -149,17 +153,27 @@ def _attachments(archive: ArchiveRow) -> tuple[Attachment, ...]:
 
 
 class NoticeActivities:
-    """`notice.send`: a letter goes out once, with its proof."""
+    """`notice.send`: letters go out once each, with their proof."""
 
     def __init__(self, post: Post) -> None:
         self._post = post
 
     @activity.defn(name="notice.send")
-    async def send(self, ref: NoticeRef) -> NoticeSent:
-        """Send a queued letter; the proof of sending, or that it never will be."""
-        try:
-            return await self._post.send(ref.case, ref.key)
-        except MailUnavailable:
+    async def send(self, wanted: SendNotices) -> NoticesSent:
+        """Send queued letters: the proofs of those that the carrier took, or the reason why it never will.
+
+        One that must wait does not hold back the others; if all must wait, the activity is tried again.
+        """
+        proofs = []
+        for key in wanted.keys:
+            try:
+                proofs.append(await self._post.send(wanted.case, key))
+            except MailUnavailable:
+                continue
+        if not proofs:
             raise ApplicationError(
-                "the carrier does not take letters now", type=errors.OUTSIDE_DOWN, category=ApplicationErrorCategory.BENIGN
-            ) from None
+                "the carrier does not take letters now",
+                type=errors.OUTSIDE_DOWN,
+                category=ApplicationErrorCategory.BENIGN,
+            )
+        return NoticesSent(notices=tuple(proofs))

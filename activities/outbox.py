@@ -1,4 +1,4 @@
-"""What a committed step owes to others: bells, letters to staff, cases it asked for. At once, and again by the sweep."""
+"""What a committed step owes to others: bells, letters to staff, cases it asked for; at once, and by the sweep."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from models.errors import Refusal
 from models.tables import IntakeRow, NoticeRow, PartyRow
 
 ActHandler = Callable[[AsyncSession, str, dict[str, Any], datetime], Awaitable[Any]]
-"""(session, case, data, the case's time) → a JSON answer for the workflow. Raises Refusal: the whole step is refused."""
+"""(session, case, data, the case's time) → a JSON answer for the workflow. Raises Refusal: so is the whole step."""
 
 
 class Opening(Model):

@@ -1,0 +1,1 @@
+"""The outside: a port and its adapters each."""

@@ -1,0 +1,1 @@
+"""The words everybody uses, a file per subject."""

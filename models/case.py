@@ -55,7 +55,7 @@ class Message(Model):
 
     @classmethod
     def template(cls, case: str, known: dict[str, Any] | None = None) -> dict[str, Any]:
-        """A ready JSON object: what is known is filled in, what is not is marked with ‹…›; optional fields are left out."""
+        """A ready JSON object: what is known is filled in, the rest marked with ‹…›; optional fields are left out."""
         values: dict[str, Any] = {"case": case, "actor": f"{MARK}operator code›", **cls.example, **(known or {})}
         out = {}
         for name, field in cls.model_fields.items():
@@ -69,8 +69,10 @@ class Message(Model):
 M = TypeVar("M", bound=Model)
 
 
-def parse(model: type[M], message: Any) -> tuple[M | None, tuple[str, ...]]:
+def parse(model: type[M], message: Any, *more: Any) -> tuple[M | None, tuple[str, ...]]:
     """The message as this model, or all its faults at once. Texts name fields, never values."""
+    if more:
+        return None, (f"one JSON object is needed, not {1 + len(more)} arguments",)
     if message is None:
         return None, ("no message: one JSON object is needed",)
     if isinstance(message, model):
@@ -324,9 +326,13 @@ class Transition(Model):
 
 
 class Recorded(Model):
-    """What `case.record` answers."""
+    """What `case.record` answers.
 
-    result: Literal["recorded", "refused", "diverged"]
+    `behind`: the record is further on and holds this message already (a reset repeats steps in another order): the
+    case goes on from the record. `diverged`: the record is further on and does not know this message: a person decides.
+    """
+
+    result: Literal["recorded", "refused", "behind", "diverged"]
     step: int
     faults: tuple[str, ...] = ()
     clocks: tuple[ClockState, ...] = ()
@@ -439,11 +445,17 @@ class OrderIssued(Model):
     refused: str | None = None
 
 
-class NoticeRef(Model):
-    """A notice to send: its id in the store."""
+class SendNotices(Model):
+    """Notices to send together: their keys in the store."""
 
     case: str
-    key: str
+    keys: tuple[str, ...]
+
+
+class NoticesSent(Model):
+    """What became of notices that were sent together; one that the carrier did not take now is missing."""
+
+    notices: tuple[NoticeSent, ...]
 
 
 class OrderRef(Model):
@@ -453,7 +465,7 @@ class OrderRef(Model):
     key: str
 
 
-# ---- messages that every kind takes ------------------------------------------------------------------------------------
+# ---- messages that every kind takes ---------------------------------------------------------------------------------
 
 
 class AssignCase(Message):

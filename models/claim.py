@@ -88,8 +88,7 @@ def read_claim(content: dict[str, Any], received_on: date) -> tuple[ClaimFiling,
     """What can be read of a claim, and every fault of the rest; a fault holds back only what it touches."""
     faults: list[str] = []
     read: dict[str, Any] = {}
-    for name in sorted(set(content) - set(ClaimFiling.model_fields)):
-        faults.append(f"{name}: unknown field")
+    faults += [f"{name}: unknown field" for name in sorted(set(content) - set(ClaimFiling.model_fields))]
     for name, field in ClaimFiling.model_fields.items():
         if name not in content:
             continue
@@ -99,7 +98,7 @@ def read_claim(content: dict[str, Any], received_on: date) -> tuple[ClaimFiling,
             kept = [_one(TypeAdapter(item), v, f"{name}.{i}", faults) for i, v in enumerate(value)]
             read[name] = tuple(v for v in kept if v is not None)
         else:
-            adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation)
+            adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]  # a field is built at run time
             one = _one(adapter, value, name, faults)
             if one is not None:
                 read[name] = one
@@ -339,7 +338,6 @@ class WithdrawClaim(Message):
 
     withdrawn_at: Instant = Field(description="when, with offset")
     reference: Text = Field(description="where the withdrawal is kept")
-
 
 
 Assess.model_rebuild()

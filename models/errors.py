@@ -1,12 +1,12 @@
 """The types of every failure that a caller of a case can meet, as strings that histories freeze.
 
-    BadMessage        the message does not parse; the text names every fault
-    NotAllowedNow     the message is well formed, but the case does not take it at this point
-    Refused           the store refused it (four eyes, a limit, an instant that cannot be); nothing was written
-    StepOutOfOrder    a step that is not the next one; it is tried again and shows itself
-    StaleTables       this worker's rulebooks or calendars are older than the target; it is tried again
-    NotYet            an effect that may not be early was asked for too early; nothing was done
-    OutsideDown       a system outside does not answer; it is tried again
+BadMessage        the message does not parse; the text names every fault
+NotAllowedNow     the message is well formed, but the case does not take it at this point
+Refused           the store refused it (four eyes, a limit, an instant that cannot be); nothing was written
+StepOutOfOrder    a step that is not the next one; it is tried again and shows itself
+StaleTables       this worker's rulebooks or calendars are older than the target; it is tried again
+NotYet            an effect that may not be early was asked for too early; nothing was done
+OutsideDown       a system outside does not answer; it is tried again
 """
 
 BAD_MESSAGE = "BadMessage"

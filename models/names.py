@@ -50,13 +50,14 @@ def split_case_id(case: str) -> tuple[str, str, str]:
     Raises:
         ValueError: It is no case's id.
     """
-    parts = case.split(":")
-    if len(parts) != 3:
-        raise ValueError("a case is named kind:ORGANISATION:reference")
-    case_id(*parts)
-    return parts[0], parts[1], parts[2]
+    try:
+        kind, organisation, reference = case.split(":")
+    except ValueError:
+        raise ValueError("a case is named kind:ORGANISATION:reference") from None
+    case_id(kind, organisation, reference)
+    return kind, organisation, reference
 
 
 def given_reference(sender_reference: str) -> str:
-    """The reference that Termins gives where the sender's cannot be part of an id: the same for the same sender's text."""
+    """The reference that Termins gives where the sender's cannot be part of an id; the same text, the same one."""
     return "G-" + hashlib.sha256(sender_reference.encode()).hexdigest()[:12]

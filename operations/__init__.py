@@ -1,0 +1,1 @@
+"""What people and schedules do to many cases."""

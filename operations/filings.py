@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -59,28 +58,19 @@ def faults_of(error: ValidationError, within: str = "") -> list[str]:
     ]
 
 
-CONTENT: dict[str, Callable[[dict[str, Any]], list[str]]] = {}
-"""Kind → the faults of its content; each kind registers its own here."""
-
-
-def content(kind: str, model: type[Model]) -> None:
-    """Say that the content of a kind of case must parse as this model."""
-
-    def faults(value: dict[str, Any]) -> list[str]:
-        try:
-            model.model_validate(value)
-        except ValidationError as e:
-            return faults_of(e, "content.")
-        return []
-
-    CONTENT[kind] = faults
+CONTENT: dict[str, type[Model]] = {}
+"""Kind → what the content of its filing must be; a claim is read leniently instead."""
 
 
 def _content_faults(data: dict[str, Any]) -> list[str]:
     kind, value = data.get("kind"), data.get("content")
     if not isinstance(kind, str) or kind not in CONTENT or not isinstance(value, dict):
         return []
-    return CONTENT[kind](value)
+    try:
+        CONTENT[kind].model_validate(value)
+    except ValidationError as e:
+        return faults_of(e, "content.")
+    return []
 
 
 def _envelope_faults(filing: Filing, now: datetime) -> list[str]:

@@ -50,8 +50,8 @@ class Delivered(Model):
     waiting: bool = False
 
 
-REOPENS: dict[str, frozenset[str]] = {}
-"""Kind → the messages that may open a closed case again; each kind registers its own."""
+REOPENS: dict[str, frozenset[str]] = {"claim": frozenset({"report_bounce", "reject_payment"})}
+"""Kind → the messages that may open a closed case again."""
 
 
 class Intake:
@@ -77,9 +77,7 @@ class Intake:
             started = row.started_at is not None
         if not started and row.result is None:
             started = await self.start(row.case, row.kind)
-        return Filed(
-            case=row.case, new=new, started=started, faults=tuple(row.faults), result=row.result
-        )
+        return Filed(case=row.case, new=new, started=started, faults=tuple(row.faults), result=row.result)
 
     async def start(self, case: str, kind: str, event: str | None = None) -> bool:
         """Start the workflow of a filed case. False if the engine does not answer: the sweep tries again."""
@@ -130,7 +128,7 @@ class Intake:
         async with self._sessions() as session, session.begin():
             if await session.get(IntakeRow, case) is None:
                 raise Refusal("case: there is no such case")
-            await session.exec(  # type: ignore[call-overload]  # insert … on conflict is no select
+            await session.exec(
                 insert(EventRow)
                 .values(case=case, event=event, name=name, message=message, recorded_at=self._now())
                 .on_conflict_do_nothing()
@@ -175,7 +173,9 @@ class Intake:
         closed = case is not None and case.closed_at is not None
         if closed and row.name not in REOPENS.get(kind, frozenset()):
             assert case is not None
-            return None, (f"this case ended as {case.outcome} on {case.closed_at:%Y-%m-%d}; {row.name} cannot reopen it",)
+            return None, (
+                f"this case ended as {case.outcome} on {case.closed_at:%Y-%m-%d}; {row.name} cannot reopen it",
+            )
         try:
             if (closed or case is None) and not await self.start(row.case, kind, row.event if closed else None):
                 raise _StillStarting
@@ -197,7 +197,9 @@ class _StillStarting(Exception):
     """The case is between two runs; the event is delivered by the next sweep."""
 
 
-async def keep(session: AsyncSession, checked: Checked, now: datetime, parent: str | None = None) -> tuple[IntakeRow, bool]:
+async def keep(
+    session: AsyncSession, checked: Checked, now: datetime, parent: str | None = None
+) -> tuple[IntakeRow, bool]:
     """Write the intake row of a filing, or find it; the bool says whether it is new.
 
     Raises:
@@ -218,7 +220,7 @@ async def keep(session: AsyncSession, checked: Checked, now: datetime, parent: s
         "result": checked.result,
         "parent": parent,
     }
-    written = await session.exec(  # type: ignore[call-overload]  # insert … on conflict is no select
+    written = await session.exec(
         insert(IntakeRow).values(values).on_conflict_do_nothing().returning(col(IntakeRow.case))
     )
     new = written.first() is not None

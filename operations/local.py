@@ -125,7 +125,10 @@ class _Server(ABC):
         """None when the server answers as it should, else what it lacks."""
 
     async def start(self) -> None:
-        """Starts the server and returns when it answers. Call it in the main thread, which must outlive the server.
+        """Starts the server and returns when it answers; ends one that was left behind in the same folder.
+
+        Whoever calls this must own the folder (`local` does, by its lock) and call it in the main thread: on Linux the
+        server ends with the thread that started it.
 
         Raises:
             LocalServerError: it did not come up; it is stopped again and the text ends with its last log lines.
@@ -184,7 +187,7 @@ class _Server(ABC):
                 cwd="/",
                 env=environment,
                 start_new_session=True,
-                preexec_fn=_end_with_parent(self.stop_signal),
+                preexec_fn=end_with_parent(self.stop_signal),
                 **_as_user(account),
             )
         _write(_pid_file(self.var, self.name), str(self._process.pid))
@@ -312,7 +315,7 @@ class Postgres(_Server):
                 stderr=log,
                 cwd="/",
                 start_new_session=True,
-                preexec_fn=_end_with_parent(signal.SIGTERM),
+                preexec_fn=end_with_parent(signal.SIGTERM),
                 **_as_user(self._account),
             )
             try:
@@ -432,7 +435,7 @@ class TemporalServer(_Server):
             str(_temporal_program()),
             *("server", "start-dev", "--ui-disable-news-fetch"),
             *(word for option, value in options.items() for word in (option, str(value))),
-            # The default journal syncs at every commit: measured 3 times slower, unusable with thousands of cases.
+            # The default journal syncs at every commit: measured, unusable with thousands of open cases.
             *("--sqlite-pragma", "journal_mode=WAL", "--sqlite-pragma", "synchronous=NORMAL"),
             *(word for key, value in dynamic.items() for word in ("--dynamic-config-value", f"{key}={value}")),
         ]
@@ -654,7 +657,7 @@ def _temporal_program() -> Path:
     return Path(found).absolute()
 
 
-def _end_with_parent(end: signal.Signals) -> Callable[[], None] | None:
+def end_with_parent(end: signal.Signals) -> Callable[[], None] | None:
     """For a child to call before it becomes the server: when its parent dies, the kernel sends it `end`."""
     if _libc is None:
         return None

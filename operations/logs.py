@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
 from temporalio import activity, workflow
@@ -39,9 +39,10 @@ def where(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[st
     return event
 
 
-def configure() -> None:
-    """Configure structlog and the standard library's logging for a process."""
-    terminal = sys.stderr.isatty()
+def configure(stream: TextIO | None = None) -> None:
+    """Configure structlog and the standard library's logging for a process: to the stream, else to standard error."""
+    stream = stream or sys.stderr
+    terminal = stream.isatty()
     structlog.configure(
         processors=[
             replays_are_silent,
@@ -51,6 +52,6 @@ def configure() -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(ensure_ascii=False),
         ],
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(stream),
     )
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, stream=stream, format="%(levelname)s %(name)s %(message)s")

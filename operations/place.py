@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
 
 from models.common import Model
+from models.converter import data_converter
 from operations.local import LocalServerError, running
 from settings import Settings
 
@@ -28,7 +28,7 @@ class Place(Model):
         config = ClientConfig.load_client_connect_config()
         config["target_host"] = self.temporal_address
         config["namespace"] = self.namespace
-        return await Client.connect(**config, data_converter=pydantic_data_converter)
+        return await Client.connect(**config, data_converter=data_converter)
 
 
 async def find(settings: Settings) -> Place:

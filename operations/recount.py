@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy
 
+from models.names import TASK_QUEUE
 from models.now import Now
 from models.tables import BellRow, ClockRow, TargetRow
 from operations.intake import Sessions
@@ -12,6 +19,9 @@ from rules.calendar import load
 from rules.rulebook import books
 
 BATCH = 500
+RECOUNT = "termins-recount"
+LOOK_AGAIN = 0.5
+"""Seconds between two looks at how many cases are left."""
 
 
 async def set_targets(sessions: Sessions, now: Now, actor: str) -> dict[str, str]:
@@ -21,30 +31,32 @@ async def set_targets(sessions: Sessions, now: Now, actor: str) -> dict[str, str
     async with sessions() as session, session.begin():
         for name, version in targets.items():
             values = {"name": name, "version": version, "set_at": now(), "set_by": actor}
-            await session.exec(  # type: ignore[call-overload]  # insert … on conflict is no select
+            await session.exec(
                 insert(TargetRow).values(values).on_conflict_do_update(index_elements=["name"], set_=values)
             )
     return targets
 
 
+async def outdated_cases(session: AsyncSession) -> list[str]:
+    """The cases with a running clock of another version of its rulebook or calendar."""
+    outdated = or_(
+        *(
+            (col(ClockRow.organisation) == code)
+            & (
+                (col(ClockRow.rulebook_version) != book.version)
+                | (col(ClockRow.calendar_version) != load(book.calendar).version)
+            )
+            for code, book in books().items()
+        )
+    )
+    query = select(ClockRow.case).where(col(ClockRow.status) == "running", outdated).distinct().order_by(ClockRow.case)
+    return list((await session.exec(query)).all())
+
+
 async def ring_outdated(sessions: Sessions, now: Now) -> int:
     """Hang a bell for the next batch of cases with a running clock of another version; the number that are left."""
     async with sessions() as session, session.begin():
-        outdated = or_(
-            *(
-                (col(ClockRow.organisation) == code)
-                & (
-                    (col(ClockRow.rulebook_version) != book.version)
-                    | (col(ClockRow.calendar_version) != load(book.calendar).version)
-                )
-                for code, book in books().items()
-            )
-        )
-        cases = (
-            await session.exec(
-                select(ClockRow.case).where(col(ClockRow.status) == "running", outdated).distinct().order_by(ClockRow.case)
-            )
-        ).all()
+        cases = await outdated_cases(session)
         hung = set(
             (
                 await session.exec(
@@ -55,3 +67,31 @@ async def ring_outdated(sessions: Sessions, now: Now) -> int:
         for case in [c for c in cases if c not in hung][:BATCH]:
             session.add(BellRow(case=case, reason="recount", created_at=now()))
     return len(cases)
+
+
+async def recount(
+    sessions: Sessions, client: Client, now: Now, actor: str, progress: Callable[[int, int], None] | None
+) -> tuple[dict[str, str], int]:
+    """Set the targets and let every outdated case count anew; the targets and the number of cases it concerned.
+
+    With `progress`, it is told (counted, all) until none is left; without, the recount goes on by itself.
+    """
+    targets = await set_targets(sessions, now, actor)
+    async with sessions() as session:
+        total = len(await outdated_cases(session))
+    handle = await client.start_workflow(
+        "Recount", id=RECOUNT, task_queue=TASK_QUEUE, id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING
+    )
+    if progress is None:
+        return targets, total
+    ended = asyncio.create_task(handle.result())
+    try:
+        while not ended.done():
+            async with sessions() as session:
+                progress(total - len(await outdated_cases(session)), total)
+            await asyncio.wait([ended], timeout=LOOK_AGAIN)
+        await ended
+    finally:
+        ended.cancel()
+    progress(total, total)
+    return targets, total

@@ -25,9 +25,21 @@ _TITLES: dict[Document, tuple[str, Literal["fact", "amount", "entitlement"], Lab
         "fact",
         Label(lv="paziņojums par zaudējumu", lt="pranešimas apie žalą", en="notice of loss"),
     ),
-    Document.policy_copy: ("9.1.2", "entitlement", Label(lv="polises kopija", lt="poliso kopija", en="copy of the policy")),
-    Document.court_ruling: ("9.1.3", "entitlement", Label(lv="tiesas nolēmums", lt="teismo sprendimas", en="court ruling")),
-    Document.claim: ("9.1.4", "fact", Label(lv="trešās personas pretenzija", lt="trečiojo asmens pretenzija", en="the third party's claim")),
+    Document.policy_copy: (
+        "9.1.2",
+        "entitlement",
+        Label(lv="polises kopija", lt="poliso kopija", en="copy of the policy"),
+    ),
+    Document.court_ruling: (
+        "9.1.3",
+        "entitlement",
+        Label(lv="tiesas nolēmums", lt="teismo sprendimas", en="court ruling"),
+    ),
+    Document.claim: (
+        "9.1.4",
+        "fact",
+        Label(lv="trešās personas pretenzija", lt="trečiojo asmens pretenzija", en="the third party's claim"),
+    ),
     Document.medical_opinion: (
         "9.1.5",
         "fact",
@@ -36,22 +48,36 @@ _TITLES: dict[Document, tuple[str, Literal["fact", "amount", "entitlement"], Lab
     Document.hospital_extract: (
         "9.1.6",
         "fact",
-        Label(lv="izraksts no stacionāra medicīniskās kartes", lt="stacionaro ligos istorijos išrašas", en="hospital extract"),
+        Label(
+            lv="izraksts no stacionāra medicīniskās kartes",
+            lt="stacionaro ligos istorijos išrašas",
+            en="hospital extract",
+        ),
     ),
     Document.proof_of_entitlement: (
         "9.1.7",
         "entitlement",
-        Label(lv="dokuments par tiesībām uz atlīdzību", lt="teisę į išmoką patvirtinantis dokumentas", en="proof of entitlement"),
+        Label(
+            lv="dokuments par tiesībām uz atlīdzību",
+            lt="teisę į išmoką patvirtinantis dokumentas",
+            en="proof of entitlement",
+        ),
     ),
     Document.proof_of_amount: (
         "9.1.8",
         "amount",
-        Label(lv="zaudējumu apmēru apliecinoši dokumenti", lt="žalos dydį patvirtinantys dokumentai", en="proof of the amount"),
+        Label(
+            lv="zaudējumu apmēru apliecinoši dokumenti",
+            lt="žalos dydį patvirtinantys dokumentai",
+            en="proof of the amount",
+        ),
     ),
     Document.certificate_of_authority: (
         "9.1.9",
         "fact",
-        Label(lv="kompetentas iestādes izziņa", lt="kompetentingos institucijos pažyma", en="certificate of an authority"),
+        Label(
+            lv="kompetentas iestādes izziņa", lt="kompetentingos institucijos pažyma", en="certificate of an authority"
+        ),
     ),
     Document.other: ("9.1.10", "fact", Label(lv="cits dokuments", lt="kitas dokumentas", en="another document")),
     Document.death_certificate: (
@@ -62,7 +88,9 @@ _TITLES: dict[Document, tuple[str, Literal["fact", "amount", "entitlement"], Lab
     Document.proof_of_funeral: (
         "9.2.5",
         "amount",
-        Label(lv="apbedīšanu apliecinoši dokumenti", lt="laidotuves patvirtinantys dokumentai", en="proof of the funeral"),
+        Label(
+            lv="apbedīšanu apliecinoši dokumenti", lt="laidotuves patvirtinantys dokumentai", en="proof of the funeral"
+        ),
     ),
 }
 

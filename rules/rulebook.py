@@ -49,7 +49,7 @@ class Title(Model):
 
 
 class Hold(Model):
-    """How a duty may be held. `restart`: void, and a new clock at the new anchor; `extend`: the held days are not counted."""
+    """How a duty may be held. `restart`: void, a new clock at the new anchor; `extend`: held days are not counted."""
 
     mode: Literal["restart", "extend"]
     clause: str

@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import socket
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import text
 from temporalio.client import Client, Interceptor, OutboundInterceptor, StartWorkflowInput, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from temporalio.worker import Worker
 
 import workflows
+from activities.case import CaseActivities
 from activities.wiring import build
 from integrations.bank import BankFolder
 from integrations.mail import MaildirOut
+from models.converter import data_converter
 from models.names import TASK_QUEUE
 from operations.intake import Intake
 from operations.local import Postgres
@@ -41,11 +45,11 @@ class StartAtVirtualNow(Interceptor):
         self._environment = environment
         self._now = now
 
-    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002  # the SDK's name
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
         environment, now = self._environment, self._now
 
         class Outbound(OutboundInterceptor):
-            async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:  # noqa: A002  # the SDK's name
+            async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:
                 delay = now.ahead()
                 if delay > timedelta(seconds=1) and input.start_signal is None:
                     input.start_delay = delay
@@ -62,23 +66,34 @@ async def _waits(handle: WorkflowHandle[Any, Any]) -> bool:
 
 
 @pytest.fixture(scope="session")
-async def postgres(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
+async def postgres() -> AsyncIterator[Postgres]:
     """A real PostgreSQL for this run."""
-    server = Postgres(tmp_path_factory.mktemp("postgres"))
-    await server.start()
-    yield server
-    await server.stop()
+    # not under pytest's own folder: another run would close it to PostgreSQL's user
+    with tempfile.TemporaryDirectory() as folder:
+        server = Postgres(Path(folder))
+        await server.start()
+        yield server
+        await server.stop()
 
 
 @pytest.fixture(scope="session")
-async def environment() -> AsyncIterator[WorkflowEnvironment]:
+def http_api() -> str:
+    """Where the server's HTTP API answers for the tests' namespace."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}/api/v1/namespaces/default"
+
+
+@pytest.fixture(scope="session")
+async def environment(http_api: str) -> AsyncIterator[WorkflowEnvironment]:
     """A real Temporal server whose cases have a virtual clock each."""
     assert TEMPORAL, "the temporal program is in no folder of PATH"
     async with await WorkflowEnvironment.start_time_skipping_v2(
         dev_server_existing_path=TEMPORAL,
-        data_converter=pydantic_data_converter,
+        data_converter=data_converter,
         ts_config=TimeSkippingConfig(enabled=False, max_session_skip_count=100000),
         dev_server_extra_args=[
+            *("--http-port", str(urlsplit(http_api).port)),
             *("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"),
             *("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="1ms"'),
             *("--dynamic-config-value", "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=1"),
@@ -105,7 +120,12 @@ async def world(
     store = sessions(database)
     mail = MaildirOut(var / "mail")
     activities = build(
-        store, client, mail, BankFolder(var / "bank"), now, sender="noreply@{organisation}.example",
+        store,
+        client,
+        mail,
+        BankFolder(var / "bank"),
+        now,
+        sender="noreply@{organisation}.example",
         staff="{role}@{organisation}.example",
     )
     async with Worker(
@@ -118,6 +138,7 @@ async def world(
             intake=Intake(store, client, now),
             now=now,
             var=var,
+            case_activities=next(a.__self__ for a in activities if isinstance(getattr(a, "__self__", None), CaseActivities)),
         )
     await database.dispose()
 

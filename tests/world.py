@@ -20,7 +20,8 @@ from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
-from models.tables import CaseRow, ClientRow, ClockRow, NoticeRow, PolicyRow, TimelineRow
+from activities.case import CaseActivities
+from models.tables import BellRow, CaseRow, ClientRow, ClockRow, NoticeRow, PolicyRow, TimelineRow
 from operations.intake import Intake, Sessions
 
 RIGA = ZoneInfo("Europe/Riga")
@@ -86,6 +87,7 @@ class World:
     intake: Intake
     now: VirtualNow
     var: Path
+    case_activities: CaseActivities
 
     # ---- doing ------------------------------------------------------------------------------------------------------
 
@@ -108,7 +110,9 @@ class World:
         )
         return filed.case
 
-    async def say(self, case: str, name: str, actor: str = "op-1", id: str | None = None, **message: Any) -> dict[str, Any]:
+    async def say(
+        self, case: str, name: str, actor: str = "op-1", id: str | None = None, **message: Any
+    ) -> dict[str, Any]:
         """Send a message as an operator would.
 
         Raises:
@@ -121,8 +125,10 @@ class World:
         try:
             answer = await self.handle(case).execute_update(name, args=list(args), id=id)
         except WorkflowUpdateFailedError as e:
-            assert isinstance(e.cause, ApplicationError)
-            raise Refused(e.cause.type, tuple(str(d) for d in e.cause.details) or (e.cause.message,)) from None
+            cause = e.cause
+            if not isinstance(cause, ApplicationError):
+                raise
+            raise Refused(cause.type, tuple(str(d) for d in cause.details) or (cause.message,)) from None
         return dict(answer)
 
     async def advance(self, case: str, to: datetime) -> None:
@@ -176,6 +182,23 @@ class World:
         """As `settled`; a closed case is."""
         await self.settled(case)
 
+    async def payment(self, case: str, key: str, status: str) -> None:
+        """Wait until a claim's payment is in this state."""
+
+        async def there() -> bool:
+            row = await self.row(case)
+            return row is not None and any(
+                p["key"] == key and p["status"] == status for p in row.state["body"]["payments"]
+            )
+
+        await self.until(there, f"{key} is {status}")
+
+    async def ring(self, case: str, reason: str) -> None:
+        """Ring a case, as a committed step of another one does."""
+        async with self.sessions() as session, session.begin():
+            session.add(BellRow(case=case, reason=reason, created_at=self.now()))
+        await self.handle(case).signal("look_again")
+
     # ---- reading ----------------------------------------------------------------------------------------------------
 
     def handle(self, case: str) -> WorkflowHandle[Any, Any]:
@@ -211,7 +234,9 @@ class World:
         async with self.sessions() as session:
             return list(
                 (
-                    await session.exec(select(TimelineRow).where(TimelineRow.case == case).order_by(col(TimelineRow.step)))
+                    await session.exec(
+                        select(TimelineRow).where(TimelineRow.case == case).order_by(col(TimelineRow.step))
+                    )
                 ).all()
             )
 
@@ -247,7 +272,11 @@ class World:
                     policy=number,
                     organisation="BTA",
                     policyholder={"name": "SIA Jumtu Meistari"},
-                    insured={"name": f"SIA Jumtu Meistari {number}", "email": "ins@jumtumeistari.example", "language": "lv"},
+                    insured={
+                        "name": f"SIA Jumtu Meistari {number}",
+                        "email": "ins@jumtumeistari.example",
+                        "language": "lv",
+                    },
                     insured_name=f"SIA Jumtu Meistari {number}",
                     starts_on=datetime(2026, 1, 1, tzinfo=RIGA).date(),
                     ends_on=datetime(2030, 12, 31, tzinfo=RIGA).date(),
@@ -271,7 +300,9 @@ class World:
                     organisation="BL",
                     name=f"SIA Ostas Noliktavas {number}",
                     language=more.get("language", "lv"),
-                    responsible=more.get("responsible", {"name": "Ilze Kalna", "email": "ilze.kalna@noliktavas.example"}),
+                    responsible=more.get(
+                        "responsible", {"name": "Ilze Kalna", "email": "ilze.kalna@noliktavas.example"}
+                    ),
                     requesters=more.get(
                         "requesters", [{"name": "Ilze Kalna", "email": "ilze.kalna@noliktavas.example"}]
                     ),

@@ -1,10 +1,10 @@
-"""Case: what every case has. Stages, an inbox of messages, one recorded step at a time, clocks, and what the UI shows."""
+"""Case: what every case has. Stages, an inbox, one recorded step at a time, clocks, and what the UI shows."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 
@@ -12,9 +12,7 @@ from temporalio import workflow
 from temporalio.common import (
     RetryPolicy,
     SearchAttributeKey,
-    SearchAttributePair,
     SearchAttributeUpdate,
-    TypedSearchAttributes,
 )
 from temporalio.exceptions import ActivityError, ApplicationError, ApplicationErrorCategory
 
@@ -36,13 +34,12 @@ with workflow.unsafe.imports_passed_through():
         Entry,
         Message,
         NoticeDraft,
-        NoticeRef,
-        NoticeSent,
         OpenCase,
         OrderDraft,
         Outcome,
         Recorded,
         Said,
+        SendNotices,
         StartCase,
         Tick,
         Transition,
@@ -104,19 +101,24 @@ class Rung:
         self.bells = bells
 
 
-Event = Item | Done | Came | Rung
+class Adopted:
+    """The case took its state from the record again: it may stand elsewhere now."""
+
+
+Event = Item | Done | Came | Rung | Adopted
 
 
 def accepts(model: type[Message]) -> Any:
     """The update handler for a message: one optional argument, a validator, an answer after the record is committed."""
     name = model.update_name()
 
-    async def handler(self: Any, message: Any = None) -> Entry:
-        entry: Entry = await self.receive(model, message)
+    # `more` is never used: a call with two arguments must reach the validator to be refused, not fail before it
+    async def handler(self: Any, message: Any = None, *more: Any) -> Entry:
+        entry: Entry = await self.receive(model, message, *more)
         return entry
 
-    def validator(self: Any, message: Any = None) -> None:
-        self.check(model, message)
+    def validator(self: Any, message: Any = None, *more: Any) -> None:
+        self.check(model, message, *more)
 
     handler.__name__ = name
     handler.__qualname__ = f"Case.{name}"
@@ -153,7 +155,10 @@ class Case:
         self.inbox: list[Item] = []
         self.done: list[Done] = []
         self.working: dict[str, asyncio.Task[None]] = {}
+        self.sending: set[str] = set()
         self.rung = False
+        self.recording = False
+        self.adopted = False
         self.diverged: tuple[str, ...] = ()
         self.unheard: tuple[int, ...] = ()
         self.ended: Outcome | None = None
@@ -164,7 +169,8 @@ class Case:
         for stage, messages in cls.stages.items():
             if not hasattr(cls, stage):
                 raise TypeError(f"{cls.__name__}: no method for stage {stage}")
-            for message in (*messages, *cls.always, AdoptRecord):
+            every: list[type[Message]] = [*messages, *cls.always, AdoptRecord]
+            for message in every:
                 handler = getattr(cls, message.update_name(), None)
                 if getattr(getattr(handler, "_defn", None), "validator", None) is None:
                     raise TypeError(f"{cls.__name__}: no handler with a validator for {message.__name__}")
@@ -174,9 +180,9 @@ class Case:
 
     # ---- life -------------------------------------------------------------------------------------------------------
 
-    async def live(self, message: Any) -> Outcome:
+    async def live(self, message: Any, *more: Any) -> Outcome:
         """From the first activity to the end; a request to cancel changes nothing, for a duty cannot be cancelled."""
-        life = asyncio.create_task(self._live(message))
+        life = asyncio.create_task(self._live(message, *more))
         while not life.done():
             try:
                 await asyncio.shield(life)
@@ -185,8 +191,8 @@ class Case:
                     raise
         return life.result()
 
-    async def _live(self, message: Any) -> Outcome:
-        outcome = await self._open(message)
+    async def _live(self, message: Any, *more: Any) -> Outcome:
+        outcome = await self._open(message, *more)
         if outcome is None:
             while self.case.stage != CLOSED:
                 await self._turn()
@@ -198,8 +204,8 @@ class Case:
         await workflow.wait_condition(workflow.all_handlers_finished)
         return outcome
 
-    async def _open(self, message: Any) -> Outcome | None:
-        start, faults = parse(StartCase, message)
+    async def _open(self, message: Any, *more: Any) -> Outcome | None:
+        start, faults = parse(StartCase, message, *more)
         if start is None:
             return Outcome(case=self.id, result="refused", faults=faults)
         opened = await workflow.execute_activity_method(
@@ -218,6 +224,7 @@ class Case:
         return None
 
     async def _turn(self) -> None:
+        self.adopted = False
         if self.diverged:
             await self._divergence()
             return
@@ -240,16 +247,20 @@ class Case:
 
     # ---- messages ---------------------------------------------------------------------------------------------------
 
-    def check(self, model: type[Message], message: Any) -> Message:
+    def check(self, model: type[Message], message: Any, *more: Any) -> Message:
         """The message, or a refusal that names every fault. Changes nothing (validators must not)."""
         if workflow.info().workflow_id != self.id or self.ended is not None:
             raise refused(errors.NOT_ALLOWED_NOW, "this case has ended")
-        parsed, faults = parse(model, message)
+        info = workflow.current_update_info()
+        parsed, faults = parse(model, message, *more)
         if parsed is None:
             raise refused(errors.BAD_MESSAGE, *faults)
         if parsed.case != self.id:
             raise refused(errors.BAD_MESSAGE, "case: this message is meant for another case")
-        if self.state is not None and (reason := self.refusal(parsed)):
+        # while a step is on its way to the store, what is allowed after it is not known here: asked when it is taken
+        # one that was recorded before (a reset, a sender who asks again) is answered, not judged anew
+        known = info is not None and self.state is not None and info.id in self.state.said
+        if self.state is not None and not known and not self.recording and (reason := self.refusal(parsed)):
             raise refused(errors.NOT_ALLOWED_NOW, *reason)
         return parsed
 
@@ -272,20 +283,14 @@ class Case:
         """What the case knows of a message's fields, for its template."""
         return {}
 
-    async def receive(self, model: type[Message], message: Any) -> Entry:
+    async def receive(self, model: type[Message], message: Any, *more: Any) -> Entry:
         """Put the message into the inbox and answer when its record is committed."""
-        parsed = self.check(model, message)
+        parsed = self.check(model, message, *more)
         info = workflow.current_update_info()
         assert info is not None
         item = Item(info.id, parsed, workflow.now())
         if self.state is not None and info.id in self.case.said:
-            return Entry(
-                case=self.id,
-                step=self.case.said[info.id],
-                entry="recorded before",
-                stage=self.case.stage,
-                at=workflow.now(),
-            )
+            return self._recorded_before(info.id)
         self.inbox.append(item)
         await workflow.wait_condition(lambda: item.settled)
         if item.refusal is not None:
@@ -293,8 +298,13 @@ class Case:
         assert item.entry is not None
         return item.entry
 
+    def _recorded_before(self, id: str) -> Entry:
+        return Entry(
+            case=self.id, step=self.case.said[id], entry="recorded before", stage=self.case.stage, at=workflow.now()
+        )
+
     @workflow.signal(name="look_again", description="Look at the store again; carries nothing")
-    def look_again(self, message: Any = None) -> None:
+    def look_again(self, message: Any = None, *more: Any) -> None:
         """A bell: something that concerns this case changed in the store."""
         self.rung = True
 
@@ -307,21 +317,23 @@ class Case:
         timeline in either order.
         """
         while True:
+            if self.diverged:
+                await self._divergence()
+            if self.adopted:
+                return Adopted()
             tick = self.clocks.next_tick()
             due = tick is not None and tick.instant <= workflow.now()
             if tick is not None and due and (not self.inbox or tick.instant <= self.inbox[0].at):
                 clock = await self._tick(tick)
                 if clock is not None:
                     return Came(clock)
-                if self.diverged:
-                    await self._divergence()
                 continue
             if self.inbox:
                 item = self.inbox.pop(0)
-                if faults := self.refusal(item.message):
+                if item.id in self.case.said:
+                    item.entry = self._recorded_before(item.id)
+                elif faults := self.refusal(item.message):
                     item.refusal = refused(errors.NOT_ALLOWED_NOW, *faults)
-                elif item.id in self.case.said:
-                    item.refusal = refused(errors.NOT_ALLOWED_NOW, "this message was recorded before")
                 elif isinstance(item.message, AssignCase):
                     await self.record(
                         "assigned", said=item, facts={"handler": item.message.handler}, handler=item.message.handler
@@ -347,9 +359,7 @@ class Case:
 
     def _something(self) -> bool:
         tick = self.clocks.next_tick()
-        return bool(
-            self.inbox or self.done or self.rung or (tick is not None and tick.instant <= workflow.now())
-        )
+        return bool(self.inbox or self.done or self.rung or (tick is not None and tick.instant <= workflow.now()))
 
     def _continue_as_new_if_long(self) -> None:
         """At a resting point, with nothing in flight, a long history gives way to a new run that loads the state."""
@@ -361,10 +371,17 @@ class Case:
 
     async def _tick(self, tick: Tick) -> ClockState | None:
         entry = "reminded" if tick.what == "reminder" else "due"
-        recorded = await self.record(entry, duty=tick.duty, ticks=(tick,), facts={"subject": tick.subject})
+        more = self.with_due(tick) if tick.what == "due" else {}
+        recorded = await self.record(
+            more.pop("entry", entry), duty=tick.duty, ticks=(tick,), facts={"subject": tick.subject}, **more
+        )
         if recorded is None or tick.what == "reminder":
             return None
         return self.clocks.get(tick.duty, tick.subject)
+
+    def with_due(self, tick: Tick) -> dict[str, Any]:
+        """What the kind records in the same step as the due instant of a clock: arguments of `record`."""
+        return {}
 
     # ---- effects ----------------------------------------------------------------------------------------------------
 
@@ -389,13 +406,23 @@ class Case:
             self.done.append(Done(key, result))
         except ActivityError as e:
             cause = e.cause
-            self.done.append(Done(key, None, cause.type or "failed" if isinstance(cause, ApplicationError) else "failed"))
+            self.done.append(
+                Done(key, None, cause.type or "failed" if isinstance(cause, ApplicationError) else "failed")
+            )
         finally:
-            self.working.pop(key, None)
+            if self.working.get(key) is asyncio.current_task():
+                del self.working[key]
+                if isinstance(arg, SendNotices):
+                    self.sending -= set(arg.keys)
 
-    def send(self, key: str) -> None:
-        """Send a queued notice; its proof comes as `Done` with a `NoticeSent`."""
-        self.perform(f"notice:{key}", NoticeActivities.send, NoticeRef(case=self.id, key=key), f"send {key}")
+    def send(self, keys: Iterable[str]) -> None:
+        """Send queued notices together; their proofs come as `Done` with `NoticesSent`."""
+        wanted = tuple(key for key in keys if key not in self.sending)
+        if wanted:
+            self.sending |= set(wanted)
+            self.perform(
+                "notices:" + wanted[0], NoticeActivities.send, SendNotices(case=self.id, keys=wanted), "send letters"
+            )
 
     def refuse(self, item: Item, *faults: str) -> None:
         """Answer a message with its faults; nothing is recorded."""
@@ -453,13 +480,22 @@ class Case:
             waits_for="" if outcome else self.waiting(stage, self.read(after)),
             outcome=outcome,
         )
-        recorded = await self.ask(CaseActivities.record, transition, f"{state.stage}: {entry}")
+        self.recording = True
+        try:
+            recorded = await self.ask(CaseActivities.record, transition, f"{state.stage}: {entry}")
+        finally:
+            self.recording = False
         if recorded.result == "refused":
             if said is not None:
                 said.refusal = refused(errors.REFUSED, *recorded.faults)
                 return None
             # nobody can be told: what the case says by itself must be recordable, so a person has to look
             self.diverged = recorded.faults
+            return None
+        if recorded.result == "behind":
+            await self._adopt()
+            if said is not None:
+                said.entry = self._recorded_before(said.id)
             return None
         if recorded.result == "diverged":
             self.diverged = recorded.faults
@@ -491,15 +527,29 @@ class Case:
 
     async def _divergence(self) -> None:
         """The store and this run do not agree on a step: nothing is written, the case says so, a person decides."""
+        self.clocks.disarm()
         self.show()
-        await workflow.wait_condition(lambda: bool(self.inbox))
-        item = self.inbox.pop(0)
-        if faults := self.refusal(item.message):
-            item.refusal = refused(errors.NOT_ALLOWED_NOW, *faults)
-            return
+        item = await self._next_allowed()
         self.diverged = ()
-        await self._open(StartCase(case=self.id).model_dump())
+        await self._adopt()
         await self.record("record_adopted", said=item, facts={"reason": "adopted"})
+
+    async def _adopt(self) -> None:
+        """Go on from the record. Effects under way are begun again where the record still lacks them: they are idempotent."""
+        for task in self.working.values():
+            task.cancel()
+        self.working, self.done, self.sending = {}, [], set()
+        self.adopted = True
+        await self._open(StartCase(case=self.id).model_dump())
+
+    async def _next_allowed(self) -> Item:
+        while True:
+            await workflow.wait_condition(lambda: bool(self.inbox))
+            item = self.inbox.pop(0)
+            faults = self.refusal(item.message)
+            if not faults:
+                return item
+            item.refusal = refused(errors.NOT_ALLOWED_NOW, *faults)
 
     # ---- what people see --------------------------------------------------------------------------------------------
 

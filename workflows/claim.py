@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, Came, Case, Done, Item, accepts
+from workflows.case import CLOSED, Case, Done, Item, accepts
 
 with workflow.unsafe.imports_passed_through():
     from activities.claim import ClaimActivities
@@ -19,16 +19,17 @@ with workflow.unsafe.imports_passed_through():
         Evidence,
         Message,
         NoticeDraft,
-        NoticeSent,
+        NoticesSent,
         OrderDraft,
         OrderIssued,
         OrderRef,
         Outcome,
-        Reopen,
         Relate,
+        Reopen,
         ReportBounce,
         Start,
         Stop,
+        Tick,
         Void,
     )
     from models.claim import (
@@ -39,8 +40,8 @@ with workflow.unsafe.imports_passed_through():
         ConfirmPayment,
         CorrectPayee,
         Payment,
-        ProposeDecision,
         Proposal,
+        ProposeDecision,
         RejectPayment,
         RequireDocument,
         SendBackDecision,
@@ -61,7 +62,7 @@ class Claim(Case):
 
     kind = "claim"
     body_model = ClaimBody
-    stages = {
+    stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
         "collecting": (AddDocument, WaiveDocument, SetPolicy, WithdrawClaim, CorrectAddress),
         "deciding": (
             ProposeDecision,
@@ -94,14 +95,14 @@ class Claim(Case):
     body: ClaimBody
 
     @workflow.run
-    async def run(self, message: Any = None) -> Outcome:
+    async def run(self, message: Any = None, *more: Any) -> Outcome:
         """Live the claim; the input is a `StartCase`."""
-        return await self.live(message)
+        return await self.live(message, *more)
 
     # ---- stages -----------------------------------------------------------------------------------------------------
 
     async def collecting(self) -> None:
-        """9.1: the receipt is confirmed with what is missing; the claim waits for proof of fact, amount, entitlement."""
+        """9.1: receipt is confirmed with what is missing; the claim waits for proof of fact, amount, entitlement."""
         self._send_what_waits()
         if not self.body.announced:
             await self._arrive("received", None, self.body.model_copy(update={"announced": True, **self._announce()}))
@@ -130,7 +131,10 @@ class Claim(Case):
                 )
             case Item(message=WaiveDocument() as m) as item:
                 await self.record(
-                    "document_waived", said=item, facts={"document": m.document}, body=self._with(m.document, "waived", None)
+                    "document_waived",
+                    said=item,
+                    facts={"document": m.document},
+                    body=self._with(m.document, "waived", None),
                 )
             case Item(message=RequireDocument() as m) as item:
                 await self._require(item, m)
@@ -157,12 +161,6 @@ class Claim(Case):
             if payment.status == "queued":
                 ref = OrderRef(case=self.id, key=payment.key)
                 self.perform(f"order:{payment.key}", PaymentActivities.order, ref, f"order {payment.key}")
-        if self._finished():
-            await self.record(
-                "finished", changes=(Start(duty=REST, anchor_at=workflow.now()),), to="resting",
-                body=self.body.model_copy(update={"finished_at": workflow.now()}),
-            )
-            return
         match await self.next():
             case Done() as done:
                 await self._proven(done)
@@ -183,14 +181,30 @@ class Claim(Case):
             await self.record("reopened", changes=(Start(duty=REST, anchor_at=workflow.now()),))
             return
         match await self.next():
-            case Came(clock=clock) if clock.duty == REST:
-                await self.record("closed", to=CLOSED, outcome="paid" if self.body.payments else "rejected")
             case Item(message=ReportBounce() as m) as item:
                 await self._bounced(item, m)
             case Item(message=RejectPayment() as m) as item:
                 await self._rejected(item, m)
             case event:
                 await self._always(event)
+
+    def with_due(self, tick: Tick) -> dict[str, Any]:
+        """The rest is over: closed in the same step."""
+        if tick.duty != REST:
+            return {}
+        return {"entry": "closed", "to": CLOSED, "outcome": "paid" if self.body.payments else "rejected"}
+
+    def _then_rest(self, body: ClaimBody) -> dict[str, Any]:
+        """Once every letter is sent and every payment executed, the claim rests; in the same step."""
+        letters = [s for key, s in body.notices.items() if key.startswith(TELL)]
+        if not all(s == "sent" for s in letters) or not all(p.status == "paid" for p in body.payments):
+            return {"body": body}
+        now = workflow.now()
+        return {
+            "body": body.model_copy(update={"finished_at": now}),
+            "to": "resting",
+            "rest": (Start(duty=REST, anchor_at=now),),
+        }
 
     # ---- documents --------------------------------------------------------------------------------------------------
 
@@ -303,7 +317,7 @@ class Claim(Case):
         )
 
     async def _decide(self, item: Item, proposal: Proposal) -> None:
-        """10.5: decided. The 30 days stop; the 10 working days to tell and the 15 to pay start, each with its own subject."""
+        """10.5: decided. The 30 days stop; 10 working days to tell and 15 to pay start, one clock for each person."""
         at = item.at
         told = (*self.body.claimants, "insured")
         paid = [c for c in proposal.claimants if c.payable > 0]
@@ -394,13 +408,7 @@ class Claim(Case):
     # ---- letters and payments ---------------------------------------------------------------------------------------
 
     def _send_what_waits(self) -> None:
-        for key, status in self.body.notices.items():
-            if status == "queued":
-                self.send(key)
-
-    def _finished(self) -> bool:
-        letters = [s for key, s in self.body.notices.items() if key.startswith(TELL)]
-        return all(s == "sent" for s in letters) and all(p.status == "paid" for p in self.body.payments)
+        self.send(key for key, status in self.body.notices.items() if status == "queued")
 
     async def _proven(self, first: Done) -> None:
         """Letters were taken by the carrier, orders by the bank: one step for all that is proven by now."""
@@ -410,26 +418,30 @@ class Claim(Case):
         facts: dict[str, Any] = {}
         for done in proven:
             match done.result:
-                case NoticeSent() as proof:
-                    notices[proof.key] = "sent" if proof.sent_at else "refused"
-                    facts[proof.key] = proof.refused or "sent"
-                    duty, _, rest = proof.key.partition(":")
-                    subject = rest.split(":")[0]
-                    if proof.sent_at and duty == TELL and self.clocks.running(TELL, subject):
-                        evidence = Evidence(kind="notice_sent", happened_at=proof.sent_at, reference=proof.reference)
-                        changes.append(Stop(duty=TELL, subject=subject, evidence=evidence))
-                case OrderIssued() as proof:
+                case NoticesSent(notices=proofs):
+                    for proof in proofs:
+                        notices[proof.key] = "sent" if proof.sent_at else "refused"
+                        facts[proof.key] = proof.refused or "sent"
+                        duty, subject = proof.key.split(":")[:2]
+                        if proof.sent_at and duty == TELL and self.clocks.running(TELL, subject):
+                            evidence = Evidence(
+                                kind="notice_sent", happened_at=proof.sent_at, reference=proof.reference
+                            )
+                            changes.append(Stop(duty=TELL, subject=subject, evidence=evidence))
+                case OrderIssued() as order:
+                    status = "issued" if order.issued_at else "held"
                     payments = [
-                        p.model_copy(update={"status": "issued" if proof.issued_at else "held"}) if p.key == proof.key else p
+                        p.model_copy(update={"status": status}) if (p.key, p.status) == (order.key, "queued") else p
                         for p in payments
                     ]
-                    facts[proof.key] = proof.refused or "issued"
-        body = self.body.model_copy(update={"notices": notices, "payments": tuple(payments)})
-        await self.record("proven", facts=facts, changes=tuple(changes), body=body)
+                    facts[order.key] = order.refused or "issued"
+        then = self._then_rest(self.body.model_copy(update={"notices": notices, "payments": tuple(payments)}))
+        await self.record("proven", facts=facts, changes=(*changes, *then.pop("rest", ())), **then)
 
     async def _paid(self, item: Item, m: ConfirmPayment) -> None:
         payment = self._payment(m.payment)
         assert payment is not None
+        then = self._then_rest(self._with_payment(m.payment, "paid"))
         await self.record(
             "paid",
             said=item,
@@ -447,9 +459,10 @@ class Claim(Case):
                         correction=m.correction,
                     ),
                 ),
+                *then.pop("rest", ()),
             ),
             acts=(Act(name="payment.executed", data={"key": m.payment, "executed_on": m.executed_on.isoformat()}),),
-            body=self._with_payment(m.payment, "paid"),
+            **then,
         )
 
     async def _rejected(self, item: Item, m: RejectPayment) -> None:
@@ -517,10 +530,10 @@ class Claim(Case):
     async def _always(self, event: Any) -> None:
         """What more than one stage takes, in the same way."""
         match event:
-            case Done(result=NoticeSent() as proof):
-                # a letter without a clock: its proof is in the store; the next step keeps that it is done
-                status = "sent" if proof.sent_at else "refused"
-                self.body = self.body.model_copy(update={"notices": {**self.body.notices, proof.key: status}})
+            case Done(result=NoticesSent(notices=proofs)):
+                # letters without a clock: their proof is in the store; the next step keeps that they are done
+                done = {proof.key: "sent" if proof.sent_at else "refused" for proof in proofs}
+                self.body = self.body.model_copy(update={"notices": {**self.body.notices, **done}})
             case Item(message=CorrectAddress() as m) as item:
                 await self._correct_address(item, m)
             case Item(message=SetPolicy() as m) as item:
@@ -567,7 +580,9 @@ class Claim(Case):
             case AddDocument() | WaiveDocument():
                 faults = []
                 if message.document not in [r.document for r in body.missing]:
-                    faults.append("document: it is not missing; missing: " + ", ".join(r.document for r in body.missing))
+                    faults.append(
+                        "document: it is not missing; missing: " + ", ".join(r.document for r in body.missing)
+                    )
                 if isinstance(message, AddDocument) and message.received_at > now:
                     faults.append("received_at: lies in the future")
                 return tuple(faults)
@@ -581,7 +596,8 @@ class Claim(Case):
                 return ("four eyes: the one who proposed cannot approve",)
             case ConfirmPayment():
                 payment = self._payment(message.payment)
-                if payment is None or payment.status != "issued":
+                # also one whose order is still on its way: the bank may be faster than our own record
+                if payment is None or payment.status not in ("queued", "issued"):
                     return ("payment: no such payment waits for the bank",)
                 if message.correction is not None and message.correction.second_person == message.actor:
                     return ("correction.second_person: must be another person",)

@@ -22,7 +22,7 @@ class Sweep:
     """Deliver whatever an outage or a crash left behind."""
 
     @workflow.run
-    async def run(self, message: Any = None) -> Swept:
+    async def run(self, message: Any = None, *more: Any) -> Swept:
         """Once; a schedule calls it every minute."""
         return await workflow.execute_activity_method(
             SweepActivities.deliver, start_to_close_timeout=SWEEP_TIMEOUT, retry_policy=ONCE
@@ -34,7 +34,7 @@ class Recount:
     """Ring every case whose clocks are of an older rulebook or calendar, until none is left."""
 
     @workflow.run
-    async def run(self, message: Any = None) -> int:
+    async def run(self, message: Any = None, *more: Any) -> int:
         """The number of rounds it took."""
         rounds = 0
         while await workflow.execute_activity_method(

@@ -13,8 +13,8 @@ from sqlmodel import Field
 def instant(*, nullable: bool = False, index: bool = False) -> Any:
     """An instant, stored as timestamptz."""
     if nullable:
-        return Field(default=None, sa_type=DateTime(timezone=True), nullable=True, index=index)  # type: ignore[call-overload]  # sa_type takes instances
-    return Field(sa_type=DateTime(timezone=True), nullable=False, index=index)  # type: ignore[call-overload]  # sa_type takes instances
+        return Field(default=None, sa_type=DateTime(timezone=True), nullable=True, index=index)
+    return Field(sa_type=DateTime(timezone=True), nullable=False, index=index)
 
 
 def json(*, nullable: bool = False) -> Any:

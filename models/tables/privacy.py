@@ -1,13 +1,29 @@
-"""What the store keeps of privacy requests: gathered archives, and the ledger of erasures."""
+"""What the store keeps of privacy requests: identifications, gathered archives, and the ledger of erasures."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
+from sqlalchemy import CheckConstraint
 from sqlmodel import Field, SQLModel
 
 from models.tables.base import instant, json
+
+
+class IdentificationRow(SQLModel, table=True):
+    """That the person behind a request is who they say; without this row nothing is gathered, answered or erased."""
+
+    __tablename__ = "identification"
+
+    case: str = Field(primary_key=True, foreign_key="cases.case")
+    channel: str
+    way: str
+    identified_at: datetime = instant()
+    document: str
+    """A reference to what was seen."""
+    representation: str | None = None
+    """A representative: a reference to the proof of the right to represent."""
 
 
 class ArchiveRow(SQLModel, table=True):
@@ -15,21 +31,24 @@ class ArchiveRow(SQLModel, table=True):
 
     __tablename__ = "archive"
 
-    case: str = Field(primary_key=True, foreign_key="cases.case")
+    case: str = Field(primary_key=True, foreign_key="identification.case")
     gathered_at: datetime = instant()
     systems: dict[str, Any] = json()
-    """Per data system: what it holds, or that nothing is held."""
+    """`files`: name → media_type and text, as the answer attaches them; `held`: data system → number of records."""
 
 
 class ErasureRow(SQLModel, table=True):
     """The erasure ledger: written before the first deletion, keyed by a salted hash, so that it can be run again."""
 
     __tablename__ = "erasure"
+    __table_args__ = (CheckConstraint("done_at IS NULL OR done_at >= begun_at", name="erasure_begun_first"),)
 
-    case: str = Field(primary_key=True, foreign_key="cases.case")
+    case: str = Field(primary_key=True, foreign_key="identification.case")
     person: str
     """Salted hash of the personal code; names nobody."""
     salt: str
     begun_at: datetime = instant()
     done_at: datetime | None = instant(nullable=True)
-    result: dict[str, Any] | None = json(nullable=True)
+    plan: dict[str, Any] = json()
+    """`erase`: data system → record → number of rows found; `keep`: record → ground. Written before the deletion that
+    it names, so that a run after a crash ends with the same numbers."""

@@ -55,9 +55,11 @@ async def test_a_straight_claim_is_decided_told_paid_and_closed(world: World) ->
         losses=[{"claimant": "C1", "head": "property_damaged", "proven": "1200.00"}],
     )
     await world.stage(case, "telling_and_paying")
+
     async def told() -> bool:
         clocks = await world.clocks(case)
         return clocks[("BTA-10.5b", "C1")] == clocks[("BTA-10.5b", "insured")] == "kept"
+
     await world.until(told)
     assert await world.clocks(case) == {
         ("BTA-10.5a", ""): "kept",

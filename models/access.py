@@ -1,0 +1,295 @@
+"""The words of access: requests for it (BL 4) and the end or limit of a third-party authenticator (BL 3)."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from models.case import Actor, Instant, Message, Text
+from models.common import Model
+
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,40}$")]
+"""A reason as a code, such as `client_asked`: it stands in the timeline, where no personal data may be."""
+
+Authenticator = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{1,40}$")]
+"""A third-party authenticator, such as `smart-id` or `ebank-one`."""
+
+User = Annotated[str, StringConstraints(pattern=r"^U[1-9][0-9]*$")]
+"""A user's line in an access request: U1 is the first."""
+
+# ---- what is filed --------------------------------------------------------------------------------------------------
+
+
+class Requester(Model):
+    """Who asks in the client's name."""
+
+    name: Text | None = None
+    email: Text
+
+
+class AccessFiling(Model):
+    """A client's request for access. Its lines are read one by one: what is missing in one never refuses the others."""
+
+    client: Text
+    requester: Requester
+    action: str
+    users: Annotated[tuple[Any, ...], Field(min_length=1)]
+    """A line each: first_name, last_name, personal_code, phone, email, country (LV, LT, EE), authenticator."""
+    for_case: Text | None = None
+    """The withdrawal of an authenticator in which the client asked."""
+
+    @field_validator("action")
+    @classmethod
+    def _issue(cls, action: str) -> str:
+        if action != "issue":
+            raise ValueError("only issue is taken here: changes and cancellations (BL 9) go to the access administrator")
+        return action
+
+
+class WithdrawalFiling(Model):
+    """The decision to end or limit a third-party authenticator for one client."""
+
+    client: Text
+    authenticator: Authenticator
+    scope: Literal["end", "limit"]
+    limitation: Text | None = None
+    """What remains possible, in words for the client; for `limit`."""
+    decided_by: Actor
+    takes_effect_on: date | None = None
+    """A later day than the ten days' notice allows."""
+
+    @model_validator(mode="after")
+    def _what_limit(self) -> WithdrawalFiling:
+        if (self.scope == "limit") != (self.limitation is not None):
+            raise ValueError("limitation: said for the scope limit, and only then")
+        return self
+
+
+# ---- what an access request remembers -------------------------------------------------------------------------------
+
+LineStatus = Literal["sending", "issued", "confirmed", "incomplete", "bounced", "dropped"]
+
+
+class Line(Model):
+    """One user of a request, without a word about who it is."""
+
+    user: str
+    status: LineStatus
+    authenticator: bool = False
+    """Signs in with an authenticator and gets a confirmation instead of login data (BL-3-choice)."""
+    agreed: bool = False
+    """Has an authenticator, but the client agreed that login data are issued all the same."""
+    faults: tuple[str, ...] = ()
+    """What is missing or wrong, such as `phone:missing`."""
+    doubts: tuple[str, ...] = ()
+    """What was taken, but is worth a second look, such as `personal_code:sum`."""
+    told: bool = False
+    """The requester was told what is missing."""
+    letters: int = 0
+    """How many letters were queued to the user: login data or a confirmation."""
+
+    @property
+    def letter(self) -> str:
+        """The key of the newest letter to the user."""
+        return f"BL-4:{self.user}:{self.letters}"
+
+    @property
+    def done(self) -> bool:
+        """True once the line has its result."""
+        return self.status in ("issued", "confirmed", "dropped") or (self.status == "incomplete" and self.told)
+
+
+class AccessBody(Model):
+    """All of an access request that must survive its run."""
+
+    received_at: datetime
+    client: str
+    for_case: str | None = None
+    lines: tuple[Line, ...] = ()
+    announced: bool = False
+    """The first step, which starts the clocks, is recorded."""
+    notices: dict[str, Literal["queued", "sent", "refused"]] = Field(default_factory=dict)
+    """Letters to the requester and to the responsible employee."""
+    outcome: str | None = None
+
+    def line(self, user: str) -> Line | None:
+        """The line of this user, if there is one."""
+        return next((line for line in self.lines if line.user == user), None)
+
+    def having(self, *lines: Line, **more: Any) -> AccessBody:
+        """The body with these lines in the place of the former ones."""
+        new = {line.user: line for line in lines}
+        return self.model_copy(update={"lines": tuple(new.get(line.user, line) for line in self.lines), **more})
+
+
+class IssueAccess(Model):
+    """What `access.issue` is asked: the letter, queued by a step, that gives a user the access."""
+
+    case: str
+    key: str
+
+
+class Issued(Model):
+    """The proof that login data or a confirmation went to the user, or why they never will. Holds no secret."""
+
+    key: str
+    user: str
+    sent_at: datetime | None = None
+    reference: str | None = None
+    refused: str | None = None
+
+
+# ---- what a withdrawal remembers ------------------------------------------------------------------------------------
+
+
+class WithdrawalBody(Model):
+    """All of a withdrawal that must survive its run."""
+
+    client: str
+    authenticator: str
+    scope: Literal["end", "limit"]
+    limitation: str | None = None
+    decided_by: str
+    takes_effect_on: date | None = None
+    effect_anchor: datetime | None = None
+    """The eve of the chosen day: what T-effect-day is counted from."""
+    letters: dict[str, Literal["queued", "sent", "refused", "bounced"]] = Field(default_factory=dict)
+    fallbacks: dict[str, Literal["open", "done"]] = Field(default_factory=dict)
+    """Access requests for login data that the client made meanwhile."""
+    regardless: bool = False
+    """An operator decided that the effect does not wait for open requests."""
+    effective_on: date | None = None
+    result: Literal["in_effect", "withdrawn"] | None = None
+    outcome: str | None = None
+
+    @property
+    def open_fallbacks(self) -> tuple[str, ...]:
+        """The requests that have no result yet."""
+        return tuple(case for case, status in self.fallbacks.items() if status == "open")
+
+
+class TakeAway(Model):
+    """What `access.withdraw_authenticator` is asked."""
+
+    case: str
+    at: datetime
+    """The workflow's time, the first of the three clocks."""
+
+
+class Withdrawn(Model):
+    """The effect of a withdrawal: when it came, and the accounts it touched, as `case/user` of the requests behind them."""
+
+    effective_at: datetime | None = None
+    effective_on: date | None = None
+    ended: tuple[str, ...] = ()
+    kept_login_data: tuple[str, ...] = ()
+    """The authenticator is gone, login data stay: they had been issued meanwhile."""
+    limited: tuple[str, ...] = ()
+    refused: str | None = None
+
+
+class Fallbacks(Model):
+    """Which of a withdrawal's access requests have a result by now."""
+
+    done: tuple[str, ...] = ()
+
+
+# ---- what people say to an access request ---------------------------------------------------------------------------
+
+
+class CompleteLine(Message):
+    """What was missing or wrong in a line has come: its own two working days run from its receipt."""
+
+    line: User = Field(description="U1, U2, …")
+    received_at: Instant = Field(description="when it was received, with offset")
+    first_name: Text | None = None
+    last_name: Text | None = None
+    personal_code: Text | None = None
+    country: Literal["LV", "LT", "EE"] | None = None
+    phone: Text | None = None
+    email: Text | None = None
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """What was said, by field."""
+        said = {name: getattr(self, name) for name in LINE_FIELDS}
+        return {name: value for name, value in said.items() if value is not None}
+
+
+LINE_FIELDS = ("first_name", "last_name", "personal_code", "country", "phone", "email")
+"""What a completion may say of a user."""
+
+
+class DropLine(Message):
+    """A line is not pursued any more: nothing is issued for it."""
+
+    example: ClassVar[dict[str, Any]] = {"reason": "client_asked"}
+
+    line: User = Field(description="U1, U2, …")
+    reason: Code = Field(description="a code such as client_asked")
+
+
+# ---- what people say to a withdrawal --------------------------------------------------------------------------------
+
+
+class RequestFallback(Message):
+    """The client asks for login data for users of the authenticator: an access request of its own is opened."""
+
+    users: Annotated[tuple[Any, ...], Field(min_length=1)] = Field(
+        description="list of users: first_name, last_name, personal_code, phone, email"
+    )
+    received_at: Instant = Field(description="when the client asked, with offset")
+    requester: Requester | None = None
+    """Who asked; the responsible employee, who got the notice, if nobody is named."""
+
+
+class WithdrawDecision(Message):
+    """The decision is withdrawn before its effect: everyone who was told is told again."""
+
+    reason: Code = Field(description="a code such as decision_reversed")
+
+
+class TakeEffect(Message):
+    """Let the effect come although requests for login data are open; never before the notice has run."""
+
+    reason: Code = Field(description="a code such as client_does_not_answer")
+
+
+# ---- what letters say of faults -------------------------------------------------------------------------------------
+
+_FIELDS = {
+    "first_name": {"lv": "vārds", "lt": "vardas", "en": "first name"},
+    "last_name": {"lv": "uzvārds", "lt": "pavardė", "en": "surname"},
+    "personal_code": {"lv": "personas kods", "lt": "asmens kodas", "en": "personal code"},
+    "phone": {"lv": "tālrunis", "lt": "telefono numeris", "en": "phone number"},
+    "email": {"lv": "e-pasta adrese", "lt": "el. pašto adresas", "en": "e-mail address"},
+    "country": {
+        "lv": "personas koda valsts (LV, LT vai EE)",
+        "lt": "asmens kodo valstybė (LV, LT arba EE)",
+        "en": "country of the personal code (LV, LT or EE)",
+    },
+    "authenticator": {
+        "lv": "trešās personas autentifikators",
+        "lt": "trečiosios šalies autentifikavimo priemonė",
+        "en": "third-party authenticator",
+    },
+    "line": {"lv": "ziņas par darbinieku", "lt": "darbuotojo duomenys", "en": "details of the employee"},
+}
+_WHAT = {
+    "missing": {"lv": "nav norādīts: {}", "lt": "nenurodyta: {}", "en": "not given: {}"},
+    "wrong": {"lv": "neatbilst prasībām: {}", "lt": "netinkama: {}", "en": "not valid: {}"},
+    "repeated": {
+        "lv": "jau norādīts citam darbiniekam šajā pieprasījumā: {}",
+        "lt": "šiame prašyme jau nurodyta kitam darbuotojui: {}",
+        "en": "given for another employee of this request already: {}",
+    },
+    "unknown": {"lv": "nezināmas ziņas: {}", "lt": "nežinomi duomenys: {}", "en": "not understood: {}"},
+}
+
+
+def say_fault(fault: str) -> dict[str, str]:
+    """A fault such as `phone:missing` in words for the client, in the three languages."""
+    field, _, what = fault.partition(":")
+    return {language: _WHAT[what][language].format(_FIELDS[field][language]) for language in ("lv", "lt", "en")}

@@ -1,0 +1,117 @@
+"""What a command works with: the store, and the engine if it answers; and what is said where one of them does not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import asyncpg
+from pydantic import ValidationError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from models.now import wall_clock
+from operations.intake import Intake, Sessions
+from operations.local import LocalServerError
+from operations.place import Place, find
+from operations.store import engine as make_engine
+from operations.store import sessions
+from settings import Settings
+
+ANSWERS_WITHIN = 10.0
+"""Seconds after which an engine that does not answer counts as down."""
+
+
+class NotAnswering(Exception):
+    """Store or engine does not answer, or cannot be used as it is; the text says which and why."""
+
+
+@dataclass(frozen=True)
+class Connection:
+    """Store and engine of one installation."""
+
+    place: Place
+    sessions: Sessions
+    client: Client | None
+    """None where the engine is not needed, or does not answer."""
+    intake: Intake
+    engine_problem: str | None = None
+
+    @property
+    def engine(self) -> Client:
+        """The engine.
+
+        Raises:
+            NotAnswering: It does not answer.
+        """
+        if self.client is None:
+            raise NotAnswering(self.engine_problem or "the engine does not answer")
+        return self.client
+
+
+@asynccontextmanager
+async def connect(
+    settings: Settings | None = None, *, engine: Literal["needed", "wanted", "not needed"] = "wanted"
+) -> AsyncIterator[Connection]:
+    """The connection of these settings, for as long as the block runs.
+
+    Raises:
+        NotAnswering: The store does not answer, or a needed engine does not.
+    """
+    try:
+        settings = settings or Settings()
+    except ValidationError as e:
+        faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in e.errors(include_input=False))
+        raise NotAnswering(f"settings: {faults}") from None
+    place = await _place(settings, engine)
+    client, problem = None, None
+    if engine != "not needed":
+        client, problem = await _engine(place)
+        if client is None and engine == "needed":
+            raise NotAnswering(problem)
+    database = make_engine(place.database_url, pool=2)
+    try:
+        made = sessions(database)
+        yield Connection(place, made, client, Intake(made, client, wall_clock), problem)
+    except (SQLAlchemyError, asyncpg.PostgresError, OSError) as e:
+        raise NotAnswering(_store_problem(e)) from e
+    except RPCError as e:
+        raise NotAnswering(f"the engine at {place.temporal_address} does not answer: {e.status.name}") from e
+    finally:
+        await database.dispose()
+
+
+async def _place(settings: Settings, engine: str) -> Place:
+    try:
+        return await find(settings)
+    except LocalServerError as e:
+        # a store that is named is enough to read, and to keep what is filed
+        if settings.database_url is None or engine == "needed":
+            raise NotAnswering(str(e)) from None
+        return Place(
+            database_url=settings.database_url.get_secret_value(), temporal_address="", namespace=settings.namespace
+        )
+
+
+async def _engine(place: Place) -> tuple[Client | None, str | None]:
+    try:
+        if not place.temporal_address:
+            return None, "no engine is named; set TEMPORAL_ADDRESS"
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            return await place.connect(), None
+    except (RuntimeError, OSError, TimeoutError, RPCError):
+        return None, f"the engine at {place.temporal_address} does not answer"
+
+
+def _store_problem(error: Exception) -> str:
+    """Names the problem, never the statement or its values."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    state = getattr(cause, "sqlstate", None)
+    if state == "42P01":  # undefined table
+        return "the store has no tables yet; run: python starter.py setup"
+    name = type(cause.__cause__ or cause).__name__ if cause is not None else type(error).__name__
+    return f"the store does not answer: {name}" + (f" ({state})" if state else "")

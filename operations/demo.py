@@ -1,0 +1,547 @@
+"""The demo: servers, setup, worker and sample cases on this machine, and a table of the cases until Ctrl-C.
+
+`--once` ends when every sample stands where it should; a second demo goes on where the first one was. The servers are
+always its own, under `TERMINS_VAR`, whatever else the environment names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from datetime import datetime, timedelta
+from pathlib import Path
+from time import monotonic
+from typing import Self
+from urllib.parse import quote
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+from sqlalchemy.exc import DBAPIError
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from models.errors import Refusal
+from models.names import DUE, OVERDUE, TASK_QUEUE, split_case_id
+from models.now import wall_clock
+from operations.connection import Connection, NotAnswering, connect
+from operations.loading import load
+from operations.local import LocalServerError, end_with_parent, local, stop_on_sigterm
+from operations.logs import configure
+from operations.place import find
+from operations.reading import Asked, CaseLine, ClockLine, list_cases
+from operations.samples import SAMPLES, Samples, read
+from operations.setup import setup
+from settings import Settings
+
+ROOT = Path(__file__).parent.parent
+REFRESH = 1.5  # seconds
+SETTLED_WITHIN = 90.0  # seconds
+POLLS_WITHIN = 60.0  # seconds; loading the workflows on a busy two-core machine takes about five
+STOPS_WITHIN = 20.0  # seconds; its own grace for running activities is 10
+SOON = timedelta(days=3)
+WIDE = 140  # columns from which each case has one line
+LOG_LINES = 15
+HOUR, DAY = 60, 24 * 60  # minutes
+ZONE = ZoneInfo("Europe/Riga")
+"""For the clock above the table; every due date is in its organisation's own zone."""
+
+KINDS = {
+    "claim": "claim",
+    "access_request": "access",
+    "authenticator_withdrawal": "withdrawal",
+    "privacy_request": "privacy",
+}
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the text says what failed and why."""
+
+
+# ---- what it runs ---------------------------------------------------------------------------------------------------
+
+
+async def run(console: Console, settings: Settings, *, once: bool) -> None:
+    """Everything, until it is cancelled or, with `once`, until the samples stand where they should.
+
+    Raises:
+        DemoError: A step failed. Nothing is left running.
+    """
+    stop_on_sigterm()
+    async with AsyncExitStack() as stack:
+        with step(console, "Servers") as say:
+            services = await stack.enter_async_context(local(settings.var))
+            say(f"PostgreSQL and Temporal under {settings.var}")
+        log = stack.enter_context((settings.var / "log" / "demo.log").open("a", encoding="utf-8", buffering=1))
+        configure(log)
+        with step(console, "Setup") as say:
+            client = await (await find(settings)).connect()
+            say("; ".join(await setup(client, services.database_url)))
+        with step(console, "Worker") as say:
+            worker = await stack.enter_async_context(working(settings, client))
+            say(f"serves as process {worker.pid}, its log is {worker_log(settings)}")
+        connection = await stack.enter_async_context(connect(settings, engine="needed"))
+        with step(console, "Policies and clients") as say:
+            say("; ".join([await load_file(connection, SAMPLES / name) for name in ("policies.json", "clients.json")]))
+        samples = Samples(read(), connection.sessions, connection.intake, wall_clock)
+        with step(console, "Samples") as say:
+            say(f"{await samples.file()} of {len(samples.all)} filed, the others were there")
+        console.print()
+        links(console, services.ui_url, settings.namespace)
+        console.print()
+        if once:
+            await settle(samples)
+            lines = await cases(connection)
+            console.print(table(lines, wall_clock(), console.width))
+            console.print(legend())
+        else:
+            await watch(console, connection, samples, worker, settings)
+
+
+async def cases(connection: Connection) -> list[CaseLine]:
+    """Every case: the first due first, then what only waits, then what is closed."""
+    found = await list_cases(connection.sessions, wall_clock(), Asked(which="all", limit=None))
+    return sorted(found.cases, key=lambda line: line.outcome is not None)
+
+
+async def load_file(connection: Connection, path: Path) -> str:
+    """Load the policies or clients of a file; how many there were.
+
+    Raises:
+        DemoError: Some of them cannot be loaded.
+    """
+    loaded = await load(connection.sessions, json.loads(await asyncio.to_thread(path.read_text, "utf-8")))
+    if loaded.faults:
+        raise DemoError(f"{path.name}: {'; '.join(loaded.faults)}")
+    return f"{loaded.policies} policies" if loaded.policies else f"{loaded.clients} clients"
+
+
+async def settle(samples: Samples) -> None:
+    """Wait until every sample stands where it should.
+
+    Raises:
+        DemoError: One does not within the time, or refused an event; it is named.
+    """
+    try:
+        async with asyncio.timeout(SETTLED_WITHIN):
+            await samples.settle()
+    except TimeoutError:
+        late = ", ".join(f"{s.case} (not yet {s.settles})" for s in samples.all if s.case in samples.unsettled)
+        raise DemoError(f"not settled within {SETTLED_WITHIN:.0f} s: {late}") from None
+    except ExceptionGroup as group:
+        raise DemoError("; ".join(_reason(e) for e in group.exceptions)) from group
+
+
+async def watch(
+    console: Console, connection: Connection, samples: Samples, worker: asyncio.subprocess.Process, settings: Settings
+) -> None:
+    """Show the cases as they are until this is cancelled: a table on a terminal, else a line for each change.
+
+    Raises:
+        DemoError: The worker ended, or the store no longer answers.
+    """
+    playing = asyncio.create_task(settle(samples))
+    screen = Screen(console, connection) if console.is_terminal else Lines(console)
+    try:
+        with screen:
+            while True:
+                lines = await cases(connection)
+                screen.show(lines, await _troubles(connection, samples, playing))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(worker.wait(), REFRESH)
+                    raise DemoError(_ended(worker, worker_log(settings)))
+    finally:
+        playing.cancel()
+        with suppress(asyncio.CancelledError, DemoError):
+            await playing
+
+
+async def _troubles(connection: Connection, samples: Samples, playing: asyncio.Task[None]) -> list[str]:
+    """What stands below the table while something is still under way or wrong."""
+    troubles = []
+    if not playing.done():
+        settled = len(samples.all) - len(samples.unsettled)
+        troubles.append(f"Samples: {settled} of {len(samples.all)} stand where they should.")
+    elif (failure := playing.exception()) is not None:
+        troubles.append(f"Samples: {failure}")
+    try:
+        await connection.engine.service_client.check_health(timeout=timedelta(seconds=3))
+    except RPCError as e:
+        troubles.append(f"Temporal does not answer ({e.status.name}); its log is under var/log.")
+    return troubles
+
+
+@contextmanager
+def step(console: Console, what: str) -> Iterator[Step]:
+    """One step with its line: what it came to and how long it took, or that it failed.
+
+    Raises:
+        DemoError: Instead of any error within, with what failed and why.
+    """
+    done = Step()
+    begun = monotonic()
+    try:
+        if console.is_terminal:
+            with console.status(f"{what} …"):
+                yield done
+        else:
+            yield done
+    except Exception as e:
+        raise DemoError(f"{what}: {_reason(e)}") from e
+    line = Text.assemble(("✓ ", "green"), (f"{what}: ", "bold"), done.said, (f" ({monotonic() - begun:.1f} s)", "dim"))
+    console.print(line, soft_wrap=True)
+
+
+class Step:
+    """What a step has to say about its result."""
+
+    said = ""
+
+    def __call__(self, said: str) -> None:
+        """Say it; the last word counts."""
+        self.said = said
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, Refusal):
+        return "; ".join(error.faults)
+    if isinstance(error, DBAPIError):  # whose own text repeats the statement with its values
+        error = error.orig or error
+    return str(error) or type(error).__name__
+
+
+# ---- the worker -----------------------------------------------------------------------------------------------------
+
+
+def worker_log(settings: Settings) -> Path:
+    """Where the worker writes."""
+    return settings.var / "log" / "worker.log"
+
+
+@asynccontextmanager
+async def working(settings: Settings, client: Client) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A worker of its own process for as long as the block runs; it polls when this is entered.
+
+    In a session of its own, so that Ctrl-C lets the demo end it before the servers. On Linux it ends with the demo
+    however that ends.
+
+    Raises:
+        DemoError: It ended, or does not poll; the text has the last lines of its log.
+    """
+    path = worker_log(settings)
+    with path.open("ab") as log:
+        begins = log.tell()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            str(ROOT / "worker.py"),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=ROOT,
+            env={**os.environ, "TERMINS_VAR": str(settings.var)},
+            start_new_session=True,
+            preexec_fn=end_with_parent(signal.SIGTERM),
+        )
+    try:
+        give_up = monotonic() + POLLS_WITHIN
+        while not await _polls(client, process.pid):
+            if process.returncode is not None:
+                raise DemoError(_ended(process, path, begins))
+            if monotonic() > give_up:
+                raise DemoError(f"does not serve after {POLLS_WITHIN:.0f} s; {_tail(path, begins)}")
+            await asyncio.sleep(0.1)
+        yield process
+    finally:
+        if process.returncode is None:
+            with suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                await asyncio.wait_for(process.wait(), STOPS_WITHIN)
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+async def _polls(client: Client, pid: int) -> bool:
+    """Whether this process asks for both workflow and activity tasks; the SDK's identity begins with its pid."""
+    for kind in (TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY):
+        described = await client.workflow_service.describe_task_queue(
+            DescribeTaskQueueRequest(
+                namespace=client.namespace, task_queue=TaskQueue(name=TASK_QUEUE), task_queue_type=kind
+            )
+        )
+        if not any(poller.identity.startswith(f"{pid}@") for poller in described.pollers):
+            return False
+    return True
+
+
+def _ended(process: asyncio.subprocess.Process, log: Path, begins: int = 0) -> str:
+    return f"the worker ended with exit code {process.returncode}; {_tail(log, begins)}"
+
+
+def _tail(log: Path, begins: int) -> str:
+    with log.open("rb") as file:
+        file.seek(begins)
+        lines = file.read().decode(errors="replace").strip().splitlines()[-LOG_LINES:]
+    said = "\n".join(f"  {line}" for line in lines) or "  (it wrote nothing)"
+    return f"its log, {log}, ends with:\n{said}"
+
+
+# ---- what it shows --------------------------------------------------------------------------------------------------
+
+
+class Screen:
+    """The whole terminal: as many cases as fit, the most urgent first."""
+
+    def __init__(self, console: Console, connection: Connection) -> None:
+        self._console = console
+        self._place = connection.place
+        self._live = Live(console=console, screen=True, auto_refresh=False)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, lines: list[CaseLine], troubles: list[str]) -> None:
+        """Show them now."""
+        self._live.update(self._fitting(lines, troubles), refresh=True)
+
+    def _fitting(self, lines: list[CaseLine], troubles: list[str]) -> RenderableType:
+        width, height = self._console.size
+        now = wall_clock()
+        below: list[RenderableType] = [legend(), *(Text(t, style="yellow") for t in troubles), self._addresses()]
+        room = height - 2 - sum(self._height(r) for r in below)
+        shown = len(lines)
+        while shown > 1 and self._height(table(lines[:shown], now, width)) > room - (shown < len(lines)):
+            shown -= 1
+        more = [Text(f"… and {len(lines) - shown} more; a higher window shows them", style="dim")]
+        return Group(
+            headline(lines, now), table(lines[:shown], now, width), *(more if shown < len(lines) else []), *below
+        )
+
+    def _height(self, what: RenderableType) -> int:
+        return len(self._console.render_lines(what, self._console.options))
+
+    def _addresses(self) -> Text:
+        assert self._place.ui_url is not None
+        text = Text(no_wrap=True, overflow="crop")
+        text.append(f"UI: {self._place.ui_url}", style=f"link {self._place.ui_url}")
+        for name, url in queries(self._place.ui_url, self._place.namespace).items():
+            text.append("   ")
+            text.append(name, style=f"underline link {url}")
+        return text.append("   Ctrl-C ends the demo; everything is kept", style="dim")
+
+
+class Lines:
+    """No terminal: one table, and then a line whenever a case changes."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._before: dict[str, CaseLine] = {}
+        self._said: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, lines: list[CaseLine], troubles: list[str]) -> None:
+        """Print what is new."""
+        now = wall_clock()
+        if not self._before:
+            self._console.print(table(lines, now, self._console.width))
+            self._console.print(legend())
+        else:
+            for line in lines:
+                if self._before.get(line.case) != line:
+                    words = (line.case, stage(line), first_due(line), left(line, now).plain, waits(line))
+                    self._console.print("  ".join(word for word in words if word), soft_wrap=True, markup=False)
+        self._before = {line.case: line for line in lines}
+        if troubles != self._said:
+            for trouble in troubles:
+                self._console.print(trouble, soft_wrap=True, markup=False)
+            self._said = troubles
+
+
+def headline(lines: list[CaseLine], now: datetime) -> Text:
+    """How many cases, how many of them overdue or soon due."""
+    states = Counter(urgency(line, now) for line in lines)
+    return Text.assemble(
+        ("Termins ", "bold"),
+        f" {len(lines)} cases   ",
+        (f"{states['overdue']} overdue", "bold red"),
+        "   ",
+        (f"{states['soon']} due within {SOON.days} days", "yellow"),
+        (f"   {now.astimezone(ZONE):%a %d %b %Y %H:%M:%S}", "dim"),
+        no_wrap=True,
+    )
+
+
+def table(lines: list[CaseLine], now: datetime, width: int) -> Table:
+    """The cases: one line each where there is room, else two or more."""
+    wide = width >= WIDE
+    grid = Table(box=None, width=width, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold dim")
+    grid.add_column("Case", no_wrap=True)
+    if wide:
+        grid.add_column("Kind", no_wrap=True)
+    grid.add_column("Next due", no_wrap=True)
+    grid.add_column("Left", no_wrap=True)
+    grid.add_column("Clauses running", no_wrap=True)
+    if wide:
+        grid.add_column("Stage", no_wrap=True)
+        grid.add_column("Waits for", ratio=1, no_wrap=True, overflow="ellipsis")
+    else:
+        grid.add_column("Stage, and what it waits for", ratio=1)
+    grid.add_column("Handler", no_wrap=True)
+    for line in lines:
+        name = f"{line.organisation} {split_case_id(line.case)[2]}"
+        handler = line.handler or "-"
+        due = (first_due(line), left(line, now))
+        cells: tuple[str | Text, ...]
+        if wide:
+            cells = (name, KINDS[line.kind], *due, ", ".join(clauses(line)), stage(line), waits(line), handler)
+        else:
+            cells = (
+                Text.assemble(name, "\n", (KINDS[line.kind], "dim")),
+                *due,
+                "\n".join(clauses(line)),
+                Text.assemble(stage(line), "\n", (waits(line), "dim")),
+                handler,
+            )
+        grid.add_row(*cells, style="dim" if line.outcome else "")
+    return grid
+
+
+def stage(line: CaseLine) -> str:
+    """The stage in words; of a closed case its outcome."""
+    return (f"closed: {line.outcome}" if line.outcome else line.stage).replace("_", " ")
+
+
+def waits(line: CaseLine) -> str:
+    """What it waits for, on one line."""
+    return " ".join(line.waits_for.split())
+
+
+def clauses(line: CaseLine) -> list[str]:
+    """The clauses whose clocks run, each once, with the number of its clocks if there are several."""
+    counted = Counter(clock.duty for clock in line.clocks)
+    return [f"{duty} ×{n}" if n > 1 else duty for duty, n in counted.items()]
+
+
+def first(line: CaseLine) -> ClockLine | None:
+    """The open clock that matters most: the first due of those that can be late, else the first."""
+    return line.next or (line.clocks[0] if line.clocks else None)
+
+
+def first_due(line: CaseLine) -> str:
+    """The last day of the clock that matters most."""
+    clock = first(line)
+    return clock.shown if clock else ""
+
+
+def urgency(line: CaseLine, now: datetime) -> str:
+    """`overdue`, `soon`, `running`, or `` where nothing can be late."""
+    if line.next is None:
+        return ""
+    if line.overdue:
+        return "overdue"
+    return "soon" if line.next.due - now <= SOON else "running"
+
+
+def left(line: CaseLine, now: datetime) -> Text:
+    """How long until the most urgent clock is due, or for how long it has been overdue."""
+    clock = first(line)
+    if clock is None:
+        return Text("")
+    due = clock.due
+    match urgency(line, now):
+        case "overdue":
+            return Text(f"overdue {_long(now - due)}", style="bold red")
+        case "soon":
+            return Text(_long(due - now), style="yellow")
+        case "running":
+            return Text(_long(due - now), style="green")
+    return Text(f"not before, {_long(due - now)}" if due > now else "free", style="dim")
+
+
+def _long(span: timedelta) -> str:
+    minutes = int(span.total_seconds() // 60)
+    if minutes >= 2 * DAY:
+        return f"{minutes // DAY} d"
+    return f"{minutes // HOUR} h" if minutes >= 2 * HOUR else f"{minutes} min"
+
+
+def legend() -> Text:
+    """What the columns mean."""
+    return Text.assemble(
+        "\n",
+        ("overdue", "bold red"),
+        " the due instant has passed   ",
+        (f"{SOON.days} d", "yellow"),
+        " due soon   ",
+        ("12 d", "green"),
+        " running   ",
+        ("not before", "dim"),
+        " no effect or no closing earlier; never late   ×2 clocks of that clause, one for each person told or paid",
+    )
+
+
+def queries(ui: str, namespace: str) -> dict[str, str]:
+    """The two lists of the UI that are looked at most."""
+    now = wall_clock()
+    week = f"{now + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
+    asked = {
+        "Overdue": f"{OVERDUE} = true AND ExecutionStatus = 'Running'",
+        "Due this week": f"{DUE} < '{week}' AND ExecutionStatus = 'Running'",
+    }
+    base = f"{ui}/namespaces/{namespace}/workflows?query="
+    return {name: base + quote(query) for name, query in asked.items()}
+
+
+def links(console: Console, ui: str, namespace: str) -> None:
+    """The UI's address and its most useful lists, each on a line of its own so that it can be copied whole."""
+    console.print(f"Temporal UI    {ui}", soft_wrap=True, highlight=False)
+    for name, url in queries(ui, namespace).items():
+        console.print(f"{name:14} {url}", soft_wrap=True, highlight=False)
+
+
+# ---- command --------------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    """Run the demo; exit code 0 when it is ended by Ctrl-C or SIGTERM, 1 when something failed."""
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--once", action="store_true", help="end when every sample stands where it should")
+    once = parser.parse_args().once
+    for name in [n for n in os.environ if n.startswith("TEMPORAL_") or n == "DATABASE_URL"]:
+        del os.environ[name]
+    console = Console(highlight=False)
+    try:
+        asyncio.run(run(console, Settings(), once=once))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        console.print("The demo has ended; what it did is kept, and the next `make demo` goes on from there.")
+    except (DemoError, NotAnswering, LocalServerError, ValidationError) as e:
+        console.print(Text(str(e), style="red"), soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""Load policies and clients from a file: what is right goes in, what is not is named; again is the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+from sqlalchemy.dialects.postgresql import insert
+
+from models.common import Model
+from models.loading import LoadedClient, LoadedPolicy
+from models.tables import ClientRow, PolicyRow
+from operations.filings import faults_of
+from operations.intake import Sessions
+from rules.rulebook import books
+
+SECTIONS: dict[str, type[LoadedPolicy | LoadedClient]] = {"policies": LoadedPolicy, "clients": LoadedClient}
+
+
+class Loaded(Model):
+    """How many rows went in, and every fault of the others."""
+
+    policies: int
+    clients: int
+    faults: tuple[str, ...] = ()
+
+
+async def load(sessions: Sessions, data: Any) -> Loaded:
+    """Write `policies` and `clients`; a row that is there already takes the file's values."""
+    if not isinstance(data, dict):
+        return Loaded(policies=0, clients=0, faults=("the file is no JSON object with policies and clients",))
+    faults = [f"{name}: unknown field" for name in data if name not in SECTIONS]
+    rows = {name: _rows(name, data.get(name, []), faults) for name in SECTIONS}
+    if not faults and not any(rows.values()):
+        faults.append("there is nothing in it: policies or clients are needed")
+    async with sessions() as session, session.begin():
+        for table, key, found in (
+            (PolicyRow, "policy", rows["policies"]),
+            (ClientRow, "client", rows["clients"]),
+        ):
+            for values in found:
+                await session.execute(
+                    insert(table).values(values).on_conflict_do_update(index_elements=[key], set_=values)
+                )
+    return Loaded(policies=len(rows["policies"]), clients=len(rows["clients"]), faults=tuple(faults))
+
+
+def _rows(section: str, given: Any, faults: list[str]) -> list[dict[str, Any]]:
+    if not isinstance(given, list):
+        faults.append(f"{section}: no array")
+        return []
+    rows: dict[str, dict[str, Any]] = {}
+    for number, value in enumerate(given):
+        where = f"{section}.{number}."
+        try:
+            row = SECTIONS[section].model_validate(value)
+        except ValidationError as e:
+            faults += faults_of(e, where)
+            continue
+        key = row.policy if isinstance(row, LoadedPolicy) else row.client
+        if row.organisation not in books() or row.organisation == "T":
+            faults.append(f"{where}organisation: it has no rulebook")
+        elif key in rows:
+            faults.append(f"{where}: {key} is given twice; the first one is taken")
+        else:
+            rows[key] = _values(row)
+    return list(rows.values())
+
+
+def _values(row: LoadedPolicy | LoadedClient) -> dict[str, Any]:
+    values = row.model_dump(mode="json")
+    if isinstance(row, LoadedPolicy):
+        values |= {"insured_name": row.insured.name, "starts_on": row.starts_on, "ends_on": row.ends_on}
+    return values

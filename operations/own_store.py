@@ -1,0 +1,412 @@
+"""Termins' own tables as a data system: find a person, hand out what is held, erase it, one record at a time.
+
+A record is a case, a client or a policy, named by a reference without personal data. Whatever table is added later is
+searched and erased too, if it has a column `case`: nothing here lists the tables that may hold a name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Protocol
+
+from sqlalchemy import Column, ColumnElement, Table, Text, and_, cast, delete, func, literal_column, or_, select, update
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlmodel import SQLModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from models.common import Model
+from models.settlement import Label
+from operations.intake import Sessions
+
+ERASED = "[erased]"
+MASKED = "[data of another person]"
+
+SKIPPED = frozenset({"erasure"})
+"""The ledger of erasures names nobody by itself."""
+
+IN_USE = {
+    "case": "the case is open",
+    "policy": "the policy is in force",
+}
+
+
+class Subject(Model):
+    """The person a request is about, as identified."""
+
+    name: str
+    personal_code: str
+    email: str | None = None
+
+
+class Found(Model):
+    """A record that names the person."""
+
+    record: str
+    """A case's id, `client:K1` or `policy:P1`."""
+    rows: int
+    in_use: str | None = None
+    """Why it cannot be erased now."""
+
+
+class DataSystem(Protocol):
+    """A place that holds personal data: what a privacy request asks of it. All of it may be repeated at any time."""
+
+    name: str
+    title: Label
+
+    async def locate(self, organisation: str, person: Subject, today: datetime) -> tuple[Found, ...]:
+        """Every record of this controller that names the person."""
+        ...
+
+    async def export(self, person: Subject, record: str) -> dict[str, Any]:
+        """What a record holds about the person, with other people's data masked."""
+        ...
+
+    async def erase(self, person: Subject, record: str, at: datetime) -> bool:
+        """Erase the person from a record, in one commit; False if it is in use and was left alone."""
+        ...
+
+    async def restrict(self, person: Subject, record: str, ground: str) -> None:
+        """Mark what is kept on a ground as restricted."""
+        ...
+
+
+# ---- who is meant ---------------------------------------------------------------------------------------------------
+
+
+def normal_code(code: str) -> str:
+    """A personal code without the separators in which it is written."""
+    return re.sub(r"[\s-]", "", code).casefold()
+
+
+def _fold(text: str) -> str:
+    """Small letters without diacritics, as names appear in addresses."""
+    return "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)).casefold()
+
+
+def _stem(word: str) -> str:
+    """A word of a name without the ending that declension changes: Bērziņa, Bērziņai, Bērziņu."""
+    return word[:-2] if len(word) > 5 else word[:-1] if len(word) > 3 else word  # noqa: PLR2004  # lengths of endings
+
+
+class Names:
+    """Tells whether a text names a person: by code, by address or number, or by all words of the name, declined too."""
+
+    def __init__(self, *people: Mapping[str, Any]) -> None:
+        patterns = []
+        for person in people:
+            if code := person.get("personal_code"):
+                patterns.append(code_pattern(str(code), boundary=r"\b"))
+            known = [_fold(str(person[field])) for field in ("email", "phone", "iban") if person.get(field)]
+            patterns += [rf"(?<!\w){re.escape(value)}(?!\w)" for value in known]
+            if words := _fold(str(person.get("name") or "")).split():
+                patterns.append("".join(rf"(?=[\s\S]*\b{re.escape(_stem(word))})" for word in words))
+        self._pattern = re.compile("|".join(patterns)) if patterns else None
+
+    def __call__(self, text: str) -> bool:
+        """True if the text names one of them."""
+        return self._pattern is not None and self._pattern.search(_fold(text)) is not None
+
+
+def code_pattern(code: str, boundary: str) -> str:
+    """A regular expression for a personal code, with and without its separator."""
+    plain = normal_code(code)
+    return rf"{boundary}{re.escape(plain[:6])}[- ]?{re.escape(plain[6:])}{boundary}"
+
+
+def _same(a: Any, b: Any) -> bool:
+    return bool(a) and bool(b) and " ".join(str(a).split()).casefold() == " ".join(str(b).split()).casefold()
+
+
+def is_person(person: Subject, row: Mapping[str, Any], *, in_their_case: bool = False) -> bool:
+    """Whether a row with name, email and personal_code is the person: by code if the row has one, else by name and address.
+
+    In a case that names the person for certain the same name is enough where there is no address.
+    """
+    if row.get("personal_code"):
+        return normal_code(str(row["personal_code"])) == normal_code(person.personal_code)
+    if not _same(row.get("name"), person.name):
+        return False
+    return _same(row.get("email"), person.email) or (in_their_case and not row.get("email"))
+
+
+# ---- walking through values -----------------------------------------------------------------------------------------
+
+
+def _scrub(value: Any, names: Names, others: frozenset[str]) -> Any:
+    """The value with every text that names the person erased as a whole; texts that are another person's own stay."""
+    if isinstance(value, str):
+        return ERASED if value not in others and names(value) else value
+    if isinstance(value, list):
+        return [_scrub(v, names, others) for v in value]
+    if isinstance(value, dict):
+        return {k: _scrub(v, names, others) for k, v in value.items()}
+    return value
+
+
+def _mask(value: Any, person: Subject, others: Names) -> Any:
+    """The value with other people masked: whoever has a name of their own, and every text that names one of them."""
+    if isinstance(value, str):
+        return MASKED if others(value) else value
+    if isinstance(value, list):
+        return [_mask(v, person, others) for v in value]
+    if isinstance(value, dict):
+        if isinstance(value.get("name"), str) and not is_person(person, value, in_their_case=True):
+            return MASKED
+        return {k: _mask(v, person, others) for k, v in value.items()}
+    return value
+
+
+def _without(value: Any, person: Subject) -> Any:
+    """A client's or policy's people without the person: an entry of a list goes, a single one is emptied."""
+    if isinstance(value, list):
+        return [v for v in value if not (isinstance(v, dict) and is_person(person, v))]
+    if isinstance(value, dict) and is_person(person, value):
+        return {}
+    return value
+
+
+# ---- the store ------------------------------------------------------------------------------------------------------
+
+
+def _tables() -> list[Table]:
+    return [t for t in SQLModel.metadata.sorted_tables if "case" in t.c and t.name not in SKIPPED]
+
+
+def _table(name: str) -> Table:
+    return SQLModel.metadata.tables[name]
+
+
+def _names_in_row(person: Subject) -> ColumnElement[bool]:
+    """Whether a row (of an alias `row_`) names the person for certain: by code, or by name and address together."""
+    row = cast(func.to_jsonb(literal_column("row_")), Text)
+    certain = row.regexp_match(code_pattern(person.personal_code, boundary=r"\y"), flags="i")
+    if person.email is None:
+        return certain
+    return or_(certain, and_(row.icontains(_quoted(person.name), autoescape=True), _has_address(row, person.email)))
+
+
+def _has_address(row: ColumnElement[str], email: str) -> ColumnElement[bool]:
+    return row.regexp_match(rf"(?<![\w.+-]){re.escape(email)}(?![\w-])", flags="i")
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
+
+
+class OwnStore:
+    """The tables of Termins as a data system."""
+
+    name = "termins"
+    title = Label(lv="Termins (termiņu lietas)", lt="Termins (terminų bylos)", en="Termins (cases and their deadlines)")
+
+    def __init__(self, sessions: Sessions) -> None:
+        self._sessions = sessions
+
+    async def locate(self, organisation: str, person: Subject, today: datetime) -> tuple[Found, ...]:
+        """Every case, client and policy of the organisation that names the person in any row of any table."""
+        async with self._sessions() as session:
+            connection = await session.connection()
+            rows: dict[str, int] = {}
+            for table in (t.alias("row_") for t in _tables()):
+                query = (
+                    select(table.c.case, func.count())
+                    .where(func.split_part(table.c.case, ":", 2) == organisation, _names_in_row(person))
+                    .group_by(table.c.case)
+                )
+                for case, n in await connection.execute(query):
+                    rows[case] = rows.get(case, 0) + n
+            found = [
+                Found(record=case, rows=n, in_use=IN_USE["case"] if await _open(connection, case) else None)
+                for case, n in sorted(rows.items())
+            ]
+            for kind in ("client", "policy"):
+                table = _table(kind).alias("row_")
+                of_kind = select(table).where(table.c.organisation == organisation, _names_in_row(person))
+                found += [
+                    Found(
+                        record=f"{kind}:{row[kind]}",
+                        rows=1,
+                        in_use=IN_USE["policy"] if kind == "policy" and row["ends_on"] >= today.date() else None,
+                    )
+                    for row in (await connection.execute(of_kind.order_by(table.c[kind]))).mappings()
+                ]
+        return tuple(found)
+
+    async def export(self, person: Subject, record: str) -> dict[str, Any]:
+        """What the record says of the person, with other people's data masked."""
+        async with self._sessions() as session:
+            connection = await session.connection()
+            kind, _, key = record.partition(":")
+            if kind in ("client", "policy"):
+                table = _table(kind)
+                row = (await connection.execute(select(table).where(table.c[kind] == key))).mappings().one()
+                own = [p for value in row.values() for p in _people(value) if is_person(person, p)]
+                return {"record": record, "person": own}
+            return await _export_case(connection, person, record)
+
+    async def erase(self, person: Subject, record: str, at: datetime) -> bool:
+        """Erase the person from a record in one commit; False if it is in use and was left alone."""
+        async with self._sessions() as session, session.begin():
+            connection = await session.connection()
+            kind, _, key = record.partition(":")
+            if kind not in ("client", "policy"):
+                cases = _table("cases")
+                await connection.execute(select(cases.c.case).where(cases.c.case == record).with_for_update())
+                if await _open(connection, record):
+                    return False
+                await _erase_case(connection, person, record, at)
+                return True
+            table = _table(kind)
+            row = (
+                (await connection.execute(select(table).where(table.c[kind] == key).with_for_update())).mappings().one()
+            )
+            if kind == "policy" and row["ends_on"] >= at.date():
+                return False
+            changed = {name: _without(value, person) for name, value in row.items()}
+            if kind == "policy" and _same(row["insured_name"], person.name):
+                changed["insured_name"] = ERASED
+            await connection.execute(
+                update(table)
+                .where(table.c[kind] == key)
+                .values({name: value for name, value in changed.items() if value != row[name]})
+            )
+            return True
+
+    async def restrict(self, person: Subject, record: str, ground: str) -> None:
+        """Mark the person's party rows of a kept case: stored, otherwise not to be used."""
+        party = _table("party")
+        async with self._sessions() as session, session.begin():
+            connection = await session.connection()
+            for row in (await connection.execute(select(party).where(party.c.case == record))).mappings().all():
+                if is_person(person, dict(row), in_their_case=True):
+                    await connection.execute(
+                        update(party)
+                        .where(party.c.case == record, party.c.party == row["party"])
+                        .values(other={**row["other"], "restricted": ground})
+                    )
+
+
+async def erase_own(session: AsyncSession, case: str, at: datetime) -> None:
+    """Erase the person of a request from the request itself, in the transaction of the step that closes it."""
+    connection = await session.connection()
+    party = _table("party")
+    row = (
+        (await connection.execute(select(party).where(party.c.case == case, party.c.party == "subject")))
+        .mappings()
+        .one_or_none()
+    )
+    if row is not None and row["erased_at"] is None:
+        person = Subject(name=row["name"], personal_code=row["personal_code"], email=row["email"])
+        await _erase_case(connection, person, case, at, representatives=True)
+
+
+async def _open(connection: AsyncConnection, case: str) -> bool:
+    """A case that has not closed, or that was filed and is still to start; not what is kept without a case."""
+    intake, cases = _table("intake"), _table("cases")
+    row = (
+        await connection.execute(
+            select(intake.c.result, cases.c.closed_at)
+            .select_from(intake.outerjoin(cases, cases.c.case == intake.c.case))
+            .where(intake.c.case == case)
+        )
+    ).one()
+    return row.result is None and row.closed_at is None
+
+
+async def _parties(
+    connection: AsyncConnection, person: Subject, case: str
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The case's parties who are the person, and the others."""
+    party = _table("party")
+    rows = [dict(r) for r in (await connection.execute(select(party).where(party.c.case == case))).mappings()]
+    own = [r for r in rows if is_person(person, r, in_their_case=True)]
+    return own, [r for r in rows if r not in own]
+
+
+async def _export_case(connection: AsyncConnection, person: Subject, case: str) -> dict[str, Any]:
+    own, others = await _parties(connection, person, case)
+    masks = Names(*({k: o[k] for k in ("name", "email", "phone", "personal_code", "iban")} for o in others))
+    intake, cases, notice = _table("intake"), _table("cases"), _table("notice")
+    filed = (await connection.execute(select(intake).where(intake.c.case == case))).mappings().one()
+    state = (await connection.execute(select(cases).where(cases.c.case == case))).mappings().one_or_none()
+    codes = [o["party"] for o in own]
+    letters = (
+        await connection.execute(
+            select(notice.c.template, notice.c.sent_at)
+            .where(notice.c.case == case, notice.c.party.in_(codes), notice.c.sent_at.is_not(None))
+            .order_by(notice.c.sent_at)
+        )
+    ).all()
+    return {
+        "record": case,
+        "kind": filed["kind"],
+        "received_at": filed["received_at"].isoformat(),
+        "stage": state["stage"] if state else filed["result"],
+        "closed_at": state["closed_at"].isoformat() if state and state["closed_at"] else None,
+        "person": [
+            {k: o[k] for k in ("role", "name", "email", "phone", "personal_code", "iban", "language") if o[k]}
+            for o in own
+        ],
+        "filed": _mask(filed["content"], person, masks),
+        "letters": [{"letter": letter.template, "sent_at": letter.sent_at.isoformat()} for letter in letters],
+    }
+
+
+async def _erase_case(
+    connection: AsyncConnection, person: Subject, case: str, at: datetime, *, representatives: bool = False
+) -> None:
+    """Erase the person from every row of every table of a case: party columns, and each text that names the person."""
+    own, others = await _parties(connection, person, case)
+    if representatives:
+        # who asked for the person is in the request for no other reason
+        own += [o for o in others if o["role"] == "representative"]
+        others = [o for o in others if o["role"] != "representative"]
+    names = Names(person.model_dump(), *own)
+    keep = frozenset(str(o[k]) for o in others for k in ("name", "email", "phone", "personal_code", "iban") if o[k])
+    codes = {o["party"] for o in own}
+    for table in _tables():
+        if representatives and table.name == "cases":
+            continue  # the step that closes the request writes its row; it holds codes only
+        rows = (await connection.execute(select(table).where(table.c.case == case))).mappings().all()
+        for row in rows:
+            this = and_(*(c == row[c.name] for c in table.primary_key.columns))
+            theirs = {
+                "archive": lambda row: "subject" in codes,
+                "account": lambda row: row["subject"] in codes or names(row["username"]),
+            }.get(table.name)
+            if theirs is not None and theirs(row):
+                await connection.execute(delete(table).where(this))
+            elif table.name == "party" and row["party"] in codes:
+                await connection.execute(
+                    update(table)
+                    .where(this)
+                    .values(name=None, email=None, phone=None, personal_code=None, iban=None, other={}, erased_at=at)
+                )
+            elif changed := _changed(table.columns, dict(row), names, keep):
+                await connection.execute(update(table).where(this).values(changed))
+
+
+def _changed(
+    columns: Iterable[Column[Any]], row: dict[str, Any], names: Names, others: frozenset[str]
+) -> dict[str, Any]:
+    """The columns of a row that name the person, erased. Keys stay: they never carry a name."""
+    changed = {}
+    for column in columns:
+        value = row[column.name]
+        if column.primary_key or not (isinstance(column.type, JSONB) or isinstance(value, str)):
+            continue
+        if (after := _scrub(value, names, others)) != value:
+            changed[column.name] = after
+    return changed
+
+
+def _people(value: Any) -> list[dict[str, Any]]:
+    if isinstance(value, list):
+        return [p for v in value for p in _people(v)]
+    return [value] if isinstance(value, dict) and "name" in value else []

@@ -1,0 +1,181 @@
+"""The sample cases: read from `samples/`, filed once, and played to where they should stand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from datetime import datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import Field
+from sqlmodel import select
+
+from models.common import Model
+from models.names import case_id
+from models.tables import CaseRow, EventRow, IntakeRow, TimelineRow
+from operations.intake import Delivered, Intake, Sessions
+from rules.rulebook import book
+
+SAMPLES = Path(__file__).parent.parent / "samples"
+_RELATIVE = re.compile(r"(?P<sign>[+-])(?P<n>\d+)(?P<unit>[dh])(?: (?P<time>\d\d:\d\d))?")
+_LOOK_EVERY = 0.2  # seconds between two looks at the store
+
+
+class SampleError(Exception):
+    """A sample did not come to where it should stand; the text names it and says why."""
+
+
+class Standing(Model):
+    """Where a case must stand before an event is reported: its stage and, if given, a part of what it waits for."""
+
+    stage: str
+    waits_for: str = ""
+
+
+class SampleEvent(Model):
+    """What happens to a sample after it was filed."""
+
+    event: str
+    name: str
+    actor: str
+    when: Standing | None = None
+    """None: at once."""
+    message: dict[str, Any] = Field(default_factory=dict)
+
+
+class Sample(Model):
+    """One case: why it is here, its filing, what happens then, and the stage in which that leaves it."""
+
+    about: str
+    filing: dict[str, Any]
+    then: tuple[SampleEvent, ...] = ()
+    settles: str
+
+    @property
+    def case(self) -> str:
+        """The case's id."""
+        return case_id(self.filing["kind"], self.filing["organisation"], self.filing["reference"])
+
+
+def read(folder: Path = SAMPLES) -> list[Sample]:
+    """All samples, in the order of their files' names.
+
+    Raises:
+        SampleError: A file is no sample.
+    """
+    samples = []
+    for path in sorted((folder / "cases").glob("*.json")):
+        try:
+            samples.append(Sample.model_validate(json.loads(path.read_text(encoding="utf-8"))))
+        except ValueError as e:
+            raise SampleError(f"{path.name}: {e}") from None
+    return samples
+
+
+def resolved(value: Any, now: datetime, zone: ZoneInfo) -> Any:
+    """The same JSON value with every relative instant in it made a real one.
+
+    `-3d 10:30` is that time three days ago in the zone, `-3d` that day alone, `-5h` the instant five hours ago; `+`
+    lies ahead.
+    """
+    if isinstance(value, dict):
+        return {k: resolved(v, now, zone) for k, v in value.items()}
+    if isinstance(value, list):
+        return [resolved(v, now, zone) for v in value]
+    match = _RELATIVE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        return value
+    n = int(match["sign"] + match["n"])
+    if match["unit"] == "h":
+        return (now.replace(microsecond=0) + timedelta(hours=n)).astimezone(zone).isoformat()
+    day = now.astimezone(zone).date() + timedelta(days=n)
+    if match["time"] is None:
+        return day.isoformat()
+    return datetime.combine(day, time.fromisoformat(match["time"]), zone).isoformat()
+
+
+class Samples:
+    """Files the samples and plays their events; what an earlier run did is not done again."""
+
+    def __init__(self, samples: list[Sample], sessions: Sessions, intake: Intake, now: Callable[[], datetime]) -> None:
+        self.all = samples
+        self.unsettled = {sample.case for sample in samples}
+        """Cases that are not yet where their sample leaves them."""
+        self._sessions = sessions
+        self._intake = intake
+        self._now = now
+
+    async def file(self) -> int:
+        """File what is not in the store yet; the number that is new.
+
+        What was filed keeps the instants that its first filing gave it.
+
+        Raises:
+            Refusal: A filing is refused.
+        """
+        async with self._sessions() as session:
+            filed = set((await session.exec(select(IntakeRow.case))).all())
+        new = [sample for sample in self.all if sample.case not in filed]
+        for sample in new:
+            await self._intake.submit(self._real(sample, sample.filing))
+        await self._intake.start_waiting([sample.case for sample in self.all if sample.case in filed])
+        return len(new)
+
+    async def settle(self) -> None:
+        """Play every sample's events and wait until each has reached its stage.
+
+        Raises:
+            ExceptionGroup: Of `SampleError`: an event was refused.
+        """
+        async with asyncio.TaskGroup() as playing:
+            for sample in self.all:
+                playing.create_task(self._play(sample))
+
+    async def _play(self, sample: Sample) -> None:
+        for event in sample.then:
+            delivered = await self._report(sample, event)
+            while delivered.waiting:
+                await asyncio.sleep(_LOOK_EVERY)
+                delivered = await self._report(sample, event)
+            if delivered.refused:
+                raise SampleError(f"{sample.case} refused {event.name}: {'; '.join(delivered.refused)}")
+        await _until(lambda: self._reached(sample))
+        self.unsettled.discard(sample.case)
+
+    async def _report(self, sample: Sample, event: SampleEvent) -> Delivered:
+        async with self._sessions() as session:
+            kept = await session.get(EventRow, (sample.case, event.event))
+        if kept is not None:
+            return await self._intake.deliver(kept)
+        await _until(lambda: self._stands(sample, event.when))
+        message = {"actor": event.actor, **self._real(sample, event.message)}
+        return await self._intake.submit_event(sample.case, event.event, event.name, message)
+
+    async def _stands(self, sample: Sample, at: Standing | None) -> bool:
+        if at is None:
+            return True
+        async with self._sessions() as session:
+            row = await session.get(CaseRow, sample.case)
+        return row is not None and row.stage == at.stage and at.waits_for in row.waits_for
+
+    async def _reached(self, sample: Sample) -> bool:
+        """Whether its timeline has the stage: somebody may have brought the case further since."""
+        async with self._sessions() as session:
+            found = await session.exec(
+                select(TimelineRow.step).where(TimelineRow.case == sample.case, TimelineRow.stage == sample.settles)
+            )
+            return found.first() is not None
+
+    def _real(self, sample: Sample, value: dict[str, Any]) -> dict[str, Any]:
+        zone = ZoneInfo(book(sample.filing["organisation"]).zone)
+        real: dict[str, Any] = resolved(value, self._now(), zone)
+        return real
+
+
+async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
+    while not await condition():  # noqa: ASYNC110  # what is waited for happens in another process
+        await asyncio.sleep(_LOOK_EVERY)

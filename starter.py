@@ -1,0 +1,718 @@
+"""The command line: file cases, report events, look, explain, count, recount, reset, set up, load.
+
+    python starter.py --help
+
+Other Python code calls `submit` and `submit_event`, which are `file` and `event` without the printing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import sys
+from collections.abc import Coroutine, Iterable, Sequence
+from datetime import date, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from models.common import Model
+from models.errors import Refusal
+from models.now import wall_clock
+from operations import counting, duties, loading, reading, reading_json
+from operations.connection import ANSWERS_WITHIN, Connection, NotAnswering, connect
+from operations.intake import Delivered, Filed
+from operations.logs import configure
+from operations.recount import recount as recount_cases
+from operations.reset import reset as reset_case
+from operations.setup import setup as set_up
+from rules.rulebook import RulebookError
+from settings import Settings
+
+DONE, REFUSED, USAGE, NOT_FOUND, DOWN = range(5)
+EXIT_CODES = (
+    "Exit codes: 0 done · 1 refused, or faulty input · 2 wrong usage · 3 there is no such case · "
+    "4 store or engine does not answer. A filing that is kept while the engine is down is done (0)."
+)
+WIDE = 180
+"""Columns where nobody watches: a file or a pipe wraps nothing by itself."""
+
+R = TypeVar("R")
+
+app = typer.Typer(
+    help="Termins: file cases, report what happened to them, and see their deadlines.",
+    epilog=EXIT_CODES,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Source = Annotated[str, typer.Argument(metavar="[FILE|-]", help="A file; - or nothing is standard input.")]
+Case = Annotated[str, typer.Argument(help="The case's id, such as claim:BTA:2026-000123.")]
+
+
+# ---- for other Python code ------------------------------------------------------------------------------------------
+
+
+async def submit(filing: Any, settings: Settings | None = None) -> Filed:
+    """File one case; kept also where the engine does not answer (`started` is False then).
+
+    Raises:
+        Refusal: It is refused; every fault is named.
+        NotAnswering: The store does not answer.
+    """
+    async with connect(settings) as connection:
+        return await connection.intake.submit(filing)
+
+
+async def submit_event(
+    case: str, event: str, name: str, message: dict[str, Any], settings: Settings | None = None
+) -> Delivered:
+    """Report what happened to a case; kept also where the case cannot take it yet (`waiting` is True then).
+
+    Raises:
+        NotFound: There is no such case.
+        Refusal: The event id was used for another message.
+        NotAnswering: The store does not answer.
+    """
+    async with connect(settings) as connection:
+        return await _submit_event(connection, case, event, name, message)
+
+
+async def _submit_event(connection: Connection, case: str, event: str, name: str, message: dict[str, Any]) -> Delivered:
+    await reading.head(connection.sessions, case)
+    try:
+        # a case answers when a worker serves it; without one the event waits for the sweep
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            return await connection.intake.submit_event(case, event, name, message)
+    except TimeoutError:
+        if not await reading.event_is_kept(connection.sessions, case, event):
+            raise NotAnswering("the store does not answer") from None
+        return Delivered(case=case, event=event, waiting=True)
+
+
+# ---- filing and reporting -------------------------------------------------------------------------------------------
+
+
+@app.callback(invoke_without_command=True)
+def start(context: typer.Context) -> None:
+    """File cases, report what happened to them, and see their deadlines."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+@app.command(name="file", epilog=EXIT_CODES)
+def file_(source: Source = "-", as_json: Json = False) -> None:
+    """File cases: one JSON object, an array, or an object a line.
+
+    Each filing gives one line, in order; one that is refused does not stop the others.
+    """
+    items = reading_json.read(_read(source))
+    raise typer.Exit(_run(_file(items, as_json), as_json))
+
+
+async def _file(items: Sequence[reading_json.Item], as_json: bool) -> int:
+    refused = 0
+    async with connect() as connection:
+        for item in _with_progress(items, "filing"):
+            faults = item.faults
+            if not faults:
+                try:
+                    filed = await connection.intake.submit(item.value)
+                    _say_filed(filed, as_json)
+                    continue
+                except Refusal as e:
+                    faults = e.faults
+            refused += 1
+            _say_refused(faults, as_json, item)
+        if connection.engine_problem:
+            _note(f"{connection.engine_problem}: what was filed is kept, and the sweep starts it")
+    return REFUSED if refused else DONE
+
+
+def _say_filed(filed: Filed, as_json: bool) -> None:
+    if as_json:
+        _json(filed)
+        return
+    state = (
+        "not a claim: kept, no case runs" if filed.result else "started" if filed.started else "kept, not started yet"
+    )
+    print(f"{filed.case}  {'new' if filed.new else 'filed before'}  {state}")
+    for fault in filed.faults:
+        print(f"  {fault}")
+
+
+def _say_refused(faults: Sequence[str], as_json: bool, item: reading_json.Item) -> None:
+    if as_json:
+        where = {} if item.line is None else {"line": item.line}
+        print(json.dumps({**where, "refused": list(faults)}, ensure_ascii=False))
+        return
+    print(f"refused  {item.where}{'; '.join(faults)}")
+
+
+@app.command(epilog=EXIT_CODES)
+def event(
+    case: Case,
+    name: Annotated[str, typer.Argument(help="What happened: the update's name, such as add_document.")],
+    event_id: Annotated[str, typer.Option("--event-id", help="Your id of this event; sent again it does nothing.")],
+    actor: Annotated[str | None, typer.Option(help="Who says so: an operator code, or system:NAME.")] = None,
+    source: Annotated[str | None, typer.Option("--file", metavar="FILE|-", help="The message as JSON.")] = None,
+    field: Annotated[
+        list[str] | None, typer.Option(help="A field of the message: KEY=TEXT, or KEY:=JSON; may be repeated.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Report what happened to a case; it is kept first, and waits if the case cannot take it now."""
+    message = _message(source, field or [], actor, as_json)
+    if not event_id.strip():
+        raise typer.BadParameter("--event-id: must not be empty")
+    raise typer.Exit(_run(_event(case, name, event_id, message, as_json), as_json))
+
+
+async def _event(case: str, name: str, event_id: str, message: dict[str, Any], as_json: bool) -> int:
+    async with connect() as connection:
+        delivered = await _submit_event(connection, case, event_id, name, message)
+    if as_json:
+        _json(delivered)
+    elif delivered.refused:
+        print(f"refused  {'; '.join(delivered.refused)}")
+    elif delivered.waiting:
+        print(f"{case}  {name}  kept; the sweep delivers it when the case can take it")
+    else:
+        answer = delivered.answer or {}
+        print(f"{case}  {answer.get('entry')}  step {answer.get('step')}, stage {answer.get('stage')}")
+        for clock in answer.get("clocks", ()):
+            print(f"  {clock}")
+    return REFUSED if delivered.refused else DONE
+
+
+def _message(source: str | None, fields: Sequence[str], actor: str | None, as_json: bool) -> dict[str, Any]:
+    message: dict[str, Any] = {}
+    if source is not None:
+        items = reading_json.read(_read(source))
+        faults = items[0].faults if len(items) == 1 else ("one JSON object is needed, not many",)
+        if not faults and not isinstance(items[0].value, dict):
+            faults = ("the message is no JSON object",)
+        if faults:
+            _fail(REFUSED, faults, as_json)
+        message = dict(items[0].value)
+    for field in fields:
+        key, sign, value = field.partition("=")
+        if not sign or not key.strip(":"):
+            raise typer.BadParameter(f"--field {field}: must be KEY=TEXT or KEY:=JSON")
+        parsed: Any = value
+        if key.endswith(":"):
+            key = key[:-1]
+            parsed, found = reading_json.parse(value)
+            if found:
+                _fail(REFUSED, [f"--field {key}: {fault}" for fault in found], as_json)
+        if key in message:
+            _fail(REFUSED, [f"{key}: given twice"], as_json)
+        message[key] = parsed
+    if actor is not None:
+        if message.get("actor", actor) != actor:
+            _fail(REFUSED, ["actor: the message names another one"], as_json)
+        message["actor"] = actor
+    return message
+
+
+# ---- looking --------------------------------------------------------------------------------------------------------
+
+
+@app.command(name="list", epilog=EXIT_CODES)
+def list_(
+    kind: Annotated[str | None, typer.Option(help="claim, access_request, …")] = None,
+    organisation: Annotated[str | None, typer.Option(help="BTA, BL, DZ, GJ, SE")] = None,
+    stage: Annotated[str | None, typer.Option()] = None,
+    duty: Annotated[str | None, typer.Option(help="With a running clock of this duty, such as BTA-10.5a.")] = None,
+    overdue: Annotated[bool, typer.Option("--overdue", help="With a clock whose due instant has come.")] = False,
+    due_before: Annotated[str | None, typer.Option(help="A day, or an instant with offset.")] = None,
+    handler: Annotated[str | None, typer.Option(help="Operator code of the handler.")] = None,
+    closed: Annotated[bool, typer.Option("--closed/--open", help="Closed cases instead of open ones.")] = False,
+    all_: Annotated[bool, typer.Option("--all", help="Open and closed ones.")] = False,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many; 0 for all.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """List cases from the store, those due first at the top; right also when nothing else runs."""
+    faults = reading.unknown(kind, organisation, duty)
+    before = None
+    try:
+        before = None if due_before is None else _instant_or_day(due_before)
+    except ValueError:
+        faults.append("--due-before: a day such as 2026-12-24, or an instant with offset")
+    if faults:
+        raise typer.BadParameter("; ".join(faults))
+    asked = reading.Asked(
+        kind=kind,
+        organisation=organisation,
+        stage=stage,
+        duty=duty,
+        overdue=overdue,
+        due_before=before,
+        handler=handler,
+        which="all" if all_ else "closed" if closed else "open",
+        limit=limit or None,
+    )
+    raise typer.Exit(_run(_list(asked, as_json), as_json))
+
+
+async def _list(asked: reading.Asked, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        found = await reading.list_cases(connection.sessions, wall_clock(), asked)
+    if as_json:
+        _json_array(found.cases)
+    else:
+        _console().print(case_table(found.cases))
+    if len(found.cases) < found.total:
+        _note(f"{len(found.cases)} of {found.total} cases; --limit 0 lists all")
+    return DONE
+
+
+def case_table(cases: Iterable[reading.CaseLine]) -> Table:
+    """Cases for people, one a line."""
+    table = _table("Case", "Stage", "Next due", "Duty", "Late", "Waits for", "Handler")
+    for line in cases:
+        late = ", ".join(sorted({c.duty for c in line.clocks if c.overdue}))
+        table.add_row(
+            line.case,
+            f"{line.stage} (diverged)" if line.diverged else line.outcome or line.stage,
+            line.next.shown if line.next else "–",
+            f"{line.next.duty} {line.next.subject}".strip() if line.next else "–",
+            f"OVERDUE {late}" if late else "",
+            line.waits_for,
+            line.handler or "–",
+        )
+    return table
+
+
+@app.command(epilog=EXIT_CODES)
+def show(
+    case: Case,
+    personal: Annotated[bool, typer.Option("--personal", help="With names and addresses of the parties.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show a case: stage, clocks, timeline, letters, payments. No personal data unless asked for."""
+    raise typer.Exit(_run(_show(case, personal, as_json), as_json))
+
+
+async def _show(case: str, personal: bool, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        shown = await reading.show_case(connection.sessions, wall_clock(), case, personal=personal)
+    if as_json:
+        _json(shown)
+    else:
+        _print_case(shown)
+    return DONE
+
+
+def _print_case(shown: reading.Shown) -> None:
+    head, console = shown.head, _console()
+
+    def at(instant: datetime | None) -> str:
+        return reading.local(instant, head.organisation) if instant else "–"
+
+    lines = [
+        head.case,
+        f"stage       {head.stage}{' · DIVERGED from its record' if head.diverged else ''}",
+        f"waits for   {head.waits_for or '–'}",
+        f"handler     {head.handler or '–'}",
+        f"received    {at(head.received_at)}, recorded {at(head.recorded_at)}, started {at(head.started_at)}",
+    ]
+    if head.closed_at or head.outcome:
+        lines.append(f"ended       {head.outcome} · {at(head.closed_at)}")
+    lines += [f"parent      {head.parent}"] if head.parent else []
+    lines += [f"asked for   {child}" for child in shown.children]
+    lines += [f"fault       {fault}" for fault in head.faults]
+    console.print("\n".join(lines), soft_wrap=True)
+    _section(
+        console,
+        "Clocks",
+        ("Duty", "What", "State", "Due", "Started"),
+        [
+            (
+                f"{c.duty} {c.subject}".strip() + (f" ({c.n})" if c.n > 1 else ""),
+                c.title,
+                "OVERDUE" if c.overdue else c.status,
+                c.shown,
+                at(c.anchor_at),
+            )
+            for c in shown.clocks
+        ],
+    )
+    _section(
+        console,
+        "Timeline",
+        ("Step", "When", "What", "Duty", "Who", "Stage", "Facts"),
+        [
+            (
+                str(s.step),
+                at(s.at),
+                s.entry,
+                s.duty or "",
+                s.actor or "",
+                s.stage,
+                json.dumps(s.facts, ensure_ascii=False) if s.facts else "",
+            )
+            for s in shown.timeline
+        ],
+    )
+    _section(
+        console,
+        "Letters",
+        ("Key", "To", "State", "When", "Reference"),
+        [
+            (
+                n.key,
+                n.party,
+                f"{n.status}: {n.refused}" if n.refused else n.status,
+                at(n.bounced_at or n.sent_at or n.queued_at),
+                n.reference or "",
+            )
+            for n in shown.notices
+        ],
+    )
+    _section(
+        console,
+        "Payments",
+        ("Key", "To", "EUR", "State", "Issued", "Executed"),
+        [
+            (
+                p.key,
+                p.party,
+                p.amount,
+                f"{p.status}: {p.rejected}" if p.rejected else p.status,
+                at(p.issued_at),
+                str(p.executed_on or "–"),
+            )
+            for p in shown.payments
+        ],
+    )
+    _section(
+        console,
+        "Events",
+        ("Event", "What", "Recorded", "Delivered", "Refused"),
+        [(e.event, e.name, at(e.recorded_at), at(e.delivered_at), "; ".join(e.refused)) for e in shown.events],
+    )
+    _section(
+        console,
+        "Parties",
+        ("Party", "Role", "Language", "Data"),
+        [(p.party, p.role, p.language, _person(p)) for p in shown.parties],
+    )
+
+
+def _person(party: reading.Party) -> str:
+    if party.erased:
+        return "erased"
+    known = [party.name, party.email, party.phone, party.personal_code, party.iban]
+    return ", ".join(value for value in known if value) or "(not shown)"
+
+
+@app.command(epilog=EXIT_CODES)
+def explain(case: Case, as_json: Json = False) -> None:
+    """Explain every clock of a case: which clause, counted how, due when, ended by what."""
+    raise typer.Exit(_run(_explain(case, as_json), as_json))
+
+
+async def _explain(case: str, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        clocks = await reading.explain_case(connection.sessions, wall_clock(), case)
+    if as_json:
+        _json_array(clocks)
+        return DONE
+    if not clocks:
+        print(f"{case} has no clock yet.")
+    for clock in clocks:
+        print("\n".join(_explanation(clock)), end="\n\n")
+    return DONE
+
+
+def _explanation(clock: reading.Explained) -> list[str]:
+    name = f"{clock.duty} {clock.subject}".strip() + (f", no. {clock.n}" if clock.n > 1 else "")
+    source = f"clause {clock.clause} · {clock.document}"
+    if clock.adopted_from:
+        source += f" · adopted from {clock.adopted_from}"
+    state = clock.status + (" · overdue" if clock.overdue and clock.status != "overdue" else "")
+    if not clock.can_be_late:
+        state += " · never the organisation's lateness"
+    lines = [f"{name}  {clock.title}", f"  {source} · {clock.kind} · owner {clock.owner}", f"  state: {state}"]
+    lines.append(f"  started by: {clock.anchor or 'event'}")
+    lines += [f"  {line}" for line in clock.derivation]
+    if clock.counted_from is not None:
+        lines.append(f"  days counted: from {clock.counted_from} to {clock.last_day}, both included")
+    if clock.latest != clock.due:
+        lines.append(f"  latest: {clock.latest_local} ({_utc(clock.latest)}); late only from then on")
+    if clock.held_since:
+        lines.append(f"  held since {_utc(clock.held_since)}")
+    lines.append(f"  versions: rulebook {clock.rulebook_version}, calendar {clock.calendar_version}")
+    if clock.evidence is not None:
+        when = _utc(clock.happened_at) if clock.happened_at else str(clock.happened_on)
+        recorded = f", recorded {_utc(clock.ended_at)}" if clock.ended_at else ""
+        lines.append(f"  evidence: {clock.evidence.get('kind')}, happened {when}{recorded}")
+        detail = {k: v for k, v in clock.evidence.items() if k in ("reference", "by_person", "correction") and v}
+        if detail:
+            lines.append(f"    {json.dumps(detail, ensure_ascii=False)}")
+    elif clock.ended_at:
+        lines.append(f"  ended {_utc(clock.ended_at)}: {clock.reason or clock.status}")
+    else:
+        lines.append(f"  stops with: {clock.stopped_by or 'the due instant'}")
+    return lines
+
+
+@app.command(name="duties", epilog=EXIT_CODES)
+def duties_(
+    organisation: Annotated[str | None, typer.Option(help="Of this organisation only: BTA, BL, DZ, GJ, SE.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List every duty of the register, as the rulebooks count it. Needs no server.
+
+    The JSON has one object for each id of the register, under its own organisation; the table of one organisation
+    also shows the rows that it adopts from others.
+    """
+    try:
+        entries = duties.register(organisation)
+    except KeyError:
+        raise typer.BadParameter(f"--organisation: no rulebook for {organisation}") from None
+    if as_json:
+        _json_array(entries)
+        return
+    table = _table("Duty", "Clause", "Kind", "What", "Within", "Owner", "Kept by")
+    for entry in [*entries, *(duties.adopted_rows(organisation) if organisation else ())]:
+        adopted = "" if entry.id.startswith(f"{entry.organisation}-") else " (adopted)"
+        kept = ", ".join(entry.kept_by) if entry.same_as is None else f"as {entry.same_as}"
+        table.add_row(
+            entry.id + adopted, entry.clause, entry.kind, entry.title.en, entry.within, entry.owner, kept or "–"
+        )
+    _console().print(table)
+
+
+# ---- counting -------------------------------------------------------------------------------------------------------
+
+
+@app.command(epilog=EXIT_CODES)
+def count(source: Source = "-", as_json: Json = False) -> None:
+    """Count deadlines of cases in the vector format, without any server.
+
+    A case is {"id": …, "country": "LV", "start": instant with offset, "rule": {"amount": 10, "unit":
+    "working_days", "roll": "none"}}, with "zone" and "profile" if wanted. One object, an array, or an object a line;
+    with --json one object comes out for each, in order; a faulty one gives its id and the error.
+    """
+    results = counting.count(reading_json.read(_read(source)))
+    for result in results:
+        if as_json:
+            print(json.dumps(result, ensure_ascii=False))
+            continue
+        name = "(no id)" if result["id"] is None else result["id"]
+        if "error" in result:
+            print(f"{name}  faulty: {result['error']}")
+            continue
+        print(f"{name}  due {result['due_date']} · {result['due_instant_utc']}")
+        for line in result["derivation"]:
+            print(f"  {line}")
+    raise typer.Exit(REFUSED if any("error" in result for result in results) else DONE)
+
+
+# ---- running an installation ----------------------------------------------------------------------------------------
+
+
+@app.command(epilog=EXIT_CODES)
+def recount(
+    actor: Annotated[str, typer.Option(help="Who asks for it: an operator code, or system:NAME.")] = "system:starter",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until every case has counted.")] = True,
+    as_json: Json = False,
+) -> None:
+    """After a change of rulebook or calendar: make these tables the target, and let every open clock count anew."""
+    raise typer.Exit(_run(_recount(actor, wait, as_json), as_json))
+
+
+async def _recount(actor: str, wait: bool, as_json: bool) -> int:
+    async with connect(engine="needed") as connection:
+        with Progress(console=_console(error=True), transient=True) as bar:
+            task = bar.add_task("counting anew", total=None)
+            targets, cases = await recount_cases(
+                connection.sessions,
+                connection.engine,
+                wall_clock,
+                actor,
+                (lambda done, total: bar.update(task, completed=done, total=max(total, 1))) if wait else None,
+            )
+    if as_json:
+        print(json.dumps({"targets": targets, "cases": cases, "waited": wait}))
+    else:
+        print(f"{cases} cases {'counted anew' if wait else 'are to count anew'}")
+        for name, version in sorted(targets.items()):
+            print(f"  {name} {version}")
+    return DONE
+
+
+class To(StrEnum):
+    """Where a reset goes back to."""
+
+    first = "first"
+    last = "last"
+
+
+@app.command(epilog=EXIT_CODES)
+def reset(
+    case: Case,
+    reason: Annotated[str, typer.Option(help="Why; it stays in the engine's history. No personal data.")],
+    to: Annotated[To, typer.Option(help="The first workflow task of the run, or the last.")] = To.last,
+    as_json: Json = False,
+) -> None:
+    """Let a case's run begin again from a workflow task; what is recorded stays, and is not done twice."""
+    if not reason.strip():
+        raise typer.BadParameter("--reason: must not be empty")
+    raise typer.Exit(_run(_reset(case, reason, to, as_json), as_json))
+
+
+async def _reset(case: str, reason: str, to: To, as_json: bool) -> int:
+    async with connect(engine="needed") as connection:
+        run = await reset_case(connection.sessions, connection.engine, case, reason=reason, to=to.value)
+    print(json.dumps({"case": case, "run": run}) if as_json else f"{case}  run {run} goes on from its {to.value} task")
+    return DONE
+
+
+@app.command(epilog=EXIT_CODES)
+def setup(as_json: Json = False) -> None:
+    """Bring store and engine to what this version needs: tables, search attributes, retention, schedules."""
+    raise typer.Exit(_run(_setup(as_json), as_json))
+
+
+async def _setup(as_json: bool) -> int:
+    async with connect(engine="needed") as connection:
+        done = await set_up(connection.engine, connection.place.database_url)
+    print(json.dumps({"done": done}, ensure_ascii=False) if as_json else "\n".join(done))
+    return DONE
+
+
+@app.command(epilog=EXIT_CODES)
+def load(source: Source, as_json: Json = False) -> None:
+    """Load policies and clients: {"policies": […], "clients": […]}. Rows that are right go in; again is the same."""
+    items = reading_json.read(_read(source))
+    if len(items) != 1 or items[0].faults:
+        _fail(REFUSED, items[0].faults or ("one JSON object is needed, not many",), as_json)
+    raise typer.Exit(_run(_load(items[0].value, as_json), as_json))
+
+
+async def _load(data: Any, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        loaded = await loading.load(connection.sessions, data)
+    if as_json:
+        _json(loaded)
+    else:
+        print(f"{loaded.policies} policies, {loaded.clients} clients")
+        for fault in loaded.faults:
+            print(f"  {fault}")
+    return REFUSED if loaded.faults else DONE
+
+
+# ---- input, output, failures ----------------------------------------------------------------------------------------
+
+
+def _run(work: Coroutine[Any, Any, int], as_json: bool) -> int:
+    """The exit code of a command; a failure is one clear text, never a stack of calls."""
+    try:
+        return asyncio.run(work)
+    except Refusal as e:
+        _fail(REFUSED, e.faults, as_json)
+    except reading.NotFound as e:
+        _fail(NOT_FOUND, [str(e)], as_json)
+    except (NotAnswering, RulebookError) as e:
+        _fail(DOWN, [str(e)], as_json)
+
+
+def _fail(code: int, faults: Sequence[str], as_json: bool) -> NoReturn:
+    if as_json:
+        print(json.dumps({"faults": list(faults)}, ensure_ascii=False))
+    for fault in faults:
+        _note(fault)
+    raise typer.Exit(code)
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr)
+
+
+def _read(source: str) -> bytes:
+    if source == "-":
+        if sys.stdin.isatty():
+            raise typer.BadParameter("name a file, or pipe JSON into this command")
+        return sys.stdin.buffer.read()
+    try:
+        return Path(source).read_bytes()
+    except OSError as e:
+        raise typer.BadParameter(f"{source}: {e.strerror}") from None
+
+
+def _instant_or_day(text: str) -> datetime | date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        instant = datetime.fromisoformat(text)
+    if instant.tzinfo is None:
+        raise ValueError(text)
+    return instant
+
+
+def _with_progress(items: Sequence[reading_json.Item], what: str) -> Iterable[reading_json.Item]:
+    """The items, with a bar where many are filed and somebody watches."""
+    console = _console(error=True)
+    if len(items) == 1 or not console.is_terminal:
+        yield from items
+        return
+    with Progress(console=console, transient=True) as bar:
+        yield from bar.track(items, description=what)
+
+
+def _console(*, error: bool = False) -> Console:
+    stream = sys.stderr if error else sys.stdout
+    # ids such as claim:BTA:1 and texts in brackets are no markup
+    return Console(file=stream, markup=False, emoji=False, highlight=False, width=None if stream.isatty() else WIDE)
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for number, column in enumerate(columns):
+        table.add_column(column, no_wrap=number == 0, overflow="fold")
+    return table
+
+
+def _section(console: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if rows:
+        table = _table(*columns)
+        for row in rows:
+            table.add_row(*row)
+        console.print(f"\n{title}", style="bold")
+        console.print(table)
+
+
+def _json(model: Model) -> None:
+    print(model.model_dump_json())
+
+
+def _json_array(models: Sequence[Model]) -> None:
+    print(json.dumps([m.model_dump(mode="json") for m in models], ensure_ascii=False))
+
+
+def _utc(at: datetime) -> str:
+    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def main() -> None:
+    """The command line, in a process of its own."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
+    configure()
+    app()
+
+
+if __name__ == "__main__":
+    main()

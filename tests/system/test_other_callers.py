@@ -1,0 +1,283 @@
+"""A case is started and moved by whoever speaks to the server: its command line, its HTTP API; no wrong shape wedges it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio import workflow
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from models.names import TASK_QUEUE
+from tests.conftest import TEMPORAL
+from tests.workflows.test_claim import content
+from tests.world import World
+
+_numbers = count(1)
+
+
+@workflow.defn(name="Wedged")
+class Wedged:
+    """A mistake in workflow code: what every case must never do."""
+
+    @workflow.run
+    async def run(self) -> None:
+        raise ValueError("planted")
+
+
+@pytest.fixture
+async def present(world: World) -> AsyncIterator[None]:
+    """Other callers know no virtual time: the world's clocks show the machine's."""
+    before = world.now()
+    await world.now.set(datetime.now(UTC))
+    yield
+    await world.now.set(before)
+
+
+@pytest.fixture
+async def case(world: World, present: None) -> str:
+    """An open claim whose last document is waited for."""
+    case = await world.file("claim", "BTA", content(await world.policy(), occurred_on="2026-01-20"))
+    await world.stage(case, "collecting")
+    return case
+
+
+async def filing(world: World) -> tuple[str, dict[str, Any]]:
+    """A claim that nobody filed yet, and its id."""
+    reference = f"OTHER-{next(_numbers)}-{uuid4().hex[:6]}"
+    return f"claim:BTA:{reference}", {
+        "kind": "claim",
+        "organisation": "BTA",
+        "reference": reference,
+        "received_at": (datetime.now(UTC) - timedelta(hours=1)).isoformat(),
+        "sender": "system:backend",
+        "content": content(await world.policy(), occurred_on="2026-01-20"),
+    }
+
+
+async def temporal(world: World, *words: str, expect: int | None = 0) -> str:
+    """Run the server's own command line."""
+    assert TEMPORAL
+    address = world.client.service_client.config.target_host
+    process = await asyncio.create_subprocess_exec(
+        *(TEMPORAL, *words, "--address", address),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said = (await process.communicate())[0].decode()
+    assert expect is None or process.returncode == expect, said
+    return said
+
+
+async def post(url: str, body: Any) -> tuple[int, Any]:
+    """Send JSON to the HTTP API as any backend can."""
+
+    def send() -> tuple[int, Any]:
+        request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as e:
+            return e.code, json.load(e)
+
+    return await asyncio.to_thread(send)
+
+
+def update(*args: Any) -> dict[str, Any]:
+    """The body of an update that is waited for."""
+    return {
+        "request": {"meta": {"updateId": str(uuid4())}, "input": {"args": list(args)}},
+        "waitPolicy": {"lifecycleStage": "UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED"},
+    }
+
+
+def start(workflow_type: str, *args: Any) -> dict[str, Any]:
+    """The body of a start."""
+    return {"workflowType": {"name": workflow_type}, "taskQueue": {"name": TASK_QUEUE}, "input": list(args)}
+
+
+async def stuck(world: World) -> list[str]:
+    """The cases that the server lists as failing task after task."""
+    query = 'TemporalReportedProblems IN ("category=WorkflowTaskFailed", "category=WorkflowTaskTimedOut")'
+    return [found.id async for found in world.client.list_workflows(query)]
+
+
+async def still_answers(world: World, case: str) -> None:
+    """The case takes the next right message at once, and is not listed as stuck."""
+    entry = await asyncio.wait_for(world.say(case, "assign_case", handler=f"op-{next(_numbers)}"), 20)
+    assert entry["entry"] == "assigned"
+    assert case not in await stuck(world)
+
+
+# ---- right ----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_servers_command_line_starts_and_moves_a_case(world: World, present: None) -> None:
+    case, filed = await filing(world)
+    await temporal(
+        *(world, "workflow", "start", "--type", "Claim", "--task-queue", TASK_QUEUE, "--workflow-id", case),
+        *("--input", json.dumps({"filing": filed})),
+    )
+    await world.stage(case, "collecting")
+    message = {"case": case, "actor": "op-7", "handler": "op-7"}
+    said = await temporal(
+        *(world, "workflow", "update", "execute", "--workflow-id", case, "--name", "assign_case"),
+        *("--input", json.dumps(message)),
+    )
+    assert "assigned" in said
+    row = await world.row(case)
+    assert row is not None
+    assert row.handler == "op-7"
+
+
+async def test_the_http_api_starts_and_moves_a_case(world: World, present: None, http_api: str) -> None:
+    case, filed = await filing(world)
+    status, said = await post(f"{http_api}/workflows/{case}", start("Claim", {"filing": filed}))
+    assert (status, said["started"]) == (200, True)
+    await world.stage(case, "collecting")
+    message = {"case": case, "actor": "system:backend", "handler": "op-8"}
+    status, said = await post(f"{http_api}/workflows/{case}/update/assign_case", update(message))
+    assert status == 200
+    assert said["outcome"]["success"][0]["entry"] == "assigned"
+
+
+async def test_a_case_started_by_another_caller_is_the_one_that_the_starter_finds(world: World, present: None) -> None:
+    """The filing is the same, so the same case comes back, and nothing is started twice."""
+    case, filed = await filing(world)
+    await world.client.start_workflow("Claim", {"filing": filed}, id=case, task_queue=TASK_QUEUE)
+    await world.stage(case, "collecting")
+    again = await world.intake.submit(filed)
+    assert (again.case, again.new, again.started) == (case, False, True)
+
+
+# ---- wrong ----------------------------------------------------------------------------------------------------------
+
+SHAPES: dict[str, list[Any]] = {
+    "no argument": [],
+    "null": [None],
+    "a text": ["pay him"],
+    "a number": [7],
+    "an array": [[1, 2]],
+    "an empty object": [{}],
+    "wrong types": [{"case": 7, "actor": ["x"], "handler": {"a": 1}}],
+    "unknown fields": [{"colour": "red"}],
+    "two arguments": [{"actor": "op-1"}, {"actor": "op-2"}],
+}
+
+
+@pytest.mark.parametrize("args", SHAPES.values(), ids=SHAPES.keys())
+async def test_a_wrong_update_over_http_is_refused_and_wedges_nothing(
+    world: World, case: str, http_api: str, args: list[Any]
+) -> None:
+    for name in ("assign_case", "add_document"):
+        status, said = await post(f"{http_api}/workflows/{case}/update/{name}", update(*args))
+        assert status == 200
+        assert said["outcome"]["failure"]["applicationFailureInfo"]["type"] == "BadMessage", said
+        # what a caller reads is the fault and no stack of ours
+        assert "stackTrace" not in said["outcome"]["failure"]
+    await still_answers(world, case)
+
+
+async def test_an_unknown_update_is_refused_and_wedges_nothing(world: World, case: str, http_api: str) -> None:
+    _, said = await post(f"{http_api}/workflows/{case}/update/pay_everything", update({"case": case}))
+    assert "pay_everything" in said["outcome"]["failure"]["message"]
+    said = await temporal(
+        *(world, "workflow", "update", "execute", "--workflow-id", case, "--name", "nonsense", "--input", "1"),
+        expect=1,
+    )
+    assert "nonsense" in said
+    await still_answers(world, case)
+
+
+async def test_the_command_line_sends_no_argument_two_and_bytes_and_wedges_nothing(world: World, case: str) -> None:
+    execute = ("workflow", "update", "execute", "--workflow-id", case, "--name", "assign_case")
+    for words, fault in (
+        ((), "no message"),
+        (("--input", "1", "--input", "2"), "one JSON object"),
+        (("--input", "raw bytes", "--input-meta", "encoding=binary/plain"), "no JSON object"),
+        (("--input", "who knows", "--input-meta", "encoding=x/unheard-of"), "no JSON object"),
+    ):
+        assert fault in await temporal(world, *execute, *words, expect=1)
+    await still_answers(world, case)
+
+
+@pytest.mark.parametrize("args", [*SHAPES.values(), [{"filing": 7}], [{"filing": {"kind": "claim"}}]], ids=str)
+async def test_a_wrong_start_over_http_ends_as_refused(
+    world: World, present: None, http_api: str, args: list[Any]
+) -> None:
+    """It closes at once with its faults; it never stays open on a failing task."""
+    case = f"claim:BTA:WRONG-{uuid4().hex[:8]}"
+    status, _ = await post(f"{http_api}/workflows/{case}", start("Claim", *args))
+    assert status == 200
+    result = await asyncio.wait_for(world.handle(case).result(), 20)
+    assert result["result"] == "refused"
+    assert result["faults"]
+    assert case not in await stuck(world)
+
+
+async def test_a_start_that_is_no_json_ends_as_refused(world: World, present: None) -> None:
+    case = f"claim:BTA:BYTES-{uuid4().hex[:8]}"
+    await temporal(
+        *(world, "workflow", "start", "--type", "Claim", "--task-queue", TASK_QUEUE, "--workflow-id", case),
+        *("--input", "who knows", "--input-meta", "encoding=x/unheard-of"),
+    )
+    result = await asyncio.wait_for(world.handle(case).result(), 20)
+    assert result["result"] == "refused"
+
+
+async def test_signals_of_any_shape_wedge_nothing(world: World, case: str, http_api: str) -> None:
+    for name, args in (("look_again", []), ("look_again", [1, 2]), ("look_again", [None]), ("no_such_signal", ["x"])):
+        status, _ = await post(f"{http_api}/workflows/{case}/signal/{name}", {"input": args})
+        assert status == 200
+    await still_answers(world, case)
+
+
+@pytest.mark.parametrize("bad", ["a\x00b", "half \ud800 a character"], ids=["NUL", "surrogate"])
+async def test_a_text_that_no_database_keeps_is_refused_and_wedges_nothing(
+    world: World, case: str, http_api: str, bad: str
+) -> None:
+    """A NUL would fail the transaction of every try to record the message."""
+    message = {"case": case, "actor": "op-1", "document": "claim", "received_at": "2026-02-01", "reference": bad}
+    _, said = await post(f"{http_api}/workflows/{case}/update/add_document", update(message))
+    if "outcome" in said:  # the server itself refuses what is no Unicode text
+        assert "failure" in said["outcome"]
+    await still_answers(world, case)
+
+
+@pytest.mark.parametrize("bad", ["a\x00b", "half \ud800 a character"], ids=["NUL", "surrogate"])
+async def test_a_filing_with_such_a_text_never_hangs(world: World, present: None, http_api: str, bad: str) -> None:
+    case, filed = await filing(world)
+    filed["content"]["description"] = bad
+    status, _ = await post(f"{http_api}/workflows/{case}", start("Claim", {"filing": filed}))
+    if status == 200:
+        result = await asyncio.wait_for(world.handle(case).result(), 20)
+        assert result["result"] == "refused"
+
+
+# ---- the query finds what is stuck ------------------------------------------------------------------------------------
+
+
+async def test_the_query_for_stuck_cases_finds_a_planted_one_and_no_other(world: World, present: None) -> None:
+    """Proof that the empty answers of the tests above mean something."""
+    queue = f"wedge-{uuid4().hex[:8]}"
+    async with Worker(
+        world.client, task_queue=queue, workflows=[Wedged], workflow_runner=UnsandboxedWorkflowRunner()
+    ):
+        planted = await world.client.start_workflow("Wedged", id=f"wedge-{uuid4().hex[:8]}", task_queue=queue)
+
+        async def listed() -> bool:
+            return planted.id in await stuck(world)
+
+        await world.until(listed, "the planted wedge is listed")
+        assert await stuck(world) == [planted.id]
+        await planted.terminate("the test is over")
+
+

@@ -1,0 +1,393 @@
+"""What every kind of case keeps: one step once, wrong shapes refused, closed cases, resets, long histories, recounts."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlmodel import col, select, update
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import WorkflowExecutionStatus
+
+from activities.case import CaseActivities, digest_of
+from models.case import OpenCase, Said, StartCase, Transition
+from models.errors import Refusal
+from models.names import TASK_QUEUE
+from models.tables import BellRow, ClockRow, TimelineRow
+from tests.workflows.test_claim import MONDAY, content, documents
+from tests.world import Refused, World
+
+PROPOSAL: dict[str, Any] = {
+    "outcome": "pay",
+    "losses": [{"claimant": "C1", "head": "property_damaged", "proven": "1200.00"}],
+}
+
+
+async def deciding(world: World, **more: Any) -> str:
+    """A claim with all its documents."""
+    await world.begin(MONDAY)
+    case = await world.file("claim", "BTA", content(await world.policy(), documents=documents(MONDAY)), **more)
+    await world.stage(case, "deciding")
+    return case
+
+
+async def paid(world: World) -> str:
+    """A claim that is paid and rests."""
+    case = await deciding(world)
+    await world.say(case, "propose_decision", **PROPOSAL)
+    await world.payment(case, "C1:indemnity", "issued")
+    await world.say(
+        case,
+        "confirm_payment",
+        actor="system:bank",
+        payment="C1:indemnity",
+        executed_on=f"{world.now():%Y-%m-%d}",
+        bank_reference="B1",
+    )
+    await world.stage(case, "resting")
+    return case
+
+
+# ---- filing ---------------------------------------------------------------------------------------------------------
+
+
+async def test_the_same_filing_twice_is_one_case(world: World) -> None:
+    """The same reference with the same content gives the same case, and one run."""
+    await world.begin(MONDAY)
+    claim = content(await world.policy())
+    first = await world.file("claim", "BTA", claim, reference="TWICE-1", received_at=MONDAY)
+    await world.stage(first, "collecting")
+    second = await world.file("claim", "BTA", claim, reference="TWICE-1", received_at=MONDAY)
+    assert first == second == "claim:BTA:TWICE-1"
+    assert (await world.entries(first)) == ["received"]
+
+
+async def test_the_same_reference_with_other_content_names_the_fields(world: World) -> None:
+    await world.begin(MONDAY)
+    claim = content(await world.policy())
+    await world.file("claim", "BTA", claim, reference="OTHER-1", received_at=MONDAY)
+    with pytest.raises(Refusal) as refused:
+        await world.file("claim", "BTA", {**claim, "place": "Valmiera"}, reference="OTHER-1", received_at=MONDAY)
+    assert refused.value.faults == ("content.place: differs from what was filed under this reference",)
+
+
+async def test_a_claim_is_kept_whatever_its_form(world: World) -> None:
+    """Faults are named in one answer and hold back only what they touch; the reference is one that Termins gives."""
+    await world.begin(MONDAY)
+    filed = await world.intake.submit(
+        {
+            "kind": "claim",
+            "organisation": "BTA",
+            "reference": "Nr. 12/2027",
+            "received_at": "yesterday",
+            "sender": "system:tests",
+            "content": {
+                "claimants": [{"name": "Jānis Ozols", "iban": "LV00BAD", "shoe_size": 44}],
+                "occurred_on": "2031-01-01",
+                "losses": [{"head": "property_damaged", "amount": "-5"}, {"head": "treatment", "amount": "80.00"}],
+            },
+        }
+    )
+    assert filed.case.startswith("claim:BTA:G-")
+    text = "\n".join(filed.faults)
+    for part in ("received_at", "reference", "shoe_size", "occurred_on", "losses.0", "policy"):
+        assert part in text, part
+    row = await world.stage(filed.case, "collecting")
+    assert "80.00" in row.state["body"]["heads"][0]
+
+
+async def test_what_is_no_claim_is_kept_and_opens_no_case(world: World) -> None:
+    await world.begin(MONDAY)
+    filed = await world.intake.submit(
+        {
+            "kind": "claim",
+            "organisation": "BTA",
+            "reference": "SPAM-1",
+            "received_at": MONDAY.isoformat(),
+            "sender": "x",
+            "content": {"hello": 1},
+        }
+    )
+    assert (filed.result, filed.started) == ("not_a_claim", False)
+
+
+# ---- messages -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "args",
+    [[], [None], ["text"], [[1, 2]], [{}], [{"case": "other"}], [{"actor": "op-1"}, {"actor": "op-2"}], [7, 8, 9]],
+    ids=str,
+)
+async def test_an_update_of_a_wrong_shape_is_refused_and_wedges_nothing(world: World, args: list[Any]) -> None:
+    """No argument, null, a text, an array, an empty object, another case, two arguments: refused at once."""
+    case = await deciding(world)
+    with pytest.raises(Refused):
+        await world.send(case, "propose_decision", *args)
+    await world.say(case, "assign_case", handler="op-9")
+    assert (await world.entries(case)) == ["received", "assigned"]
+
+
+@pytest.mark.parametrize("args", [[], [None], ["text"], [[1]], [{"x": 1}], [{"case": "a"}, {"case": "b"}]], ids=str)
+async def test_a_start_of_a_wrong_shape_closes_at_once_as_refused(world: World, args: list[Any]) -> None:
+    await world.begin(MONDAY)
+    handle = await world.client.start_workflow(
+        "Claim", args=args, id=f"claim:BTA:SHAPE-{len(str(args))}", task_queue=TASK_QUEUE
+    )
+    result = await asyncio.wait_for(handle.result(), 15)
+    assert result["result"] == "refused"
+    assert result["faults"]
+
+
+async def test_a_signal_with_anything_in_it_wedges_nothing(world: World) -> None:
+    case = await deciding(world)
+    for args in ([], [None], ["x"], [{"a": 1}], [1, 2]):
+        await world.handle(case).signal("look_again", args=args)
+    await world.handle(case).signal("no_such_signal", args=[1])
+    await world.say(case, "assign_case", handler="op-9")
+    assert (await world.clocks(case))[("BTA-10.5a", "")] == "running"
+
+
+async def test_a_placeholder_that_was_not_filled_in_is_named(world: World) -> None:
+    case = await deciding(world)
+    with pytest.raises(Refused, match="losses.0.proven: still to be filled in"):
+        await world.say(
+            case,
+            "propose_decision",
+            outcome="pay",
+            losses=[{"claimant": "C1", "head": "property_damaged", "proven": "‹EUR, such as 1200.00›"}],
+        )
+
+
+async def test_the_same_message_twice_is_recorded_once(world: World) -> None:
+    """An update id is an idempotency key, also when it is sent again much later."""
+    case = await deciding(world)
+    first = await world.say(case, "assign_case", id="same", handler="op-9")
+    second = await world.say(case, "assign_case", id="same", handler="op-9")
+    assert first["step"] == second["step"]
+    assert (await world.entries(case)).count("assigned") == 1
+
+
+async def test_a_hundred_messages_at_once_each_get_one_entry(world: World) -> None:
+    """One record at a time: nothing is overwritten, nothing is lost."""
+    case = await deciding(world)
+    await asyncio.gather(*(world.say(case, "assign_case", handler=f"op-{n}") for n in range(100, 110)))
+    assert (await world.entries(case)).count("assigned") == 10
+    assert [t.step for t in await world.timeline(case)] == list(range(1, 12))
+
+
+async def test_a_request_to_cancel_changes_nothing(world: World) -> None:
+    """A duty cannot be cancelled by a click."""
+    case = await deciding(world)
+    await world.handle(case).cancel()
+    await world.say(case, "assign_case", handler="op-9")
+    assert (await world.handle(case).describe()).status is WorkflowExecutionStatus.RUNNING
+    assert (await world.clocks(case))[("BTA-10.5a", "")] == "running"
+
+
+# ---- ids ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_filing_started_under_a_wrong_id_is_told_the_right_one(world: World) -> None:
+    await world.begin(MONDAY)
+    filing = {
+        "organisation": "BTA",
+        "reference": "RIGHT-1",
+        "received_at": MONDAY.isoformat(),
+        "sender": "system:tests",
+        "content": content(await world.policy()),
+    }
+    wrong = await world.client.start_workflow("Claim", {"filing": filing}, id="my-own-id", task_queue=TASK_QUEUE)
+    assert (await wrong.result())["right_case"] == "claim:BTA:RIGHT-1"
+    right = await world.client.start_workflow(
+        "Claim", {"filing": filing}, id="claim:BTA:RIGHT-1", task_queue=TASK_QUEUE
+    )
+    await world.stage(right.id, "collecting")
+
+
+async def test_an_unknown_case_is_refused(world: World) -> None:
+    await world.begin(MONDAY)
+    handle = await world.client.start_workflow("Claim", {}, id="claim:BTA:NEVER-FILED", task_queue=TASK_QUEUE)
+    assert "nothing was filed" in (await handle.result())["faults"][0]
+
+
+# ---- steps ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_repeated_step_answers_as_before_and_another_one_diverges(world: World) -> None:
+    """Same step and digest: what the first try wrote. Same step, other digest: nothing is written."""
+    case = await deciding(world)
+    before = await world.timeline(case)
+    activities: CaseActivities = world.case_activities
+    t = Transition(case=case, step=2, at=world.now(), stage="deciding", entry="assigned", facts={"handler": "op-1"})
+    first = await activities.record(t)
+    again = await activities.record(t.model_copy(update={"at": t.at + timedelta(days=1)}))
+    assert first == again
+    behind = await activities.record(t.model_copy(update={"facts": {"handler": "op-2"}}))
+    assert behind.result == "behind"
+    unknown = Said(id="never recorded", name="assign_case", actor="op-1")
+    assert (await activities.record(t.model_copy(update={"said": unknown}))).result == "diverged"
+    assert len(await world.timeline(case)) == len(before) + 1
+
+
+def test_the_digest_leaves_out_what_a_reset_changes() -> None:
+    t = Transition(case="claim:BTA:1", step=1, at=MONDAY, stage="deciding", entry="x")
+    assert digest_of(t) == digest_of(t.model_copy(update={"at": MONDAY + timedelta(days=9), "heard": (4,)}))
+    assert digest_of(t) != digest_of(t.model_copy(update={"entry": "y"}))
+
+
+async def test_a_case_that_diverged_says_so_and_goes_on_from_the_record(world: World) -> None:
+    """Somebody wrote step 2 behind the case's back: the case stops, a person adopts the record, the case goes on."""
+    case = await deciding(world)
+    await world.case_activities.record(
+        Transition(
+            case=case,
+            step=2,
+            at=world.now(),
+            stage="deciding",
+            entry="assigned",
+            facts={"handler": "op-77"},
+            body=(await world.row(case)).state["body"],  # type: ignore[union-attr]  # it is there
+        )
+    )
+    with pytest.raises(Refused, match="diverged"):
+        await world.say(case, "assign_case", handler="op-9")
+    with pytest.raises(Refused, match="adopt_record comes first"):
+        await world.say(case, "assign_case", handler="op-9")
+    await world.say(case, "adopt_record", reason="it was recorded by hand")
+    await world.say(case, "assign_case", handler="op-9")
+    assert (await world.entries(case)) == ["received", "assigned", "record_adopted", "assigned"]
+
+
+async def _reset(world: World, case: str, first: bool) -> None:
+    events = [e async for e in world.handle(case).fetch_history_events()]
+    finished = [e.event_id for e in events if e.HasField("workflow_task_completed_event_attributes")]
+    await world.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=world.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=case),
+            reason="test",
+            workflow_task_finish_event_id=finished[0] if first else finished[len(finished) // 2],
+            request_id=f"{case}-{first}",
+        )
+    )
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["to the first task", "to the middle"])
+async def test_a_reset_ends_with_the_same_timeline_and_effects(world: World, first: bool) -> None:
+    """A reset repeats steps: same content returns what was written; nothing is sent or paid twice."""
+    case = await paid(world)
+    before = [(t.step, t.entry, t.digest) for t in await world.timeline(case)]
+    files = sorted(p.name for p in (world.var / "bank").glob("*.xml"))
+    mails = len(world.mails("anna.berzina"))
+    await _reset(world, case, first)
+    await world.stage(case, "resting")
+    await world.until(lambda: _idle(world, case), "the reset run waits")
+    assert [(t.step, t.entry, t.digest) for t in await world.timeline(case)][: len(before)] == before
+    assert sorted(p.name for p in (world.var / "bank").glob("*.xml")) == files
+    assert len(world.mails("anna.berzina")) == mails
+    assert not (await world.row(case)).diverged  # type: ignore[union-attr]  # it is there
+
+
+async def _idle(world: World, case: str) -> bool:
+    details = await world.handle(case).query("__temporal_workflow_metadata")
+    return "Resting" in str(details)
+
+
+# ---- closed cases ---------------------------------------------------------------------------------------------------
+
+
+async def test_a_closed_case_refuses_what_cannot_reopen_it_and_takes_what_can(world: World) -> None:
+    """A bank return after the end reopens the claim: the payment's clock runs again by the same due date."""
+    case = await paid(world)
+    await world.advance(case, MONDAY + timedelta(days=12))
+    assert (await world.row(case)).outcome == "paid"  # type: ignore[union-attr]  # it is there
+    due = (await world.clock(case, "BTA-10.5c", "C1")).due
+    refused = await world.intake.submit_event(case, "e-1", "add_document", {"actor": "system:dms"})
+    assert "cannot reopen it" in refused.refused[0]
+    taken = await world.intake.submit_event(
+        case,
+        "e-2",
+        "reject_payment",
+        {"actor": "system:bank", "payment": "C1:indemnity", "reason": "AC04", "rejected_on": f"{world.now():%Y-%m-%d}"},
+    )
+    assert taken.answer is not None, taken
+    again = await world.intake.submit_event(
+        case,
+        "e-2",
+        "reject_payment",
+        {"actor": "system:bank", "payment": "C1:indemnity", "reason": "AC04", "rejected_on": f"{world.now():%Y-%m-%d}"},
+    )
+    assert again.answer == taken.answer
+    clock = await world.clock(case, "BTA-10.5c", "C1")
+    assert (clock.status, clock.due) == ("running", due)
+    await world.say(case, "correct_payee", claimant="C1", iban="LV97HABA0012345678910")
+    await world.payment(case, "C1:indemnity:2", "issued")
+
+
+async def test_a_second_run_of_a_closed_case_that_nothing_reopened_ends(world: World) -> None:
+    case = await paid(world)
+    await world.advance(case, MONDAY + timedelta(days=12))
+    entries = await world.entries(case)
+    handle = await world.client.start_workflow("Claim", {"case": case}, id=case, task_queue=TASK_QUEUE)
+    assert (await handle.result())["result"] == "closed"
+    assert await world.entries(case) == entries
+
+
+async def test_a_finished_case_refuses_an_update_whose_sender_knows_no_better(world: World) -> None:
+    case = await paid(world)
+    await world.advance(case, MONDAY + timedelta(days=12))
+    with pytest.raises(Exception, match="already completed"):
+        await world.send(case, "assign_case", {"case": case, "actor": "op-1", "handler": "op-2"})
+
+
+# ---- recount --------------------------------------------------------------------------------------------------------
+
+
+async def test_recount_counts_open_clocks_by_the_versions_of_today(world: World) -> None:
+    """A clock of an older calendar is counted anew, said in the timeline; a second recount changes nothing."""
+    case = await deciding(world)
+    async with world.sessions() as session, session.begin():
+        await session.exec(
+            update(ClockRow)
+            .where(col(ClockRow.case) == case)
+            .values(
+                calendar_version="LV 2020-01-01", due=MONDAY + timedelta(days=20), last_day=datetime(2027, 3, 20).date()
+            )
+        )
+    await world.ring(case, "recount")
+    await world.until(lambda: _has(world, case, "recounted"))
+    clock = await world.clock(case, "BTA-10.5a")
+    assert f"{clock.last_day}" == "2027-03-31"
+    assert clock.calendar_version != "LV 2020-01-01"
+    entry = (await world.timeline(case))[-1]
+    assert entry.clocks[0]["was_due"].startswith("2027-03-21")
+    async with world.sessions() as session:
+        waiting = (
+            await session.exec(select(BellRow).where(BellRow.case == case, col(BellRow.heard_at).is_(None)))
+        ).all()
+    assert not waiting
+
+
+async def _has(world: World, case: str, entry: str) -> bool:
+    return entry in await world.entries(case)
+
+
+async def test_the_timeline_is_never_rewritten(world: World) -> None:
+    """Steps are numbered without a gap, and the first entries stay as they were written."""
+    case = await deciding(world)
+    first = (await world.timeline(case))[0]
+    await world.say(case, "assign_case", handler="op-9")
+    async with world.sessions() as session:
+        again = await session.get(TimelineRow, (case, 1))
+    assert again is not None
+    assert (again.digest, again.recorded_at) == (first.digest, first.recorded_at)
+
+
+async def test_opening_twice_gives_the_same_state(world: World) -> None:
+    case = await deciding(world)
+    ask = OpenCase(workflow_id=case, workflow_kind="claim", at=world.now(), start=StartCase(case=case))
+    assert await world.case_activities.open(ask) == await world.case_activities.open(ask)
