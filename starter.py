@@ -32,13 +32,12 @@ from operations.logs import configure
 from operations.recount import recount as recount_cases
 from operations.reset import reset as reset_case
 from operations.setup import setup as set_up
-from rules.rulebook import RulebookError
 from settings import Settings
 
 DONE, REFUSED, USAGE, NOT_FOUND, DOWN = range(5)
 EXIT_CODES = (
     "Exit codes: 0 done · 1 refused, or faulty input · 2 wrong usage · 3 there is no such case · "
-    "4 store or engine does not answer. A filing that is kept while the engine is down is done (0)."
+    "4 store or engine does not answer, or a rulebook is faulty. A filing kept while the engine is down is done (0)."
 )
 WIDE = 180
 """Columns where nobody watches: a file or a pipe wraps nothing by itself."""
@@ -480,6 +479,8 @@ def duties_(
         entries = duties.register(organisation)
     except KeyError:
         raise typer.BadParameter(f"--organisation: no rulebook for {organisation}") from None
+    except duties.RulebookError as e:
+        _fail(DOWN, [str(e)], as_json)
     if as_json:
         _json_array(entries)
         return
@@ -622,9 +623,11 @@ def _run(work: Coroutine[Any, Any, int], as_json: bool) -> int:
         return asyncio.run(work)
     except Refusal as e:
         _fail(REFUSED, e.faults, as_json)
+    except UnicodeError:
+        _fail(USAGE, ["an argument is no UTF-8 text"], as_json)
     except reading.NotFound as e:
         _fail(NOT_FOUND, [str(e)], as_json)
-    except (NotAnswering, RulebookError) as e:
+    except (NotAnswering, duties.RulebookError) as e:
         _fail(DOWN, [str(e)], as_json)
 
 

@@ -165,6 +165,8 @@ class CaseActivities:
             ledger.tick(tick)
         for change in t.changes:
             ledger.apply(change)
+            # one at a time: a clock that ends here is written before the next of its duty starts
+            await session.flush()
         if t.recount:
             ledger.recount()
         now = self._now()

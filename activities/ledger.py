@@ -226,7 +226,11 @@ class Ledger:
         duty = duty_for(self._organisation, row.duty)
         counted, latest = _count(duty, self._book(duty), row.anchor_at, row.spans)
         late_before = row.latest if row.latest > row.due else None
-        for name, value in _counted(duty, self._book(duty), counted, latest, self._at).items():
+        values = _counted(duty, self._book(duty), counted, latest, self._at)
+        if row.kind == Kind.not_before and counted.due < row.due:
+            # others were told the day: what may not come before it never comes earlier than they were told
+            values = {name: values[name] for name in ("rulebook_version", "calendar_version")}
+        for name, value in values.items():
             setattr(row, name, value)
         if late_before is not None and late_before > row.latest:
             row.latest = late_before

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 from sqlmodel import col, select
@@ -19,7 +20,9 @@ from models.case import NoticeSent, NoticesSent, SendNotices
 from models.now import Now
 from models.tables import ArchiveRow, CaseRow, ClockRow, NoticeRow, PartyRow
 from operations.intake import Sessions
-from rules.rulebook import book
+from rules.calendar import load
+from rules.period import count
+from rules.rulebook import book, duty_for
 
 _DAY = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 _MONEY = re.compile(r"^-?\d+\.\d{2}$")
@@ -53,6 +56,10 @@ class Post:
                     await session.exec(select(ClockRow).where(ClockRow.case == case).order_by(col(ClockRow.n)))
                 ).all()
             }
+            names = {
+                p.party: p.name or p.email or p.party
+                for p in (await session.exec(select(PartyRow).where(PartyRow.case == case))).all()
+            }
             archive = await session.get(ArchiveRow, case) if notice.facts.get("attach") == "archive" else None
         rulebook = book(row.organisation)
         language = party.language if party is not None and not notice.internal else rulebook.language
@@ -69,7 +76,7 @@ class Post:
             letter = render(
                 notice.template,
                 language,
-                _facts(notice, row, party, language, clocks),
+                _facts(notice, row, party, language, clocks, names, self._now()),
                 id=f"{case}#{key}",
                 to=to,
                 sender=self._sender.format(organisation=row.organisation.lower()),
@@ -110,18 +117,29 @@ def _facts(
     party: PartyRow | None,
     language: str,
     clocks: dict[tuple[str, str], ClockRow],
+    names: dict[str, str],
+    now: datetime,
 ) -> dict[str, Any]:
     """The letter's facts: those of the draft, in the reader's language where they differ by it, and the party's name.
 
-    `{"last_day_of": [duty, subject]}` is the last day of that clock, counted in the step that queued the letter.
+    `{"day_of": instant}` is its day in the organisation's zone; `{"last_day_of": [duty, subject]}` the last day of that
+    clock, counted in the step that queued the letter;
+    `{"name_of": party}` the party's name, which no draft carries; `{"free_from": [duty, day]}` the first day on which
+    an effect can come if this letter is its notice and goes out now, or that day if it is later.
     """
+    zone = ZoneInfo(book(case.organisation).zone)
     facts: dict[str, Any] = {"reference": case.case.split(":")[2], "case": case.case, "stage": case.stage}
     for name, value in notice.facts.items():
-        if isinstance(value, dict) and set(value) == {"last_day_of"}:
+        if isinstance(value, dict) and set(value) == {"day_of"}:
+            facts[name] = datetime.fromisoformat(value["day_of"]).astimezone(zone).date()
+        elif isinstance(value, dict) and set(value) == {"last_day_of"}:
             duty, subject = value["last_day_of"]
             facts[name] = clocks[(duty, subject)].last_day
+        elif isinstance(value, dict) and set(value) == {"free_from"}:
+            duty, at_least = value["free_from"]
+            facts[name] = _free_from(duty, at_least, case.organisation, now)
         else:
-            facts[name] = _say(value, language)
+            facts[name] = _say(_named(value, names), language)
     if isinstance(facts.get("titles"), str):
         facts["title"] = facts["titles"]
     if party is not None:
@@ -129,6 +147,21 @@ def _facts(
         facts.setdefault("user_name", party.name)
         facts.setdefault("claimant", party.name)
     return facts
+
+
+def _free_from(duty: str, at_least: str | None, organisation: str, now: datetime) -> date:
+    rulebook, period = book(organisation), duty_for(organisation, duty).period
+    assert period is not None
+    first = count(now, period, rulebook.zone, load(rulebook.calendar)).last_day + timedelta(days=1)
+    return first if at_least is None else max(first, date.fromisoformat(at_least))
+
+
+def _named(value: Any, names: dict[str, str]) -> Any:
+    if isinstance(value, list):
+        return [_named(v, names) for v in value]
+    if isinstance(value, dict):
+        return names[value["name_of"]] if set(value) == {"name_of"} else {k: _named(v, names) for k, v in value.items()}
+    return value
 
 
 def _say(value: Any, language: str) -> Any:

@@ -7,17 +7,20 @@ from typing import Any
 
 from temporalio.client import Client
 
+from activities.access import AccessActivities, AccessStore, WithdrawalStore
 from activities.case import CaseActivities
 from activities.claim import ClaimActivities, ClaimStore
 from activities.notice import NoticeActivities, Post
 from activities.outbox import Outbox
 from activities.payment import PaymentActivities
+from activities.privacy import PrivacyActivities, PrivacyStore
 from activities.store import KindStore
 from activities.sweep import SweepActivities
 from integrations.bank import Bank
 from integrations.mail import MailOut
 from models.now import Now
 from operations.intake import Intake, Sessions
+from operations.own_store import OwnStore
 
 
 def build(
@@ -34,8 +37,12 @@ def build(
     intake = Intake(sessions, client, now)
     post = Post(sessions, mail, now, sender, staff)
     outbox = Outbox(sessions, client, intake, post, now)
-    stores: dict[str, KindStore] = {store.kind: store for store in (ClaimStore(),)}
+    stores: dict[str, KindStore] = {
+        store.kind: store for store in (ClaimStore(), AccessStore(), WithdrawalStore(), PrivacyStore())
+    }
     case = CaseActivities(sessions, outbox, stores, now)
+    access = AccessActivities(sessions, mail, now, sender)
+    privacy = PrivacyActivities(sessions, (OwnStore(sessions),), now)
     sweep = SweepActivities(sessions, intake, outbox, now)
     return [
         case.open,
@@ -44,6 +51,11 @@ def build(
         NoticeActivities(post).send,
         PaymentActivities(sessions, bank, now).order,
         ClaimActivities(sessions).assess,
+        access.issue,
+        access.withdraw_authenticator,
+        access.fallbacks,
+        privacy.gather,
+        privacy.erase,
         sweep.deliver,
         sweep.ring_outdated,
     ]

@@ -44,7 +44,9 @@ class AccessFiling(Model):
     @classmethod
     def _issue(cls, action: str) -> str:
         if action != "issue":
-            raise ValueError("only issue is taken here: changes and cancellations (BL 9) go to the access administrator")
+            raise ValueError(
+                "only issue is taken here: changes and cancellations (BL 9) go to the access administrator"
+            )
         return action
 
 
@@ -156,6 +158,8 @@ class WithdrawalBody(Model):
     effect_anchor: datetime | None = None
     """The eve of the chosen day: what T-effect-day is counted from."""
     letters: dict[str, Literal["queued", "sent", "refused", "bounced"]] = Field(default_factory=dict)
+    queued_at: datetime | None = None
+    """When the newest notice was queued: none can have been sent before."""
     fallbacks: dict[str, Literal["open", "done"]] = Field(default_factory=dict)
     """Access requests for login data that the client made meanwhile."""
     regardless: bool = False
@@ -174,12 +178,14 @@ class TakeAway(Model):
     """What `access.withdraw_authenticator` is asked."""
 
     case: str
+    n: int
+    """Which clock of BL-3-notice has run: one that a bounce or a new notice has ended since counts no more."""
     at: datetime
     """The workflow's time, the first of the three clocks."""
 
 
 class Withdrawn(Model):
-    """The effect of a withdrawal: when it came, and the accounts it touched, as `case/user` of the requests behind them."""
+    """The effect of a withdrawal: when it came, and the accounts it touched, each as `case/user` of its request."""
 
     effective_at: datetime | None = None
     effective_on: date | None = None
@@ -191,9 +197,9 @@ class Withdrawn(Model):
 
 
 class Fallbacks(Model):
-    """Which of a withdrawal's access requests have a result by now."""
+    """Access requests: those asked about, or those of them that have a result by now."""
 
-    done: tuple[str, ...] = ()
+    cases: tuple[str, ...] = ()
 
 
 # ---- what people say to an access request ---------------------------------------------------------------------------
@@ -272,20 +278,20 @@ _FIELDS = {
     },
     "authenticator": {
         "lv": "trešās personas autentifikators",
-        "lt": "trečiosios šalies autentifikavimo priemonė",
+        "lt": "trečiojo asmens autentifikavimo priemonė",
         "en": "third-party authenticator",
     },
     "line": {"lv": "ziņas par darbinieku", "lt": "darbuotojo duomenys", "en": "details of the employee"},
 }
 _WHAT = {
-    "missing": {"lv": "nav norādīts: {}", "lt": "nenurodyta: {}", "en": "not given: {}"},
-    "wrong": {"lv": "neatbilst prasībām: {}", "lt": "netinkama: {}", "en": "not valid: {}"},
+    "missing": {"lv": "trūkst ziņu: {}", "lt": "trūksta duomenų: {}", "en": "not given: {}"},
+    "wrong": {"lv": "nederīgas ziņas: {}", "lt": "netinkami duomenys: {}", "en": "not valid: {}"},
     "repeated": {
-        "lv": "jau norādīts citam darbiniekam šajā pieprasījumā: {}",
-        "lt": "šiame prašyme jau nurodyta kitam darbuotojui: {}",
+        "lv": "šīs ziņas pieprasījumā jau norādītas par citu darbinieku: {}",
+        "lt": "šie duomenys prašyme jau nurodyti kitam darbuotojui: {}",
         "en": "given for another employee of this request already: {}",
     },
-    "unknown": {"lv": "nezināmas ziņas: {}", "lt": "nežinomi duomenys: {}", "en": "not understood: {}"},
+    "unknown": {"lv": "nesaprotamas ziņas: {}", "lt": "nesuprantami duomenys: {}", "en": "not understood: {}"},
 }
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from models.common import Model
+from models.keepable import unkeepable
 from models.names import ACTOR
 
 # ---- messages -------------------------------------------------------------------------------------------------------
@@ -79,6 +80,8 @@ def parse(model: type[M], message: Any, *more: Any) -> tuple[M | None, tuple[str
         return message, ()
     if not isinstance(message, dict):
         return None, ("the message is no JSON object",)
+    if unkept := unkeepable(message):
+        return None, tuple(unkept)
     faults = [f"{path}: still to be filled in" for path in _marked(message)]
     try:
         parsed = model.model_validate(message)

@@ -205,6 +205,7 @@ class SystemCount(Model):
     """What a data system said: how much it holds, and what of it cannot be erased because it is still in use."""
 
     system: str
+    title: Label
     held: int
     in_use: tuple[str, ...] = ()
 

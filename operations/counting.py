@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from models.keepable import unkeepable
 from operations.reading_json import Item
 from rules.period import count_case
 
@@ -19,7 +20,7 @@ def count(items: Iterable[Item]) -> list[dict[str, Any]]:
 
 def _count(item: Item) -> dict[str, Any]:
     name = item.value.get("id") if isinstance(item.value, dict) else None
-    name = name if isinstance(name, str | int) else None
+    name = name if isinstance(name, str | int) and not unkeepable(name) else None
     if item.faults:
         return {"id": name, "error": item.where + "; ".join(item.faults)}
     try:

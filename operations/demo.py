@@ -16,7 +16,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import Self
@@ -44,8 +44,9 @@ from operations.local import LocalServerError, end_with_parent, local, stop_on_s
 from operations.logs import configure
 from operations.place import find
 from operations.reading import Asked, CaseLine, ClockLine, list_cases
-from operations.samples import SAMPLES, Samples, read
+from operations.samples import SAMPLES, SampleError, Samples, read
 from operations.setup import setup
+from rules.rulebook import book
 from settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -56,7 +57,6 @@ STOPS_WITHIN = 20.0  # seconds; its own grace for running activities is 10
 SOON = timedelta(days=3)
 WIDE = 140  # columns from which each case has one line
 LOG_LINES = 15
-HOUR, DAY = 60, 24 * 60  # minutes
 ZONE = ZoneInfo("Europe/Riga")
 """For the clock above the table; every due date is in its organisation's own zone."""
 
@@ -99,7 +99,8 @@ async def run(console: Console, settings: Settings, *, once: bool) -> None:
             say("; ".join([await load_file(connection, SAMPLES / name) for name in ("policies.json", "clients.json")]))
         samples = Samples(read(), connection.sessions, connection.intake, wall_clock)
         with step(console, "Samples") as say:
-            say(f"{await samples.file()} of {len(samples.all)} filed, the others were there")
+            new = await samples.file()
+            say(f"{new} filed now, {len(samples.all) - new} filed before")
         console.print()
         links(console, services.ui_url, settings.namespace)
         console.print()
@@ -142,8 +143,8 @@ async def settle(samples: Samples) -> None:
     except TimeoutError:
         late = ", ".join(f"{s.case} (not yet {s.settles})" for s in samples.all if s.case in samples.unsettled)
         raise DemoError(f"not settled within {SETTLED_WITHIN:.0f} s: {late}") from None
-    except ExceptionGroup as group:
-        raise DemoError("; ".join(_reason(e) for e in group.exceptions)) from group
+    except SampleError as e:
+        raise DemoError(str(e)) from None
 
 
 async def watch(
@@ -340,13 +341,14 @@ class Screen:
         return len(self._console.render_lines(what, self._console.options))
 
     def _addresses(self) -> Text:
-        assert self._place.ui_url is not None
-        text = Text(no_wrap=True, overflow="crop")
-        text.append(f"UI: {self._place.ui_url}", style=f"link {self._place.ui_url}")
-        for name, url in queries(self._place.ui_url, self._place.namespace).items():
-            text.append("   ")
-            text.append(name, style=f"underline link {url}")
-        return text.append("   Ctrl-C ends the demo; everything is kept", style="dim")
+        ui = self._place.ui_url or ""
+        text = Text.assemble(("Temporal UI    ", "bold"), (ui, f"link {ui}"), no_wrap=True, overflow="crop")
+        for name, url in queries(ui, self._place.namespace).items():
+            if self._console.width >= WIDE:
+                text.append(f"\n{name:15}", style="bold").append(url, style=f"link {url}")
+            else:
+                text.append("   ").append(name, style=f"underline link {url}")
+        return text
 
 
 class Lines:
@@ -390,8 +392,9 @@ def headline(lines: list[CaseLine], now: datetime) -> Text:
         (f"{states['overdue']} overdue", "bold red"),
         "   ",
         (f"{states['soon']} due within {SOON.days} days", "yellow"),
-        (f"   {now.astimezone(ZONE):%a %d %b %Y %H:%M:%S}", "dim"),
+        (f"   {now.astimezone(ZONE):%a %d %b %Y %H:%M:%S}   Ctrl-C ends the demo and keeps everything", "dim"),
         no_wrap=True,
+        overflow="ellipsis",
     )
 
 
@@ -399,31 +402,28 @@ def table(lines: list[CaseLine], now: datetime, width: int) -> Table:
     """The cases: one line each where there is room, else two or more."""
     wide = width >= WIDE
     grid = Table(box=None, width=width, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold dim")
-    grid.add_column("Case", no_wrap=True)
-    if wide:
-        grid.add_column("Kind", no_wrap=True)
-    grid.add_column("Next due", no_wrap=True)
-    grid.add_column("Left", no_wrap=True)
+    for name in ("Case", "Kind", "Next due", "Left") if wide else ("Case", "Next due"):
+        grid.add_column(name, no_wrap=True)
     grid.add_column("Clauses running", no_wrap=True)
     if wide:
         grid.add_column("Stage", no_wrap=True)
-        grid.add_column("Waits for", ratio=1, no_wrap=True, overflow="ellipsis")
+        grid.add_column("Waits for", ratio=1)
     else:
         grid.add_column("Stage, and what it waits for", ratio=1)
     grid.add_column("Handler", no_wrap=True)
     for line in lines:
-        name = f"{line.organisation} {split_case_id(line.case)[2]}"
-        handler = line.handler or "-"
-        due = (first_due(line), left(line, now))
+        name, kind = f"{line.organisation} {split_case_id(line.case)[2]}", KINDS[line.kind]
+        due, span = first_due(line), left(line, now)
+        waited, running, handler = waits(line), clauses(line), line.handler or "-"
         cells: tuple[str | Text, ...]
         if wide:
-            cells = (name, KINDS[line.kind], *due, ", ".join(clauses(line)), stage(line), waits(line), handler)
+            cells = (name, kind, due, span, ", ".join(running), Text(stage(line), "bold"), waited, handler)
         else:
             cells = (
-                Text.assemble(name, "\n", (KINDS[line.kind], "dim")),
-                *due,
-                "\n".join(clauses(line)),
-                Text.assemble(stage(line), "\n", (waits(line), "dim")),
+                Text.assemble(name, "\n", (kind, "dim")),
+                Text.assemble(due, "\n", span),
+                "\n".join(running),
+                Text.assemble((stage(line), "bold"), "\n", (waited, "dim")),
                 handler,
             )
         grid.add_row(*cells, style="dim" if line.outcome else "")
@@ -454,7 +454,7 @@ def first(line: CaseLine) -> ClockLine | None:
 def first_due(line: CaseLine) -> str:
     """The last day of the clock that matters most."""
     clock = first(line)
-    return clock.shown if clock else ""
+    return clock.shown if clock else "-"
 
 
 def urgency(line: CaseLine, now: datetime) -> str:
@@ -467,40 +467,43 @@ def urgency(line: CaseLine, now: datetime) -> str:
 
 
 def left(line: CaseLine, now: datetime) -> Text:
-    """How long until the most urgent clock is due, or for how long it has been overdue."""
+    """How long until the clock that matters most is due, or for how long it has been overdue."""
     clock = first(line)
     if clock is None:
         return Text("")
-    due = clock.due
+    span = _span(clock.due, now, ZoneInfo(book(line.organisation).zone))
     match urgency(line, now):
         case "overdue":
-            return Text(f"overdue {_long(now - due)}", style="bold red")
+            return Text(f"overdue {span}", style="bold red")
         case "soon":
-            return Text(_long(due - now), style="yellow")
+            return Text(span, style="yellow")
         case "running":
-            return Text(_long(due - now), style="green")
-    return Text(f"not before, {_long(due - now)}" if due > now else "free", style="dim")
+            return Text(span, style="green")
+    return Text(f"wait {span}", style="dim")
 
 
-def _long(span: timedelta) -> str:
-    minutes = int(span.total_seconds() // 60)
-    if minutes >= 2 * DAY:
-        return f"{minutes // DAY} d"
-    return f"{minutes // HOUR} h" if minutes >= 2 * HOUR else f"{minutes} min"
+def _span(due: datetime, now: datetime, zone: ZoneInfo) -> str:
+    """Between now and an instant, either way: as people count days to and from a last day, else in hours."""
+    local = due.astimezone(zone)
+    if local.time() == time(0):
+        days = (local.date() - timedelta(days=1) - now.astimezone(zone).date()).days
+        return f"{abs(days)} d" if days else "today"
+    minutes = int(abs(due - now).total_seconds() // 60)
+    return f"{minutes // 60} h" if minutes >= 2 * 60 else f"{minutes} min"
 
 
 def legend() -> Text:
-    """What the columns mean."""
+    """What the column `Left` and the signs mean."""
     return Text.assemble(
         "\n",
-        ("overdue", "bold red"),
-        " the due instant has passed   ",
+        ("overdue 2 d", "bold red"),
+        " its last day is over   ",
         (f"{SOON.days} d", "yellow"),
         " due soon   ",
-        ("12 d", "green"),
+        ("9 d", "green"),
         " running   ",
-        ("not before", "dim"),
-        " no effect or no closing earlier; never late   ×2 clocks of that clause, one for each person told or paid",
+        ("wait 7 d", "dim"),
+        " nothing takes effect or closes before   ×2 two clocks of a clause",
     )
 
 
@@ -509,11 +512,11 @@ def queries(ui: str, namespace: str) -> dict[str, str]:
     now = wall_clock()
     week = f"{now + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
     asked = {
-        "Overdue": f"{OVERDUE} = true AND ExecutionStatus = 'Running'",
-        "Due this week": f"{DUE} < '{week}' AND ExecutionStatus = 'Running'",
+        "Overdue": f"{OVERDUE}=true AND ExecutionStatus='Running'",
+        "Due this week": f"{DUE}<'{week}' AND ExecutionStatus='Running'",
     }
     base = f"{ui}/namespaces/{namespace}/workflows?query="
-    return {name: base + quote(query) for name, query in asked.items()}
+    return {name: base + quote(query, safe="=") for name, query in asked.items()}
 
 
 def links(console: Console, ui: str, namespace: str) -> None:

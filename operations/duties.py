@@ -6,7 +6,7 @@ from typing import Any
 
 from models.common import Model
 from rules.period import Period
-from rules.rulebook import Duty, Hold, KeptBy, Title, books
+from rules.rulebook import Duty, Hold, KeptBy, RulebookError, Title, books
 
 PRODUCT = "T"
 """The rulebook of the product's own terms, which are nobody's duties."""
@@ -86,3 +86,6 @@ def _chosen(organisation: str | None) -> list[tuple[str, Any]]:
 def _entry(organisation: str, duty: Duty, adopted_by: list[str]) -> DutyEntry:
     fields = {name: getattr(duty, name) for name in DutyEntry.model_fields if name in Duty.model_fields}
     return DutyEntry(organisation=organisation, adopted_by=tuple(adopted_by), **fields)
+
+
+__all__ = ["DutyEntry", "RulebookError", "adopted_rows", "register"]

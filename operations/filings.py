@@ -8,11 +8,14 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
+from models.access import AccessFiling, WithdrawalFiling
 from models.case import Filing
 from models.claim import read_claim
 from models.common import Model
 from models.errors import Refusal
+from models.keepable import unkeepable
 from models.names import REFERENCE, case_id, given_reference
+from models.privacy import PrivacyFiling
 from rules.rulebook import books
 
 
@@ -30,10 +33,13 @@ def check(data: Any, now: datetime) -> Checked:
     """Check a filing of any kind.
 
     Raises:
-        Refusal: It is refused; every fault is named. Never for the form of a claim.
+        Refusal: It is refused; every fault is named. A claim is refused for no other fault of its form than what no
+            store can keep.
     """
     if not isinstance(data, dict):
         raise Refusal("the filing is no JSON object")
+    if unkept := unkeepable(data):
+        raise Refusal(*unkept)
     if data.get("kind") == "claim":
         return _claim(data, now)
     try:
@@ -58,7 +64,11 @@ def faults_of(error: ValidationError, within: str = "") -> list[str]:
     ]
 
 
-CONTENT: dict[str, type[Model]] = {}
+CONTENT: dict[str, type[Model]] = {
+    "access_request": AccessFiling,
+    "authenticator_withdrawal": WithdrawalFiling,
+    "privacy_request": PrivacyFiling,
+}
 """Kind → what the content of its filing must be; a claim is read leniently instead."""
 
 
@@ -81,6 +91,8 @@ def _envelope_faults(filing: Filing, now: datetime) -> list[str]:
         faults.append(str(e))
     if filing.organisation not in books() or filing.organisation == "T":
         faults.append("organisation: it has no rulebook")
+    elif filing.kind == "privacy_request" and "privacy" not in books()[filing.organisation].values:
+        faults.append("organisation: its rulebook names no terms for privacy requests")
     if filing.received_at > now:
         faults.append("received_at: lies in the future")
     return faults

@@ -20,6 +20,7 @@ from models import errors
 from models.case import StartCase
 from models.common import Model
 from models.errors import Refusal
+from models.keepable import unkeepable
 from models.names import KINDS, TASK_QUEUE, split_case_id
 from models.now import Now
 from models.tables import CaseRow, EventRow, IntakeRow
@@ -50,7 +51,12 @@ class Delivered(Model):
     waiting: bool = False
 
 
-REOPENS: dict[str, frozenset[str]] = {"claim": frozenset({"report_bounce", "reject_payment"})}
+REOPENS: dict[str, frozenset[str]] = {
+    "claim": frozenset({"report_bounce", "reject_payment"}),
+    "access_request": frozenset({"report_bounce", "complete_line"}),
+    "authenticator_withdrawal": frozenset({"report_bounce"}),
+    "privacy_request": frozenset({"report_bounce"}),
+}
 """Kind → the messages that may open a closed case again."""
 
 
@@ -122,9 +128,12 @@ class Intake:
         message reopen it.
 
         Raises:
-            Refusal: There is no such case, or the event id was used for another message.
+            Refusal: There is no such case, or the event id was used for another message, or the message holds what
+                cannot be kept.
         """
         message = {"case": case, **message}
+        if unkept := unkeepable({"event": event, "name": name, "message": message}):
+            raise Refusal(*unkept)
         async with self._sessions() as session, session.begin():
             if await session.get(IntakeRow, case) is None:
                 raise Refusal("case: there is no such case")

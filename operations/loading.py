@@ -39,7 +39,7 @@ async def load(sessions: Sessions, data: Any) -> Loaded:
             (ClientRow, "client", rows["clients"]),
         ):
             for values in found:
-                await session.execute(
+                await session.exec(
                     insert(table).values(values).on_conflict_do_update(index_elements=[key], set_=values)
                 )
     return Loaded(policies=len(rows["policies"]), clients=len(rows["clients"]), faults=tuple(faults))

@@ -124,7 +124,7 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def is_person(person: Subject, row: Mapping[str, Any], *, in_their_case: bool = False) -> bool:
-    """Whether a row with name, email and personal_code is the person: by code if the row has one, else by name and address.
+    """Whether a row with name, email and personal_code is the person: by code if it has one, else by name and address.
 
     In a case that names the person for certain the same name is enough where there is no address.
     """
@@ -164,11 +164,16 @@ def _mask(value: Any, person: Subject, others: Names) -> Any:
 
 def _without(value: Any, person: Subject) -> Any:
     """A client's or policy's people without the person: an entry of a list goes, a single one is emptied."""
+    by_code = Names({"personal_code": person.personal_code})
+
+    def theirs(entry: Any) -> bool:
+        return isinstance(entry, dict) and (is_person(person, entry) or by_code(json.dumps(entry)))
+
     if isinstance(value, list):
-        return [v for v in value if not (isinstance(v, dict) and is_person(person, v))]
-    if isinstance(value, dict) and is_person(person, value):
-        return {}
-    return value
+        return [v for v in value if not theirs(v)]
+    if isinstance(value, str) and _same(value, person.name):
+        return ERASED
+    return {} if theirs(value) else value
 
 
 # ---- the store ------------------------------------------------------------------------------------------------------
@@ -268,14 +273,9 @@ class OwnStore:
             )
             if kind == "policy" and row["ends_on"] >= at.date():
                 return False
-            changed = {name: _without(value, person) for name, value in row.items()}
-            if kind == "policy" and _same(row["insured_name"], person.name):
-                changed["insured_name"] = ERASED
-            await connection.execute(
-                update(table)
-                .where(table.c[kind] == key)
-                .values({name: value for name, value in changed.items() if value != row[name]})
-            )
+            after = {name: _without(value, person) for name, value in row.items()}
+            if changed := {name: value for name, value in after.items() if value != row[name]}:
+                await connection.execute(update(table).where(table.c[kind] == key).values(changed))
             return True
 
     async def restrict(self, person: Subject, record: str, ground: str) -> None:
@@ -376,11 +376,9 @@ async def _erase_case(
         rows = (await connection.execute(select(table).where(table.c.case == case))).mappings().all()
         for row in rows:
             this = and_(*(c == row[c.name] for c in table.primary_key.columns))
-            theirs = {
-                "archive": lambda row: "subject" in codes,
-                "account": lambda row: row["subject"] in codes or names(row["username"]),
-            }.get(table.name)
-            if theirs is not None and theirs(row):
+            if (table.name == "archive" and "subject" in codes) or (
+                table.name == "account" and (row["subject"] in codes or names(row["personal_code"]))
+            ):
                 await connection.execute(delete(table).where(this))
             elif table.name == "party" and row["party"] in codes:
                 await connection.execute(

@@ -7,11 +7,10 @@ import math
 from typing import Any
 
 from models.common import Model
+from models.keepable import DEEPEST, printable, unkeepable
 
 MOST_DIGITS = 100
 """No amount, date or number of days is longer; Python itself stops at 4,300 with an error of its own."""
-DEEPEST = 50
-"""No message is nested deeper; what is deeper would overflow the stack of some reader on the way."""
 BYTE_ORDER_MARKS = {
     b"\xff\xfe\x00\x00": "UTF-32",
     b"\x00\x00\xfe\xff": "UTF-32",
@@ -85,7 +84,7 @@ def parse(text: str) -> tuple[Any, list[str]]:
         out = dict(found)
         if len(out) < len(found):
             keys = [key for key, _ in found]
-            faults.extend(f"{_short(key)}: this key is given twice" for key in out if keys.count(key) > 1)
+            faults.extend(f"{printable(key)}: this key is given twice" for key in out if keys.count(key) > 1)
         return out
 
     def constant(name: str) -> None:
@@ -100,7 +99,7 @@ def parse(text: str) -> tuple[Any, list[str]]:
     def real(digits: str) -> float:
         number = float(digits)
         if math.isinf(number):
-            faults.append(f"the number {_short(digits)} is too large")
+            faults.append(f"the number {printable(digits)} is too large")
             return 0.0
         return number
 
@@ -111,36 +110,5 @@ def parse(text: str) -> tuple[Any, list[str]]:
         return None, [f"not JSON: {e.msg} ({place}character {e.colno})"]
     except RecursionError:
         return None, [f"nested deeper than {DEEPEST}"]
-    faults += _not_kept(value)
+    faults += unkeepable(value)
     return value, faults
-
-
-def _not_kept(value: Any) -> list[str]:
-    """What a database cannot keep: a NUL, half a character, too deep a nesting; asked without recursion."""
-    faults = []
-    left = [("", value, 0)]
-    while left:
-        path, one, depth = left.pop()
-        if depth > DEEPEST:
-            return [f"nested deeper than {DEEPEST}"]
-        if isinstance(one, str) and (bad := _bad_character(one)):
-            faults.append(f"{path or 'text'}: holds {bad}, which cannot be kept")
-        elif isinstance(one, dict):
-            for key, inner in one.items():
-                if bad := _bad_character(key):
-                    faults.append(f"{path or 'object'}: a key holds {bad}, which cannot be kept")
-                left.append((f"{path}.{_short(key)}".lstrip("."), inner, depth + 1))
-        elif isinstance(one, list):
-            left += [(f"{path}.{number}".lstrip("."), inner, depth + 1) for number, inner in enumerate(one)]
-    return sorted(faults)
-
-
-def _bad_character(text: str) -> str | None:
-    if "\x00" in text:
-        return "the character U+0000"
-    return "half a character (a lone surrogate)" if any("\ud800" <= c <= "\udfff" for c in text) else None
-
-
-def _short(text: str) -> str:
-    text = text.encode("utf-8", "replace").decode()
-    return text if len(text) <= 60 else text[:57] + "…"  # noqa: PLR2004  # as much as a line of text bears

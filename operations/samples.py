@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from sqlmodel import select
 
 from models.common import Model
 from models.names import case_id
 from models.tables import CaseRow, EventRow, IntakeRow, TimelineRow
+from operations.filings import faults_of
 from operations.intake import Delivered, Intake, Sessions
 from rules.rulebook import book
 
@@ -71,6 +72,8 @@ def read(folder: Path = SAMPLES) -> list[Sample]:
     for path in sorted((folder / "cases").glob("*.json")):
         try:
             samples.append(Sample.model_validate(json.loads(path.read_text(encoding="utf-8"))))
+        except ValidationError as e:
+            raise SampleError(f"{path.name}: {'; '.join(faults_of(e))}") from None
         except ValueError as e:
             raise SampleError(f"{path.name}: {e}") from None
     return samples
@@ -129,11 +132,12 @@ class Samples:
         """Play every sample's events and wait until each has reached its stage.
 
         Raises:
-            ExceptionGroup: Of `SampleError`: an event was refused.
+            SampleError: An event was refused, or could not be reported. The other samples are played nevertheless.
         """
-        async with asyncio.TaskGroup() as playing:
-            for sample in self.all:
-                playing.create_task(self._play(sample))
+        ends = await asyncio.gather(*(self._play(sample) for sample in self.all), return_exceptions=True)
+        faults = [f"{s.case}: {end}" for s, end in zip(self.all, ends, strict=True) if isinstance(end, Exception)]
+        if faults:
+            raise SampleError("; ".join(faults))
 
     async def _play(self, sample: Sample) -> None:
         for event in sample.then:
@@ -142,7 +146,7 @@ class Samples:
                 await asyncio.sleep(_LOOK_EVERY)
                 delivered = await self._report(sample, event)
             if delivered.refused:
-                raise SampleError(f"{sample.case} refused {event.name}: {'; '.join(delivered.refused)}")
+                raise SampleError(f"{event.name} was refused: {'; '.join(delivered.refused)}")
         await _until(lambda: self._reached(sample))
         self.unsettled.discard(sample.case)
 

@@ -7,8 +7,11 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 
 def engine(url: str, *, pool: int = 10) -> AsyncEngine:
-    """An engine for `postgresql+asyncpg://…`; a connection that died is noticed before it is used."""
-    return create_async_engine(url, pool_size=pool, max_overflow=pool, pool_pre_ping=True)
+    """An engine for `postgresql+asyncpg://…`; a connection that died is noticed before it is used.
+
+    Its errors never repeat the values of a statement: they reach logs and histories.
+    """
+    return create_async_engine(url, pool_size=pool, max_overflow=pool, pool_pre_ping=True, hide_parameters=True)
 
 
 def sessions(of: AsyncEngine) -> async_sessionmaker[AsyncSession]:

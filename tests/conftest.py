@@ -7,15 +7,14 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from sqlalchemy import text
 from temporalio.client import Client, Interceptor, OutboundInterceptor, StartWorkflowInput, WorkflowHandle
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from temporalio.worker import Worker
@@ -29,7 +28,7 @@ from models.converter import data_converter
 from models.names import TASK_QUEUE
 from operations.intake import Intake
 from operations.local import Postgres
-from operations.setup import ATTRIBUTES, add_search_attributes, migrate
+from operations.setup import add_search_attributes, migrate
 from operations.store import engine, sessions
 from tests.world import VirtualNow, World
 from worker import runner
@@ -55,7 +54,9 @@ class StartAtVirtualNow(Interceptor):
                     input.start_delay = delay
                 handle = await super().start_workflow(input)
                 if input.start_delay is not None and await _waits(handle):
-                    await environment.fast_forward(handle, delay)
+                    # a little less than the delay: a skip that is still under way when the case first rests goes on
+                    # to the case's next timer, days ahead (seen once in twenty starts)
+                    await environment.fast_forward(handle, delay - timedelta(milliseconds=60))
                 return handle
 
         return Outbound(next)
@@ -87,30 +88,51 @@ def http_api() -> str:
 @pytest.fixture(scope="session")
 async def environment(http_api: str) -> AsyncIterator[WorkflowEnvironment]:
     """A real Temporal server whose cases have a virtual clock each."""
-    assert TEMPORAL, "the temporal program is in no folder of PATH"
-    async with await WorkflowEnvironment.start_time_skipping_v2(
-        dev_server_existing_path=TEMPORAL,
-        data_converter=data_converter,
-        ts_config=TimeSkippingConfig(enabled=False, max_session_skip_count=100000),
-        dev_server_extra_args=[
-            *("--http-port", str(urlsplit(http_api).port)),
-            *("--dynamic-config-value", "frontend.WorkflowTimeSkippingEnabled=true"),
-            *("--dynamic-config-value", 'history.timerProcessorMaxTimeShift="1ms"'),
-            *("--dynamic-config-value", "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=1"),
-        ],
-        dev_server_log_level="error",
-    ) as environment:
+    async with await virtual_temporal("--http-port", str(urlsplit(http_api).port)) as environment:
         yield environment
 
 
+async def virtual_temporal(*more: str) -> WorkflowEnvironment:
+    """Start a Temporal server with a virtual clock for each workflow, and one failed task enough to be shown."""
+    assert TEMPORAL, "the temporal program is in no folder of PATH"
+    dynamic = (
+        "frontend.WorkflowTimeSkippingEnabled=true",
+        'history.timerProcessorMaxTimeShift="1ms"',
+        "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute=1",
+    )
+    return await WorkflowEnvironment.start_time_skipping_v2(
+        dev_server_existing_path=TEMPORAL,
+        data_converter=data_converter,
+        ts_config=TimeSkippingConfig(enabled=False, max_session_skip_count=100000),
+        dev_server_extra_args=[*more, *(word for value in dynamic for word in ("--dynamic-config-value", value))],
+        dev_server_log_level="error",
+    )
+
+
 @pytest.fixture(scope="session")
-async def world(
-    postgres: Postgres, environment: WorkflowEnvironment, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[World]:
+async def world(postgres: Postgres, environment: WorkflowEnvironment) -> AsyncIterator[World]:
     """Store, engine and a worker, with virtual time for all three clocks."""
-    var = tmp_path_factory.mktemp("var")
-    await asyncio.to_thread(migrate, postgres.url())
-    database = engine(postgres.url())
+    async with make_world(postgres, environment, "world") as world:
+        yield world
+
+
+@pytest.fixture(scope="session")
+async def restless_world(postgres: Postgres) -> AsyncIterator[World]:
+    """A world whose engine suggests continue-as-new all the time, so that cases do it at every resting point."""
+    suggest = ("--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=1")
+    async with (
+        await virtual_temporal(*suggest) as environment,
+        make_world(postgres, environment, "restless") as world,
+    ):
+        yield world
+
+
+@asynccontextmanager
+async def make_world(postgres: Postgres, environment: WorkflowEnvironment, name: str) -> AsyncIterator[World]:
+    """A world with a database of its own."""
+    await postgres.create_database(name)
+    await asyncio.to_thread(migrate, postgres.url(name))
+    database = engine(postgres.url(name))
     now = VirtualNow(database)
     await now.take_over()
     config = environment.client.config()
@@ -118,37 +140,28 @@ async def world(
     client = Client(**config)
     await add_search_attributes(client)
     store = sessions(database)
-    mail = MaildirOut(var / "mail")
-    activities = build(
-        store,
-        client,
-        mail,
-        BankFolder(var / "bank"),
-        now,
-        sender="noreply@{organisation}.example",
-        staff="{role}@{organisation}.example",
-    )
-    async with Worker(
-        client, task_queue=TASK_QUEUE, workflows=workflows.ALL, activities=activities, workflow_runner=runner()
-    ):
-        yield World(
-            environment=environment,
-            client=client,
-            sessions=store,
-            intake=Intake(store, client, now),
-            now=now,
-            var=var,
-            case_activities=next(a.__self__ for a in activities if isinstance(getattr(a, "__self__", None), CaseActivities)),
+    with tempfile.TemporaryDirectory() as folder:
+        var = Path(folder)
+        activities = build(
+            store,
+            client,
+            MaildirOut(var / "mail"),
+            BankFolder(var / "bank"),
+            now,
+            sender="noreply@{organisation}.example",
+            staff="{role}@{organisation}.example",
         )
+        owners = [getattr(a, "__self__", None) for a in activities]
+        async with Worker(
+            client, task_queue=TASK_QUEUE, workflows=workflows.ALL, activities=activities, workflow_runner=runner()
+        ):
+            yield World(
+                environment=environment,
+                client=client,
+                sessions=store,
+                intake=Intake(store, client, now),
+                now=now,
+                var=var,
+                case_activities=next(o for o in owners if isinstance(o, CaseActivities)),
+            )
     await database.dispose()
-
-
-@pytest.fixture
-def reference() -> Callable[[], str]:
-    """Fresh references for one test."""
-    numbers = count(1)
-    return lambda: f"T-{next(_series):05d}-{next(numbers)}"
-
-
-_series = count(1)
-__all__ = ["ATTRIBUTES", "Awaitable", "text"]

@@ -158,6 +158,7 @@ class Case:
         self.sending: set[str] = set()
         self.rung = False
         self.recording = False
+        self.recorded_here = False
         self.adopted = False
         self.diverged: tuple[str, ...] = ()
         self.unheard: tuple[int, ...] = ()
@@ -363,7 +364,7 @@ class Case:
 
     def _continue_as_new_if_long(self) -> None:
         """At a resting point, with nothing in flight, a long history gives way to a new run that loads the state."""
-        if self.working or not workflow.all_handlers_finished() or self.case.step == 0:
+        if self.working or not workflow.all_handlers_finished() or not self.recorded_here:
             return
         if workflow.info().is_continue_as_new_suggested():
             self.clocks.disarm()
@@ -392,13 +393,18 @@ class Case:
         )
         return result
 
-    def perform(self, key: str, method: Callable[..., Awaitable[Any]], arg: Any, summary: str) -> None:
-        """Start an effect outside, once per key at a time; its end comes as `Done`."""
+    def perform(self, key: str, method: Callable[..., Awaitable[Any]], arg: Any, summary: str) -> bool:
+        """Start an effect outside, once per key at a time; its end comes as `Done`.
+
+        False if it was not started: it is under way, or its end is still to be heard.
+        """
         if key in self.working or any(d.key == key for d in self.done):
-            return
+            return False
         self.working[key] = asyncio.create_task(self._perform(key, method, arg, summary))
+        return True
 
     async def _perform(self, key: str, method: Callable[..., Awaitable[Any]], arg: Any, summary: str) -> None:
+        own = asyncio.current_task()  # asked for now: when a run is evicted, the end below runs outside of any loop
         try:
             result = await workflow.execute_activity_method(
                 method, arg, start_to_close_timeout=EFFECT_TIMEOUT, retry_policy=PATIENT, summary=summary
@@ -410,7 +416,7 @@ class Case:
                 Done(key, None, cause.type or "failed" if isinstance(cause, ApplicationError) else "failed")
             )
         finally:
-            if self.working.get(key) is asyncio.current_task():
+            if self.working.get(key) is own:
                 del self.working[key]
                 if isinstance(arg, SendNotices):
                     self.sending -= set(arg.keys)
@@ -418,11 +424,11 @@ class Case:
     def send(self, keys: Iterable[str]) -> None:
         """Send queued notices together; their proofs come as `Done` with `NoticesSent`."""
         wanted = tuple(key for key in keys if key not in self.sending)
-        if wanted:
+        # not started while the proof of the first of them is still to be heard: the turn after that sends the others
+        if wanted and self.perform(
+            "notices:" + wanted[0], NoticeActivities.send, SendNotices(case=self.id, keys=wanted), "send letters"
+        ):
             self.sending |= set(wanted)
-            self.perform(
-                "notices:" + wanted[0], NoticeActivities.send, SendNotices(case=self.id, keys=wanted), "send letters"
-            )
 
     def refuse(self, item: Item, *faults: str) -> None:
         """Answer a message with its faults; nothing is recorded."""
@@ -511,6 +517,7 @@ class Case:
                 "said": {**state.said, said.id: recorded.step} if said else state.said,
             }
         )
+        self.recorded_here = True
         self.clocks.take(recorded.clocks)
         self.body = self.read(after)
         self.unheard = () if heard else self.unheard

@@ -219,18 +219,7 @@ class Claim(Case):
         notices: tuple[NoticeDraft, ...] = ()
         if item is None:
             facts["faults"] = list(body.faults)
-            notices = tuple(
-                NoticeDraft(
-                    key=f"received:{c}",
-                    template="claim-received",
-                    party=c,
-                    facts={
-                        "received_on": body.received_at.date().isoformat(),
-                        "missing": [r.title.model_dump() for r in body.missing],
-                    },
-                )
-                for c in body.claimants
-            )
+            notices = tuple(self._receipt(party) for party in body.claimants)
         complete = not body.missing
         await self.record(
             entry,
@@ -241,6 +230,17 @@ class Claim(Case):
             notices=notices,
             to="deciding" if complete else None,
             body=body,
+        )
+
+    def _receipt(self, party: str) -> NoticeDraft:
+        return NoticeDraft(
+            key=f"received:{party}",
+            template="claim-received",
+            party=party,
+            facts={
+                "received_on": {"day_of": self.body.received_at.isoformat()},
+                "missing": [r.title.model_dump() for r in self.body.missing],
+            },
         )
 
     def _with(self, document: str, status: str, at: datetime | None) -> ClaimBody:
@@ -421,8 +421,9 @@ class Claim(Case):
                 case NoticesSent(notices=proofs):
                     for proof in proofs:
                         notices[proof.key] = "sent" if proof.sent_at else "refused"
-                        facts[proof.key] = proof.refused or "sent"
                         duty, subject = proof.key.split(":")[:2]
+                        if duty == TELL:
+                            facts[proof.key] = proof.refused or "sent"
                         if proof.sent_at and duty == TELL and self.clocks.running(TELL, subject):
                             evidence = Evidence(
                                 kind="notice_sent", happened_at=proof.sent_at, reference=proof.reference
@@ -435,7 +436,12 @@ class Claim(Case):
                         for p in payments
                     ]
                     facts[order.key] = order.refused or "issued"
-        then = self._then_rest(self.body.model_copy(update={"notices": notices, "payments": tuple(payments)}))
+        body = self.body.model_copy(update={"notices": notices, "payments": tuple(payments)})
+        if not facts:
+            # a letter without a clock: its proof is in the store; the next step keeps that it is done
+            self.body = body
+            return
+        then = self._then_rest(body)
         await self.record("proven", facts=facts, changes=(*changes, *then.pop("rest", ())), **then)
 
     async def _paid(self, item: Item, m: ConfirmPayment) -> None:
@@ -562,7 +568,9 @@ class Claim(Case):
         renewed = {_next_key(k): k for k in again}
         drafts = []
         for new, old in renewed.items():
-            if old.startswith(TELL) and self.body.proposal is not None:
+            if not old.startswith(TELL):
+                drafts.append(self._receipt(m.party).model_copy(update={"key": new}))
+            elif self.body.proposal is not None:
                 drafts.append(self._letter(m.party, self.body.proposal).model_copy(update={"key": new}))
         await self.record(
             "address_corrected",

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("language", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("responsible", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("requesters", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("login_data_agreed", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("client"),
     )
     op.create_table(
@@ -91,18 +92,30 @@ def upgrade() -> None:
         sa.Column("username", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("case", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("subject", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("personal_code", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("authenticator", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("secret_hash", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("must_change", sa.Boolean(), nullable=False),
         sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("limited", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("mailed_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("limited", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("withdrawn_by", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.CheckConstraint("secret_hash IS NULL OR secret_hash LIKE '$argon2id$%'", name="account_secret_hashed"),
+        sa.CheckConstraint("status IN ('active', 'ended')", name="account_status"),
         sa.ForeignKeyConstraint(
             ["client"],
             ["client.client"],
         ),
         sa.PrimaryKeyConstraint("client", "username"),
+    )
+    op.create_index(
+        "account_one_person",
+        "account",
+        ["client", "personal_code"],
+        unique=True,
+        postgresql_where=sa.text("status = 'active'"),
     )
     op.create_table(
         "cases",
@@ -143,17 +156,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("case", "event"),
     )
     op.create_index("event_waiting", "event", ["case"], unique=False, postgresql_where=sa.text("delivered_at IS NULL"))
-    op.create_table(
-        "archive",
-        sa.Column("case", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("gathered_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("systems", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["case"],
-            ["cases.case"],
-        ),
-        sa.PrimaryKeyConstraint("case"),
-    )
     op.create_table(
         "clock",
         sa.Column("case", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -205,13 +207,13 @@ def upgrade() -> None:
         postgresql_where=sa.text("status IN ('running', 'held', 'overdue')"),
     )
     op.create_table(
-        "erasure",
+        "identification",
         sa.Column("case", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("person", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("salt", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("result", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("channel", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("way", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("identified_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("document", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("representation", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.ForeignKeyConstraint(
             ["case"],
             ["cases.case"],
@@ -338,10 +340,16 @@ def upgrade() -> None:
         sa.Column("authenticator", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("scope", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("limitation", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("takes_effect_on", sa.Date(), nullable=True),
+        sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
         sa.Column("effective_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("withdrawn_at", sa.DateTime(timezone=True), nullable=True),
-        sa.CheckConstraint("effective_at IS NULL OR effective_at >= not_before", name="withdrawal_never_early"),
+        sa.CheckConstraint(
+            "effective_at IS NULL OR (not_before IS NOT NULL AND effective_at >= not_before)",
+            name="withdrawal_never_early",
+        ),
+        sa.CheckConstraint("effective_at IS NULL OR withdrawn_at IS NULL", name="withdrawal_one_end"),
         sa.ForeignKeyConstraint(
             ["case"],
             ["cases.case"],
@@ -352,10 +360,38 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("case"),
     )
+    op.create_table(
+        "archive",
+        sa.Column("case", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("gathered_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("systems", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["case"],
+            ["identification.case"],
+        ),
+        sa.PrimaryKeyConstraint("case"),
+    )
+    op.create_table(
+        "erasure",
+        sa.Column("case", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("person", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("salt", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("plan", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.CheckConstraint("done_at IS NULL OR done_at >= begun_at", name="erasure_begun_first"),
+        sa.ForeignKeyConstraint(
+            ["case"],
+            ["identification.case"],
+        ),
+        sa.PrimaryKeyConstraint("case"),
+    )
 
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_table("erasure")
+    op.drop_table("archive")
     op.drop_table("withdrawal")
     op.drop_table("timeline")
     op.drop_table("payment_order")
@@ -369,18 +405,18 @@ def downgrade() -> None:
     op.drop_table("notice")
     op.drop_index("limit_policy", table_name="limit_entry")
     op.drop_table("limit_entry")
-    op.drop_table("erasure")
+    op.drop_table("identification")
     op.drop_index(
         "clock_one_open", table_name="clock", postgresql_where=sa.text("status IN ('running', 'held', 'overdue')")
     )
     op.drop_index("clock_due", table_name="clock", postgresql_where=sa.text("status IN ('running', 'held', 'overdue')"))
     op.drop_table("clock")
-    op.drop_table("archive")
     op.drop_index("event_waiting", table_name="event", postgresql_where=sa.text("delivered_at IS NULL"))
     op.drop_table("event")
     op.drop_index(op.f("ix_cases_organisation"), table_name="cases")
     op.drop_index(op.f("ix_cases_kind"), table_name="cases")
     op.drop_table("cases")
+    op.drop_index("account_one_person", table_name="account", postgresql_where=sa.text("status = 'active'"))
     op.drop_table("account")
     op.drop_table("target")
     op.drop_index(op.f("ix_policy_insured_name"), table_name="policy")

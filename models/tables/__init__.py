@@ -13,7 +13,7 @@ from models.tables.case import (
     TimelineRow,
 )
 from models.tables.claim import LimitRow, PaymentOrderRow, PolicyRow
-from models.tables.privacy import ArchiveRow, ErasureRow
+from models.tables.privacy import ArchiveRow, ErasureRow, IdentificationRow
 
 __all__ = [
     "AccountRow",
@@ -24,6 +24,7 @@ __all__ = [
     "ClockRow",
     "ErasureRow",
     "EventRow",
+    "IdentificationRow",
     "IntakeRow",
     "LimitRow",
     "NoticeRow",

@@ -35,15 +35,13 @@ class AccountRow(SQLModel, table=True):
     __table_args__ = (
         CheckConstraint("status IN ('active', 'ended')", name="account_status"),
         CheckConstraint("secret_hash IS NULL OR secret_hash LIKE '$argon2id$%'", name="account_secret_hashed"),
-        Index(
-            "account_one_person", "client", "personal_code", unique=True, postgresql_where=text("status = 'active'")
-        ),
+        Index("account_one_person", "client", "personal_code", unique=True, postgresql_where=text("status = 'active'")),
     )
 
     client: str = Field(primary_key=True, foreign_key="client.client")
     username: str = Field(primary_key=True)
     """Made of the request and the line, so that it names nobody."""
-    case: str = Field(foreign_key="cases.case")
+    case: str
     """The access request that made it."""
     subject: str
     personal_code: str

@@ -48,6 +48,7 @@ FACTS: dict[str, dict[str, object]] = {
         "lines": [{"name": "Andris Bērziņš", "faults": ["no phone number", "no e-mail address"]}],
     },
     "BL-4-not-authorised": {"reference": "2026-000045", "requester": "Ilze Ozola", "to_whom": "requester"},
+    "BL-4-bounced": {"reference": "2026-000045", "user": "Andris Bērziņš"},
     "BL-4-cancelled": {"reference": "2026-000045", "names": ["Andris Bērziņš", "Ilze Ozola"]},
     "BL-3-notice": CLIENT
     | {"scope": "limit", "effect_not_before": date(2026, 12, 21), "limitation": "Only reading remains possible."},

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
+from models.tables import LimitRow
 from tests.world import RIGA, Refused, World
 
 MONDAY = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
@@ -39,65 +41,416 @@ def documents(at: datetime, *kinds: str) -> list[dict[str, Any]]:
     return [{"document": k, "received_at": at.isoformat(), "reference": f"dms/{k}"} for k in kinds or ALL_DOCUMENTS]
 
 
+async def deciding(world: World, at: datetime = MONDAY, amount: str = "1200.00", **more: Any) -> str:
+    """A claim received at an instant, with all its documents."""
+    await world.begin(max(at, MONDAY))
+    claim = content(await world.policy(**more.pop("terms", {})), amount, documents=documents(at), **more)
+    case = await world.file("claim", "BTA", claim, received_at=at)
+    await world.stage(case, "deciding")
+    return case
+
+
+def proposal(proven: str = "1200.00", outcome: str = "pay", **more: Any) -> dict[str, Any]:
+    """A decision on damaged property."""
+    losses = [] if outcome == "reject" else [{"claimant": "C1", "head": "property_damaged", "proven": proven}]
+    return {"outcome": outcome, "losses": losses, **more}
+
+
+async def decided(world: World, **more: Any) -> str:
+    """A claim that was decided, told, and whose order is with the bank."""
+    case = await deciding(world, **more)
+    await world.say(case, "propose_decision", **proposal())
+    await world.payment(case, "C1:indemnity", "issued")
+    await world.until(lambda: _is(world, case, "BTA-10.5b", "C1", "kept"), "the third party was told")
+    return case
+
+
+async def _is(world: World, case: str, duty: str, subject: str, status: str) -> bool:
+    return (await world.clocks(case)).get((duty, subject)) == status
+
+
+async def _entry(world: World, case: str, entry: str) -> bool:
+    return entry in await world.entries(case)
+
+
+def paid_on(day: str, **more: Any) -> dict[str, Any]:
+    """The bank's confirmation."""
+    return {"payment": "C1:indemnity", "executed_on": day, "bank_reference": "B1", **more}
+
+
+# ---- the main path --------------------------------------------------------------------------------------------------
+
+
 async def test_a_straight_claim_is_decided_told_paid_and_closed(world: World) -> None:
     """All documents at once: the 30 days run from receipt; decision, letters and payment stop their clocks."""
-    await world.begin(MONDAY)
-    policy = await world.policy()
-    case = await world.file("claim", "BTA", content(policy, documents=documents(MONDAY)))
-    await world.stage(case, "deciding")
+    case = await deciding(world)
     clock = await world.clock(case, "BTA-10.5a")
-    assert clock.due == datetime(2027, 4, 1, 0, 0, tzinfo=RIGA)
-
-    await world.say(
-        case,
-        "propose_decision",
-        outcome="pay",
-        losses=[{"claimant": "C1", "head": "property_damaged", "proven": "1200.00"}],
-    )
-    await world.stage(case, "telling_and_paying")
-
-    async def told() -> bool:
-        clocks = await world.clocks(case)
-        return clocks[("BTA-10.5b", "C1")] == clocks[("BTA-10.5b", "insured")] == "kept"
-
-    await world.until(told)
+    assert clock.due == datetime(2027, 4, 1, tzinfo=RIGA)
+    await world.say(case, "propose_decision", **proposal())
+    await world.payment(case, "C1:indemnity", "issued")
+    await world.until(lambda: _is(world, case, "BTA-10.5b", "insured", "kept"))
     assert await world.clocks(case) == {
         ("BTA-10.5a", ""): "kept",
         ("BTA-10.5b", "C1"): "kept",
         ("BTA-10.5b", "insured"): "kept",
         ("BTA-10.5c", "C1"): "running",
     }
-    await world.until(lambda: _issued(world, case))
-    await world.say(
-        case,
-        "confirm_payment",
-        actor="system:bank",
-        payment="C1:indemnity",
-        executed_on="2027-03-01",
-        bank_reference="B1",
-    )
+    await world.say(case, "confirm_payment", actor="system:bank", **paid_on("2027-03-01"))
     await world.stage(case, "resting")
-    assert (await world.clock(case, "BTA-10.5c", "C1")).status == "kept"
     await world.advance(case, MONDAY + timedelta(days=9))
     row = await world.row(case)
     assert row is not None
-    assert (row.stage, row.outcome) == ("closed", "paid")
-    print(await world.entries(case))
-    desc = await world.handle(case).describe()
-    print("events", desc.history_length)
+    assert (row.stage, row.outcome, row.waits_for) == ("closed", "paid", "")
+    assert (await world.clock(case, "BTA-10.5c", "C1")).status == "kept"
 
 
-async def _issued(world: World, case: str) -> bool:
-    row = await world.row(case)
-    return row is not None and row.state["body"]["payments"][0]["status"] == "issued"
+async def test_the_deductible_and_the_letters_are_right(world: World) -> None:
+    """9.5: 1 200 less the deductible of 200; both letters state the calculation and the last day of payment."""
+    case = await decided(world)
+    letters = [m for m in world.mails("anna.berzina@example.lv") if case.split(":")[2] in str(m["Subject"])]
+    text = next(t for t in (m.get_content().replace("\N{NO-BREAK SPACE}", " ") for m in letters) if "1 000,00" in t)
+    assert "10.5" in text
+    assert "22. mart" in text
 
 
-async def test_an_empty_update_is_refused_with_every_fault(world: World) -> None:
+async def test_the_order_is_one_pain_001_file(world: World) -> None:
+    case = await decided(world)
+    files = [p for p in (world.var / "bank").glob("*.xml") if case.split(":")[2] in p.read_text()]
+    assert len(files) == 1
+    assert "pain.001.001.09" in files[0].read_text()
+    assert "1000.00" in files[0].read_text()
+
+
+# ---- documents ------------------------------------------------------------------------------------------------------
+
+
+async def test_documents_arrive_one_by_one_and_the_last_starts_the_clock_from_its_receipt(world: World) -> None:
+    """10.5: the 30 days start on the day of receipt of the last proof, not on the day it was entered."""
+    await world.begin(MONDAY)
+    case = await world.file("claim", "BTA", content(await world.policy()))
+    await world.until(lambda: _entry(world, case, "received"))
+    row = await world.stage(case, "collecting")
+    assert "proof of the amount" in row.waits_for
+    assert ("BTA-10.5a", "") not in await world.clocks(case)
+    for n, kind in enumerate(ALL_DOCUMENTS):
+        received = (MONDAY - timedelta(days=3 - n)).isoformat()
+        await world.say(case, "add_document", document=kind, received_at=received, reference=f"dms/{n}")
+    clock = await world.clock(case, "BTA-10.5a")
+    # all of them before the claim itself: its own receipt counts
+    assert clock.last_day.isoformat() == "2027-03-31"
+
+
+async def test_a_document_that_is_not_missing_is_refused_by_name(world: World) -> None:
+    case = await deciding(world)
+    with pytest.raises(Refused, match="it is not missing"):
+        await world.say(case, "add_document", document="proof_of_amount", received_at=MONDAY.isoformat(), reference="x")
+
+
+async def test_a_document_from_the_future_is_refused(world: World) -> None:
     await world.begin(MONDAY)
     case = await world.file("claim", "BTA", content(await world.policy()))
     await world.stage(case, "collecting")
-    with pytest.raises(Refused, match="no message"):
-        await world.send(case, "add_document")
-    with pytest.raises(Refused) as refused:
-        await world.send(case, "add_document", {"x": 1})
-    assert refused.value.type == "BadMessage"
+    with pytest.raises(Refused, match="lies in the future"):
+        await world.say(
+            case,
+            "add_document",
+            document="proof_of_amount",
+            received_at=(MONDAY + timedelta(hours=1)).isoformat(),
+            reference="x",
+        )
+
+
+async def test_a_waived_document_completes_the_claim(world: World) -> None:
+    await world.begin(MONDAY)
+    claim = content(await world.policy(), documents=documents(MONDAY, "proof_of_amount", "proof_of_entitlement"))
+    case = await world.file("claim", "BTA", claim)
+    await world.stage(case, "collecting")
+    await world.say(case, "waive_document", document="certificate_of_authority", reason="photos prove the fact")
+    await world.stage(case, "deciding")
+
+
+async def test_a_later_requirement_moves_latest_and_never_due(world: World) -> None:
+    """10.5, two dates: asked for before the safe date it moves `latest` when it arrives; `due` stays."""
+    case = await deciding(world)
+    due = (await world.clock(case, "BTA-10.5a")).due
+    await world.say(case, "require_document", document="other", proves="fact", reason="Roof inspection protocol")
+    await world.advance(case, MONDAY + timedelta(days=5))
+    received = (MONDAY + timedelta(days=5)).isoformat()
+    await world.say(case, "add_document", document="other", received_at=received, reference="dms/9")
+    clock = await world.clock(case, "BTA-10.5a")
+    assert (clock.due, clock.latest) == (due, due + timedelta(days=5))
+    await world.advance(case, due)
+    await world.until(lambda: _is(world, case, "BTA-10.5a", "", "overdue"))
+    await world.say(case, "propose_decision", **proposal())
+    assert (await world.clock(case, "BTA-10.5a")).status == "kept"
+
+
+# ---- the decision ---------------------------------------------------------------------------------------------------
+
+
+async def test_above_the_limit_a_second_person_approves_never_the_proposer(world: World) -> None:
+    """Four eyes above 10 000 EUR."""
+    case = await deciding(world, amount="15000.00")
+    await world.say(case, "propose_decision", actor="op-1", **proposal("15000.00"))
+    row = await world.stage(case, "approving")
+    assert "14800.00" in row.waits_for
+    with pytest.raises(Refused, match="four eyes"):
+        await world.say(case, "approve_decision", actor="op-1")
+    await world.say(case, "approve_decision", actor="op-2")
+    await world.stage(case, "telling_and_paying")
+    entry = next(t for t in await world.timeline(case) if t.entry == "decided")
+    assert (entry.facts["proposed_by"], entry.facts["approved_by"]) == ("op-1", "op-2")
+
+
+async def test_what_was_sent_back_is_proposed_again(world: World) -> None:
+    case = await deciding(world, amount="15000.00")
+    await world.say(case, "propose_decision", actor="op-1", **proposal("15000.00"))
+    await world.say(case, "send_back_decision", actor="op-2", reason="the amount is not proven")
+    await world.say(case, "propose_decision", actor="op-1", **proposal("900.00"))
+    await world.stage(case, "telling_and_paying")
+
+
+async def test_a_rejection_is_told_and_pays_nothing(world: World) -> None:
+    case = await deciding(world)
+    await world.say(case, "propose_decision", **proposal(outcome="reject", reasons=["4.1.10: excluded"]))
+    await world.stage(case, "resting")
+    assert ("BTA-10.5c", "C1") not in await world.clocks(case)
+    await world.advance(case, MONDAY + timedelta(days=9))
+    assert (await world.row(case)).outcome == "rejected"  # type: ignore[union-attr]  # it is there
+
+
+@pytest.mark.parametrize(
+    ("message", "fault"),
+    [
+        (proposal("1300.00"), "more than was claimed"),
+        (proposal(outcome="reject"), "reasons"),
+        ({"outcome": "pay"}, "losses"),
+        ({"outcome": "pay", "losses": [{"claimant": "C2", "head": "death", "proven": "1.00"}]}, "did not claim"),
+        (proposal("12.345"), "losses.0.proven"),
+    ],
+    ids=["above the claim", "no reason", "no losses", "never claimed", "tenths of cents"],
+)
+async def test_a_faulty_proposal_is_refused_and_changes_nothing(
+    world: World, message: dict[str, Any], fault: str
+) -> None:
+    case = await deciding(world)
+    with pytest.raises(Refused, match=fault):
+        await world.say(case, "propose_decision", **message)
+    assert await world.entries(case) == ["received"]
+
+
+async def test_an_unknown_policy_waits_for_the_right_one(world: World) -> None:
+    await world.begin(MONDAY)
+    case = await world.file("claim", "BTA", content("NO-SUCH", documents=documents(MONDAY)))
+    row = await world.stage(case, "deciding")
+    assert "set_policy" in row.waits_for
+    with pytest.raises(Refused, match="set_policy comes first"):
+        await world.say(case, "propose_decision", **proposal())
+    with pytest.raises(Refused, match="there is none"):
+        await world.say(case, "set_policy", policy="STILL-WRONG")
+    await world.say(case, "set_policy", policy=await world.policy())
+    await world.say(case, "propose_decision", **proposal())
+    await world.stage(case, "telling_and_paying")
+
+
+async def test_two_claims_on_one_policy_never_take_more_than_its_limit(world: World) -> None:
+    """5.6, 9.10: the later claim gets what the earlier one leaves; what was worked out before is refused as stale."""
+    await world.begin(MONDAY)
+    policy = await world.policy(limit_per_occurrence="1500.00", limit_aggregate="1500.00")
+    first = await world.file("claim", "BTA", content(policy, documents=documents(MONDAY)))
+    await world.stage(first, "deciding")
+    second = await world.file("claim", "BTA", content(policy, documents=documents(MONDAY)))
+    await world.stage(second, "deciding")
+    await world.say(second, "propose_decision", **proposal())
+    row = await world.stage(second, "telling_and_paying")
+    # 1 500 less the 1 200 that the earlier claim has reserved
+    assert row.state["body"]["proposal"]["total"] == "300.00"
+    assert row.state["body"]["proposal"]["claimants"][0]["withheld"] == "700.00"
+    await world.say(first, "propose_decision", **proposal())
+    row = await world.stage(first, "telling_and_paying")
+    assert row.state["body"]["proposal"]["total"] == "1000.00"
+
+
+# ---- late ------------------------------------------------------------------------------------------------------------
+
+
+async def test_10_5a_is_kept_one_second_before_the_due_instant(world: World) -> None:
+    case = await deciding(world)
+    due = (await world.clock(case, "BTA-10.5a")).due
+    await world.advance(case, due - timedelta(seconds=1))
+    assert (await world.clock(case, "BTA-10.5a")).status == "running"
+    await world.say(case, "propose_decision", **proposal())
+    assert (await world.clock(case, "BTA-10.5a")).status == "kept"
+
+
+async def test_10_5a_is_overdue_at_the_due_instant_escalates_and_ends_late(world: World) -> None:
+    case = await deciding(world)
+    due = (await world.clock(case, "BTA-10.5a")).due
+    await world.advance(case, due)
+    await world.until(lambda: _is(world, case, "BTA-10.5a", "", "overdue"))
+    notices = await world.notices(case)
+    assert notices["BTA-10.5a::1:overdue"].party == "claims_manager"
+    await world.until(lambda: _told(world, case, "claims_manager@bta.example"))
+    await world.say(case, "propose_decision", **proposal())
+    clock = await world.clock(case, "BTA-10.5a")
+    assert (clock.status, clock.overdue_at is not None) == ("late", True)
+
+
+async def _told(world: World, case: str, address: str) -> bool:
+    return any(case in m.get_content() for m in world.mails(address))
+
+
+async def test_10_5a_reminds_the_handler_ten_and_three_days_before_and_on_the_last_day(world: World) -> None:
+    case = await deciding(world)
+    await world.advance(case, datetime(2027, 3, 31, 12, 0, tzinfo=RIGA))
+    at = [t.at.astimezone(RIGA) for t in await world.timeline(case) if t.entry == "reminded"]
+    assert [(a.month, a.day, a.hour) for a in at] == [(3, 21, 9), (3, 28, 9), (3, 31, 9)]
+
+
+async def test_a_claim_that_is_overdue_on_arrival_is_a_normal_case(world: World) -> None:
+    """Receipt is not entry: received 40 days ago, the clock is overdue at once, and still a decision ends it."""
+    case = await deciding(world, at=MONDAY - timedelta(days=40))
+    await world.until(lambda: _is(world, case, "BTA-10.5a", "", "overdue"))
+    await world.say(case, "propose_decision", **proposal())
+    assert (await world.clock(case, "BTA-10.5a")).status == "late"
+
+
+@pytest.mark.parametrize(
+    ("received", "last_day"),
+    [
+        ("2027-03-05T18:40:00+02:00", "2027-04-04"),  # a Friday evening; no roll: a Sunday stays
+        ("2027-03-25T16:00:00+02:00", "2027-04-24"),  # the day before Good Friday
+        ("2028-01-31T12:00:00+02:00", "2028-03-01"),  # 31 January
+        ("2027-01-20T23:30:00+02:00", "2027-02-19"),  # late in the evening, winter
+        ("2027-07-20T23:30:00+03:00", "2027-08-19"),  # late in the evening, summer: the local day counts
+        ("2027-03-27T12:00:00+02:00", "2027-04-26"),  # the clocks change that night
+    ],
+)
+async def test_the_thirty_days_are_counted_from_the_local_day_of_receipt(
+    world: World, received: str, last_day: str
+) -> None:
+    case = await deciding(world, at=datetime.fromisoformat(received))
+    assert (await world.clock(case, "BTA-10.5a")).last_day.isoformat() == last_day
+
+
+async def test_10_5b_is_overdue_without_proof_of_sending_and_kept_by_none_entered_late(world: World) -> None:
+    """No address: the 10 working days run out, escalate, and end late when the letter is sent at last."""
+    await world.begin(MONDAY)
+    policy = await world.policy()
+    claim = content(policy, documents=documents(MONDAY))
+    del claim["claimants"][0]["email"]
+    case = await world.file("claim", "BTA", claim)
+    await world.stage(case, "deciding")
+    await world.say(case, "propose_decision", **proposal())
+    await world.until(lambda: _is(world, case, "BTA-10.5b", "insured", "kept"))
+    clock = await world.clock(case, "BTA-10.5b", "C1")
+    assert clock.last_day.isoformat() == "2027-03-15"
+    await world.advance(case, clock.due - timedelta(seconds=1))
+    assert await _is(world, case, "BTA-10.5b", "C1", "running")
+    await world.advance(case, clock.due)
+    await world.until(lambda: _is(world, case, "BTA-10.5b", "C1", "overdue"))
+    await world.say(case, "correct_address", party="C1", email="anna@example.lv")
+    await world.until(lambda: _is(world, case, "BTA-10.5b", "C1", "late"))
+
+
+async def test_a_bounce_reopens_10_5b_by_the_same_due_date(world: World) -> None:
+    case = await decided(world)
+    before = await world.clock(case, "BTA-10.5b", "C1")
+    await world.say(case, "report_bounce", notice="BTA-10.5b:C1:1", bounced_at=MONDAY.isoformat())
+    clock = await world.clock(case, "BTA-10.5b", "C1")
+    assert (clock.status, clock.due, clock.n) == ("running", before.due, before.n)
+    await world.say(case, "correct_address", party="C1", email="anna.jauna@example.lv")
+    await world.until(lambda: _is(world, case, "BTA-10.5b", "C1", "kept"))
+    assert world.mails("anna.jauna@example.lv")
+
+
+async def test_10_5c_paid_on_the_last_day_and_confirmed_the_next_is_kept(world: World) -> None:
+    """Time, point 13: in time is judged by the execution date; overdue meanwhile, the escalation stays."""
+    case = await decided(world)
+    clock = await world.clock(case, "BTA-10.5c", "C1")
+    assert clock.last_day.isoformat() == "2027-03-22"
+    await world.advance(case, clock.due + timedelta(hours=9))
+    await world.until(lambda: _is(world, case, "BTA-10.5c", "C1", "overdue"))
+    await world.say(case, "confirm_payment", actor="system:bank", **paid_on("2027-03-22"))
+    assert await _is(world, case, "BTA-10.5c", "C1", "kept")
+    assert "BTA-10.5c:C1:1:overdue" in await world.notices(case)
+
+
+async def test_10_5c_executed_a_day_later_is_late(world: World) -> None:
+    case = await decided(world)
+    clock = await world.clock(case, "BTA-10.5c", "C1")
+    await world.advance(case, clock.due + timedelta(hours=9))
+    await world.say(case, "confirm_payment", actor="system:bank", **paid_on("2027-03-23"))
+    assert await _is(world, case, "BTA-10.5c", "C1", "late")
+
+
+async def test_a_person_who_makes_an_overdue_payment_kept_needs_a_reason_a_document_and_a_second(world: World) -> None:
+    case = await decided(world)
+    clock = await world.clock(case, "BTA-10.5c", "C1")
+    await world.advance(case, clock.due + timedelta(days=2))
+    with pytest.raises(Refused, match="correction"):
+        await world.say(case, "confirm_payment", **paid_on("2027-03-22"))
+    correction = {"reason": "statement came late", "document": "dms/77", "second_person": "op-1"}
+    with pytest.raises(Refused, match="another person"):
+        await world.say(case, "confirm_payment", **paid_on("2027-03-22", correction=correction))
+    await world.say(
+        case, "confirm_payment", **paid_on("2027-03-22", correction={**correction, "second_person": "op-2"})
+    )
+    assert await _is(world, case, "BTA-10.5c", "C1", "kept")
+
+
+@pytest.mark.parametrize(("day", "fault"), [("2027-03-05", "future"), ("2027-02-27", "before the clock's start")])
+async def test_an_execution_date_that_cannot_be_is_refused(world: World, day: str, fault: str) -> None:
+    case = await decided(world)
+    with pytest.raises(Refused, match=fault):
+        await world.say(case, "confirm_payment", actor="system:bank", **paid_on(day))
+
+
+async def test_a_rejected_payment_is_owed_by_the_same_date_and_ordered_anew(world: World) -> None:
+    case = await decided(world)
+    due = (await world.clock(case, "BTA-10.5c", "C1")).due
+    await world.say(
+        case, "reject_payment", actor="system:bank", payment="C1:indemnity", reason="AC01", rejected_on="2027-03-01"
+    )
+    assert (await world.clock(case, "BTA-10.5c", "C1")).due == due
+    with pytest.raises(Refused, match="iban"):
+        await world.say(case, "correct_payee", claimant="C1", iban="LV00XXXX")
+    await world.say(case, "correct_payee", claimant="C1", iban="LV97HABA0012345678910")
+    await world.payment(case, "C1:indemnity:2", "issued")
+
+
+async def test_a_bad_iban_holds_the_payment_and_nothing_else(world: World) -> None:
+    await world.begin(MONDAY)
+    claim = content(await world.policy(), documents=documents(MONDAY))
+    claim["claimants"][0]["iban"] = "LV11HABA0000000000000"
+    case = await world.file("claim", "BTA", claim)
+    row = await world.stage(case, "deciding")
+    assert any("iban" in fault for fault in row.state["body"]["faults"])
+    await world.say(case, "propose_decision", **proposal())
+    await world.until(lambda: _is(world, case, "BTA-10.5b", "C1", "kept"))
+    row = await world.stage(case, "telling_and_paying")
+    assert "an account for C1" in row.waits_for
+    await world.say(case, "correct_payee", claimant="C1", iban="LV97HABA0012345678910")
+    await world.payment(case, "C1:indemnity", "issued")
+
+
+async def test_a_withdrawn_claim_ends_and_frees_its_reserve(world: World) -> None:
+    case = await deciding(world)
+    await world.say(case, "withdraw_claim", withdrawn_at=MONDAY.isoformat(), reference="dms/1")
+    row = await world.stage(case, "closed")
+    assert row.outcome == "withdrawn"
+    assert (await world.clock(case, "BTA-10.5a")).status == "void"
+    async with world.sessions() as session:
+        entry = await session.get(LimitRow, case)
+    assert entry is not None
+    assert entry.reserved == 0
+
+
+async def test_no_personal_data_in_the_history_of_a_claim(world: World) -> None:
+    """The workflow knows party codes: the name, address and account of the claimant are not in its history."""
+    case = await decided(world)
+    history = await world.handle(case).fetch_history()
+    text = history.to_json()
+    for secret in ("Bērziņa", "anna.berzina", "LV97HABA0012345678910", "Jumtu Meistari"):
+        assert secret not in text
+        assert base64.b64encode(secret.encode()).decode().rstrip("=") not in text

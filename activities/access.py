@@ -1,0 +1,604 @@
+"""Access: how its cases open, login data and confirmations to users, and the guarded end of an authenticator."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+from sqlalchemy import text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.directory import account_of, hashed, one_time_secret, take_authenticator, users_of
+from activities.letters import render
+from activities.store import ActHandler, Opening
+from integrations.mail import MailOut, MailRefused, MailUnavailable, one_address
+from models import errors
+from models.access import (
+    AccessBody,
+    AccessFiling,
+    Fallbacks,
+    IssueAccess,
+    Issued,
+    Line,
+    TakeAway,
+    WithdrawalBody,
+    WithdrawalFiling,
+    Withdrawn,
+)
+from models.errors import Refusal
+from models.now import Now
+from models.tables import (
+    AccountRow,
+    CaseRow,
+    ClientRow,
+    ClockRow,
+    IntakeRow,
+    NoticeRow,
+    PartyRow,
+    WithdrawalRow,
+)
+from operations.filings import check
+from operations.intake import Sessions, keep
+from rules.calendar import load
+from rules.period import count
+from rules.personal_code import COUNTRIES, read
+from rules.rulebook import book, duty_for
+
+NOTICE = "BL-3-notice"
+EFFECT_DAY = "T-effect-day"
+
+# ---- reading a user's line ------------------------------------------------------------------------------------------
+
+_PHONE = re.compile(r"^\+?[0-9][0-9 ()/.-]{4,29}$")
+_AUTHENTICATOR = re.compile(r"^[a-z0-9][a-z0-9-]{1,40}$")
+_NAME_LENGTH = 100
+_FIELDS = ("first_name", "last_name", "personal_code", "phone", "email", "country", "authenticator")
+_NEEDED = ("first_name", "last_name", "personal_code", "phone", "email")
+
+
+@dataclass(frozen=True)
+class Read:
+    """A user's line as far as it could be read: its fields, and what is missing, wrong or doubtful, by field."""
+
+    fields: dict[str, str]
+    faults: tuple[str, ...]
+    doubts: tuple[str, ...]
+
+
+def read_line(value: Any) -> Read:
+    """Read one line of a request (BL 4). Never refuses; the texts name fields, never what stands in them."""
+    if not isinstance(value, dict):
+        return Read({}, ("line:unknown",), ())
+    fields = {
+        name: str(value[name]).strip()
+        for name in _FIELDS
+        if isinstance(value.get(name), str | int) and str(value[name]).strip()
+    }
+    doubts = ["line:unknown"] if set(value) - set(_FIELDS) else []
+    faults = [f"{name}:missing" for name in _NEEDED if name not in fields]
+    faults += [f"{name}:wrong" for name in ("first_name", "last_name") if len(fields.get(name, "")) > _NAME_LENGTH]
+    if "phone" in fields and not _PHONE.match(fields["phone"]):
+        faults.append("phone:wrong")
+    if "email" in fields and not _is_address(fields["email"]):
+        faults.append("email:wrong")
+    if "authenticator" in fields:
+        fields["authenticator"] = fields["authenticator"].lower()
+        if not _AUTHENTICATOR.match(fields["authenticator"]):
+            faults.append("authenticator:wrong")
+    fields["country"] = fields.get("country", "LV").upper()
+    country = next((c for c in COUNTRIES if c == fields["country"]), None)
+    if country is None:
+        faults.append("country:wrong")
+    elif "personal_code" in fields:
+        code = read(fields["personal_code"], country)
+        if code.code is None:
+            faults.append("personal_code:wrong")
+        else:
+            fields["personal_code"] = code.code
+        if code.doubtful:
+            doubts.append("personal_code:sum")
+    return Read(fields, tuple(faults), tuple(doubts))
+
+
+def _is_address(value: str) -> bool:
+    try:
+        one_address(value)
+    except ValueError:
+        return False
+    return True
+
+
+def _fill(party: PartyRow, fields: dict[str, str]) -> None:
+    party.name = " ".join(fields[n] for n in ("first_name", "last_name") if n in fields) or None
+    party.email = fields.get("email")
+    party.phone = fields.get("phone")
+    party.personal_code = fields.get("personal_code")
+    party.other = {n: fields[n] for n in ("first_name", "last_name", "country", "authenticator") if n in fields}
+
+
+# ---- an access request's side of the store --------------------------------------------------------------------------
+
+
+class AccessStore:
+    """What an access request adds to `case.open` and `case.record`."""
+
+    kind = "access_request"
+
+    def __init__(self) -> None:
+        self.acts: Mapping[str, ActHandler] = {
+            "access.complete": self._complete,
+            "access.set_address": self._set_address,
+            "access.bounced": self._bounced,
+            "access.drop": self._drop,
+        }
+
+    async def open(self, session: AsyncSession, intake: IntakeRow, at: datetime) -> Opening:
+        """The parties, and each user's line as far as it could be read; who may not ask goes another way."""
+        filing = AccessFiling.model_validate(intake.content)
+        client = await _client(session, intake, filing.client)
+        if filing.for_case is not None:
+            await _same_client(session, intake, filing)
+        _add_people(session, intake.case, client)
+        session.add(
+            PartyRow(
+                case=intake.case,
+                party="requester",
+                role="requester",
+                name=filing.requester.name,
+                email=filing.requester.email,
+                language=client.language,
+            )
+        )
+        lines, seen = [], set()
+        for n, value in enumerate(filing.users, 1):
+            line = read_line(value)
+            code = line.fields.get("personal_code")
+            faults = (*line.faults, "personal_code:repeated") if code and code in seen else line.faults
+            if code:
+                seen.add(code)
+            party = PartyRow(case=intake.case, party=f"U{n}", role="user", language=client.language)
+            _fill(party, line.fields)
+            session.add(party)
+            has_authenticator = "authenticator" in line.fields
+            lines.append(
+                Line(
+                    user=f"U{n}",
+                    status="incomplete" if faults else "sending",
+                    authenticator=has_authenticator and not client.login_data_agreed,
+                    agreed=has_authenticator and client.login_data_agreed,
+                    faults=faults,
+                    doubts=line.doubts,
+                    letters=0 if faults else 1,
+                )
+            )
+        body = AccessBody(
+            received_at=intake.received_at, client=client.client, for_case=filing.for_case, lines=tuple(lines)
+        )
+        return Opening(
+            stage="issuing" if _may_ask(client, filing.requester.email) else "refusing",
+            body=body.model_dump(mode="json"),
+            details=f"Access request {intake.reference} of client {client.client}, {len(lines)} user(s).",
+        )
+
+    async def _complete(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
+        """Add what came to the line; refused, with every fault, while it is not complete."""
+        party = await _user(session, case, data["user"])
+        former = {
+            **party.other,
+            **{n: v for n in ("email", "phone", "personal_code") if (v := getattr(party, n)) is not None},
+        }
+        line = read_line({**former, **data["fields"]})
+        others = (
+            await session.exec(
+                select(PartyRow.personal_code).where(
+                    PartyRow.case == case, PartyRow.role == "user", PartyRow.party != party.party
+                )
+            )
+        ).all()
+        faults = list(line.faults)
+        if line.fields.get("personal_code") in others and "personal_code" in line.fields:
+            faults.append("personal_code:repeated")
+        if faults:
+            raise Refusal(*(fault.replace(":", ": ") for fault in faults))
+        _fill(party, line.fields)
+        return {"doubts": list(line.doubts)}
+
+    async def _set_address(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """Another address for a user. Refused if the letter went to the former one meanwhile: that has to bounce."""
+        if data["waiting"] is not None:
+            notice = await _notice(session, case, data["waiting"])
+            if notice.sent_at is not None:
+                raise Refusal("the letter went to the former address meanwhile; report_bounce comes first")
+        if not _is_address(data["email"]):
+            raise Refusal("email: not an address that mail can reach")
+        party = await _user(session, case, data["user"])
+        party.email = data["email"]
+
+    async def _bounced(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """The mail came back: a secret that was on its way is dead, whoever holds the mail now."""
+        notice = await _notice(session, case, data["notice"])
+        if notice.sent_at is None:
+            raise Refusal("notice: no such letter was sent")
+        notice.bounced_at = datetime.fromisoformat(data["bounced_at"])
+        party = await _user(session, case, data["user"])
+        intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
+        account = (
+            await session.exec(
+                select(AccountRow).where(
+                    AccountRow.client == AccessFiling.model_validate(intake.content).client,
+                    AccountRow.personal_code == party.personal_code,
+                    AccountRow.status == "active",
+                )
+            )
+        ).first()
+        if account is not None and account.must_change:
+            account.secret_hash = None
+
+    async def _drop(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """Nothing is issued any more; refused if it was issued meanwhile."""
+        if data["waiting"] is None:
+            return
+        notice = await _notice(session, case, data["waiting"])
+        if notice.sent_at is not None:
+            raise Refusal("line: it was issued meanwhile")
+        notice.refused = notice.refused or "dropped"
+
+
+# ---- a withdrawal's side of the store -------------------------------------------------------------------------------
+
+
+class WithdrawalStore:
+    """What the withdrawal of an authenticator adds to `case.open` and `case.record`."""
+
+    kind = "authenticator_withdrawal"
+
+    def __init__(self) -> None:
+        self.acts: Mapping[str, ActHandler] = {
+            "withdrawal.told": self._told,
+            "withdrawal.untold": self._untold,
+            "withdrawal.withdraw": self._withdraw,
+            "withdrawal.request_fallback": self._request_fallback,
+        }
+
+    async def open(self, session: AsyncSession, intake: IntakeRow, at: datetime) -> Opening:
+        """The client's people, and the row whose CHECK keeps the effect from being early."""
+        filing = WithdrawalFiling.model_validate(intake.content)
+        client = await _client(session, intake, filing.client)
+        _add_people(session, intake.case, client)
+        session.add(
+            WithdrawalRow(
+                case=intake.case,
+                client=client.client,
+                authenticator=filing.authenticator,
+                scope=filing.scope,
+                limitation=filing.limitation,
+                takes_effect_on=filing.takes_effect_on,
+            )
+        )
+        eve = None
+        if filing.takes_effect_on is not None:
+            zone = ZoneInfo(book(intake.organisation).zone)
+            eve = datetime.combine(filing.takes_effect_on - timedelta(days=1), time(12), zone).astimezone(UTC)
+        body = WithdrawalBody(**filing.model_dump(), effect_anchor=eve)
+        return Opening(
+            stage="telling",
+            body=body.model_dump(mode="json"),
+            details=f"Withdrawal {intake.reference} of {filing.authenticator} for client {client.client}.",
+        )
+
+    async def _told(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """The notice is proven: from here on the row itself knows the instant before which no effect can be.
+
+        Counted here again, beside the ledger, from the notice as it lies in the store: two counts have to agree.
+        """
+        row = await _withdrawal(session, case)
+        notice = await _notice(session, case, data["notice"])
+        anchor = datetime.fromisoformat(data["anchor_at"])
+        if notice.sent_at is None or notice.bounced_at is not None or anchor < notice.sent_at:
+            raise Refusal(f"{NOTICE}: the sending of the notice is not proven")
+        intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
+        row.told_at = anchor
+        row.not_before = _not_before(intake.organisation, anchor, row)
+
+    async def _untold(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """The notice came back: nobody is told, so no effect can be."""
+        row = await _withdrawal(session, case)
+        if row.effective_at is not None:
+            raise Refusal("the effect has come already")
+        notice = await _notice(session, case, data["notice"])
+        notice.bounced_at = datetime.fromisoformat(data["bounced_at"])
+        row.told_at = row.not_before = None
+
+    async def _withdraw(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """The decision is withdrawn; refused if its effect has come. A notice that still waits is not sent any more."""
+        row = await _withdrawal(session, case)
+        if row.effective_at is not None:
+            raise Refusal("the effect has come already")
+        row.withdrawn_at = at
+        for notice in (
+            await session.exec(
+                select(NoticeRow).where(
+                    NoticeRow.case == case,
+                    col(NoticeRow.internal).is_(False),
+                    col(NoticeRow.sent_at).is_(None),
+                    col(NoticeRow.refused).is_(None),
+                )
+            )
+        ).all():
+            notice.refused = "the decision was withdrawn"
+
+    async def _request_fallback(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """File the client's request for login data, in the same commit; the outbox starts it."""
+        row = await _withdrawal(session, case)
+        intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
+        client = await session.get(ClientRow, row.client)
+        assert client is not None
+        checked = check(
+            {
+                "kind": AccessStore.kind,
+                "organisation": intake.organisation,
+                "reference": data["reference"],
+                "received_at": data["received_at"],
+                "sender": case,
+                "content": {
+                    "client": row.client,
+                    "requester": data["requester"] or {n: client.responsible[n] for n in ("name", "email")},
+                    "action": "issue",
+                    "users": data["users"],
+                    "for_case": case,
+                },
+            },
+            at,
+        )
+        await keep(session, checked, at, parent=case)
+
+
+def _not_before(organisation: str, anchor: datetime, row: WithdrawalRow) -> datetime:
+    """The first instant at which the effect can be: ten full days after the notice's day, or the chosen later day."""
+    rulebook = book(organisation)
+    period = duty_for(organisation, NOTICE).period
+    assert period is not None
+    due = count(anchor, period, rulebook.zone, load(rulebook.calendar)).due
+    if row.takes_effect_on is None:
+        return due
+    chosen = datetime.combine(row.takes_effect_on, time(0), ZoneInfo(rulebook.zone)).astimezone(UTC)
+    return max(due, chosen)
+
+
+# ---- effects --------------------------------------------------------------------------------------------------------
+
+
+class AccessActivities:
+    """`access.issue`, `access.withdraw_authenticator` and `access.fallbacks`."""
+
+    def __init__(self, sessions: Sessions, mail: MailOut, now: Now, sender: str) -> None:
+        self._sessions = sessions
+        self._mail = mail
+        self._now = now
+        self._sender = sender
+
+    @activity.defn(name="access.issue")
+    async def issue(self, ask: IssueAccess) -> Issued:
+        """Make the user's account and mail login data or the confirmation straight to the user (BL 4).
+
+        A one-time secret is born and mailed in here and leaves only as a hash. Account, hash and proof are one commit,
+        made after the carrier took the mail, under a lock of the letter: a run that dies before it leaves nothing, and
+        the next one sends another secret, so that the secret of the last mail is the one that works. Once the proof is
+        there, again only returns it.
+        """
+        try:
+            async with self._sessions() as session, session.begin():
+                return await self._issue(session, ask)
+        except MailUnavailable:
+            raise ApplicationError(
+                "the carrier does not take letters now",
+                type=errors.OUTSIDE_DOWN,
+                category=ApplicationErrorCategory.BENIGN,
+            ) from None
+        except MailRefused as e:
+            return await self._close(ask, str(e)[:200])
+        except ValidationError:
+            return await self._close(ask, "the address is not one that mail can reach")
+
+    async def _issue(self, session: AsyncSession, ask: IssueAccess) -> Issued:
+        notice = await _notice(session, ask.case, ask.key)
+        if notice.sent_at is not None or notice.refused is not None:
+            return _issued(notice)
+        party = await _user(session, ask.case, notice.party)
+        if party.personal_code is None or party.email is None:
+            raise MailRefused("no personal code or no address")
+        intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == ask.case))).one()
+        rulebook = book(intake.organisation)
+        n = ask.key.rpartition(":")[2]
+        now = self._now()
+        account = await account_of(
+            session,
+            AccountRow(
+                client=AccessFiling.model_validate(intake.content).client,
+                username=f"{intake.reference}-{notice.party}" + (f"-{n}" if n != "1" else ""),
+                case=ask.case,
+                subject=notice.party,
+                personal_code=party.personal_code,
+                created_at=now,
+            ),
+        )
+        account.authenticator = party.other.get("authenticator", account.authenticator)
+        letter_id, facts = f"{ask.case}#{ask.key}", {"user_name": party.name, "authenticator": account.authenticator}
+        if notice.template == "BL-4-secret":
+            secret = one_time_secret()
+            account.secret_hash, account.must_change = await hashed(secret), True
+            facts |= {
+                "username": account.username,
+                "secret": secret,
+                "address": rulebook.values["access"]["sign_in_address"],
+            }
+            # a carrier takes one letter of an id once: another secret is another letter
+            letter_id += f"#{secrets.token_hex(8)}"
+        sender = self._sender.format(organisation=intake.organisation.lower())
+        letter = render(notice.template, party.language, facts, id=letter_id, to=party.email, sender=sender)
+        proof = await self._mail.send(letter, self._now())
+        account.mailed_at = notice.sent_at = proof.accepted_at
+        notice.carrier, notice.reference = proof.carrier, proof.reference
+        return _issued(notice)
+
+    async def _close(self, ask: IssueAccess, refused: str) -> Issued:
+        async with self._sessions() as session, session.begin():
+            notice = await _notice(session, ask.case, ask.key)
+            if notice.sent_at is None:
+                notice.refused = refused
+            return _issued(notice)
+
+    @activity.defn(name="access.withdraw_authenticator")
+    async def withdraw_authenticator(self, ask: TakeAway) -> Withdrawn:
+        """Let the end or limit of an authenticator take effect, once; never before the notice has run (BL 3).
+
+        Raises:
+            ApplicationError: NotYet: the clock of the notice has not run, or one of three clocks (the workflow's, this
+                machine's, the database's) has not reached the instant. Nothing was done; it is tried again.
+        """
+        async with self._sessions() as session, session.begin():
+            row = await _withdrawal(session, ask.case)
+            intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == ask.case))).one()
+            zone = ZoneInfo(book(intake.organisation).zone)
+            if row.effective_at is not None:
+                return await _effect(session, row, zone)
+            if row.withdrawn_at is not None:
+                return Withdrawn(refused="the decision was withdrawn")
+            clocks = await _guarding(session, ask.case)
+            notice = clocks.get(NOTICE)
+            if notice is None or notice.n != ask.n or notice.status == "void":
+                return Withdrawn(refused="that notice counts no more")
+            database: datetime = (await session.exec(text("SELECT termins_now()"))).one()[0]  # type: ignore[call-overload]  # a function, no table
+            not_yet = [f"{c.duty}: {c.status}" for c in clocks.values() if c.status != "kept"]
+            if row.not_before is None:
+                not_yet.append("nobody is told")
+            else:
+                earliest = max(row.not_before, *(c.due for c in clocks.values()))
+                three = {"workflow": ask.at, "worker": self._now(), "database": database}
+                not_yet += [f"{name} clock: {at.isoformat()}" for name, at in three.items() if at < earliest]
+            if not_yet:
+                raise ApplicationError(
+                    "not yet: " + "; ".join(not_yet), type=errors.NOT_YET, category=ApplicationErrorCategory.BENIGN
+                )
+            for account in await users_of(session, row.client, row.authenticator):
+                take_authenticator(account, ask.case, row.limitation, database)
+            row.effective_at = database
+            return await _effect(session, row, zone)
+
+    @activity.defn(name="access.fallbacks")
+    async def fallbacks(self, ask: Fallbacks) -> Fallbacks:
+        """Those of these access requests whose lines all have a result."""
+        async with self._sessions() as session:
+            done = (
+                await session.exec(
+                    select(CaseRow.case).where(
+                        col(CaseRow.case).in_(ask.cases), col(CaseRow.stage).in_(("resting", "closed"))
+                    )
+                )
+            ).all()
+        return Fallbacks(cases=tuple(sorted(done)))
+
+
+def _issued(notice: NoticeRow) -> Issued:
+    return Issued(
+        key=notice.key, user=notice.party, sent_at=notice.sent_at, reference=notice.reference, refused=notice.refused
+    )
+
+
+async def _effect(session: AsyncSession, row: WithdrawalRow, zone: ZoneInfo) -> Withdrawn:
+    """What an effect came to, read back, so that a repeat says the same."""
+    assert row.effective_at is not None
+    await session.flush()
+    touched = (
+        await session.exec(
+            select(AccountRow).where(AccountRow.withdrawn_by == row.case).order_by(col(AccountRow.username))
+        )
+    ).all()
+    ended = [a for a in touched if a.status == "ended"]
+    limited = [a for a in touched if a not in ended and a.authenticator is not None]
+    return Withdrawn(
+        effective_at=row.effective_at,
+        effective_on=row.effective_at.astimezone(zone).date(),
+        ended=tuple(f"{a.case}/{a.subject}" for a in ended),
+        limited=tuple(f"{a.case}/{a.subject}" for a in limited),
+        kept_login_data=tuple(f"{a.case}/{a.subject}" for a in touched if a not in ended and a not in limited),
+    )
+
+
+# ---- rows -----------------------------------------------------------------------------------------------------------
+
+
+async def _client(session: AsyncSession, intake: IntakeRow, code: str) -> ClientRow:
+    client = await session.get(ClientRow, code)
+    if client is None or client.organisation != intake.organisation:
+        raise Refusal("content.client: there is no such client")
+    return client
+
+
+async def _same_client(session: AsyncSession, intake: IntakeRow, filing: AccessFiling) -> None:
+    other = await session.get(IntakeRow, filing.for_case)
+    if (
+        other is None
+        or other.kind != WithdrawalStore.kind
+        or other.organisation != intake.organisation
+        or WithdrawalFiling.model_validate(other.content).client != filing.client
+    ):
+        raise Refusal("content.for_case: no withdrawal of an authenticator for this client")
+
+
+def _may_ask(client: ClientRow, email: str) -> bool:
+    """Only the responsible employee and those on the client's list ask in its name; a user as such does not."""
+    listed = [client.responsible, *client.requesters]
+    return email.strip().casefold() in {str(person.get("email", "")).strip().casefold() for person in listed} - {""}
+
+
+def _add_people(session: AsyncSession, case: str, client: ClientRow) -> None:
+    session.add(PartyRow(case=case, party="client", role="client", name=client.name, language=client.language))
+    session.add(
+        PartyRow(
+            case=case,
+            party="responsible",
+            role="responsible_employee",
+            name=client.responsible.get("name"),
+            email=client.responsible.get("email"),
+            language=client.language,
+        )
+    )
+
+
+async def _notice(session: AsyncSession, case: str, key: str) -> NoticeRow:
+    """A letter, locked: always before its party, so that nobody waits in a circle."""
+    return (
+        await session.exec(select(NoticeRow).where(NoticeRow.case == case, NoticeRow.key == key).with_for_update())
+    ).one()
+
+
+async def _user(session: AsyncSession, case: str, user: str) -> PartyRow:
+    return (
+        await session.exec(select(PartyRow).where(PartyRow.case == case, PartyRow.party == user).with_for_update())
+    ).one()
+
+
+async def _withdrawal(session: AsyncSession, case: str) -> WithdrawalRow:
+    return (await session.exec(select(WithdrawalRow).where(WithdrawalRow.case == case).with_for_update())).one()
+
+
+async def _guarding(session: AsyncSession, case: str) -> dict[str, ClockRow]:
+    """The newest clock of each duty that an effect waits for."""
+    rows = (
+        await session.exec(
+            select(ClockRow)
+            .where(ClockRow.case == case, col(ClockRow.duty).in_((NOTICE, EFFECT_DAY)))
+            .order_by(col(ClockRow.n))
+        )
+    ).all()
+    return {row.duty: row for row in rows}

@@ -1,0 +1,204 @@
+"""The archive of an answer: the data as JSON, and as a page for people, with the eight points of SE-16.10."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from jinja2 import Environment, StrictUndefined
+
+from models.settlement import Label
+from rules.rulebook import Rulebook
+
+
+def _label(lv: str, lt: str, en: str) -> Label:
+    return Label(lv=lv, lt=lt, en=en)
+
+
+TITLE = _label("Jūsu personas dati", "Jūsų asmens duomenys", "Your personal data")
+CONTROLLER = _label("Pārzinis", "Duomenų valdytojas", "Controller")
+REFERENCE = _label("Atsauce", "Nuoroda", "Reference")
+SYSTEM = _label("Datu sistēma", "Duomenų sistema", "Data system")
+NOTHING = _label("Nekas netiek glabāts.", "Nieko nesaugoma.", "Nothing is held.")
+KINDS: dict[str, Label] = {
+    "claim": _label("apdrošināšanas atlīdzības pieteikums", "draudimo išmokos prašymas", "insurance claim"),
+    "access_request": _label("piekļuves pieprasījums", "prieigos prašymas", "request for access to the client zone"),
+    "authenticator_withdrawal": _label(
+        "autentifikatora atsaukšana", "autentifikavimo priemonės atšaukimas", "withdrawal of an authenticator"
+    ),
+    "privacy_request": _label(
+        "pieprasījums par personas datiem", "prašymas dėl asmens duomenų", "request about personal data"
+    ),
+    "client": _label("klienta pārstāvis", "kliento atstovas", "representative of a client"),
+    "policy": _label("apdrošināšanas līgums", "draudimo sutartis", "insurance policy"),
+}
+
+POINTS: tuple[tuple[Label, Label], ...] = (
+    (
+        _label("1. Apstrādes nolūki", "1. Duomenų tvarkymo tikslai", "1. Purposes"),
+        _label(
+            "Jūsu pieteikuma vai pieprasījuma izskatīšana, tā termiņu ievērošana un to pierādīšana.",
+            "Jūsų prašymo nagrinėjimas, jo terminų laikymasis ir to įrodymas.",
+            "To handle your request or claim, to keep its time limits and to prove that they were kept.",
+        ),
+    ),
+    (
+        _label("2. Datu kategorijas", "2. Duomenų kategorijos", "2. Categories of data"),
+        _label(
+            "Vārds, uzvārds, personas kods, saziņas dati, konta numurs un tas, ko lietā iesniedzāt.",
+            "Vardas, pavardė, asmens kodas, kontaktiniai duomenys, sąskaitos numeris ir tai, ką byloje pateikėte.",
+            "Name, personal code, contact data, account number, and what was submitted in the case.",
+        ),
+    ),
+    (
+        _label("3. Saņēmēji", "3. Duomenų gavėjai", "3. Recipients"),
+        _label(
+            "Pasta un e-pasta pakalpojumu sniedzēji; banka, ja tika veikts maksājums. Datus uz trešajām valstīm "
+            "nenosūta.",
+            "Pašto ir elektroninio pašto paslaugų teikėjai; bankas, jei buvo mokama. Į trečiąsias valstybes duomenys "
+            "neperduodami.",
+            "Providers of post and e-mail; a bank, if a payment was made. Nothing goes to third countries.",
+        ),
+    ),
+    (
+        _label("4. Glabāšanas laiks", "4. Saugojimo laikotarpis", "4. Storage"),
+        _label(
+            "Kamēr lieta ir atvērta un tik ilgi, cik pārziņa glabāšanas termiņi to nosaka pēc tās slēgšanas.",
+            "Kol byla atvira ir tiek, kiek po jos uždarymo nustato valdytojo saugojimo terminai.",
+            "While the case is open, and after it has closed as long as the controller's storage terms say.",
+        ),
+    ),
+    (
+        _label("5. Jūsu tiesības", "5. Jūsų teisės", "5. Your rights"),
+        _label(
+            "Jums ir tiesības lūgt datus labot, dzēst, ierobežot to apstrādi un iebilst pret to.",
+            "Turite teisę prašyti duomenis ištaisyti, ištrinti, apriboti jų tvarkymą ir su juo nesutikti.",
+            "You may ask for rectification, erasure or restriction, and object to the processing.",
+        ),
+    ),
+    (
+        _label("6. Sūdzība", "6. Skundas", "6. Complaint"),
+        _label(
+            "Jums ir tiesības iesniegt sūdzību uzraudzības iestādei: {authority}.",
+            "Turite teisę pateikti skundą priežiūros institucijai: {authority}.",
+            "You may complain to the supervisory authority: {authority}.",
+        ),
+    ),
+    (
+        _label("7. Datu avots", "7. Duomenų šaltinis", "7. Source"),
+        _label(
+            "Jūs paši vai tas, kurš lietu iesniedza; pie katra ieraksta redzams, kas un kad tika iesniegts.",
+            "Jūs patys arba tas, kas bylą pateikė; prie kiekvieno įrašo matyti, kas ir kada buvo pateikta.",
+            "You yourself, or whoever filed the case; each record shows what was submitted and when.",
+        ),
+    ),
+    (
+        _label("8. Automatizēti lēmumi", "8. Automatizuoti sprendimai", "8. Automated decisions"),
+        _label(
+            "Automatizētus lēmumus, tostarp profilēšanu, šajās lietās nepieņem: lemj cilvēks.",
+            "Automatizuoti sprendimai, įskaitant profiliavimą, šiose bylose nepriimami: sprendžia žmogus.",
+            "No automated decisions, profiling included, are made in these cases: people decide.",
+        ),
+    ),
+)
+
+_PAGE = Environment(undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+    """<!doctype html>
+<html lang="{{ language }}">
+<head><meta charset="utf-8"><title>{{ title }}</title></head>
+<body>
+<h1>{{ title }}</h1>
+<p>{{ controller_word }}: {{ controller }}. {{ reference_word }}: {{ reference }}.</p>
+{% for heading, text in points %}
+<h2>{{ heading }}</h2>
+<p>{{ text }}</p>
+{% endfor %}
+{% for system in systems %}
+<h2>{{ system_word }}: {{ system.name }}</h2>
+{% if not system.records %}
+<p>{{ nothing }}</p>
+{% endif %}
+{% for record in system.records %}
+<h3>{{ record.title }}: {{ record.name }}</h3>
+<dl>
+{% for path, value in record.lines %}
+<dt>{{ path }}</dt><dd>{{ value }}</dd>
+{% endfor %}
+</dl>
+{% endfor %}
+{% endfor %}
+</body>
+</html>
+"""
+)
+
+
+def archive_files(
+    rulebook: Rulebook,
+    reference: str,
+    language: str,
+    at: datetime,
+    systems: list[tuple[str, Label, list[dict[str, Any]]]],
+) -> dict[str, dict[str, str]]:
+    """The files of an answer: name → media_type and text. `systems`: name, title and records of each one asked."""
+
+    def say(label: Label) -> str:
+        return str(getattr(label, language))
+
+    authority = str(rulebook.values["privacy"]["authority"])
+    points = [(say(heading), say(text).replace("{authority}", authority)) for heading, text in POINTS]
+    data = {
+        "controller": rulebook.name,
+        "reference": reference,
+        "gathered_at": at.isoformat(),
+        "about": dict(points),
+        "systems": [
+            {"system": name, "name": say(title), "found": len(records), "records": records}
+            for name, title, records in systems
+        ],
+    }
+    page = _PAGE.render(
+        language=language,
+        title=say(TITLE),
+        controller_word=say(CONTROLLER),
+        controller=rulebook.name,
+        reference_word=say(REFERENCE),
+        reference=reference,
+        points=points,
+        system_word=say(SYSTEM),
+        nothing=say(NOTHING),
+        systems=[
+            {
+                "name": say(title),
+                "records": [
+                    {
+                        "title": say(KINDS[record["record"].partition(":")[0]]),
+                        "name": record["record"].rpartition(":")[2],
+                        "lines": list(_lines(record)),
+                    }
+                    for record in records
+                ],
+            }
+            for _, title, records in systems
+        ],
+    )
+    return {
+        "personal-data.json": {
+            "media_type": "application/json",
+            "text": json.dumps(data, ensure_ascii=False, indent=2),
+        },
+        "personal-data.html": {"media_type": "text/html", "text": page},
+    }
+
+
+def _lines(value: Any, path: str = "") -> Iterable[tuple[str, str]]:
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from _lines(inner, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list):
+        for i, inner in enumerate(value, 1):
+            yield from _lines(inner, f"{path}.{i}")
+    elif value is not None:
+        yield path, str(value)

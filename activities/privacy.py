@@ -1,0 +1,332 @@
+"""Privacy requests in the store: how they open, the gate of identification, what is gathered, what is erased."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, cast
+
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.archive import archive_files
+from activities.store import ActHandler, Opening
+from models import errors
+from models.errors import Refusal
+from models.now import Now
+from models.privacy import (
+    Erased,
+    Gathered,
+    PrivacyBody,
+    PrivacyFiling,
+    PrivacyWork,
+    Right,
+    SystemCount,
+    Terms,
+)
+from models.tables import ArchiveRow, CaseRow, ErasureRow, IdentificationRow, IntakeRow, PartyRow
+from operations.intake import Sessions
+from operations.own_store import DataSystem, Found, Subject, erase_own, normal_code
+from rules.rulebook import Rulebook, book
+
+LOOKS = 5
+"""How often the second look may find something that appeared meanwhile before the run gives up and is tried again."""
+
+
+class PrivacyStore:
+    """What a privacy request adds to `case.open` and `case.record`."""
+
+    kind = "privacy_request"
+
+    def __init__(self) -> None:
+        self.acts: Mapping[str, ActHandler] = {
+            "privacy.identify": self._identify,
+            "privacy.answer": self._answer,
+            "privacy.close": self._close,
+        }
+
+    async def open(self, session: AsyncSession, intake: IntakeRow, at: datetime) -> Opening:
+        """The person as party `subject`, a representative beside it, and what the controller's rulebook says."""
+        rulebook = book(intake.organisation)
+        if "privacy" not in rulebook.values:
+            raise Refusal("organisation: its rulebook says nothing of privacy requests")
+        filing = PrivacyFiling.model_validate(intake.content)
+        session.add(
+            PartyRow(
+                case=intake.case,
+                party="subject",
+                role="data_subject",
+                name=filing.person.name,
+                email=filing.person.email,
+                personal_code=filing.person.personal_code,
+                language=filing.person.language,
+            )
+        )
+        if filing.representative is not None:
+            session.add(
+                PartyRow(
+                    case=intake.case,
+                    party="representative",
+                    role="representative",
+                    name=filing.representative.name,
+                    language=filing.person.language,
+                )
+            )
+        terms = _terms(rulebook, filing.rights)
+        wanted = filing.answer_channel or filing.channel
+        body = PrivacyBody(
+            received_at=intake.received_at,
+            rights=filing.rights,
+            channel=filing.channel,
+            # a call is answered in writing (DZ-14.11.1)
+            answer_channel=wanted if wanted != "phone" else "email" if filing.person.email else "post",
+            terms=terms,
+            has_mail=filing.person.email is not None,
+            represented=filing.representative is not None,
+            came_with=filing.identified_by,
+        )
+        return Opening(
+            stage="identifying",
+            body=body.model_dump(mode="json"),
+            details=f"Privacy request {intake.reference} to {intake.organisation}: {', '.join(filing.rights)}.",
+        )
+
+    # ---- acts -------------------------------------------------------------------------------------------------------
+
+    async def _identify(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """Keep who was identified and how; only in a way of the controller's, whatever the workflow thought."""
+        intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
+        ways = book(intake.organisation).values["privacy"]["identification"]
+        if data["way"] not in ways[data["channel"]]:
+            raise Refusal(f"way: not accepted {data['channel']}")
+        if await session.get(PartyRow, (case, "representative")) is not None and not data["representation"]:
+            raise Refusal("representation: the right to represent is not proved")
+        session.add(
+            IdentificationRow(
+                case=case,
+                channel=data["channel"],
+                way=data["way"],
+                identified_at=datetime.fromisoformat(data["identified_at"]),
+                document=data["document"],
+                representation=data["representation"],
+            )
+        )
+
+    async def _answer(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """The gate before any answer."""
+        if await session.get(IdentificationRow, case) is None:
+            raise Refusal("the person is not identified: no answer")
+
+    async def _close(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """An erasure ends with the request's own record, once the answer no longer needs it."""
+        if await session.get(ErasureRow, case) is None:
+            raise Refusal("no erasure was carried out")
+        await erase_own(session, case, at)
+
+
+def _terms(rulebook: Rulebook, rights: tuple[Right, ...]) -> Terms:
+    values = rulebook.values["privacy"]
+    answer = rulebook.find(values["answer"])
+    own = {
+        right: (values.get("rights", {}).get(right, answer.id), *values.get("beside", {}).get(right, ()))
+        for right in rights
+    }
+    return Terms(
+        controller=rulebook.name,
+        authority=values["authority"],
+        answer=answer.id,
+        extension=values.get("extension"),
+        identity_gate=values.get("identity_gate"),
+        representative_gate=values.get("representative_gate"),
+        mail_gate=values.get("mail_gate"),
+        health_data=values.get("health_data", False),
+        restart=answer.hold is not None and answer.hold.mode == "restart",
+        own=own,
+        gathering=values.get("gathering", {}).get("access") if "access" in rights else None,
+        ways={channel: tuple(ways) for channel, ways in values["identification"].items()},
+        grounds={right: dict(values[f"{right}_grounds"]) for right in rights},
+    )
+
+
+class PrivacyActivities:
+    """`privacy.gather` and `privacy.erase`: what is asked of every data system of the controller."""
+
+    def __init__(self, sessions: Sessions, systems: Sequence[DataSystem], now: Now) -> None:
+        self._sessions = sessions
+        self._systems = systems
+        self._now = now
+
+    # ---- gather -----------------------------------------------------------------------------------------------------
+
+    @activity.defn(name="privacy.gather")
+    async def gather(self, work: PrivacyWork) -> Gathered:
+        """Ask every data system what it holds; for access, the archive is written to the store. Counts only go back.
+
+        A system that fails is named by the failure and asked again: the answer never leaves one out.
+        """
+        body, organisation, person, language = await self._request(work.case)
+        at = self._now()
+        counts, gathered = [], []
+        for system in self._systems:
+            try:
+                found = await system.locate(organisation, person, at)
+                records = [await system.export(person, f.record) for f in found] if "access" in body.rights else []
+            except Exception as e:  # whatever it is, the system is named and asked again
+                raise _down(system) from e
+            others = [f for f in found if f.record != work.case]
+            counts.append(
+                SystemCount(
+                    system=system.name,
+                    title=system.title,
+                    held=len(others),
+                    in_use=tuple(f.record for f in others if f.in_use is not None),
+                )
+            )
+            gathered.append((system.name, system.title, records))
+        if "access" in body.rights:
+            files = archive_files(book(organisation), work.case.split(":")[2], language, at, gathered)
+            async with self._sessions() as session, session.begin():
+                row = await session.get(ArchiveRow, work.case)
+                if row is None:
+                    row = ArchiveRow(case=work.case, gathered_at=at)
+                    session.add(row)
+                row.gathered_at = at
+                row.systems = {"files": files, "held": {c.system: c.held for c in counts}}
+        return Gathered(at=at, systems=tuple(counts))
+
+    # ---- erase ------------------------------------------------------------------------------------------------------
+
+    @activity.defn(name="privacy.erase")
+    async def erase(self, work: PrivacyWork) -> Erased:
+        """Erase the person from every record that is not kept on a ground; a second look proves it.
+
+        Safe to repeat at any point: the ledger names what will be erased before it is, so that a run after a crash
+        goes on and ends with the same numbers.
+        """
+        body, organisation, person, _ = await self._request(work.case)
+        assessment = body.assessments.get("erasure")
+        if assessment is None or assessment.outcome == "refused":
+            raise _refused("no person has decided that the data are to be erased")
+        ground = assessment.ground or "legal_claim"
+        for _ in range(LOOKS):
+            ledger = await self._ledger(work.case, person)
+            if ledger.done_at is not None:
+                return _erased(ledger)
+            fresh = await self._look(organisation, person, work.case, ledger.plan)
+            if not any(fresh.values()) and ledger.plan:
+                for system in self._systems:
+                    for record, why in ledger.plan["keep"].items():
+                        await system.restrict(person, record, why)
+                return _erased(await self._done(work.case))
+            plan = _planned(ledger.plan, fresh, assessment.keep, ground)
+            await self._write_plan(work.case, plan)
+            for system in self._systems:
+                for record in plan["erase"].get(system.name, {}):
+                    if not await system.erase(person, record, self._now()):
+                        await self._keep(work.case, system.name, record, ground)
+        raise ApplicationError("the second look still finds something", type=errors.OUTSIDE_DOWN)
+
+    async def _ledger(self, case: str, person: Subject) -> ErasureRow:
+        """The request's row of the ledger, committed before the first deletion."""
+        async with self._sessions() as session, session.begin():
+            row = await session.get(ErasureRow, case)
+            if row is None:
+                salt = secrets.token_hex(16)
+                row = ErasureRow(
+                    case=case, person=person_hash(person.personal_code, salt), salt=salt, begun_at=self._now()
+                )
+                session.add(row)
+            return row
+
+    async def _look(
+        self, organisation: str, person: Subject, own: str, plan: dict[str, Any]
+    ) -> dict[str, tuple[Found, ...]]:
+        """What each system still holds beside the request itself and what is kept."""
+        kept = set(plan.get("keep", {})) | {own}
+        return {
+            system.name: tuple(
+                f for f in await system.locate(organisation, person, self._now()) if f.record not in kept
+            )
+            for system in self._systems
+        }
+
+    async def _write_plan(self, case: str, plan: dict[str, Any]) -> None:
+        async with self._sessions() as session, session.begin():
+            row = (await session.exec(select(ErasureRow).where(ErasureRow.case == case))).one()
+            row.plan = plan
+
+    async def _keep(self, case: str, system: str, record: str, ground: str) -> None:
+        """A record came into use since the look: kept on the ground, not erased."""
+        async with self._sessions() as session, session.begin():
+            row = (await session.exec(select(ErasureRow).where(ErasureRow.case == case))).one()
+            erase = {
+                s: {r: n for r, n in rs.items() if (s, r) != (system, record)} for s, rs in row.plan["erase"].items()
+            }
+            row.plan = {"erase": erase, "keep": {**row.plan["keep"], record: ground}}
+
+    async def _done(self, case: str) -> ErasureRow:
+        async with self._sessions() as session, session.begin():
+            row = (await session.exec(select(ErasureRow).where(ErasureRow.case == case))).one()
+            row.done_at = max(self._now(), row.begun_at)
+            return row
+
+    # ---- the gate ---------------------------------------------------------------------------------------------------
+
+    async def _request(self, case: str) -> tuple[PrivacyBody, str, Subject, str]:
+        """The request as the store has it.
+
+        Raises:
+            ApplicationError: The person is not identified: nothing is gathered, answered or erased.
+        """
+        async with self._sessions() as session:
+            row = await session.get(CaseRow, case)
+            party = await session.get(PartyRow, (case, "subject"))
+            identification = await session.get(IdentificationRow, case)
+        if row is None or party is None or row.kind != PrivacyStore.kind:
+            raise _refused("there is no such privacy request")
+        if identification is None:
+            raise _refused("the person is not identified")
+        if party.name is None or party.personal_code is None:
+            raise _refused("the request's own record is erased")
+        body = PrivacyBody.model_validate({k: v for k, v in row.state["body"].items() if k in PrivacyBody.model_fields})
+        person = Subject(name=party.name, personal_code=party.personal_code, email=party.email)
+        return body, row.organisation, person, party.language
+
+
+def person_hash(personal_code: str, salt: str) -> str:
+    """The salted hash under which the erasure ledger knows a person; slow, because personal codes are few."""
+    return hashlib.scrypt(normal_code(personal_code).encode(), salt=bytes.fromhex(salt), n=2**14, r=8, p=1).hex()
+
+
+def _planned(
+    plan: dict[str, Any], fresh: dict[str, tuple[Found, ...]], keep: tuple[str, ...], ground: str
+) -> dict[str, Any]:
+    erase = {name: dict(records) for name, records in plan.get("erase", {}).items()}
+    kept = dict(plan.get("keep", {}))
+    for name, found in fresh.items():
+        for f in found:
+            if f.in_use is not None or f.record in keep:
+                kept[f.record] = ground
+            else:
+                erase.setdefault(name, {}).setdefault(f.record, f.rows)
+    return {"erase": erase, "keep": kept}
+
+
+def _erased(row: ErasureRow) -> Erased:
+    return Erased(
+        at=cast("datetime", row.done_at),
+        erased=sum(len(records) for records in row.plan["erase"].values()),
+        kept=row.plan["keep"],
+    )
+
+
+def _refused(why: str) -> ApplicationError:
+    return ApplicationError(why, type=errors.REFUSED, non_retryable=True, category=ApplicationErrorCategory.BENIGN)
+
+
+def _down(system: DataSystem) -> ApplicationError:
+    return ApplicationError(f"data system {system.name} does not answer", type=errors.OUTSIDE_DOWN)

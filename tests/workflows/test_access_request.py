@@ -1,0 +1,485 @@
+"""Access requests (BL 3, 4): each user's two working days, secrets that go to nobody else, and who may ask."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from sqlmodel import select
+from stdnum.lv import pvn
+
+from activities.access import AccessActivities
+from activities.directory import signs_in
+from integrations.mail import MaildirOut
+from models.access import IssueAccess
+from models.errors import Refusal
+from models.tables import AccountRow
+from tests.world import RIGA, Refused, VirtualNow, World
+
+MONDAY = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
+WEDNESDAY_DUE = datetime(2027, 3, 4, 0, 0, tzinfo=RIGA)
+SECOND = timedelta(seconds=1)
+_numbers = count(1)
+
+
+def user(**more: Any) -> dict[str, Any]:
+    """A complete line of an invented user; every call another person."""
+    n = next(_numbers)
+    code = f"32{n:08d}"
+    return {
+        "first_name": "Žanete",
+        "last_name": f"Ķirsone{n}",
+        "personal_code": code + pvn.calc_check_digit_pers(code),
+        "phone": "+371 20000000",
+        "email": f"zanete.{n}@noliktavas.example",
+        **more,
+    }
+
+
+def content(client: str, *users: Any, **more: Any) -> dict[str, Any]:
+    """A request of the responsible employee."""
+    return {
+        "client": client,
+        "requester": {"name": "Ilze Kalna", "email": "Ilze.Kalna@noliktavas.example"},
+        "action": "issue",
+        "users": list(users),
+        **more,
+    }
+
+
+def secret_in(mail: Any) -> str:
+    """The one-time secret as the user reads it."""
+    return next(
+        line.split(": ")[1] for line in mail.get_content().splitlines() if line.startswith("Vienreizējā parole")
+    )
+
+
+def username_in(mail: Any) -> str:
+    """The user name as the user reads it."""
+    return next(line.split(": ")[1] for line in mail.get_content().splitlines() if line.startswith("Lietotājvārds"))
+
+
+async def works(world: World, client: str, mail: Any) -> bool:
+    """Whether the login data of a mail open the account now."""
+    async with world.sessions() as session:
+        return await signs_in(session, client, username_in(mail), secret_in(mail))
+
+
+async def accounts(world: World, client: str) -> list[AccountRow]:
+    """The accounts of a client."""
+    async with world.sessions() as session:
+        return list((await session.exec(select(AccountRow).where(AccountRow.client == client))).all())
+
+
+async def dump(world: World) -> str:
+    """Everything that any table holds, as text."""
+    async with world.sessions() as session:
+        tables = (
+            await session.exec(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))  # type: ignore[call-overload]  # plain SQL
+        ).all()
+        rows = [
+            str(row[0])
+            for (table,) in tables
+            for row in (
+                await session.exec(text(f'SELECT t::text FROM "{table}" t'))  # type: ignore[call-overload]  # noqa: S608  # names from pg_tables
+            ).all()
+        ]
+    return "\n".join(rows)
+
+
+async def history(world: World, case: str) -> str:
+    """The whole history of a case as JSON, with every payload in clear."""
+    fetched = await world.handle(case).fetch_history()
+    plain = [e.SerializeToString().decode("utf-8", "replace") for e in fetched.events]
+    return fetched.to_json() + "\n".join(plain)
+
+
+@asynccontextmanager
+async def no_carrier(world: World) -> AsyncIterator[None]:
+    """Meanwhile the carrier takes no mail: its folder is gone, and a file stands in the way."""
+    folder, aside = world.var / "mail", world.var / "mail.aside"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.rename(aside)
+    folder.write_text("in the way")
+    try:
+        yield
+    finally:
+        folder.unlink()
+        aside.rename(folder)
+
+
+async def line(world: World, case: str, user: str = "U1") -> str:
+    """The result of a line."""
+    row = await world.row(case)
+    assert row is not None
+    return str(next(x["status"] for x in row.state["body"]["lines"] if x["user"] == user))
+
+
+async def test_a_straight_request_is_issued_and_closed(world: World) -> None:
+    """One complete line: a mail straight to the user, the clock kept, rest, closed; the data open the account."""
+    await world.begin(MONDAY)
+    client, who = await world.customer(), user()
+    case = await world.file("access_request", "BL", content(client, who))
+    await world.stage(case, "resting")
+    clock = await world.clock(case, "BL-4", "U1")
+    assert (clock.status, clock.due) == ("kept", WEDNESDAY_DUE)
+    assert clock.evidence is not None
+    assert clock.evidence["kind"] == "mail_sent"
+    [mail] = world.mails(who["email"])
+    assert await works(world, client, mail)
+    [account] = await accounts(world, client)
+    assert account.must_change
+    await world.advance(case, MONDAY + timedelta(days=9))
+    row = await world.row(case)
+    assert row is not None
+    assert (row.stage, row.outcome) == ("closed", "issued")
+    described = await world.handle(case).describe()
+    scheduled = [
+        e.activity_task_scheduled_event_attributes.activity_type.name
+        for e in (await world.handle(case).fetch_history()).events
+        if e.HasField("activity_task_scheduled_event_attributes")
+    ]
+    assert scheduled == ["case.open", "case.record", "access.issue", "case.record", "case.record"]
+    assert described.history_length <= 60, described.history_length
+
+
+async def open_line(world: World, at: datetime = MONDAY) -> tuple[str, str, dict[str, Any]]:
+    """A request whose only mail came back at once, so that its clock runs: client, case, user."""
+    await world.begin(at)
+    client, who = await world.customer(), user()
+    case = await world.file("access_request", "BL", content(client, who), received_at=at)
+    await world.stage(case, "resting")
+    await world.say(case, "report_bounce", notice="BL-4:U1:1", bounced_at=at.isoformat())
+    await world.settled(case)
+    return client, case, who
+
+
+async def corrected(world: World, case: str, email: str = "zanete.otra@noliktavas.example") -> None:
+    """Another address, and the new mail is proven."""
+    await world.say(case, "correct_address", party="U1", email=email)
+    await world.stage(case, "resting")
+
+
+# ---- the two working days -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("received", "due"),
+    [
+        ((2027, 3, 1, 23, 30), (2027, 3, 4)),  # still Monday
+        ((2027, 3, 2, 0, 30), (2027, 3, 5)),  # Tuesday, though Monday in UTC
+        ((2027, 6, 7, 23, 30), (2027, 6, 10)),  # the same in summer time
+        ((2027, 3, 5, 20, 0), (2027, 3, 10)),  # a Friday evening: Monday and Tuesday
+        ((2027, 3, 25, 10, 0), (2027, 4, 1)),  # before Easter and the change to summer time
+    ],
+)
+async def test_two_working_days_from_the_local_day_of_receipt(
+    world: World, received: tuple[int, ...], due: tuple[int, ...]
+) -> None:
+    at = datetime(*received, tzinfo=RIGA)  # type: ignore[arg-type,misc]  # five numbers
+    await world.begin(at)
+    case = await world.file("access_request", "BL", content(await world.customer(), user()))
+    await world.stage(case, "resting")
+    clock = await world.clock(case, "BL-4", "U1")
+    assert (clock.status, clock.due) == ("kept", datetime(*due, tzinfo=RIGA))  # type: ignore[arg-type,misc]  # three numbers
+
+
+async def test_a_mail_one_second_before_the_due_instant_is_in_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, case, _ = await open_line(world)
+    await world.advance(case, WEDNESDAY_DUE - SECOND)
+    monkeypatch.setattr(VirtualNow, "__call__", lambda _: WEDNESDAY_DUE - SECOND)
+    await corrected(world, case)
+    clock = await world.clock(case, "BL-4", "U1")
+    assert (clock.status, clock.happened_at, clock.n) == ("kept", WEDNESDAY_DUE - SECOND, 1)
+
+
+async def test_a_mail_at_the_due_instant_is_late_and_was_escalated(world: World) -> None:
+    """Nothing a second before; at the due instant overdue, and the manager is told; then late, never refused."""
+    _, case, who = await open_line(world)
+    await world.advance(case, WEDNESDAY_DUE - 2 * SECOND)
+    assert (await world.clock(case, "BL-4", "U1")).status == "running"
+    await world.advance(case, WEDNESDAY_DUE)
+    await world.until(lambda: _status(world, case, "overdue"))
+    assert [m for m in world.mails("manager@bl.example") if case in m.get_content()]
+    await corrected(world, case, who["email"])
+    clock = await world.clock(case, "BL-4", "U1")
+    assert clock.status == "late"
+    assert await line(world, case) == "issued"
+
+
+async def _status(world: World, case: str, status: str) -> bool:
+    return (await world.clocks(case)).get(("BL-4", "U1")) == status
+
+
+async def test_a_proof_of_before_that_arrives_after_the_due_instant_keeps_the_clock(world: World) -> None:
+    """A worker died after the carrier took the mail; the clock is overdue until the repeat brings the proof."""
+    await world.begin(WEDNESDAY_DUE - 4 * SECOND)
+    async with no_carrier(world):
+        case = await world.file("access_request", "BL", content(await world.customer(), user()), received_at=MONDAY)
+        await world.until(lambda: _status(world, case, "overdue"))
+        other = AccessActivities(
+            world.sessions, MaildirOut(world.var / "other"), lambda: WEDNESDAY_DUE - SECOND, "noreply@bl.example"
+        )
+        await other.issue(IssueAccess(case=case, key="BL-4:U1:1"))
+    await world.stage(case, "resting")
+    clock = await world.clock(case, "BL-4", "U1")
+    assert (clock.status, clock.happened_at) == ("kept", WEDNESDAY_DUE - SECOND)
+    assert clock.overdue_at is not None
+    entries = await world.entries(case)
+    assert entries.index("due") < entries.index("issued")
+
+
+async def test_reminders_come_at_nine_on_the_day_before_and_on_the_last_day(world: World) -> None:
+    _, case, _ = await open_line(world)
+
+    async def reminded() -> int:
+        return len([n for n in (await world.notices(case)).values() if n.template == "internal-reminder"])
+
+    for day, before, after in ((2, 0, 1), (3, 1, 2)):
+        nine = datetime(2027, 3, day, 9, 0, tzinfo=RIGA)
+        await world.advance(case, nine - 2 * SECOND)
+        assert await reminded() == before
+        await world.advance(case, nine)
+        assert await reminded() == after
+
+
+async def test_overdue_on_arrival_is_a_normal_case(world: World) -> None:
+    """Received ten days ago: overdue and escalated at once, issued all the same, and late."""
+    await world.begin(MONDAY)
+    case = await world.file(
+        "access_request", "BL", content(await world.customer(), user()), received_at=MONDAY - timedelta(days=10)
+    )
+    await world.stage(case, "resting")
+    clock = await world.clock(case, "BL-4", "U1")
+    assert clock.status == "late"
+    assert clock.overdue_at is not None
+    assert [m for m in world.mails("manager@bl.example") if case in m.get_content()]
+
+
+# ---- the mail to the user -------------------------------------------------------------------------------------------
+
+
+async def test_a_bounce_reopens_the_clock_by_the_same_due_and_a_new_secret_goes_out(world: World) -> None:
+    """The secret of the mail that came back is dead; the responsible employee is asked for an address."""
+    client, case, who = await open_line(world)
+    clock = await world.clock(case, "BL-4", "U1")
+    assert (clock.status, clock.due, clock.n) == ("running", WEDNESDAY_DUE, 1)
+    [first] = world.mails(who["email"])
+    assert not await works(world, client, first)
+    await world.until(lambda: _asked(world, who))
+    await world.advance(case, MONDAY + timedelta(days=1))
+    await corrected(world, case, "zanete.jauna@noliktavas.example")
+    clock = await world.clock(case, "BL-4", "U1")
+    assert (clock.status, clock.due, clock.n) == ("kept", WEDNESDAY_DUE, 1)
+    second = world.mails("zanete.jauna@noliktavas.example")[-1]
+    assert await works(world, client, second)
+    assert not await works(world, client, first)
+    assert len(await accounts(world, client)) == 1
+
+
+async def _asked(world: World, who: dict[str, Any]) -> bool:
+    name = f"{who['first_name']} {who['last_name']}"
+    return any("citu" in str(m["Subject"]) and name in m.get_content() for m in world.mails("ilze.kalna@"))
+
+
+async def test_a_closed_request_is_opened_again_by_a_bounce(world: World) -> None:
+    await world.begin(MONDAY)
+    case = await world.file("access_request", "BL", content(await world.customer(), user()))
+    await world.stage(case, "resting")
+    await world.advance(case, MONDAY + timedelta(days=9))
+    await world.stage(case, "closed")
+    await world.intake.submit_event(
+        case,
+        "mail-1",
+        "report_bounce",
+        {"actor": "system:mail", "notice": "BL-4:U1:1", "bounced_at": world.now().isoformat()},
+    )
+    await world.stage(case, "issuing")
+    assert (await world.clock(case, "BL-4", "U1")).status == "overdue"
+
+
+async def test_the_secret_is_nowhere_but_in_the_users_mail(world: World, capfd: pytest.CaptureFixture[str]) -> None:
+    """Not in any table, not in the history, not in a log, not in a mail to the requester or the responsible employee."""
+    await world.begin(MONDAY)
+    client, who = await world.customer(), user()
+    case = await world.file("access_request", "BL", content(client, who, user(phone="")))
+    await world.stage(case, "resting")
+    [mail] = world.mails(who["email"])
+    secret = secret_in(mail)
+    assert await works(world, client, mail)
+    stored, told = await dump(world), await history(world, case)
+    assert who["email"] in stored, "the dump reads the tables"
+    assert "BL-4:U1:1" in told, "the history is read in clear"
+    assert who["email"] not in told
+    assert who["last_name"] not in told
+    assert secret not in stored
+    assert secret not in told
+    assert secret not in "".join(capfd.readouterr())
+    everybody = world.mails("@")
+    assert [m["To"] for m in everybody if secret in m.get_content()] == [who["email"]]
+
+
+async def test_a_user_of_an_authenticator_gets_a_confirmation_and_no_secret(world: World) -> None:
+    """BL-3-choice, beside somebody who gets login data; both steps name their duty."""
+    await world.begin(MONDAY)
+    client, who, other = await world.customer(), user(authenticator="smart-id"), user()
+    case = await world.file("access_request", "BL", content(client, who, other))
+    await world.stage(case, "resting")
+    [mail] = world.mails(who["email"])
+    assert "smart-id" in mail.get_content()
+    assert "parole:" not in mail.get_content()
+    found = {a.authenticator: a for a in await accounts(world, client)}
+    assert found["smart-id"].secret_hash is None
+    assert found[None].secret_hash is not None
+    assert {(await line(world, case, "U1")), (await line(world, case, "U2"))} == {"confirmed", "issued"}
+    assert {"BL-4-content", "BL-3-choice", "BL-4"} <= {row.duty for row in await world.timeline(case)}
+
+
+async def test_login_data_go_to_a_user_of_an_authenticator_where_that_is_agreed(world: World) -> None:
+    await world.begin(MONDAY)
+    client, who = await world.customer(), user(authenticator="smart-id")
+    async with world.sessions() as session, session.begin():
+        await session.exec(
+            text("UPDATE client SET login_data_agreed = true WHERE client = :client").bindparams(client=client)  # type: ignore[call-overload]  # plain SQL
+        )
+    case = await world.file("access_request", "BL", content(client, who))
+    await world.stage(case, "resting")
+    [mail] = world.mails(who["email"])
+    assert await works(world, client, mail)
+    [account] = await accounts(world, client)
+    assert account.authenticator == "smart-id"
+
+
+# ---- lines that lack something --------------------------------------------------------------------------------------
+
+
+async def test_a_faulty_line_is_told_precisely_and_holds_up_nobody(world: World) -> None:
+    """One letter for all faulty lines stops their first clocks; the completed line has its own two days from receipt."""
+    await world.begin(MONDAY)
+    client, good = await world.customer(), user()
+    lame = user(phone="", email="nav zināms")
+    wrong = user(country="LT", personal_code="33309240065")
+    doubtful = user(personal_code="161175-19998")
+    case = await world.file("access_request", "BL", content(client, good, lame, "Jānis", wrong, doubtful, good))
+    await world.stage(case, "resting")
+    results = [await line(world, case, f"U{n}") for n in range(1, 7)]
+    assert results == ["issued", "incomplete", "incomplete", "incomplete", "issued", "incomplete"]
+    [letter] = [
+        m
+        for m in world.mails("ilze.kalna@noliktavas.example".title()) + world.mails("Ilze.Kalna@")
+        if f"{lame['first_name']} {lame['last_name']}: trūkst ziņu: tālrunis; nederīgas ziņas: e-pasta adrese"
+        in m.get_content()
+    ][:1]
+    assert "nederīgas ziņas: personas kods" in letter.get_content()
+    assert "U3: nesaprotamas ziņas: ziņas par darbinieku" in letter.get_content()
+    assert "jau norādītas par citu darbinieku: personas kods" in letter.get_content()
+    assert set((await world.clocks(case)).values()) == {"kept", "running"}
+    first = await world.clock(case, "BL-4", "U2", n=1)
+    assert (first.status, first.evidence and first.evidence["kind"]) == ("kept", "refusal_sent")
+    timeline = await world.timeline(case)
+    assert timeline[0].facts["doubts"] == {"U5": ["personal_code:sum"]}
+
+    later = MONDAY + timedelta(days=2)
+    await world.advance(case, later)
+    with pytest.raises(Refused, match="email: wrong"):
+        await world.say(case, "complete_line", line="U2", received_at=later.isoformat(), phone="+371 20000001")
+    await world.say(
+        case,
+        "complete_line",
+        line="U2",
+        received_at=later.isoformat(),
+        phone="+371 20000001",
+        email="pilns@noliktavas.example",
+    )
+    await world.stage(case, "resting")
+    second = await world.clock(case, "BL-4", "U2")
+    assert (second.n, second.anchor_at, second.status) == (2, later, "kept")
+    assert second.due == datetime(2027, 3, 6, 0, 0, tzinfo=RIGA)
+    assert await works(world, client, world.mails("pilns@noliktavas.example")[-1])
+
+
+async def test_a_line_completed_before_anybody_was_told_has_a_clock_of_its_own(world: World) -> None:
+    """The first clock is void, for there is nothing to refuse any more; the second runs from the completion."""
+    await world.begin(MONDAY)
+    async with no_carrier(world):
+        case = await world.file("access_request", "BL", content(await world.customer(), user(phone="")))
+        await world.until(lambda: _begun(world, case))
+        await world.say(case, "complete_line", line="U1", received_at=world.now().isoformat(), phone="+371 20000001")
+        assert (await world.clock(case, "BL-4", "U1", n=1)).status == "void"
+        assert (await world.clock(case, "BL-4", "U1")).n == 2
+    await world.stage(case, "resting")
+    assert (await world.clock(case, "BL-4", "U1")).status == "kept"
+
+
+async def _begun(world: World, case: str) -> bool:
+    row = await world.row(case)
+    return row is not None and row.step == 1
+
+
+async def test_a_dropped_line_ends_without_access(world: World) -> None:
+    client, case, _ = await open_line(world)
+    await world.say(case, "drop_line", line="U1", reason="client_asked")
+    await world.stage(case, "resting")
+    assert (await world.clock(case, "BL-4", "U1")).status == "void"
+    await world.advance(case, MONDAY + timedelta(days=9))
+    row = await world.row(case)
+    assert row is not None
+    assert row.outcome == "not_issued"
+    assert [a.secret_hash for a in await accounts(world, client)] == [None]
+
+
+async def test_messages_without_a_point_are_refused_with_what_is_possible(world: World) -> None:
+    await world.begin(MONDAY)
+    case = await world.file("access_request", "BL", content(await world.customer(), user()))
+    await world.stage(case, "resting")
+    with pytest.raises(Refused, match="nothing is missing"):
+        await world.say(case, "complete_line", line="U1", received_at=world.now().isoformat(), phone="+371 1")
+    with pytest.raises(Refused, match="BL-4:U1:1"):
+        await world.say(case, "report_bounce", notice="BL-4:U7:1", bounced_at=world.now().isoformat())
+    with pytest.raises(Refused, match="in the future"):
+        later = (world.now() + timedelta(days=1)).isoformat()
+        await world.say(case, "report_bounce", notice="BL-4:U1:1", bounced_at=later)
+
+
+# ---- who may ask ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("who", ["stranger@elsewhere.example", "zanete.self@noliktavas.example"])
+async def test_whoever_is_not_on_the_list_is_refused_and_both_sides_are_told(world: World, who: str) -> None:
+    """Also a user who asks for own access: no clock, no account, a timeline entry, and the case ends."""
+    await world.begin(MONDAY)
+    client = await world.customer(responsible={"name": "Ilze Kalna", "email": "ilze.atbild@noliktavas.example"})
+    requester = {"name": f"Žanete Pati {client}", "email": who}
+    case = await world.file(
+        "access_request", "BL", content(client, user(email="zanete.self@noliktavas.example"), requester=requester)
+    )
+    row = await world.stage(case, "closed")
+    assert row.outcome == "not_authorised"
+    assert await world.entries(case) == ["not_authorised", "both_told"]
+    assert await world.clocks(case) == {}
+    assert await accounts(world, client) == []
+    for address in (who, "ilze.atbild@noliktavas.example"):
+        assert [m for m in world.mails(address) if requester["name"] in m.get_content()]
+
+
+async def test_an_unknown_client_is_refused_when_the_case_opens(world: World) -> None:
+    await world.begin(MONDAY)
+    case = await world.file("access_request", "BL", content("K-none", user()))
+    outcome = await world.handle(case).result()
+    assert (outcome["result"], outcome["faults"]) == ("refused", ["content.client: there is no such client"])
+
+
+async def test_a_request_without_users_or_for_another_action_is_refused_at_filing(world: World) -> None:
+    await world.begin(MONDAY)
+    client = await world.customer()
+    with pytest.raises(Refusal, match=r"content\.users"):
+        await world.file("access_request", "BL", content(client))
+    with pytest.raises(Refusal, match="only issue is taken here"):
+        await world.file("access_request", "BL", content(client, user(), action="cancel"))

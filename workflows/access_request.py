@@ -1,0 +1,521 @@
+"""Access request: login data or a confirmation straight to each user within two working days of receipt (BL 3, 4)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from temporalio import workflow
+
+from workflows.case import CLOSED, Case, Done, Item, accepts
+
+with workflow.unsafe.imports_passed_through():
+    from activities.access import AccessActivities
+    from models.access import LINE_FIELDS, AccessBody, CompleteLine, DropLine, IssueAccess, Issued, Line, say_fault
+    from models.case import (
+        Act,
+        BellDraft,
+        Change,
+        CorrectAddress,
+        Evidence,
+        Message,
+        NoticeDraft,
+        NoticesSent,
+        Outcome,
+        Reopen,
+        ReportBounce,
+        Start,
+        Stop,
+        Tick,
+        Void,
+    )
+
+ISSUE = "BL-4"
+CONTENT = "BL-4-content"
+CHOICE = "BL-3-choice"
+REFUSED = "BL-4-not-authorised"
+ASK = "BL-4-bounced"
+REST = "T-rest"
+
+
+@workflow.defn(name="AccessRequest")
+class AccessRequest(Case):
+    """One request of a client: each user is a line with its own clock and result; no line holds up another."""
+
+    kind = "access_request"
+    body_model = AccessBody
+    stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
+        "refusing": (),
+        "issuing": (CompleteLine, ReportBounce, CorrectAddress, DropLine),
+        "resting": (CompleteLine, ReportBounce),
+    }
+
+    complete_line = accepts(CompleteLine)
+    report_bounce = accepts(ReportBounce)
+    correct_address = accepts(CorrectAddress)
+    drop_line = accepts(DropLine)
+
+    body: AccessBody
+
+    @workflow.run
+    async def run(self, message: Any = None) -> Outcome:
+        """Live the request; the input is a `StartCase`."""
+        return await self.live(message)
+
+    # ---- stages -----------------------------------------------------------------------------------------------------
+
+    async def refusing(self) -> None:
+        """4: whoever is not on the client's list may not ask; the requester and the responsible employee are told."""
+        body = self.body
+        if not body.announced:
+            parties = {"requester": "requester", "responsible": "responsible_employee"}
+            drafts = tuple(
+                NoticeDraft(
+                    key=f"{REFUSED}:{party}:1",
+                    template=REFUSED,
+                    party=party,
+                    duty=ISSUE,
+                    facts={"requester": {"name_of": "requester"}, "to_whom": reader},
+                )
+                for party, reader in parties.items()
+            )
+            await self.record(
+                "not_authorised",
+                duty=ISSUE,
+                facts={"lines": len(body.lines)},
+                notices=drafts,
+                body=body.model_copy(update={"announced": True, "notices": {d.key: "queued" for d in drafts}}),
+            )
+            return
+        self._send_what_waits()
+        match await self.next():
+            case Done(result=NoticesSent(notices=proofs)):
+                notices = {**body.notices, **{p.key: "sent" if p.sent_at else "refused" for p in proofs}}
+                over = "queued" not in notices.values()
+                await self.record(
+                    "both_told" if over else "told",
+                    duty=ISSUE,
+                    facts={p.key: p.refused or "sent" for p in proofs},
+                    bells=self._bells() if over else (),
+                    to=CLOSED if over else None,
+                    outcome="not_authorised" if over else None,
+                    body=body.model_copy(update={"notices": notices}),
+                )
+
+    async def issuing(self) -> None:
+        """4: login data or the confirmation go straight to the user; what is missing is told to the requester."""
+        if not self.body.announced:
+            await self._receive()
+            return
+        self._send_what_waits()
+        for line in self.body.lines:
+            if line.status == "sending":
+                ask = IssueAccess(case=self.id, key=line.letter)
+                self.perform(f"issue:{line.letter}", AccessActivities.issue, ask, f"issue access to {line.user}")
+        match await self.next():
+            case Done() as done:
+                await self._proven(done)
+            case Item(message=CompleteLine() as m) as item:
+                await self._complete(item, m)
+            case Item(message=ReportBounce() as m) as item:
+                await self._bounced(item, m)
+            case Item(message=CorrectAddress() as m) as item:
+                await self._correct_address(item, m)
+            case Item(message=DropLine() as m) as item:
+                await self._drop(item, m)
+
+    async def resting(self) -> None:
+        """Mail may still come back and missing details may still come; then the request closes."""
+        if not self.clocks.running(REST):
+            await self.record("reopened", changes=(Start(duty=REST, anchor_at=workflow.now()),))
+            return
+        match await self.next():
+            case Item(message=CompleteLine() as m) as item:
+                await self._complete(item, m)
+            case Item(message=ReportBounce() as m) as item:
+                await self._bounced(item, m)
+
+    def with_due(self, tick: Tick) -> dict[str, Any]:
+        """The rest is over: closed in the same step."""
+        if tick.duty != REST:
+            return {}
+        given = [line for line in self.body.lines if line.status in ("issued", "confirmed")]
+        outcome = "issued" if len(given) == len(self.body.lines) else "partly_issued" if given else "not_issued"
+        return {"entry": "closed", "to": CLOSED, "outcome": outcome, "bells": self._bells()}
+
+    def _then_rest(self, body: AccessBody) -> dict[str, Any]:
+        """Once every line has its result the request rests, in the same step, and whoever asked for it is rung."""
+        if not all(line.done for line in body.lines):
+            return {"body": body}
+        return {
+            "body": body,
+            "to": "resting",
+            "bells": self._bells(),
+            "rest": (Start(duty=REST, anchor_at=workflow.now()),),
+        }
+
+    def _bells(self) -> tuple[BellDraft, ...]:
+        return (BellDraft(case=self.body.for_case, reason="access_request"),) if self.body.for_case else ()
+
+    # ---- from receipt to result -------------------------------------------------------------------------------------
+
+    async def _receive(self) -> None:
+        """Each line's two working days run from receipt; complete ones are issued, the others told in one letter."""
+        body = self.body
+        faulty = [line for line in body.lines if line.faults]
+        told = self._what_is_missing(faulty, 1) if faulty else ()
+        await self.record(
+            "received",
+            duty=CONTENT,
+            facts={
+                "complete": [line.user for line in body.lines if not line.faults],
+                "faults": {line.user: list(line.faults) for line in faulty},
+                "doubts": {line.user: list(line.doubts) for line in body.lines if line.doubts},
+            },
+            changes=tuple(Start(duty=ISSUE, subject=line.user, anchor_at=body.received_at) for line in body.lines),
+            notices=(*(self._letter(line) for line in body.lines if not line.faults), *told),
+            body=body.model_copy(update={"announced": True, "notices": {d.key: "queued" for d in told}}),
+        )
+
+    def _letter(self, line: Line) -> NoticeDraft:
+        """The letter to the user. `access.issue` writes and sends it: what is secret in it stands nowhere else."""
+        template = "BL-4-confirmation" if line.authenticator else "BL-4-secret"
+        return NoticeDraft(key=line.letter, template=template, party=line.user, duty=ISSUE, subject=line.user)
+
+    def _what_is_missing(self, lines: list[Line], n: int) -> tuple[NoticeDraft, ...]:
+        facts = [
+            {"name": {"name_of": line.user}, "faults": [say_fault(fault) for fault in line.faults]} for line in lines
+        ]
+        key = f"{CONTENT}:requester:{n}"
+        return (
+            NoticeDraft(key=key, template="BL-4-incomplete", party="requester", duty=CONTENT, facts={"lines": facts}),
+        )
+
+    def _ask_address(self, line: Line, n: int) -> NoticeDraft:
+        return NoticeDraft(
+            key=f"{ASK}:{line.user}:{n}",
+            template=ASK,
+            party="responsible",
+            duty=ISSUE,
+            subject=line.user,
+            facts={"user": {"name_of": line.user}},
+        )
+
+    def _send_what_waits(self) -> None:
+        self.send(key for key, status in self.body.notices.items() if status == "queued")
+
+    async def _proven(self, first: Done) -> None:
+        """Mails were taken by the carrier: one step for all that are proven by now and keep the same duty."""
+        entry = self._means(first)
+        proven = [first, *(done for done in self.done if self._means(done) == entry)]
+        self.done = [done for done in self.done if self._means(done) != entry]
+        body, changes, notices = self.body, [], []
+        facts: dict[str, Any] = {}
+        for done in proven:
+            match done.result:
+                case Issued() as issued:
+                    line = body.line(issued.user)
+                    if line is None or line.status != "sending" or line.letter != issued.key:
+                        continue  # dropped meanwhile
+                    facts[issued.key] = issued.refused or "sent"
+                    if issued.sent_at is not None:
+                        body = body.having(
+                            line.model_copy(update={"status": "confirmed" if line.authenticator else "issued"})
+                        )
+                        changes.append(self._stop(line, "mail_sent", issued))
+                    else:
+                        draft = self._ask_address(line, line.letters)
+                        notices.append(draft)
+                        body = body.having(
+                            line.model_copy(update={"status": "bounced"}),
+                            notices={**body.notices, draft.key: "queued"},
+                        )
+                case NoticesSent(notices=proofs):
+                    for proof in proofs:
+                        facts[proof.key] = proof.refused or "sent"
+                        status = "sent" if proof.sent_at else "refused"
+                        body = body.model_copy(update={"notices": {**body.notices, proof.key: status}})
+                        if not proof.key.startswith(CONTENT) or proof.sent_at is None:
+                            continue
+                        untold = [line for line in body.lines if line.status == "incomplete" and not line.told]
+                        changes += [
+                            Stop(
+                                duty=ISSUE,
+                                subject=line.user,
+                                evidence=Evidence(
+                                    kind="refusal_sent", happened_at=proof.sent_at, reference=proof.reference
+                                ),
+                            )
+                            for line in untold
+                            if self.clocks.running(ISSUE, line.user)
+                        ]
+                        body = body.having(*(line.model_copy(update={"told": True}) for line in untold))
+        then = self._then_rest(body)
+        await self.record(
+            entry,
+            duty={"confirmed": CHOICE, "told": CONTENT}.get(entry, ISSUE),
+            facts=facts,
+            changes=(*changes, *then.pop("rest", ())),
+            notices=tuple(notices),
+            **then,
+        )
+
+    def _means(self, done: Done) -> str:
+        """What an effect's end means for the timeline: login data issued, access confirmed, or somebody told."""
+        if not isinstance(done.result, Issued):
+            return "told"
+        line = self.body.line(done.result.user)
+        if done.result.refused is not None:
+            return "not_sent"
+        return "confirmed" if line is not None and line.authenticator else "issued"
+
+    def _stop(self, line: Line, kind: str, issued: Issued) -> Change:
+        evidence = Evidence(kind=kind, happened_at=issued.sent_at, reference=issued.reference)
+        return Stop(duty=ISSUE, subject=line.user, evidence=evidence)
+
+    # ---- what comes afterwards --------------------------------------------------------------------------------------
+
+    async def _complete(self, item: Item, m: CompleteLine) -> None:
+        """What was missing has come: the line's own two working days run from its receipt, beside the first ones."""
+        line = self.body.line(m.line)
+        assert line is not None
+        new = line.model_copy(
+            update={"status": "sending", "faults": (), "told": False, "letters": line.letters + 1, "doubts": ()}
+        )
+        changes: list[Change] = self._no_rest("line_completed")
+        if line.status == "incomplete":
+            changes += self._end_first(line, item)
+            changes.append(Start(duty=ISSUE, subject=line.user, anchor_at=m.received_at))
+        recorded = await self.record(
+            "completed",
+            said=item,
+            duty=CONTENT,
+            facts={"line": m.line, "fields": sorted(m.fields), "received_at": m.received_at.isoformat()},
+            changes=tuple(changes),
+            acts=(Act(name="access.complete", data={"user": m.line, "fields": m.fields}),),
+            notices=(self._letter(new),),
+            bells=self._bells(),
+            to="issuing",
+            body=self.body.having(new),
+        )
+        if recorded is not None and (doubts := recorded.acts["access.complete"]["doubts"]):
+            # found by the store in this very step; the next one keeps it
+            self.body = self.body.having(new.model_copy(update={"doubts": tuple(doubts)}))
+
+    def _end_first(self, line: Line, item: Item) -> list[Change]:
+        """The first clock of a line that was completed before anybody was told what is missing."""
+        clock = self.clocks.get(ISSUE, line.user)
+        if clock is None or not clock.open:
+            return []
+        if clock.status == "overdue":
+            evidence = Evidence(kind="completed_untold", happened_at=item.at, reference=item.id)
+            return [Stop(duty=ISSUE, subject=line.user, evidence=evidence)]
+        return [Void(duty=ISSUE, subject=line.user, reason="completed before the refusal was sent")]
+
+    def _no_rest(self, reason: str) -> list[Change]:
+        return [Void(duty=REST, reason=reason)] if self.clocks.running(REST) else []
+
+    async def _bounced(self, item: Item, m: ReportBounce) -> None:
+        """The mail came back: its clock runs again, by the same due date (time, point 13); an address is asked for."""
+        changes = self._no_rest("bounce")
+        facts = {"notice": m.notice, "bounced_at": m.bounced_at.isoformat()}
+        line = self.body.line(m.notice.split(":")[1])
+        if line is not None:
+            draft = self._ask_address(line, line.letters)
+            await self.record(
+                "bounced",
+                said=item,
+                duty=ISSUE,
+                facts=facts,
+                changes=(*changes, Reopen(duty=ISSUE, subject=line.user, reason="bounce")),
+                acts=(Act(name="access.bounced", data={**facts, "user": line.user}),),
+                notices=(draft,),
+                bells=self._bells(),
+                to="issuing",
+                body=self.body.having(
+                    line.model_copy(update={"status": "bounced"}), notices={**self.body.notices, draft.key: "queued"}
+                ),
+            )
+            return
+        told = [line for line in self.body.lines if line.status == "incomplete" and line.told]
+        await self.record(
+            "bounced",
+            said=item,
+            duty=CONTENT,
+            facts=facts,
+            changes=(*changes, *(Reopen(duty=ISSUE, subject=line.user, reason="bounce") for line in told)),
+            acts=(Act(name="notice.bounced", data=facts),),
+            to="issuing",
+            body=self.body.having(
+                *(line.model_copy(update={"told": False}) for line in told),
+                notices={**self.body.notices, m.notice: "refused"},
+            ),
+        )
+
+    async def _correct_address(self, item: Item, m: CorrectAddress) -> None:
+        """Another address: a user gets a new secret by a new mail; what others could not get is sent again."""
+        body, line = self.body, self.body.line(m.party)
+        notices: tuple[NoticeDraft, ...]
+        if line is not None:
+            waiting = line.letter if line.status == "sending" else None
+            new = line if waiting else line.model_copy(update={"status": "sending", "letters": line.letters + 1})
+            act = Act(name="access.set_address", data={"user": m.party, "email": m.email, "waiting": waiting})
+            notices = () if waiting else (self._letter(new),)
+            body = body.having(new)
+        else:
+            act = Act(name="party.set_address", data={"party": m.party, "email": m.email})
+            again = [key for key in self._undelivered() if _reader(key) == m.party]
+            notices = tuple(self._again(key) for key in again)
+            kept = {key: status for key, status in body.notices.items() if key not in again}
+            body = body.model_copy(update={"notices": {**kept, **{d.key: "queued" for d in notices}}})
+        await self.record(
+            "address_corrected",
+            said=item,
+            duty=ISSUE,
+            facts={"party": m.party, "again": [d.key for d in notices]},
+            acts=(act,),
+            notices=notices,
+            body=body,
+        )
+
+    def _again(self, key: str) -> NoticeDraft:
+        """The next letter in the place of one that could not be delivered."""
+        _, subject, n = key.split(":")
+        line = self.body.line(subject)
+        if line is not None:
+            return self._ask_address(line, int(n) + 1)
+        lines = [line for line in self.body.lines if line.status == "incomplete"]
+        return self._what_is_missing(lines, int(n) + 1)[0]
+
+    def _undelivered(self) -> list[str]:
+        return [key for key, status in self.body.notices.items() if status == "refused"]
+
+    async def _drop(self, item: Item, m: DropLine) -> None:
+        line = self.body.line(m.line)
+        assert line is not None
+        then = self._then_rest(self.body.having(line.model_copy(update={"status": "dropped"})))
+        changes: list[Change] = []
+        if self.clocks.running(ISSUE, line.user):
+            changes.append(Void(duty=ISSUE, subject=line.user, reason=f"dropped: {m.reason}"))
+        await self.record(
+            "dropped",
+            said=item,
+            duty=ISSUE,
+            facts={"line": m.line, "reason": m.reason},
+            changes=(*changes, *then.pop("rest", ())),
+            acts=(Act(name="access.drop", data={"waiting": line.letter if line.status == "sending" else None}),),
+            **then,
+        )
+
+    # ---- what people see --------------------------------------------------------------------------------------------
+
+    def allowed(self, message: Message) -> tuple[str, ...]:
+        """The conditions of a request's messages: the right line in the right state, no instant in the future."""
+        now, body = workflow.now(), self.body
+        match message:
+            case CompleteLine():
+                return self._completion_faults(message)
+            case DropLine():
+                line = body.line(message.line)
+                if line is None or line.status not in ("sending", "incomplete", "bounced"):
+                    return ("line: nothing is open for it",)
+            case ReportBounce():
+                faults = []
+                if message.notice not in self._bounceable():
+                    faults.append("notice: no such letter was sent; sent: " + ", ".join(self._bounceable()))
+                if not body.received_at <= message.bounced_at <= now:
+                    faults.append("bounced_at: lies in the future or before the request")
+                return tuple(faults)
+            case CorrectAddress():
+                could = [line.user for line in body.lines if line.status in ("sending", "bounced")]
+                could += sorted({_reader(key) for key in self._undelivered()})
+                if message.party not in could:
+                    return ("party: no letter waits for another address; possible now: " + ", ".join(could),)
+        return ()
+
+    def _completion_faults(self, m: CompleteLine) -> tuple[str, ...]:
+        line = self.body.line(m.line)
+        if line is None or line.status not in ("incomplete", "bounced"):
+            return ("line: nothing is missing in it",)
+        faults = []
+        if not self.body.received_at <= m.received_at <= workflow.now():
+            faults.append("received_at: lies in the future or before the request")
+        if line.status == "bounced" and set(m.fields) != {"email"}:
+            faults.append("only the email is missing in this line")
+        if not m.fields:
+            faults.append("say what was missing: " + ", ".join(line.faults))
+        return tuple(faults)
+
+    def _bounceable(self) -> list[str]:
+        letters = [line.letter for line in self.body.lines if line.status in ("issued", "confirmed")]
+        return letters + [
+            key for key, status in self.body.notices.items() if status == "sent" and key.startswith(CONTENT)
+        ]
+
+    def known(self, model: type[Message]) -> dict[str, Any]:
+        """What the request can fill in of a message."""
+        lines = self.body.lines
+        incomplete = next((line for line in lines if line.status == "incomplete"), None)
+        stuck = next((line.user for line in lines if line.status == "bounced"), None)
+        stuck = stuck or next((_reader(key) for key in self._undelivered()), None)
+        open_ = next((line.user for line in lines if line.status in ("incomplete", "bounced", "sending")), None)
+        values: dict[type[Message], dict[str, Any]] = {
+            ReportBounce: {"notice": self._bounceable()[0]} if self._bounceable() else {},
+            CorrectAddress: {"party": stuck} if stuck else {},
+            DropLine: {"line": open_} if open_ else {},
+        }
+        if incomplete is not None:
+            wanted = [fault.split(":")[0] for fault in incomplete.faults]
+            values[CompleteLine] = {"line": incomplete.user} | {
+                name: f"‹{name}›" for name in LINE_FIELDS if name in wanted or wanted == ["line"]
+            }
+        return values.get(model, {})
+
+    def possible(self) -> list[type[Message]]:
+        """Only what has a point now."""
+        lines = self.body.lines
+        pointless: set[type[Message]] = set()
+        if not any(line.status in ("incomplete", "bounced") for line in lines):
+            pointless.add(CompleteLine)
+        if not self._bounceable():
+            pointless.add(ReportBounce)
+        if not self._undelivered() and not any(line.status in ("sending", "bounced") for line in lines):
+            pointless.add(CorrectAddress)
+        if not any(line.status in ("sending", "incomplete", "bounced") for line in lines):
+            pointless.add(DropLine)
+        return [m for m in super().possible() if m not in pointless]
+
+    def waiting(self, stage: str, body: AccessBody) -> str:
+        """What is waited for, and from whom."""
+        match stage:
+            case "refusing":
+                return "the carrier: the refusal to the requester and the responsible employee"
+            case "issuing":
+                waits = [f"the carrier: {line.letter}" for line in body.lines if line.status == "sending"]
+                waits += [f"the carrier: {key}" for key, status in body.notices.items() if status == "queued"]
+                waits += [f"an address for {line.user}" for line in body.lines if line.status == "bounced"]
+                waits += [f"an address: {key}" for key, status in body.notices.items() if status == "refused"]
+                return ", ".join(waits)
+            case "resting":
+                missing = [line.user for line in body.lines if line.status == "incomplete"]
+                what = f"the client: what is missing of {', '.join(missing)}; " if missing else ""
+                return what + "bounces, until it closes"
+        return ""
+
+    def story(self) -> list[str]:
+        """The request in a few lines: the client, and each line with its result."""
+        body = self.body
+        lines = [f"Received {body.received_at:%Y-%m-%d %H:%M} UTC from client {body.client}."]
+        if body.for_case:
+            lines[0] += f" Asked for in {body.for_case}."
+        lines += ["", "| Line | Result | Missing or wrong | To look at |", "| --- | --- | --- | --- |"]
+        lines += [
+            f"| {line.user} | {line.status}{' and told' if line.told else ''} "
+            f"| {', '.join(line.faults)} | {', '.join(line.doubts)} |"
+            for line in body.lines
+        ]
+        return lines
+
+
+def _reader(key: str) -> str:
+    """Who a letter to the client's people is for."""
+    return "responsible" if key.startswith(ASK) else "requester"
