@@ -16,8 +16,11 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from math import inf
 from pathlib import Path
+from textwrap import shorten
 from time import monotonic
 from typing import Self
 from urllib.parse import quote
@@ -56,7 +59,9 @@ POLLS_WITHIN = 60.0  # seconds; loading the workflows on a busy two-core machine
 STOPS_WITHIN = 20.0  # seconds; its own grace for running activities is 10
 SOON = timedelta(days=3)
 WIDE = 140  # columns from which each case has one line
+UNWATCHED = 160  # columns where nobody watches: a file or a pipe wraps nothing by itself
 LOG_LINES = 15
+WAITS_LENGTH = 80  # characters
 ZONE = ZoneInfo("Europe/Riga")
 """For the clock above the table; every due date is in its organisation's own zone."""
 
@@ -93,16 +98,16 @@ async def run(console: Console, settings: Settings, *, once: bool) -> None:
             say("; ".join(await setup(client, services.database_url)))
         with step(console, "Worker") as say:
             worker = await stack.enter_async_context(working(settings, client))
-            say(f"serves as process {worker.pid}, its log is {worker_log(settings)}")
+            say(f"serves as process {worker.process.pid}, its log is {worker.log}")
         connection = await stack.enter_async_context(connect(settings, engine="needed"))
         with step(console, "Policies and clients") as say:
             say("; ".join([await load_file(connection, SAMPLES / name) for name in ("policies.json", "clients.json")]))
-        samples = Samples(read(), connection.sessions, connection.intake, wall_clock)
         with step(console, "Samples") as say:
+            samples = Samples(read(), connection.sessions, connection.intake, wall_clock)
             new = await samples.file()
             say(f"{new} filed now, {len(samples.all) - new} filed before")
         console.print()
-        links(console, services.ui_url, settings.namespace)
+        links(console, services.ui_url, settings)
         console.print()
         if once:
             await settle(samples)
@@ -110,13 +115,18 @@ async def run(console: Console, settings: Settings, *, once: bool) -> None:
             console.print(table(lines, wall_clock(), console.width))
             console.print(legend())
         else:
-            await watch(console, connection, samples, worker, settings)
+            await watch(console, connection, samples, worker)
 
 
 async def cases(connection: Connection) -> list[CaseLine]:
     """Every case: the first due first, then what only waits, then what is closed."""
     found = await list_cases(connection.sessions, wall_clock(), Asked(which="all", limit=None))
-    return sorted(found.cases, key=lambda line: line.outcome is not None)
+
+    def order(line: CaseLine) -> tuple[bool, bool, float]:
+        clock = first(line)
+        return line.outcome is not None, line.next is None, clock.due.timestamp() if clock else inf
+
+    return sorted(found.cases, key=order)
 
 
 async def load_file(connection: Connection, path: Path) -> str:
@@ -147,9 +157,7 @@ async def settle(samples: Samples) -> None:
         raise DemoError(str(e)) from None
 
 
-async def watch(
-    console: Console, connection: Connection, samples: Samples, worker: asyncio.subprocess.Process, settings: Settings
-) -> None:
+async def watch(console: Console, connection: Connection, samples: Samples, worker: Worker) -> None:
     """Show the cases as they are until this is cancelled: a table on a terminal, else a line for each change.
 
     Raises:
@@ -163,8 +171,8 @@ async def watch(
                 lines = await cases(connection)
                 screen.show(lines, await _troubles(connection, samples, playing))
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(worker.wait(), REFRESH)
-                    raise DemoError(_ended(worker, worker_log(settings)))
+                    await asyncio.wait_for(worker.process.wait(), REFRESH)
+                    raise DemoError(worker.failure(f"ended with exit code {worker.process.returncode}"))
     finally:
         playing.cancel()
         with suppress(asyncio.CancelledError, DemoError):
@@ -228,13 +236,25 @@ def _reason(error: Exception) -> str:
 # ---- the worker -----------------------------------------------------------------------------------------------------
 
 
-def worker_log(settings: Settings) -> Path:
-    """Where the worker writes."""
-    return settings.var / "log" / "worker.log"
+@dataclass(frozen=True)
+class Worker:
+    """The worker's process, and where in its log this run of it begins."""
+
+    process: asyncio.subprocess.Process
+    log: Path
+    begins: int
+
+    def failure(self, what: str) -> str:
+        """What went wrong, and the last lines that it wrote."""
+        with self.log.open("rb") as log:
+            log.seek(self.begins)
+            lines = log.read().decode(errors="replace").strip().splitlines()[-LOG_LINES:]
+        said = "\n".join(f"  {line}" for line in lines) or "  (it wrote nothing)"
+        return f"the worker {what}. Its log, {self.log}, ends with:\n{said}"
 
 
 @asynccontextmanager
-async def working(settings: Settings, client: Client) -> AsyncIterator[asyncio.subprocess.Process]:
+async def working(settings: Settings, client: Client) -> AsyncIterator[Worker]:
     """A worker of its own process for as long as the block runs; it polls when this is entered.
 
     In a session of its own, so that Ctrl-C lets the demo end it before the servers. On Linux it ends with the demo
@@ -243,7 +263,7 @@ async def working(settings: Settings, client: Client) -> AsyncIterator[asyncio.s
     Raises:
         DemoError: It ended, or does not poll; the text has the last lines of its log.
     """
-    path = worker_log(settings)
+    path = settings.var / "log" / "worker.log"
     with path.open("ab") as log:
         begins = log.tell()
         process = await asyncio.create_subprocess_exec(
@@ -257,15 +277,16 @@ async def working(settings: Settings, client: Client) -> AsyncIterator[asyncio.s
             start_new_session=True,
             preexec_fn=end_with_parent(signal.SIGTERM),
         )
+    worker = Worker(process, path, begins)
     try:
         give_up = monotonic() + POLLS_WITHIN
         while not await _polls(client, process.pid):
             if process.returncode is not None:
-                raise DemoError(_ended(process, path, begins))
+                raise DemoError(worker.failure(f"ended with exit code {process.returncode}"))
             if monotonic() > give_up:
-                raise DemoError(f"does not serve after {POLLS_WITHIN:.0f} s; {_tail(path, begins)}")
+                raise DemoError(worker.failure(f"does not serve after {POLLS_WITHIN:.0f} s"))
             await asyncio.sleep(0.1)
-        yield process
+        yield worker
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
@@ -288,18 +309,6 @@ async def _polls(client: Client, pid: int) -> bool:
         if not any(poller.identity.startswith(f"{pid}@") for poller in described.pollers):
             return False
     return True
-
-
-def _ended(process: asyncio.subprocess.Process, log: Path, begins: int = 0) -> str:
-    return f"the worker ended with exit code {process.returncode}; {_tail(log, begins)}"
-
-
-def _tail(log: Path, begins: int) -> str:
-    with log.open("rb") as file:
-        file.seek(begins)
-        lines = file.read().decode(errors="replace").strip().splitlines()[-LOG_LINES:]
-    said = "\n".join(f"  {line}" for line in lines) or "  (it wrote nothing)"
-    return f"its log, {log}, ends with:\n{said}"
 
 
 # ---- what it shows --------------------------------------------------------------------------------------------------
@@ -392,7 +401,7 @@ def headline(lines: list[CaseLine], now: datetime) -> Text:
         (f"{states['overdue']} overdue", "bold red"),
         "   ",
         (f"{states['soon']} due within {SOON.days} days", "yellow"),
-        (f"   {now.astimezone(ZONE):%a %d %b %Y %H:%M:%S}   Ctrl-C ends the demo and keeps everything", "dim"),
+        (f"   {now.astimezone(ZONE):%a %d %b %H:%M:%S}   Ctrl-C ends the demo", "dim"),
         no_wrap=True,
         overflow="ellipsis",
     )
@@ -436,8 +445,8 @@ def stage(line: CaseLine) -> str:
 
 
 def waits(line: CaseLine) -> str:
-    """What it waits for, on one line."""
-    return " ".join(line.waits_for.split())
+    """What it waits for, or the beginning of that; the whole stands in the UI."""
+    return shorten(line.waits_for, WAITS_LENGTH, placeholder=" …")
 
 
 def clauses(line: CaseLine) -> list[str]:
@@ -519,11 +528,17 @@ def queries(ui: str, namespace: str) -> dict[str, str]:
     return {name: base + quote(query, safe="=") for name, query in asked.items()}
 
 
-def links(console: Console, ui: str, namespace: str) -> None:
-    """The UI's address and its most useful lists, each on a line of its own so that it can be copied whole."""
-    console.print(f"Temporal UI    {ui}", soft_wrap=True, highlight=False)
-    for name, url in queries(ui, namespace).items():
-        console.print(f"{name:14} {url}", soft_wrap=True, highlight=False)
+def links(console: Console, ui: str, settings: Settings) -> None:
+    """Where to look: each on a line of its own, so that it can be copied whole."""
+    places = {
+        "Temporal UI": ui,
+        **queries(ui, settings.namespace),
+        "Letters": str(settings.mail_folder),
+        "Payments": str(settings.bank_folder),
+        "One case": "python starter.py show claim:BTA:2026-1003",
+    }
+    for name, place in places.items():
+        console.print(Text.assemble((f"{name:15}", "bold"), place), soft_wrap=True)
 
 
 # ---- command --------------------------------------------------------------------------------------------------------
@@ -536,7 +551,8 @@ def main() -> None:
     once = parser.parse_args().once
     for name in [n for n in os.environ if n.startswith("TEMPORAL_") or n == "DATABASE_URL"]:
         del os.environ[name]
-    console = Console(highlight=False)
+    watched = sys.stdout.isatty() or "COLUMNS" in os.environ
+    console = Console(highlight=False, width=None if watched else UNWATCHED)
     try:
         asyncio.run(run(console, Settings(), once=once))
     except (KeyboardInterrupt, asyncio.CancelledError):

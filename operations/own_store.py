@@ -301,9 +301,9 @@ async def erase_own(session: AsyncSession, case: str, at: datetime) -> None:
         .mappings()
         .one_or_none()
     )
-    if row is not None and row["erased_at"] is None:
-        person = Subject(name=row["name"], personal_code=row["personal_code"], email=row["email"])
-        await _erase_case(connection, person, case, at, representatives=True)
+    if row is not None:
+        person = Subject(name=row["name"] or "", personal_code=row["personal_code"] or "", email=row["email"])
+        await _erase_case(connection, person, case, at, own_request=True)
 
 
 async def _open(connection: AsyncConnection, case: str) -> bool:
@@ -359,19 +359,18 @@ async def _export_case(connection: AsyncConnection, person: Subject, case: str) 
 
 
 async def _erase_case(
-    connection: AsyncConnection, person: Subject, case: str, at: datetime, *, representatives: bool = False
+    connection: AsyncConnection, person: Subject, case: str, at: datetime, *, own_request: bool = False
 ) -> None:
     """Erase the person from every row of every table of a case: party columns, and each text that names the person."""
     own, others = await _parties(connection, person, case)
-    if representatives:
+    if own_request:
         # who asked for the person is in the request for no other reason
-        own += [o for o in others if o["role"] == "representative"]
-        others = [o for o in others if o["role"] != "representative"]
+        own, others = [*own, *others], []
     names = Names(person.model_dump(), *own)
     keep = frozenset(str(o[k]) for o in others for k in ("name", "email", "phone", "personal_code", "iban") if o[k])
     codes = {o["party"] for o in own}
     for table in _tables():
-        if representatives and table.name == "cases":
+        if own_request and table.name == "cases":
             continue  # the step that closes the request writes its row; it holds codes only
         rows = (await connection.execute(select(table).where(table.c.case == case))).mappings().all()
         for row in rows:

@@ -36,6 +36,11 @@ from worker import runner
 TEMPORAL = shutil.which("temporal", path=str(Path(sys.executable).parent)) or shutil.which("temporal")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--record`: keep the histories of the cases that the tests live (see tests/workflows/conftest.py)."""
+    parser.addoption("--record", action="store_true", default=False, help="record histories for tests/replay")
+
+
 class StartAtVirtualNow(Interceptor):
     """Every run begins at the tests' virtual instant, whoever starts it."""
 
@@ -162,6 +167,7 @@ async def make_world(postgres: Postgres, environment: WorkflowEnvironment, name:
                 intake=Intake(store, client, now),
                 now=now,
                 var=var,
+                filed=[],
                 case_activities=next(o for o in owners if isinstance(o, CaseActivities)),
             )
     await database.dispose()

@@ -88,6 +88,8 @@ class World:
     now: VirtualNow
     var: Path
     case_activities: CaseActivities
+    filed: list[str]
+    """The cases filed, for whoever records their histories."""
 
     # ---- doing ------------------------------------------------------------------------------------------------------
 
@@ -108,6 +110,7 @@ class World:
                 **more,
             }
         )
+        self.filed.append(filed.case)
         return filed.case
 
     async def say(

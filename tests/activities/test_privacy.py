@@ -256,7 +256,7 @@ def activities(world: World, store: Sessions | None = None) -> PrivacyActivities
 
 @asynccontextmanager
 async def crashing(world: World, at: int) -> AsyncIterator[Sessions]:
-    """A store whose process dies before the `at`-th statement, and stays dead."""
+    """A store whose process dies before the `at`-th write or commit, and stays dead; reading changes nothing."""
     bind = world.sessions.kw["bind"]
     database = engine(bind.url.render_as_string(hide_password=False))
     statements = count(1)
@@ -265,12 +265,16 @@ async def crashing(world: World, at: int) -> AsyncIterator[Sessions]:
         if next(statements) >= at:
             raise Crash
 
-    event.listen(database.sync_engine, "before_cursor_execute", die)
+    def die_writing(connection: Any, cursor: Any, statement: str, *_: Any) -> None:
+        if statement.startswith(("INSERT", "UPDATE", "DELETE")):
+            die()
+
+    event.listen(database.sync_engine, "before_cursor_execute", die_writing)
     event.listen(database.sync_engine, "commit", die)
     try:
         yield sessions(database)
     finally:
-        event.remove(database.sync_engine, "before_cursor_execute", die)
+        event.remove(database.sync_engine, "before_cursor_execute", die_writing)
         event.remove(database.sync_engine, "commit", die)
         await database.dispose()
 
@@ -364,6 +368,23 @@ async def test_an_erasure_leaves_no_trace_and_leaves_others_alone(world: World) 
     assert ledger.person != hashlib.sha256(person.code.encode()).hexdigest()
 
 
+async def test_what_came_to_an_erased_request_later_goes_with_its_next_close(world: World) -> None:
+    """A bounce opened it again and another address was given: the second close erases that too."""
+    await world.begin(AT)
+    person = Person()
+    case = await request(world, person, outcome="fulfilled")
+    await activities(world).erase(PrivacyWork(case=case))
+    for _ in range(2):
+        async with world.sessions() as session, session.begin():
+            await PrivacyStore().acts["privacy.close"](session, case, {}, AT)
+        assert await dump(world, person) == set()
+        async with world.sessions() as session, session.begin():
+            party = await session.get(PartyRow, (case, "subject"))
+            assert party is not None
+            assert (party.name, party.email) == (None, None)
+            party.email = person.email
+
+
 async def test_an_open_case_a_policy_in_force_and_what_a_person_holds_are_kept_with_the_ground(world: World) -> None:
     await world.begin(AT)
     person = Person()
@@ -387,7 +408,7 @@ async def test_an_open_case_a_policy_in_force_and_what_a_person_holds_are_kept_w
 
 
 async def test_an_erasure_that_dies_anywhere_and_is_repeated_ends_the_same(world: World) -> None:
-    """The process dies before every single statement and commit in turn; the repetition has the same end."""
+    """The process dies before every single write and commit in turn; the repetition has the same end."""
     await world.begin(AT)
     survived = 0
     for at in count(1):
@@ -400,7 +421,7 @@ async def test_an_erasure_that_dies_anywhere_and_is_repeated_ends_the_same(world
                 activities(world, store).erase(PrivacyWork(case=case)), return_exceptions=True
             )
         died = isinstance(end, BaseException)
-        assert not died or "Crash" in f"{end!r} {end.__cause__!r}"
+        assert not isinstance(end, BaseException) or "Crash" in f"{end!r} {end.__cause__!r}"
         async with world.sessions() as session:
             ledger = await session.get(ErasureRow, case)
         if ledger is None or not ledger.plan:
@@ -413,7 +434,7 @@ async def test_an_erasure_that_dies_anywhere_and_is_repeated_ends_the_same(world
         survived += 1
         if not died:
             break
-    assert survived > 40, "every statement had its crash"
+    assert survived > 20, "every write had its crash"
 
 
 class Broken(OwnStore):

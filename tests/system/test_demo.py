@@ -82,6 +82,7 @@ def running_under(var: Path) -> list[str]:
     return found
 
 
+@pytest.mark.timeout(240)  # three starts of everything, on a machine that may be busy
 async def test_a_demo_shows_every_sample_and_a_second_one_goes_on(var: Path) -> None:
     """Once until all is settled; again: nothing new; then live: refused beside itself, ended by SIGTERM."""
     first = await said(var, "--once")

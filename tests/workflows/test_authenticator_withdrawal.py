@@ -62,9 +62,7 @@ async def states(world: World, client: str) -> list[tuple[str, str | None]]:
     """Status and authenticator of a client's accounts."""
     async with world.sessions() as session:
         rows = (
-            await session.exec(
-                select(AccountRow).where(AccountRow.client == client).order_by(AccountRow.personal_code)
-            )
+            await session.exec(select(AccountRow).where(AccountRow.client == client).order_by(AccountRow.personal_code))
         ).all()
     return [(row.status, row.authenticator) for row in rows]
 
@@ -289,7 +287,10 @@ async def test_one_clock_that_is_behind_is_enough_to_refuse(world: World, behind
         ("UPDATE clock SET status = 'running', ended_at = NULL WHERE case = :case", "BL-3-notice: running"),
         ("UPDATE withdrawal SET not_before = NULL WHERE case = :case", "nobody is told"),
         ("UPDATE withdrawal SET not_before = not_before + interval '1 day' WHERE case = :case", "clock"),
-        ("UPDATE clock SET due = due + interval '1 day', latest = latest + interval '1 day' WHERE case = :case", "clock"),
+        (
+            "UPDATE clock SET due = due + interval '1 day', latest = latest + interval '1 day' WHERE case = :case",
+            "clock",
+        ),
     ],
 )
 async def test_ledger_and_row_have_to_agree(world: World, statement: str, why: str) -> None:
