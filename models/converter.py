@@ -10,7 +10,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
 from temporalio.converter import DefaultFailureConverter, PayloadConverter
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
 UNREADABLE = "a payload that is not JSON"
 
@@ -34,12 +34,22 @@ class TolerantPayloadConverter(PydanticPayloadConverter):
             return UNREADABLE
 
 
+OWN = ("activities.", "integrations.", "models.", "operations.", "rules.", "workflows.")
+"""Modules whose errors name fields and codes, never values."""
+
+
 class PlainFailureConverter(DefaultFailureConverter):
-    """Leaves the stack trace out of a refusal: its reader is the caller, whom our file names do not help."""
+    """Keeps personal data and file names out of failures.
+
+    A library's error text can quote the row or the input that it failed on: only its type is kept. A refusal has no
+    stack trace: its reader is the caller, whom our file names do not help.
+    """
 
     def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
         """As the base class, which keeps the trace of whatever is a fault of ours."""
         super().to_failure(exception, payload_converter, failure)
+        if not isinstance(exception, FailureError) and not type(exception).__module__.startswith(OWN):
+            failure.message = type(exception).__name__
         if isinstance(exception, ApplicationError) and exception.category is ApplicationErrorCategory.BENIGN:
             failure.stack_trace = ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import traceback
 from collections.abc import MutableMapping
 from typing import Any, TextIO
 
@@ -39,6 +40,15 @@ def where(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[st
     return event
 
 
+class PlainFormatter(logging.Formatter):
+    """Tells of an error its type and where, not its text: a library's text can quote the row that it failed on."""
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # the name of the base class
+        """The frames and the type."""
+        kind, _, trace = ei
+        return "".join(traceback.format_tb(trace)) + (kind.__name__ if kind else "")
+
+
 def configure(stream: TextIO | None = None) -> None:
     """Configure structlog and the standard library's logging for a process: to the stream, else to standard error."""
     stream = stream or sys.stderr
@@ -54,4 +64,6 @@ def configure(stream: TextIO | None = None) -> None:
         ],
         logger_factory=structlog.PrintLoggerFactory(stream),
     )
-    logging.basicConfig(level=logging.WARNING, stream=stream, format="%(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(PlainFormatter("%(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])

@@ -542,7 +542,7 @@ class Case:
         await self.record("record_adopted", said=item, facts={"reason": "adopted"})
 
     async def _adopt(self) -> None:
-        """Go on from the record. Effects under way are begun again where the record still lacks them: they are idempotent."""
+        """Go on from the record. Effects under way begin again where the record lacks them: they are idempotent."""
         for task in self.working.values():
             task.cancel()
         self.working, self.done, self.sending = {}, [], set()

@@ -692,6 +692,8 @@ class PrivacyRequest(Case):
         body = self.body
         if m.right not in body.rights:
             return (f"right: not asked for; asked for: {', '.join(body.rights)}",)
+        if m.right == "erasure" and self.case.stage != "assessing":
+            return ("right: erasure is decided once the data are gathered",)
         faults = []
         if m.actor.startswith("system:"):
             faults.append("actor: a person decides")
@@ -758,7 +760,7 @@ class PrivacyRequest(Case):
                 {"representation": "‹reference to the proof›"} if self.body.represented else {}
             )
         if model is AssessRight:
-            return {"right": "erasure" if "erasure" in self.body.rights else "access"}
+            return {"right": "erasure" if self.case.stage == "assessing" else "access"}
         if model is ConfirmAnswerSent and (self.body.mail_refused or self.body.answer_channel != "email"):
             return {"channel": "portal" if self.body.mail_refused else self.body.answer_channel}
         status = {ReportBounce: "sent", ConfirmLetterSent: "refused"}.get(model)
@@ -770,7 +772,8 @@ class PrivacyRequest(Case):
         body = self.body
         refused = any(s == "refused" and not k.startswith("answer:") for k, s in body.notices.items())
         hidden = {
-            ExtendRequest: bool(self._extension_faults()) if self.state else True,
+            AssessRight: "access" not in body.rights and self.case.stage != "assessing",
+            ExtendRequest: bool(self._extension_faults()),
             ConfirmLetterSent: not refused,
             ReportBounce: "sent" not in body.notices.values(),
         }
@@ -801,10 +804,10 @@ class PrivacyRequest(Case):
         """Rights, identification, systems, extension, and letters that did not arrive."""
         body = self.body
         lines = [
-            f"- **Asked for:** {', '.join(body.rights)}, {body.channel}, received {body.received_at:%Y-%m-%d %H:%M}"
+            f"- **Asked for:** {', '.join(body.rights)}, {body.channel}, received {body.received_at:%Y-%m-%d %H:%M} UTC"
         ]
         if body.identified_at:
-            lines.append(f"- **Identified:** {body.identified_at:%Y-%m-%d %H:%M}")
+            lines.append(f"- **Identified:** {body.identified_at:%Y-%m-%d %H:%M %Z}")
         else:
             lines.append(f"- **Not identified.** Came with: {body.came_with or 'nothing'}")
         for right, assessment in body.assessments.items():

@@ -23,6 +23,11 @@ HISTORIES = Path(__file__).parent / "histories"
 FILES = sorted(HISTORIES.glob("*.json.gz"))
 
 
+def read(path: Path) -> str:
+    """A history as JSON."""
+    return gzip.decompress(path.read_bytes()).decode()
+
+
 @pytest.fixture(scope="module")
 def replayer() -> Replayer:
     """Replays in the sandbox that the worker uses."""
@@ -32,7 +37,7 @@ def replayer() -> Replayer:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name.removesuffix(".json.gz"))
 async def test_a_recorded_history_replays(replayer: Replayer, path: Path) -> None:
     """The commands of today's code are those of the history."""
-    text = gzip.decompress(path.read_bytes()).decode()
+    text = read(path)
     first = json.loads(text)["events"][0]["workflowExecutionStartedEventAttributes"]
     await replayer.replay_workflow(WorkflowHistory.from_json(first["workflowId"], text))
 
@@ -44,7 +49,7 @@ def test_every_kind_of_case_has_recorded_histories() -> None:
 
 async def test_a_history_of_other_code_is_found_out(replayer: Replayer) -> None:
     """The gate can fail: a history with a step taken out does not replay."""
-    text = gzip.decompress(FILES[0].read_bytes()).decode()
+    text = read(FILES[0])
     events = json.loads(text)["events"]
     for event in events:
         attributes = event.get("activityTaskScheduledEventAttributes")

@@ -35,7 +35,8 @@ async def record(request: pytest.FixtureRequest) -> AsyncIterator[None]:
         if key in branches:
             continue
         history = await world.handle(case).fetch_history()
-        name = f"{kind}-{len(branches) + 1:03d}-{re.sub(r'[^a-z0-9]+', '-', request.node.name.lower())[5:60].strip('-')}.json.gz"
+        rule = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower())[5:60].strip("-")
+        name = f"{kind}-{len(branches) + 1:03d}-{rule}.json.gz"
         HISTORIES.mkdir(exist_ok=True)
         (HISTORIES / name).write_bytes(gzip.compress(history.to_json().encode(), mtime=0))
         kept.write_text(json.dumps({**branches, key: name}, indent=1, ensure_ascii=False, sort_keys=True) + "\n")

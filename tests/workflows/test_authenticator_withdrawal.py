@@ -468,7 +468,7 @@ async def test_the_effect_waits_for_an_open_request_or_for_an_operator(world: Wo
     """It may be later, never earlier: with a mail that came back the request is open again."""
     client, case = await noticed(world)
     child = await fallback(world, case, user())
-    await world.say(child, "report_bounce", notice="BL-4:U1:1", bounced_at=world.now().isoformat())
+    await world.say(child, "report_bounce", notice="BL-4:U1:1", bounced_at=MONDAY.isoformat())
     await world.until(lambda: _fallback_is(world, case, child, "open"))
     await world.advance(case, DUE + HOUR)
     assert (await world.clock(case, "BL-3-notice")).status == "kept"
@@ -482,7 +482,7 @@ async def test_the_effect_waits_for_an_open_request_or_for_an_operator(world: Wo
 async def test_an_open_request_that_ends_lets_the_effect_come(world: World) -> None:
     client, case = await noticed(world)
     child = await fallback(world, case, user())
-    await world.say(child, "report_bounce", notice="BL-4:U1:1", bounced_at=world.now().isoformat())
+    await world.say(child, "report_bounce", notice="BL-4:U1:1", bounced_at=MONDAY.isoformat())
     await world.until(lambda: _fallback_is(world, case, child, "open"))
     await world.advance(case, DUE + HOUR)
     await world.say(child, "correct_address", party="U1", email="jauna@noliktavas.example")

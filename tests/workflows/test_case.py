@@ -361,7 +361,7 @@ async def test_continue_as_new_at_every_resting_point_changes_nothing(world: Wor
         )
         runs = [w async for w in place.client.list_workflows(f"WorkflowId = '{case}'")]
         if place is restless_world:
-            assert len(runs) > 3
+            assert len(runs) > 1
     assert stories[0] == stories[1]
 
 

@@ -681,3 +681,39 @@ async def test_nothing_personal_enters_the_history(world: World) -> None:
     for key in ("name", "personal_code", "email"):
         assert who[key].encode() not in written
         assert json.dumps(who[key])[1:-1].encode() not in written
+
+
+async def test_an_extension_whose_letter_came_back_stands_only_if_it_is_told_again_in_time(world: World) -> None:
+    """The first term runs again from the same receipt, until another address took the letter."""
+    await world.begin(MONDAY)
+    who = person()
+    case = await file(world, "GJ", "access", who=who)
+    await world.stage(case, "identifying")
+    await world.say(case, "extend_request", reason="number")
+    first = clocks_of("GJ", "access")
+    await status(world, case, "void", *first)
+    await world.say(case, "report_bounce", notice="extension:subject:1", bounced_at=MONDAY.isoformat())
+    await status(world, case, "running", *first, ("GJ-rights-extension", ""), ("GJ-rights-extension", "access"))
+    assert (await world.clock(case, "GJ-rights-answer")).due == DUE["GJ"]
+    await world.say(case, "correct_address", party="subject", email=f"otrs.{who['email']}")
+    await status(world, case, "void", *first)
+    await status(world, case, "running", ("GJ-rights-extension", ""), ("GJ-rights-extension", "access"))
+    assert world.mails(f"otrs.{who['email']}")
+
+
+async def test_the_operator_sees_where_it_stands_and_what_can_be_said(world: World) -> None:
+    await world.begin(MONDAY)
+    case = await file(world, "GJ", "erasure", identified_by=None)
+    await world.stage(case, "identifying")
+    await world.until(lambda: _entry(world, case, "letters"))
+    await world.settled(case)
+    metadata = await world.handle(case).query("__temporal_workflow_metadata")
+    details = metadata.current_details
+    assert "**Not identified.**" in details
+    assert "accepted: in_person: identity_document" in details
+    for name in ("identify_person", "ask_identification", "extend_request", "withdraw_request"):
+        assert f"**{name}**" in details
+    assert "confirm_letter_sent" not in details
+    assert "assess_right" not in details, "erasure is decided once it is known what is held"
+    with pytest.raises(Refused, match="once the data are gathered"):
+        await world.say(case, "assess_right", right="erasure", outcome="fulfilled")
