@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, ClassVar
 
 from temporalio import workflow
@@ -106,7 +105,7 @@ class AuthenticatorWithdrawal(Case):
             ask = TakeAway(case=self.id, n=notice.n, at=workflow.now())
             self.perform(f"effect:{notice.n}", AccessActivities.withdraw_authenticator, ask, "take effect")
         match await self.next():
-            case Done(result=Withdrawn(effective_at=datetime()) as effect):
+            case Done(result=Withdrawn() as effect) if effect.effective_at is not None:
                 await self._effect(effect)
             case Item(message=TakeEffect() as m) as item:
                 await self.record(

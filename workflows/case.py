@@ -197,6 +197,7 @@ class Case:
         if outcome is None:
             while self.case.stage != CLOSED:
                 await self._turn()
+            self.show()
             outcome = Outcome(case=self.id, result=str(self.body.outcome or CLOSED))
         self.ended = outcome
         for item in self.inbox:

@@ -349,7 +349,9 @@ class Claim(Case):
             },
             changes=changes,
             acts=(
-                Act(
+                Act(name="claim.release")
+                if proposal.outcome == "reject"
+                else Act(
                     name="claim.take_limit",
                     data={
                         "policy": self.body.policy,

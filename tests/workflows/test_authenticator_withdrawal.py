@@ -130,6 +130,7 @@ async def test_the_effect_comes_at_the_due_instant_and_not_a_second_before(world
         *("case.record", "case.record"),  # two reminders
         *("case.record", "access.withdraw_authenticator", "case.record", "notice.send", "case.record", "case.record"),
     ]
+    print("NUMBERS", len(events))
     assert len(events) <= 130, len(events)
     assert "BL-3-notice" in {entry.duty for entry in await world.timeline(case)}
 
@@ -209,7 +210,6 @@ async def by_hand(world: World) -> tuple[str, str]:
     client = await world.customer()
     await account(world, client)
     case = f"authenticator_withdrawal:BL:H-{client}"
-    opened = {"received_at": MONDAY, "recorded_at": MONDAY, "started_at": MONDAY}
     async with world.sessions() as session, session.begin():
         session.add(
             IntakeRow(
@@ -220,7 +220,9 @@ async def by_hand(world: World) -> tuple[str, str]:
                 sender="op-1",
                 sender_reference=f"H-{client}",
                 content=content(client),
-                **opened,
+                received_at=MONDAY,
+                recorded_at=MONDAY,
+                started_at=MONDAY,
             )
         )
         await session.flush()

@@ -1,0 +1,239 @@
+"""Issuing access (BL 3, 4, 5, 7): one account, one secret that works, whatever is repeated; and nothing in clear."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import select
+from temporalio.exceptions import ApplicationError
+
+from activities.access import AccessActivities, read_line
+from activities.directory import one_time_secret, signs_in
+from integrations.mail import Letter, MaildirOut, MailOut, MailRefused, MailUnavailable, Proof
+from models.access import IssueAccess
+from models.errors import OUTSIDE_DOWN
+from models.tables import AccountRow, CaseRow, IntakeRow, NoticeRow, PartyRow
+from tests.workflows.test_access_request import content, dump, user
+from tests.world import RIGA, World
+
+MONDAY = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
+KEY = "BL-4:U1:1"
+_numbers = count(1)
+
+
+class Carrier:
+    """A real maildir, and what goes wrong around it: `before` and `after` say whether a letter is lost or doubted."""
+
+    def __init__(self, folder: Path, before: int = 0, after: int = 0, *, refuses: bool = False) -> None:
+        self._maildir = MaildirOut(folder)
+        self._before, self._after, self._refuses = before, after, refuses
+        self.sent: list[Letter] = []
+
+    async def send(self, letter: Letter, at: datetime) -> Proof:
+        """Take the letter; fail the first times before it is taken, or after."""
+        if self._refuses:
+            raise MailRefused("the mail server answered 550")
+        if self._before > 0:
+            self._before -= 1
+            raise MailUnavailable("no connection")
+        proof = await self._maildir.send(letter, at)
+        self.sent.append(letter)
+        if self._after > 0:
+            self._after -= 1
+            raise MailUnavailable("the connection broke before the answer")
+        return proof
+
+
+async def queued(world: World, template: str = "BL-4-secret", key: str = KEY, **fields: str) -> tuple[str, str]:
+    """A request as its first step leaves it in the store, without a workflow: client and case."""
+    await world.begin(MONDAY)
+    client, who = await world.customer(), user(**fields)
+    case = f"access_request:BL:D-{next(_numbers)}"
+    read = read_line(who)
+    async with world.sessions() as session, session.begin():
+        session.add(
+            IntakeRow(
+                case=case,
+                kind="access_request",
+                organisation="BL",
+                reference=case.split(":")[2],
+                sender="op-1",
+                sender_reference="D",
+                received_at=MONDAY,
+                recorded_at=MONDAY,
+                started_at=MONDAY,
+                content=content(client, who),
+            )
+        )
+        await session.flush()
+        session.add(
+            CaseRow(case=case, kind="access_request", organisation="BL", stage="issuing", step=1, opened_at=MONDAY)
+        )
+        await session.flush()
+        session.add(
+            PartyRow(
+                case=case,
+                party="U1",
+                role="user",
+                name=f"{who['first_name']} {who['last_name']}",
+                email=read.fields["email"],
+                personal_code=read.fields["personal_code"],
+                other={n: read.fields[n] for n in ("authenticator",) if n in read.fields},
+            )
+        )
+        session.add(NoticeRow(case=case, key=key, template=template, party="U1", queued_at=MONDAY))
+    return client, case
+
+
+def worker(world: World, carrier: MailOut) -> AccessActivities:
+    """A worker with this carrier."""
+    return AccessActivities(world.sessions, carrier, world.now, "noreply@bl.example")
+
+
+async def accounts(world: World, client: str) -> list[AccountRow]:
+    """The client's accounts."""
+    async with world.sessions() as session:
+        return list((await session.exec(select(AccountRow).where(AccountRow.client == client))).all())
+
+
+async def opens(world: World, client: str, letter: Letter) -> bool:
+    """Whether the login data of a letter open the account."""
+    lines = dict(line.split(": ", 1) for line in letter.text.splitlines() if ": " in line)
+    async with world.sessions() as session:
+        return await signs_in(session, client, lines["Lietotājvārds"], lines["Vienreizējā parole"])
+
+
+async def test_a_repeat_after_the_proof_does_nothing(world: World, tmp_path: Path) -> None:
+    client, case = await queued(world)
+    carrier = Carrier(tmp_path)
+    first = await worker(world, carrier).issue(IssueAccess(case=case, key=KEY))
+    again = await worker(world, carrier).issue(IssueAccess(case=case, key=KEY))
+    assert first == again
+    assert first.sent_at is not None
+    [letter] = carrier.sent
+    [account] = await accounts(world, client)
+    assert account.mailed_at == first.sent_at
+    assert account.must_change
+    assert await opens(world, client, letter)
+
+
+@pytest.mark.parametrize(("before", "after"), [(1, 0), (0, 1), (2, 2)])
+async def test_whatever_fails_one_account_and_the_secret_of_the_last_mail_works(
+    world: World, tmp_path: Path, before: int, after: int
+) -> None:
+    """A carrier that fails before it takes the mail, or after: each repeat is another secret by another mail."""
+    client, case = await queued(world)
+    carrier = Carrier(tmp_path, before, after)
+    for _ in range(before + after):
+        with pytest.raises(ApplicationError) as down:
+            await worker(world, carrier).issue(IssueAccess(case=case, key=KEY))
+        assert down.value.type == OUTSIDE_DOWN
+        assert await accounts(world, client) == []
+    proof = await worker(world, carrier).issue(IssueAccess(case=case, key=KEY))
+    assert proof.sent_at is not None
+    assert len(carrier.sent) == after + 1
+    assert len({letter.id for letter in carrier.sent}) == after + 1
+    assert [await opens(world, client, letter) for letter in carrier.sent] == [False] * after + [True]
+    assert len(await accounts(world, client)) == 1
+
+
+async def test_a_worker_killed_before_its_commit_leaves_nothing(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed after the mail was taken and before the store knows: the repeat sends a secret that works."""
+    client, case = await queued(world)
+    carrier = Carrier(tmp_path)
+
+    def killed(_: object) -> None:
+        raise SystemError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("activities.access._issued", killed)
+        with pytest.raises(SystemError):
+            await worker(world, carrier).issue(IssueAccess(case=case, key=KEY))
+    assert await accounts(world, client) == []
+    await worker(world, carrier).issue(IssueAccess(case=case, key=KEY))
+    assert [await opens(world, client, letter) for letter in carrier.sent] == [False, True]
+    assert len(await accounts(world, client)) == 1
+
+
+async def test_two_workers_at_once_send_one_mail(world: World, tmp_path: Path) -> None:
+    """The letter's lock makes the second one wait; then it finds the proof."""
+    client, case = await queued(world)
+    carrier = Carrier(tmp_path)
+    ask = IssueAccess(case=case, key=KEY)
+    one, two = await asyncio.gather(worker(world, carrier).issue(ask), worker(world, carrier).issue(ask))
+    assert one == two
+    assert len(carrier.sent) == 1
+    assert len(await accounts(world, client)) == 1
+
+
+async def test_a_mail_that_is_refused_for_ever_makes_no_account(world: World, tmp_path: Path) -> None:
+    client, case = await queued(world)
+    refused = await worker(world, Carrier(tmp_path, refuses=True)).issue(IssueAccess(case=case, key=KEY))
+    assert refused.refused == "the mail server answered 550"
+    assert await worker(world, Carrier(tmp_path)).issue(IssueAccess(case=case, key=KEY)) == refused
+    assert await accounts(world, client) == []
+
+
+async def test_a_confirmation_has_no_secret_and_is_one_letter_however_often_it_is_sent(
+    world: World, tmp_path: Path
+) -> None:
+    client, case = await queued(world, "BL-4-confirmation", authenticator="smart-id")
+    carrier = Carrier(tmp_path, after=1)
+    with pytest.raises(ApplicationError):
+        await worker(world, carrier).issue(IssueAccess(case=case, key=KEY))
+    assert (await worker(world, carrier).issue(IssueAccess(case=case, key=KEY))).sent_at is not None
+    assert len({letter.id for letter in carrier.sent}) == 1
+    assert len(list((tmp_path / "new").iterdir())) == 1
+    [account] = await accounts(world, client)
+    assert (account.secret_hash, account.authenticator) == (None, "smart-id")
+
+
+async def test_the_store_holds_an_argon2id_hash_and_no_secret(world: World, tmp_path: Path) -> None:
+    client, case = await queued(world)
+    carrier = Carrier(tmp_path)
+    await worker(world, carrier).issue(IssueAccess(case=case, key=KEY))
+    [account] = await accounts(world, client)
+    assert account.secret_hash is not None
+    assert account.secret_hash.startswith("$argon2id$")
+    secret = next(line.split(": ")[1] for line in carrier.sent[0].text.splitlines() if "parole:" in line)
+    stored = await dump(world)
+    assert account.username in stored
+    assert secret not in stored
+    with pytest.raises(IntegrityError, match="account_secret_hashed"):
+        async with world.sessions() as session, session.begin():
+            await session.exec(
+                text("UPDATE account SET secret_hash = 'in clear' WHERE client = :client").bindparams(client=client)  # type: ignore[call-overload]  # plain SQL
+            )
+
+
+def test_one_time_secrets_differ_and_can_be_typed() -> None:
+    made = {one_time_secret() for _ in range(100)}
+    assert len(made) == 100
+    assert all(len(secret) == 23 and not set(secret) & set("IO01") for secret in made)
+
+
+@pytest.mark.parametrize(
+    ("line", "faults"),
+    [
+        ("Jānis", ("line:unknown",)),
+        ({}, tuple(f"{n}:missing" for n in ("first_name", "last_name", "personal_code", "phone", "email"))),
+        (user(email="a@b.example, c@d.example"), ("email:wrong",)),
+        (user(phone="call me"), ("phone:wrong",)),
+        (user(country="FI"), ("country:wrong",)),
+        (user(country="ee", personal_code="36805280109"), ()),
+        (user(authenticator="a b"), ("authenticator:wrong",)),
+        (user(first_name="x" * 101), ("first_name:wrong",)),
+        (user(personal_code=16117519997), ()),
+    ],
+)
+def test_a_line_is_read_as_far_as_it_goes(line: object, faults: tuple[str, ...]) -> None:
+    """BL-4-content: every fault by field, and never what stands in it."""
+    assert read_line(line).faults == faults

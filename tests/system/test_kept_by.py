@@ -1,0 +1,91 @@
+"""Each duty says what keeps it, and it is true: the workflow leaves a clock or an entry, the rule has its test."""
+
+from __future__ import annotations
+
+import ast
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlmodel import select
+
+from models.names import KINDS
+from models.tables import CaseRow, ClockRow, TimelineRow
+from operations.loading import load
+from operations.samples import SAMPLES, Samples, read
+from rules.rulebook import books
+from tests.workflows.test_privacy_request import MONDAY, content, file, identify
+from tests.world import Refused, World
+
+ROOT = Path(__file__).parent.parent.parent
+RULES = {
+    "secrets": "tests/workflows/test_access_request.py::test_the_secret_is_nowhere_but_in_the_users_mail",
+    "erasure_grounds": "tests/system/test_kept_by.py::test_erasure_is_refused_only_on_the_controllers_own_grounds",
+}
+"""What keeps a duty without a workflow → the test that shows it."""
+
+KEPT = [(book.organisation, duty.id, kept) for book in books().values() for duty in book.duty for kept in duty.kept_by]
+
+
+@pytest.fixture(scope="module")
+async def kept(world: World) -> set[tuple[str, str]]:
+    """(workflow, duty) for every clock and entry that the samples, and a few requests beside them, leave behind."""
+    await world.begin(MONDAY)
+    for name in ("policies.json", "clients.json"):
+        await load(world.sessions, json.loads((SAMPLES / name).read_text()))
+    samples = Samples(read(), world.sessions, world.intake, world.now)
+    await samples.file()
+    await samples.settle()
+    for organisation in ("BL", "DZ", "GJ"):
+        case = await file(world, organisation)
+        await identify(world, case, MONDAY)
+        if organisation != "BL":
+            await world.stage(case, "answering")
+    for organisation in ("DZ", "GJ"):
+        case = await file(world, organisation, "erasure", at=MONDAY - timedelta(days=1))
+        await world.stage(case, "identifying")
+        await world.say(case, "extend_request", reason="number")
+    await world.stage(await file(world, "SE", "erasure"), "identifying")
+    for organisation in ("SE", "GJ"):
+        represented = content(organisation, representative={"name": "Ona Petraitė"})
+        case = await world.file("privacy_request", organisation, represented, received_at=MONDAY)
+        await identify(world, case, MONDAY, representation="dms/power-of-attorney")
+    async with world.sessions() as session:
+        kinds = dict((await session.exec(select(CaseRow.case, CaseRow.kind))).all())
+        duties = set((await session.exec(select(ClockRow.case, ClockRow.duty))).all())
+        duties |= {(c, d) for c, d in (await session.exec(select(TimelineRow.case, TimelineRow.duty))).all() if d}
+    return {(KINDS[kinds[case]], duty) for case, duty in duties}
+
+
+@pytest.mark.parametrize(("organisation", "duty", "keeper"), KEPT, ids=[f"{o} {d}" for o, d, _ in KEPT])
+def test_what_keeps_a_duty_leaves_its_trace(
+    kept: set[tuple[str, str]], organisation: str, duty: str, keeper: str
+) -> None:
+    """A clock in the ledger or an entry in the timeline for a workflow; a test that exists for a rule."""
+    how, name = keeper.split(":")
+    if how == "workflow":
+        assert (name, duty) in kept
+    else:
+        assert how == "rule", "a schedule that keeps a duty is fired here"
+        path, function = RULES[name].split("::")
+        names = [getattr(node, "name", "") for node in ast.walk(ast.parse((ROOT / path).read_text()))]
+        assert function in names
+
+
+@pytest.mark.parametrize(("organisation", "foreign"), [("DZ", "public_health"), ("SE", "trade_secret")])
+async def test_erasure_is_refused_only_on_the_controllers_own_grounds(
+    world: World, organisation: str, foreign: str
+) -> None:
+    """DZ-14.5.5, SE-17.4: a ground that the controller's document does not have is refused, and its own are named."""
+    await world.begin(MONDAY)
+    case = await file(world, organisation, "erasure")
+    await identify(world, case, MONDAY)
+    await world.stage(case, "assessing")
+    with pytest.raises(Refused, match="legal_claim"):
+        await world.say(
+            case, "assess_right", right="erasure", outcome="refused", ground=foreign, reason="we would rather not"
+        )
+    await world.say(
+        case, "assess_right", right="erasure", outcome="refused", ground="legal_claim", reason="a court hears it"
+    )
