@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import structlog
-from sqlmodel import col, select
+from sqlmodel import col, select, update
 from temporalio.client import Client
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.notice import Post
 from models.now import Now
-from models.tables import BellRow, IntakeRow, NoticeRow
+from models.tables import BellRow, CaseRow, IntakeRow, NoticeRow
 from operations.intake import Intake, Sessions
 
 log = structlog.get_logger()
@@ -32,10 +32,10 @@ class Outbox:
 
     async def flush(self, case: str | None = None) -> int:
         """Deliver what a case owes (or all cases): the number of deliveries. What fails waits for the next sweep."""
-        return await self.ring(case) + await self.tell_staff(case) + await self._start_children(case)
+        return await self.ring() + await self.tell_staff(case) + await self._start_children(case)
 
-    async def ring(self, by: str | None = None) -> int:
-        """Ring every bell that waits; `by` narrows it to those that a case's step has just hung."""
+    async def ring(self) -> int:
+        """Ring every bell that waits; the number of cases that hear one."""
         now = self._now()
         async with self._sessions() as session, session.begin():
             query = select(BellRow).where(
@@ -53,7 +53,20 @@ class Outbox:
                 rung += 1
             except RPCError as e:
                 log.info("nobody hears the bell", case=case, status=e.status.name)
+                if e.status is RPCStatusCode.NOT_FOUND:
+                    await self._silence(case)
         return rung
+
+    async def _silence(self, case: str) -> None:
+        """A case that has closed hears no bell: if it is opened again it asks the store anyway."""
+        async with self._sessions() as session, session.begin():
+            row = await session.get(CaseRow, case)
+            if row is not None and row.closed_at is not None:
+                await session.exec(
+                    update(BellRow)
+                    .where(col(BellRow.case) == case, col(BellRow.heard_at).is_(None))
+                    .values(heard_at=self._now())
+                )
 
     async def tell_staff(self, case: str | None) -> int:
         """Send the letters to staff that wait."""

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,21 +18,16 @@ from urllib.parse import urlsplit
 import pytest
 from temporalio.client import Client, Interceptor, OutboundInterceptor, StartWorkflowInput, WorkflowHandle
 from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
-from temporalio.worker import Worker
 
-import workflows
-from activities.case import CaseActivities
 from activities.wiring import build
 from integrations.bank import BankFolder
 from integrations.mail import MaildirOut
 from models.converter import data_converter
-from models.names import TASK_QUEUE
 from operations.intake import Intake
 from operations.local import Postgres
 from operations.setup import add_search_attributes, migrate
 from operations.store import engine, sessions
 from tests.world import VirtualNow, World
-from worker import runner
 
 TEMPORAL = shutil.which("temporal", path=str(Path(sys.executable).parent)) or shutil.which("temporal")
 
@@ -132,9 +128,24 @@ async def restless_world(postgres: Postgres) -> AsyncIterator[World]:
         yield world
 
 
+_databases = count(1)
+
+
+@pytest.fixture
+async def worker_world(postgres: Postgres) -> AsyncIterator[World]:
+    """A world whose worker the test starts and stops."""
+    async with (
+        await virtual_temporal() as environment,
+        make_world(postgres, environment, f"own{next(_databases)}", serve=False) as world,
+    ):
+        yield world
+
+
 @asynccontextmanager
-async def make_world(postgres: Postgres, environment: WorkflowEnvironment, name: str) -> AsyncIterator[World]:
-    """A world with a database of its own."""
+async def make_world(
+    postgres: Postgres, environment: WorkflowEnvironment, name: str, *, serve: bool = True
+) -> AsyncIterator[World]:
+    """A world with a database of its own; without a worker where the test starts and stops its own."""
     await postgres.create_database(name)
     await asyncio.to_thread(migrate, postgres.url(name))
     database = engine(postgres.url(name))
@@ -156,18 +167,19 @@ async def make_world(postgres: Postgres, environment: WorkflowEnvironment, name:
             sender="noreply@{organisation}.example",
             staff="{role}@{organisation}.example",
         )
-        owners = [getattr(a, "__self__", None) for a in activities]
-        async with Worker(
-            client, task_queue=TASK_QUEUE, workflows=workflows.ALL, activities=activities, workflow_runner=runner()
-        ):
-            yield World(
-                environment=environment,
-                client=client,
-                sessions=store,
-                intake=Intake(store, client, now),
-                now=now,
-                var=var,
-                filed=[],
-                case_activities=next(o for o in owners if isinstance(o, CaseActivities)),
-            )
+        world = World(
+            environment=environment,
+            client=client,
+            sessions=store,
+            intake=Intake(store, client, now),
+            now=now,
+            var=var,
+            filed=[],
+            activities=activities,
+        )
+        if serve:
+            async with world.serving():
+                yield world
+        else:
+            yield world
     await database.dispose()

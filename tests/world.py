@@ -19,10 +19,14 @@ from sqlmodel import col, select
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
 
+import workflows
 from activities.case import CaseActivities
+from models.names import TASK_QUEUE
 from models.tables import BellRow, CaseRow, ClientRow, ClockRow, NoticeRow, PolicyRow, TimelineRow
 from operations.intake import Intake, Sessions
+from worker import runner
 
 RIGA = ZoneInfo("Europe/Riga")
 VILNIUS = ZoneInfo("Europe/Vilnius")
@@ -87,9 +91,33 @@ class World:
     intake: Intake
     now: VirtualNow
     var: Path
-    case_activities: CaseActivities
+    activities: list[Callable[..., Any]]
     filed: list[str]
     """The cases filed, for whoever records their histories."""
+
+    @property
+    def case_activities(self) -> CaseActivities:
+        """The store's side of every case."""
+        owners = [getattr(a, "__self__", None) for a in self.activities]
+        return next(owner for owner in owners if isinstance(owner, CaseActivities))
+
+    @property
+    def activity_names(self) -> list[str]:
+        """The names under which the activities are registered."""
+        definitions: list[Any] = [
+            getattr(a, "__temporal_activity_definition") for a in self.activities
+        ]  # a private name of the SDK
+        return [definition.name for definition in definitions]
+
+    def serving(self) -> Worker:
+        """A worker for this world, for as long as the block runs."""
+        return Worker(
+            self.client,
+            task_queue=TASK_QUEUE,
+            workflows=workflows.ALL,
+            activities=self.activities,
+            workflow_runner=runner(),
+        )
 
     # ---- doing ------------------------------------------------------------------------------------------------------
 

@@ -57,9 +57,9 @@ class AccessRequest(Case):
     body: AccessBody
 
     @workflow.run
-    async def run(self, message: Any = None) -> Outcome:
+    async def run(self, message: Any = None, *more: Any) -> Outcome:
         """Live the request; the input is a `StartCase`."""
-        return await self.live(message)
+        return await self.live(message, *more)
 
     # ---- stages -----------------------------------------------------------------------------------------------------
 

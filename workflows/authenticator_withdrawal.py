@@ -65,9 +65,9 @@ class AuthenticatorWithdrawal(Case):
     body: WithdrawalBody
 
     @workflow.run
-    async def run(self, message: Any = None) -> Outcome:
+    async def run(self, message: Any = None, *more: Any) -> Outcome:
         """Live the withdrawal; the input is a `StartCase`."""
-        return await self.live(message)
+        return await self.live(message, *more)
 
     # ---- stages -----------------------------------------------------------------------------------------------------
 

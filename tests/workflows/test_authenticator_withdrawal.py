@@ -130,7 +130,6 @@ async def test_the_effect_comes_at_the_due_instant_and_not_a_second_before(world
         *("case.record", "case.record"),  # two reminders
         *("case.record", "access.withdraw_authenticator", "case.record", "notice.send", "case.record", "case.record"),
     ]
-    print("NUMBERS", len(events))
     assert len(events) <= 130, len(events)
     assert "BL-3-notice" in {entry.duty for entry in await world.timeline(case)}
 
