@@ -67,10 +67,13 @@ class CaseActivities:
         row = await session.get(CaseRow, intake.case, with_for_update=True)
         if row is None:
             return await self._begin(session, intake, ask)
-        if row.closed_at is not None and not await self._reopen(session, row, ask):
-            return Opened(result="closed", faults=(f"this case ended as {row.outcome}; nothing reopened it",))
+        state = CaseState.model_validate(row.state)
+        if row.closed_at is not None:
+            if not await self._reopens(session, row, ask):
+                return Opened(result="closed", faults=(f"this case ended as {row.outcome}; nothing reopened it",))
+            state = state.model_copy(update={"stage": "resting", "body": {**state.body, "outcome": None}})
         ledger = await Ledger.of(session, row.case, row.organisation, ask.at)
-        return Opened(result="opened", state=CaseState.model_validate(row.state), clocks=ledger.states)
+        return Opened(result="opened", state=state, reopened=row.closed_at is not None, clocks=ledger.states)
 
     async def _find(self, session: AsyncSession, ask: OpenCase) -> IntakeRow:
         if ask.start.filing is not None:
@@ -106,18 +109,12 @@ class CaseActivities:
         row.stage, row.state = opening.stage, state.model_dump(mode="json")
         return Opened(result="opened", state=state, details=opening.details)
 
-    async def _reopen(self, session: AsyncSession, row: CaseRow, ask: OpenCase) -> bool:
-        """A closed case goes on only for an event that waits for it."""
+    async def _reopens(self, session: AsyncSession, row: CaseRow, ask: OpenCase) -> bool:
+        """A closed case goes on only for an event that waits for it; its first step then opens it again."""
         if ask.start.event is None:
             return False
         event = await session.get(EventRow, (row.case, ask.start.event))
-        if event is None or event.delivered_at is not None:
-            return False
-        state = CaseState.model_validate(row.state)
-        body = {**state.body, "outcome": None}
-        state = state.model_copy(update={"stage": "resting", "body": body})
-        row.closed_at, row.outcome, row.stage, row.state = None, None, "resting", state.model_dump(mode="json")
-        return True
+        return event is not None and event.delivered_at is None
 
     # ---- record -----------------------------------------------------------------------------------------------------
 
@@ -227,9 +224,7 @@ class CaseActivities:
         row.stage, row.step, row.handler, row.state = t.stage, t.step, handler, state.model_dump(mode="json")
         row.waits_for = t.waits_for
         row.diverged = False
-        if t.outcome is not None:
-            row.outcome = t.outcome
-            row.closed_at = t.at
+        row.outcome, row.closed_at = t.outcome, t.at if t.outcome is not None else None
 
     async def _queue(self, session: AsyncSession, t: Transition, draft: NoticeDraft, *, internal: bool) -> None:
         if await session.get(NoticeRow, (t.case, draft.key)) is None:

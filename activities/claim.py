@@ -142,6 +142,8 @@ class ClaimStore:
 
     async def _executed(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         order = await _order(session, case, data["key"])
+        if order.issued_at is None:
+            raise Refusal("payment: its order has not reached the bank yet")
         order.executed_on = datetime.fromisoformat(data["executed_on"]).date()
         order.rejected = None
 

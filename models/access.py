@@ -209,7 +209,7 @@ class CompleteLine(Message):
     """What was missing or wrong in a line has come: its own two working days run from its receipt."""
 
     line: User = Field(description="U1, U2, …")
-    received_at: Instant = Field(description="when it was received, with offset")
+    received_at: Instant = Field(description="when it was received, such as 2026-11-21T10:00+02:00")
     first_name: Text | None = None
     last_name: Text | None = None
     personal_code: Text | None = None
@@ -246,9 +246,10 @@ class RequestFallback(Message):
     users: Annotated[tuple[Any, ...], Field(min_length=1)] = Field(
         description="list of users: first_name, last_name, personal_code, phone, email"
     )
-    received_at: Instant = Field(description="when the client asked, with offset")
-    requester: Requester | None = None
-    """Who asked; the responsible employee, who got the notice, if nobody is named."""
+    received_at: Instant = Field(description="when the client asked, such as 2026-11-21T10:00+02:00")
+    requester: Requester | None = Field(
+        default=None, description="name and email of who asked, if not the responsible employee, who got the notice"
+    )
 
 
 class WithdrawDecision(Message):

@@ -66,6 +66,12 @@ class Message(Model):
                 out[name] = f"{MARK}{field.description or name}›"
         return out
 
+    @classmethod
+    def optional(cls, known: dict[str, Any] | None = None) -> list[str]:
+        """The fields that a template leaves out, each with its meaning."""
+        left_out = [name for name in cls.model_fields if name not in cls.template("", known)]
+        return [f"{name} ({text})" if (text := cls.model_fields[name].description) else name for name in left_out]
+
 
 M = TypeVar("M", bound=Model)
 
@@ -408,6 +414,8 @@ class Opened(Model):
     faults: tuple[str, ...] = ()
     right_case: str | None = None
     state: CaseState | None = None
+    reopened: bool = False
+    """A closed case, opened for an event: it stays closed unless it takes that event."""
     clocks: tuple[ClockState, ...] = ()
     details: str = ""
     """Static description for the UI, without personal data."""
@@ -481,7 +489,7 @@ class ReportBounce(Message):
     """A letter that was sent came back: its clock runs again until another address is given."""
 
     notice: Text = Field(description="key of the notice that came back")
-    bounced_at: Instant = Field(description="when it came back, with offset")
+    bounced_at: Instant = Field(description="when it came back, such as 2026-11-21T10:00+02:00")
 
 
 class CorrectAddress(Message):

@@ -250,7 +250,7 @@ class AddDocument(Message):
     """A document has arrived."""
 
     document: Document = Field(description="which: one of those that are missing")
-    received_at: Instant = Field(description="when it was received, with offset")
+    received_at: Instant = Field(description="when it was received, such as 2026-11-21T10:00+02:00")
     reference: Text = Field(description="where it is kept")
 
 
@@ -291,9 +291,12 @@ class ProposeDecision(Message):
     reasons: tuple[Text, ...] = ()
     """A reason for each reduction or rejection, with its clause; it stands in the letter."""
     losses: tuple[ProvenLoss, ...] = ()
-    liability_share: Percent = Decimal(100)
-    """The insured's share of the liability, in percent (9.7)."""
-    reductions: tuple[Reduction, ...] = ()
+    liability_share: Percent = Field(
+        default=Decimal(100), description="the insured's share of the liability in percent, if not 100 (9.7)"
+    )
+    reductions: tuple[Reduction, ...] = Field(
+        default=(), description="list of clause (the duty breached, such as 7.1.2) and percent; see 8.2"
+    )
 
 
 class ApproveDecision(Message):
@@ -312,8 +315,9 @@ class ConfirmPayment(Message):
     payment: Text = Field(description="key of the payment, such as C1:indemnity")
     executed_on: date = Field(description="YYYY-MM-DD, the execution date the bank confirms")
     bank_reference: Text = Field(description="the bank's reference")
-    correction: Correction | None = None
-    """Needed where the duty is overdue and a person says that it was kept."""
+    correction: Correction | None = Field(
+        default=None, description="where the term is over already and was kept: reason, document, second_person"
+    )
 
 
 class RejectPayment(Message):
@@ -336,7 +340,7 @@ class CorrectPayee(Message):
 class WithdrawClaim(Message):
     """The claimants withdraw the claim before it is decided."""
 
-    withdrawn_at: Instant = Field(description="when, with offset")
+    withdrawn_at: Instant = Field(description="when, such as 2026-11-21T10:00+02:00")
     reference: Text = Field(description="where the withdrawal is kept")
 
 

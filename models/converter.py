@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,6 +39,10 @@ OWN = ("activities.", "integrations.", "models.", "operations.", "rules.", "work
 """Modules whose errors name fields and codes, never values."""
 
 
+UNKNOWN = re.compile(r"^Update handler for '[\w.-]{1,64}' expected but not found")
+"""What the SDK tells whoever sends an update that the case does not know."""
+
+
 class PlainFailureConverter(DefaultFailureConverter):
     """Keeps personal data and file names out of failures.
 
@@ -50,6 +55,8 @@ class PlainFailureConverter(DefaultFailureConverter):
         super().to_failure(exception, payload_converter, failure)
         if not isinstance(exception, FailureError) and not type(exception).__module__.startswith(OWN):
             failure.message = type(exception).__name__
+        if (unknown := UNKNOWN.match(str(exception))) is not None:
+            failure.message, failure.stack_trace = unknown[0], ""
         if isinstance(exception, ApplicationError) and exception.category is ApplicationErrorCategory.BENIGN:
             failure.stack_trace = ""
 

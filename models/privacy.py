@@ -281,7 +281,7 @@ class IdentifyPerson(Message):
     """The person who asks was identified, in a way that the controller accepts."""
 
     way: Text = Field(description="way of identification, one of those accepted")
-    identified_at: Instant = Field(description="when the person was identified, with offset")
+    identified_at: Instant = Field(description="when the person was identified, such as 2026-11-21T10:00+02:00")
     document: Text = Field(description="reference to what was seen, never its number")
     channel: Channel | None = Field(default=None, description="by which channel, if not that of the request")
     representation: Text | None = Field(
@@ -314,7 +314,7 @@ class ConfirmLetterSent(Message):
 
     notice: Text = Field(description="key of the letter")
     channel: Channel = Field(description="post, portal, in_person, phone or email")
-    sent_at: Instant = Field(description="when it was sent, with offset")
+    sent_at: Instant = Field(description="when it was sent, such as 2026-11-21T10:00+02:00")
     reference: Text = Field(description="reference to the proof of sending")
 
 
@@ -323,7 +323,7 @@ class ConfirmAnswerSent(Message):
 
     channel: Channel = Field(description="post, portal, in_person, phone or email")
     sent_on: date | None = Field(default=None, description="the day it was sent")
-    sent_at: Instant | None = Field(default=None, description="or the instant, with offset")
+    sent_at: Instant | None = Field(default=None, description="or the instant, such as 2026-11-21T10:00+02:00")
     reference: Text = Field(description="reference to the proof of sending")
     correction: Correction | None = Field(
         default=None, description="where the term is over already: reason, document, second_person"
@@ -341,5 +341,5 @@ class ConfirmAnswerSent(Message):
 class WithdrawRequest(Message):
     """The person took the request back; its clocks end without a judgment."""
 
-    withdrawn_at: Instant = Field(description="when it was taken back, with offset")
+    withdrawn_at: Instant = Field(description="when it was taken back, such as 2026-11-21T10:00+02:00")
     document: Text = Field(description="reference to what shows it")

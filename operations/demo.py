@@ -39,7 +39,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from models.errors import Refusal
-from models.names import DUE, OVERDUE, TASK_QUEUE, split_case_id
+from models.names import DUE, TASK_QUEUE, split_case_id
 from models.now import wall_clock
 from operations.connection import Connection, NotAnswering, connect
 from operations.loading import load
@@ -521,7 +521,7 @@ def queries(ui: str, namespace: str) -> dict[str, str]:
     now = wall_clock()
     week = f"{now + timedelta(days=7):%Y-%m-%dT%H:%M:%SZ}"
     asked = {
-        "Overdue": f"{OVERDUE}=true AND ExecutionStatus='Running'",
+        "Overdue": f"{DUE}<'{now:%Y-%m-%dT%H:%M:%SZ}' AND ExecutionStatus='Running'",  # right also without a worker
         "Due this week": f"{DUE}<'{week}' AND ExecutionStatus='Running'",
     }
     base = f"{ui}/namespaces/{namespace}/workflows?query="

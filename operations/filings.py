@@ -83,16 +83,33 @@ def _content_faults(data: dict[str, Any]) -> list[str]:
     return []
 
 
+NEEDS = {
+    "claim": ("BTA-10.5a", "BTA-10.5b", "BTA-10.5c"),
+    "access_request": ("BL-4",),
+    "authenticator_withdrawal": ("BL-3-notice",),
+}
+"""Kind → the duties without which it cannot be kept; an organisation that has no such rows of its own adopts them."""
+
+
+def _rulebook_faults(organisation: Any, kind: str) -> list[str]:
+    """Whether this organisation keeps cases of this kind at all."""
+    if not isinstance(organisation, str) or organisation not in books() or organisation == "T":
+        return ["organisation: it has no rulebook"]
+    book = books()[organisation]
+    if kind == "privacy_request" and "privacy" not in book.values:
+        return ["organisation: its rulebook names no terms for privacy requests"]
+    has = {duty.id for duty in book.duty}
+    lacking = [duty for duty in NEEDS.get(kind, ()) if duty not in has]
+    return [f"organisation: its rulebook has no {duty}, which a {kind} needs" for duty in lacking]
+
+
 def _envelope_faults(filing: Filing, now: datetime) -> list[str]:
     faults = []
     try:
         case_id(filing.kind, filing.organisation, filing.reference)
     except ValueError as e:
         faults.append(str(e))
-    if filing.organisation not in books() or filing.organisation == "T":
-        faults.append("organisation: it has no rulebook")
-    elif filing.kind == "privacy_request" and "privacy" not in books()[filing.organisation].values:
-        faults.append("organisation: its rulebook names no terms for privacy requests")
+    faults += _rulebook_faults(filing.organisation, filing.kind)
     if filing.received_at > now:
         faults.append("received_at: lies in the future")
     return faults
@@ -102,8 +119,9 @@ def _claim(data: dict[str, Any], now: datetime) -> Checked:
     """A claim: kept whatever its form; only an organisation that does not insure cannot have one."""
     faults: list[str] = []
     organisation = data.get("organisation")
-    if not isinstance(organisation, str) or organisation not in books() or organisation == "T":
-        raise Refusal("organisation: it has no rulebook")
+    if lacking := _rulebook_faults(organisation, "claim"):
+        raise Refusal(*lacking)
+    assert isinstance(organisation, str)
     zone = ZoneInfo(books()[organisation].zone)
     received_at = now
     try:

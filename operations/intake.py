@@ -97,7 +97,8 @@ class Intake:
                 task_queue=TASK_QUEUE,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=f"{KINDS[kind]} {split_case_id(case)[2]}",
+                static_summary=f"{KINDS[kind]} {split_case_id(case)[2]} of {split_case_id(case)[1]}",
+                static_details=_details(case),
             )
         except RPCError as e:
             log.warning("engine does not answer", case=case, status=e.status.name)
@@ -200,6 +201,15 @@ class Intake:
                 raise _StillStarting from None
             raise
         return dict(answer), ()
+
+
+def _details(case: str) -> str:
+    """What the UI shows of a case when no worker answers."""
+    return (
+        "*Current Details* beside this say where the case stands and what can be done now.\n\n"
+        "Are they empty? Then no worker runs. Nothing is lost, the clocks run on, and the record can still be read:\n\n"
+        f"`python starter.py show {case}`"
+    )
 
 
 class _StillStarting(Exception):

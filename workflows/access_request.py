@@ -463,6 +463,8 @@ class AccessRequest(Case):
             CorrectAddress: {"party": stuck} if stuck else {},
             DropLine: {"line": open_} if open_ else {},
         }
+        if incomplete is None and open_ is not None:
+            values[CompleteLine] = {"line": open_}
         if incomplete is not None:
             wanted = [fault.split(":")[0] for fault in incomplete.faults]
             values[CompleteLine] = {"line": incomplete.user} | {
@@ -504,15 +506,13 @@ class AccessRequest(Case):
     def story(self) -> list[str]:
         """The request in a few lines: the client, and each line with its result."""
         body = self.body
-        lines = [f"Received {body.received_at:%Y-%m-%d %H:%M} UTC from client {body.client}."]
-        if body.for_case:
-            lines[0] += f" Asked for in {body.for_case}."
-        lines += ["", "| Line | Result | Missing or wrong | To look at |", "| --- | --- | --- | --- |"]
-        lines += [
-            f"| {line.user} | {line.status}{' and told' if line.told else ''} "
-            f"| {', '.join(line.faults)} | {', '.join(line.doubts)} |"
-            for line in body.lines
-        ]
+        lines = []
+        for line in body.lines:
+            faults = f"; missing or wrong: {', '.join(line.faults)}" if line.faults else ""
+            doubts = f"; to look at: {', '.join(line.doubts)}" if line.doubts else ""
+            lines += [f"- **User {line.user}:** {line.status}{' and told' if line.told else ''}{faults}{doubts}"]
+        lines += [f"- **Received:** {body.received_at:%Y-%m-%d %H:%M} UTC from client {body.client}"]
+        lines += [f"- **Asked for in:** {body.for_case}"] if body.for_case else []
         return lines
 
 

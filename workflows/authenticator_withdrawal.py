@@ -421,19 +421,16 @@ class AuthenticatorWithdrawal(Case):
         """The withdrawal in a few lines: what ends for whom, letters, requests for login data, the effect."""
         body = self.body
         what = "End" if body.scope == "end" else "Limit"
-        lines = [f"{what} of {body.authenticator} for client {body.client}, decided by {body.decided_by}."]
-        if body.takes_effect_on:
-            lines[0] += f" Not before {body.takes_effect_on}, as decided."
-        if body.letters:
-            lines += ["", "| Letter | State |", "| --- | --- |", *(f"| {k} | {s} |" for k, s in body.letters.items())]
-        if body.fallbacks:
-            lines += ["", "| Request for login data | State |", "| --- | --- |"]
-            lines += [f"| {case} | {status} |" for case, status in body.fallbacks.items()]
-        if body.regardless:
-            lines += ["", "The effect does not wait for open requests: an operator said so."]
+        lines = []
         if body.result:
             on = f" since {body.effective_on}" if body.effective_on else ""
-            lines += ["", f"**{body.result.replace('_', ' ')}**{on}."]
+            lines += [f"- **Result:** {body.result.replace('_', ' ')}{on}"]
+        of = f"{what} of {body.authenticator} for client {body.client}, decided by {body.decided_by}"
+        lines += [f"- **Decision:** {of}{f', not before {body.takes_effect_on}' if body.takes_effect_on else ''}"]
+        if body.regardless:
+            lines += ["- **Open requests:** the effect does not wait for them, as an operator said"]
+        lines += [f"- **Login data instead:** {case}, {status}" for case, status in body.fallbacks.items()]
+        lines += [f"- **Letter {key}:** {status}" for key, status in body.letters.items()]
         return lines
 
 

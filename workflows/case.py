@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
@@ -57,6 +58,9 @@ PATIENT = RetryPolicy(
 """For ever: a store or a carrier that is down is waited for, and the UI shows the pending activity."""
 
 CLOSED = "closed"
+
+REOPENING = timedelta(minutes=5)
+"""How long a case that was opened again waits for the message it was opened for."""
 
 B = TypeVar("B", bound=Model)
 R = TypeVar("R")
@@ -159,6 +163,7 @@ class Case:
         self.rung = False
         self.recording = False
         self.recorded_here = False
+        self.reopened = False
         self.adopted = False
         self.diverged: tuple[str, ...] = ()
         self.unheard: tuple[int, ...] = ()
@@ -194,6 +199,8 @@ class Case:
 
     async def _live(self, message: Any, *more: Any) -> Outcome:
         outcome = await self._open(message, *more)
+        if outcome is None and self.reopened:
+            outcome = await self._stay_closed()
         if outcome is None:
             while self.case.stage != CLOSED:
                 await self._turn()
@@ -220,10 +227,23 @@ class Case:
         if opened.state is None:
             return Outcome(case=self.id, result=opened.result, faults=opened.faults, right_case=opened.right_case)
         self.state = opened.state
+        self.reopened = opened.reopened
         self.clocks.take(opened.clocks)
         self.body = self.read(opened.state.body)
         self.show()
         return None
+
+    async def _stay_closed(self) -> Outcome | None:
+        """A closed case is opened for one message: if that does not come or is refused, it has never been open."""
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(lambda: bool(self.inbox), timeout=REOPENING)
+        faults: tuple[str, ...] = ("nothing reopened it",)
+        if self.inbox:
+            faults = self.refusal(self.inbox[0].message)
+            if not faults:
+                return None
+            self.inbox.pop(0).refusal = refused(errors.NOT_ALLOWED_NOW, *faults)
+        return Outcome(case=self.id, result="closed", faults=faults)
 
     async def _turn(self) -> None:
         self.adopted = False
@@ -489,7 +509,10 @@ class Case:
         )
         self.recording = True
         try:
-            recorded = await self.ask(CaseActivities.record, transition, f"{state.stage}: {entry}")
+            where = state.stage if stage == state.stage else f"{state.stage} → {stage}"
+            recorded = await self.ask(
+                CaseActivities.record, transition, f"{where}: {entry}{f' ({duty})' if duty else ''}"
+            )
         finally:
             self.recording = False
         if recorded.result == "refused":
@@ -565,6 +588,8 @@ class Case:
         """The messages that the case takes now."""
         if self.diverged:
             return [AdoptRecord]
+        if self.case.stage == CLOSED:
+            return []
         return [*self.stages.get(self.case.stage, ()), *self.always]
 
     def waiting(self, stage: str, body: Any) -> str:
@@ -572,7 +597,7 @@ class Case:
         return ""
 
     def story(self) -> list[str]:
-        """Lines of the kind's own about where the case stands; no personal data."""
+        """A Markdown list of the kind's own, most important first; no personal data."""
         return []
 
     def show(self) -> None:
@@ -596,39 +621,56 @@ class Case:
         workflow.set_current_details(self.details())
 
     def details(self) -> str:
-        """Markdown for the UI: where it stands, the clocks, what is waited for, and what can be done now."""
+        """Markdown for the UI, most important first: stage, next due, who acts, the clocks, the story, ready messages.
+
+        Lists and wrapping code only: the UI gives it half a window, glues the cells of tables, and lets fenced blocks
+        run out sideways.
+        """
         state = self.case
         clocks = self.clocks.open
         first = next((c for c in clocks if c.can_be_late), clocks[0] if clocks else None)
-        lines = [f"## {state.stage.replace('_', ' ').capitalize()}", ""]
+        late = any(c.status == "overdue" and c.can_be_late for c in clocks)
+        stage = "diverged" if self.diverged else state.stage.replace("_", " ")
+        if state.stage == CLOSED:
+            stage = f"closed: {self.body.outcome}".replace("_", " ")
+        lines = [f"## {stage.capitalize()}{' · OVERDUE' if late else ''}", ""]
         if self.diverged:
-            lines += ["**Diverged from the record.** " + "; ".join(self.diverged), ""]
-        late = [c for c in clocks if c.status == "overdue" and c.can_be_late]
-        if late:
-            lines += [f"**OVERDUE: {', '.join(c.label for c in late)}**", ""]
+            lines += [f"- **Diverged from the record:** {'; '.join(self.diverged)}"]
+        possible = self.possible()
+        acting = "nothing: it has ended" if state.stage == CLOSED else "nothing: the case itself acts"
         lines += [
-            f"**Next due:** {f'{first.shown} ({first.label}, {first.title})' if first else 'nothing is running'}  ",
-            f"**Waits for:** {self.waiting(state.stage, self.body) or 'nothing: the case itself acts'}  ",
-            f"**Handler:** {state.handler or 'nobody yet'}",
-            "",
+            f"- **{'Next date' if first and not first.can_be_late else 'Next due'}:** {_line(first)}",
+            f"- **Waits for:** {self.waiting(state.stage, self.body) or acting}",
+            f"- **Handler:** {state.handler or 'nobody yet'}",
+            f"- **Possible now:** {', '.join(m.update_name() for m in possible) or 'nothing'}",
+            *(f"- **Also:** {_line(c)}" for c in clocks if c is not first),
         ]
-        lines += self.story()
-        if clocks:
-            lines += ["", "### Clocks", "", "| Duty | What | Due | State |", "| --- | --- | --- | --- |"]
-            lines += [f"| {c.label} | {c.title} | {c.shown} | {_status(c)} |" for c in clocks]
-        lines += ["", "### What can be done now", ""]
-        lines += ["Send an Update with this name, and this JSON with every ‹…› filled in.", ""]
-        for model in self.possible():
-            template = json.dumps(model.template(self.id, self.known(model)), ensure_ascii=False, indent=1)
-            title = (model.__doc__ or "").strip().split("\n")[0]
-            lines += [f"**{model.update_name()}**: {title}", "", "```json", template, "```", ""]
+        lines += ["", "### The case", "", *self.story(), ""]
+        if possible:
+            lines += ["### What can be done now", ""]
+            lines += ["More Actions, Send an Update: choose the name, paste the JSON, replace every ‹…›.", ""]
+        for model in possible:
+            lines += [f"**{model.update_name()}**: {(model.__doc__ or '').strip().splitlines()[0]}"]
+            # as many lines as the form makes of it: else its button moves away under the pointer
+            template = json.dumps(model.template(self.id, self.known(model)), ensure_ascii=False, indent=2)
+            lines += [f"`{template}`"]
+            if optional := model.optional(self.known(model)):
+                lines += [f"If needed also: {'; '.join(optional)}."]
+            lines += [""]
         return "\n".join(lines)
+
+
+def _line(clock: ClockState | None) -> str:
+    return f"{clock.shown}, {clock.label} {clock.title}, {_status(clock)}" if clock else "nothing is running"
 
 
 def _status(clock: ClockState) -> str:
     if clock.kind == "not_before":
         return "no effect before then"
-    return f"**{clock.status}**" if clock.status == "overdue" else clock.status
+    if not clock.can_be_late:
+        return clock.status
+    told = f"{clock.owner}, then {clock.escalation}" if clock.escalation else clock.owner
+    return f"{'**OVERDUE**' if clock.status == 'overdue' else clock.status} (told: {told.replace('_', ' ')})"
 
 
 def _attribute(name: str, value: Any) -> SearchAttributeUpdate[Any]:

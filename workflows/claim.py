@@ -652,8 +652,11 @@ class Claim(Case):
         stuck = next((p for p in self.body.payments if p.status in ("held", "rejected")), None)
         sent = [k for k, s in self.body.notices.items() if s == "sent" and k.startswith(TELL)]
         missing = [r.document for r in self.body.missing]
+        askable = [r.document for r in self.body.requirements if r.status not in ("missing", "received")]
         values: dict[type[Message], dict[str, Any]] = {
             AddDocument: {"document": missing[0]} if missing else {},
+            WaiveDocument: {"document": missing[0]} if missing else {},
+            RequireDocument: {"document": f"‹one of: {', '.join(askable)}›"},
             ProposeDecision: {
                 "outcome": "pay",
                 "reasons": [],
@@ -710,23 +713,21 @@ class Claim(Case):
     def story(self) -> list[str]:
         """The claim in a few lines: heads, documents, decision, payments, faults."""
         body = self.body
-        lines = [f"Received {body.received_at:%Y-%m-%d %H:%M} UTC, policy {body.policy or 'not known'}.", ""]
-        lines += [f"- {head}" for head in body.heads]
-        if body.requirements:
-            lines += ["", "| Document | Clause | Proves | State |", "| --- | --- | --- | --- |"]
-            lines += [
-                f"| {r.title.en} | {r.clause} | {r.proves} | {r.status} |"
-                for r in body.requirements
-                if r.status != "not_asked"
-            ]
-        if body.proposal is not None:
-            decided = "decided" if body.decided_at else "proposed"
-            lines += ["", f"**{body.proposal.outcome.replace('_', ' ')}, {body.proposal.total} EUR**, {decided}."]
-        if body.payments:
-            lines += ["", "| Payment | EUR | State |", "| --- | --- | --- |"]
-            lines += [f"| {p.key} | {p.amount} | {p.status} |" for p in body.payments]
-        if body.faults:
-            lines += ["", "Faults of the filing:", *(f"- {fault}" for fault in body.faults)]
+        lines = []
+        if (proposal := body.proposal) is not None:
+            decided = f"proposed by {proposal.proposed_by}"
+            if body.decided_at:
+                decided = f"decided {body.decided_at:%Y-%m-%d %H:%M} UTC"
+            what = f"{proposal.outcome.replace('_', ' ')}, {proposal.total} EUR (deductible {proposal.deductible})"
+            lines += [f"- **Decision:** {what}, {decided}"]
+        lines += [f"- **Payment {p.key}:** {p.amount} EUR, {p.status}" for p in body.payments]
+        lines += [f"- **Letter {key}:** {status}" for key, status in body.notices.items() if key.startswith(TELL)]
+        lines += [f"- **Claimed:** {head.removesuffix(' claimed')}" for head in body.heads]
+        for status in ("missing", "received", "waived"):
+            of = [f"{r.title.en} ({r.document}, {r.clause})" for r in body.requirements if r.status == status]
+            lines += [f"- **Documents {status}:** {'; '.join(of)}"] if of else []
+        lines += [f"- **Received:** {body.received_at:%Y-%m-%d %H:%M} UTC, policy {body.policy or 'not known'}"]
+        lines += [f"- **Fault of the filing:** {fault}" for fault in body.faults]
         return lines
 
     # ---- helpers ----------------------------------------------------------------------------------------------------

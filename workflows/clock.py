@@ -63,7 +63,8 @@ class Clocks:
         if tick is None or tick.instant <= workflow.now():
             return
         clock = self.all[(tick.duty, tick.subject)]
-        summary = f"{clock.label} {clock.title} · {tick.what} · due {clock.shown}"
+        what = "reminder: " if tick.what == "reminder" else ""
+        summary = f"{what}{clock.label} {clock.title} · due {clock.shown}"
         self._armed_for = instant
         self._timer = asyncio.create_task(self._wait(tick.instant, summary[:200]))
 

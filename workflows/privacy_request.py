@@ -804,7 +804,8 @@ class PrivacyRequest(Case):
         """Rights, identification, systems, extension, and letters that did not arrive."""
         body = self.body
         lines = [
-            f"- **Asked for:** {', '.join(body.rights)}, {body.channel}, received {body.received_at:%Y-%m-%d %H:%M %Z}"
+            f"- **Asked for:** {', '.join(body.rights)}; by {body.channel},"
+            f" received {body.received_at:%Y-%m-%d %H:%M %Z}"
         ]
         if body.identified_at:
             lines.append(f"- **Identified:** {body.identified_at:%Y-%m-%d %H:%M %Z}")

@@ -353,12 +353,11 @@ async def test_continue_as_new_at_every_resting_point_changes_nothing(world: Wor
     for place in (world, restless_world):
         case = await paid(place)
         await place.advance(case, MONDAY + timedelta(days=12))
-        steps = [(t.step, t.entry, t.stage) for t in await place.timeline(case)]
+        # how many proofs come in one step is a matter of moments; everything else is the same
+        steps = [(t.entry, t.stage) for t in await place.timeline(case) if t.entry != "proven"]
         orders = [p.name for p in (place.var / "bank").glob("*.xml") if case.split(":")[2] in p.read_text()]
         clocks = await place.clocks(case)
-        stories.append(
-            (steps[:3], sorted(e for _, e, _ in steps), clocks, len(orders), sorted(await place.notices(case)))
-        )
+        stories.append((steps, clocks, len(orders), sorted(await place.notices(case))))
         runs = [w async for w in place.client.list_workflows(f"WorkflowId = '{case}'")]
         if place is restless_world:
             assert len(runs) > 1
@@ -410,3 +409,29 @@ async def test_opening_twice_gives_the_same_state(world: World) -> None:
     case = await deciding(world)
     ask = OpenCase(workflow_id=case, workflow_kind="claim", at=world.now(), start=StartCase(case=case))
     assert await world.case_activities.open(ask) == await world.case_activities.open(ask)
+
+
+# ---- what was found by trying -----------------------------------------------------------------------------------------
+
+
+async def test_a_claim_of_an_organisation_that_does_not_insure_is_refused(world: World) -> None:
+    """It would have no clock to run by: refused at filing, naming the rows that its rulebook lacks."""
+    await world.begin(MONDAY)
+    with pytest.raises(Refusal, match=r"no BTA-10\.5a"):
+        await world.file("claim", "BL", content("P"))
+
+
+async def test_an_event_that_is_refused_leaves_a_closed_case_closed(world: World) -> None:
+    """A bounce of a letter that was never sent: refused, and the case ends as it had ended."""
+    case = await paid(world)
+    await world.advance(case, MONDAY + timedelta(days=12))
+    before = await world.row(case)
+    said = await world.intake.submit_event(
+        case, "e-9", "report_bounce", {"actor": "system:mail", "notice": "no:such:1", "bounced_at": MONDAY.isoformat()}
+    )
+    assert "no such letter was sent" in said.refused[0]
+    after = await world.row(case)
+    assert before is not None
+    assert after is not None
+    assert (after.closed_at, after.outcome, after.step) == (before.closed_at, before.outcome, before.step)
+    assert (await world.handle(case).result())["result"] == "closed"
