@@ -11,7 +11,6 @@ import structlog
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-import workflows
 from activities.wiring import build
 from integrations.bank import BankFolder
 from integrations.mail import MaildirOut, MailOut, SmtpOut
@@ -22,6 +21,7 @@ from operations.place import find
 from operations.setup import missing
 from operations.store import engine, sessions
 from settings import Settings
+from workflows import registry
 
 log = structlog.get_logger()
 
@@ -74,7 +74,7 @@ async def main() -> None:
         async with Worker(
             client,
             task_queue=TASK_QUEUE,
-            workflows=workflows.ALL,
+            workflows=registry.ALL,
             activities=activities,
             workflow_runner=runner(),
             workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(10),

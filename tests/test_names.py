@@ -10,10 +10,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import workflows
 from models import errors, names
 from operations.setup import ATTRIBUTES
 from tests.world import World
+from workflows import registry
 from workflows.case import Case
 
 LIST = Path(__file__).parent / "names.json"
@@ -29,7 +29,7 @@ def registered(activities: list[str]) -> dict[str, Any]:
         "activities": sorted(activities),
         "workflows": {},
     }
-    for cls in workflows.ALL:
+    for cls in registry.ALL:
         definition: Any = cls.__temporal_workflow_definition  # type: ignore[attr-defined]  # set by the decorator
         entry: dict[str, Any] = {"updates": sorted(definition.updates), "signals": sorted(definition.signals)}
         if issubclass(cls, Case):
@@ -47,7 +47,7 @@ async def test_the_registered_names_are_those_of_the_list(world: World) -> None:
 
 def test_every_handler_takes_one_optional_argument_and_has_a_validator() -> None:
     """A message without its argument, or with two, must reach the validator, or it wedges the case."""
-    for cls in workflows.ALL:
+    for cls in registry.ALL:
         definition: Any = cls.__temporal_workflow_definition  # type: ignore[attr-defined]  # set by the decorator
         handlers = {n: d.fn for n, d in (*definition.updates.items(), *definition.signals.items())}
         for name, function in {**handlers, "run": definition.run_fn}.items():

@@ -21,12 +21,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-import workflows
 from activities.case import CaseActivities
 from models.names import TASK_QUEUE
 from models.tables import BellRow, CaseRow, ClientRow, ClockRow, NoticeRow, PolicyRow, TimelineRow
 from operations.intake import Intake, Sessions
 from worker import runner
+from workflows import registry
 
 RIGA = ZoneInfo("Europe/Riga")
 VILNIUS = ZoneInfo("Europe/Vilnius")
@@ -114,7 +114,7 @@ class World:
         return Worker(
             self.client,
             task_queue=TASK_QUEUE,
-            workflows=workflows.ALL,
+            workflows=registry.ALL,
             activities=self.activities,
             workflow_runner=runner(),
         )

@@ -803,10 +803,8 @@ class PrivacyRequest(Case):
     def story(self) -> list[str]:
         """Rights, identification, systems, extension, and letters that did not arrive."""
         body = self.body
-        lines = [
-            f"- **Asked for:** {', '.join(body.rights)}; by {body.channel},"
-            f" received {body.received_at:%Y-%m-%d %H:%M %Z}"
-        ]
+        received = f"{body.received_at:%Y-%m-%d %H:%M %Z}"
+        lines = [f"- **Asked for:** {', '.join(body.rights)}; by {body.channel}, received {received}"]
         if body.identified_at:
             lines.append(f"- **Identified:** {body.identified_at:%Y-%m-%d %H:%M %Z}")
         else:

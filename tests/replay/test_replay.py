@@ -14,10 +14,10 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-import workflows
 from models.converter import data_converter
 from models.names import KINDS
 from worker import runner
+from workflows import registry
 
 HISTORIES = Path(__file__).parent / "histories"
 FILES = sorted(HISTORIES.glob("*.json.gz"))
@@ -31,7 +31,7 @@ def read(path: Path) -> str:
 @pytest.fixture(scope="module")
 def replayer() -> Replayer:
     """Replays in the sandbox that the worker uses."""
-    return Replayer(workflows=workflows.ALL, data_converter=data_converter, workflow_runner=runner())
+    return Replayer(workflows=registry.ALL, data_converter=data_converter, workflow_runner=runner())
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name.removesuffix(".json.gz"))

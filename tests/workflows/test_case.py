@@ -411,7 +411,7 @@ async def test_opening_twice_gives_the_same_state(world: World) -> None:
     assert await world.case_activities.open(ask) == await world.case_activities.open(ask)
 
 
-# ---- what was found by trying -----------------------------------------------------------------------------------------
+# ---- what was found by trying ---------------------------------------------------------------------------------------
 
 
 async def test_a_claim_of_an_organisation_that_does_not_insure_is_refused(world: World) -> None:
