@@ -186,7 +186,6 @@ class AccessStore:
         return Opening(
             stage="issuing" if _may_ask(client, filing.requester.email) else "refusing",
             body=body.model_dump(mode="json"),
-            details=f"Access request {intake.reference} of client {client.client}, {len(lines)} user(s).",
         )
 
     async def _complete(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
@@ -292,7 +291,6 @@ class WithdrawalStore:
         return Opening(
             stage="telling",
             body=body.model_dump(mode="json"),
-            details=f"Withdrawal {intake.reference} of {filing.authenticator} for client {client.client}.",
         )
 
     async def _told(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:

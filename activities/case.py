@@ -107,7 +107,7 @@ class CaseActivities:
             body=opening.body,
         )
         row.stage, row.state = opening.stage, state.model_dump(mode="json")
-        return Opened(result="opened", state=state, details=opening.details)
+        return Opened(result="opened", state=state)
 
     async def _reopens(self, session: AsyncSession, row: CaseRow, ask: OpenCase) -> bool:
         """A closed case goes on only for an event that waits for it; its first step then opens it again."""

@@ -91,7 +91,6 @@ class ClaimStore:
         return Opening(
             stage="collecting",
             body=body.model_dump(mode="json"),
-            details=f"Claim {intake.reference} of {intake.organisation}, {len(claimants)} claimant(s).",
         )
 
     # ---- acts -------------------------------------------------------------------------------------------------------

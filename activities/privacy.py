@@ -92,7 +92,6 @@ class PrivacyStore:
         return Opening(
             stage="identifying",
             body=body.model_dump(mode="json"),
-            details=f"Privacy request {intake.reference} to {intake.organisation}: {', '.join(filing.rights)}.",
         )
 
     # ---- acts -------------------------------------------------------------------------------------------------------

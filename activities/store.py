@@ -19,11 +19,10 @@ ActHandler = Callable[[AsyncSession, str, dict[str, Any], datetime], Awaitable[A
 
 
 class Opening(Model):
-    """How a case begins: its first stage and body, and the description that the UI shows when no worker answers."""
+    """How a case begins: its first stage and its body."""
 
     stage: str
     body: dict[str, Any]
-    details: str
 
 
 class KindStore(Protocol):

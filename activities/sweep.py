@@ -15,6 +15,7 @@ class Swept(Model):
     """How much an outage or a crash had left behind."""
 
     started: int
+    restarted: int
     delivered: int
     rung: int
     told: int
@@ -31,9 +32,10 @@ class SweepActivities:
 
     @activity.defn(name="sweep.deliver")
     async def deliver(self) -> Swept:
-        """Start filed cases, deliver events, ring bells and send letters to staff that wait."""
+        """Start filed cases, restart ended ones, deliver events, ring bells and send letters to staff that wait."""
         return Swept(
             started=await self._intake.start_waiting(),
+            restarted=await self._intake.restart_ended(),
             delivered=await self._intake.deliver_waiting(),
             rung=await self._outbox.ring(),
             told=await self._outbox.tell_staff(None),

@@ -417,8 +417,6 @@ class Opened(Model):
     reopened: bool = False
     """A closed case, opened for an event: it stays closed unless it takes that event."""
     clocks: tuple[ClockState, ...] = ()
-    details: str = ""
-    """Static description for the UI, without personal data."""
 
 
 class Outcome(Model):

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
-from temporalio.client import Client, WorkflowUpdateFailedError
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
@@ -119,6 +119,30 @@ class Intake:
                 query = query.where(col(IntakeRow.case).in_(cases))
             waiting = (await session.exec(query)).all()
         return sum([await self.start(case, kind) for case, kind in waiting])
+
+    async def restart_ended(self) -> int:
+        """Start again what was ended around its case (terminated, timed out): a duty does not end by a click.
+
+        The number of cases that run again; each goes on from its record.
+        """
+        if self._client is None:
+            return 0
+        query = "ExecutionStatus IN ('Terminated', 'Failed', 'TimedOut', 'Canceled') AND CaseKind IS NOT NULL"
+        ended = {run.id async for run in self._client.list_workflows(query)}
+        async with self._sessions() as session:
+            still_open = (
+                await session.exec(
+                    select(CaseRow.case, CaseRow.kind).where(
+                        col(CaseRow.case).in_(ended), col(CaseRow.closed_at).is_(None)
+                    )
+                )
+            ).all()
+        restarted = 0
+        for case, kind in still_open:
+            described = await self._client.get_workflow_handle(case).describe()
+            if described.status is not WorkflowExecutionStatus.RUNNING:
+                restarted += await self.start(case, kind)
+        return restarted
 
     # ---- events -----------------------------------------------------------------------------------------------------
 

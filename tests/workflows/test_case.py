@@ -421,6 +421,23 @@ async def test_a_claim_of_an_organisation_that_does_not_insure_is_refused(world:
         await world.file("claim", "BL", content("P"))
 
 
+async def test_a_terminated_case_is_started_again_by_the_sweep(world: World) -> None:
+    """A duty does not end by a click: the case goes on from its record, with the same clocks."""
+    case = await deciding(world)
+    due = (await world.clock(case, "BTA-10.5a")).due
+    await world.handle(case).terminate("by mistake")
+
+    async def swept() -> bool:
+        # the list of ended runs follows a moment later
+        sweep = await world.client.start_workflow("Sweep", id=f"sweep-{world.now():%S%f}", task_queue=TASK_QUEUE)
+        return bool((await sweep.result())["restarted"])
+
+    await world.until(swept, "the sweep starts it again")
+    await world.say(case, "assign_case", handler="op-9")
+    assert await world.entries(case) == ["received", "assigned"]
+    assert (await world.clock(case, "BTA-10.5a")).due == due
+
+
 async def test_an_event_that_is_refused_leaves_a_closed_case_closed(world: World) -> None:
     """A bounce of a letter that was never sent: refused, and the case ends as it had ended."""
     case = await paid(world)
