@@ -194,7 +194,9 @@ class Ledger:
             self._note(row, row.status)
             return
         if tick.instant < row.due:
-            return  # the clock was moved since the case looked
+            # the clock was moved since the case looked: it is told where the clock stands
+            self.touched.append(row)
+            return
         if row.kind == Kind.not_before:
             self._end(row, "kept", "the effect is free from here")
         elif row.kind == Kind.right_lapses:

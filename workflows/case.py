@@ -157,6 +157,7 @@ class Case:
         self.body: Any = None
         self.clocks = Clocks()
         self.inbox: list[Item] = []
+        self.taken: Item | None = None
         self.done: list[Done] = []
         self.working: dict[str, asyncio.Task[None]] = {}
         self.sending: set[str] = set()
@@ -251,6 +252,10 @@ class Case:
             await self._divergence()
             return
         await getattr(self, self.case.stage)()
+        if self.taken is not None and not self.taken.settled:
+            # a sender must have an answer, whatever a stage forgot
+            self.taken.refusal = refused(errors.NOT_ALLOWED_NOW, "the case could not take this message")
+        self.taken = None
         if self.unheard and not self.diverged:
             await self.record("bell_heard", heard=self.unheard)
 
@@ -361,6 +366,7 @@ class Case:
                         "assigned", said=item, facts={"handler": item.message.handler}, handler=item.message.handler
                     )
                 else:
+                    self.taken = item
                     return item
                 continue
             if self.done:
@@ -371,7 +377,7 @@ class Case:
                 self.unheard = bells.ids
                 if "recount" in bells.reasons:
                     await self.record("recounted", recount=True, heard=bells.ids)
-                elif bells.ids:
+                if set(bells.reasons) - {"recount"}:
                     return Rung(bells)
                 continue
             self._continue_as_new_if_long()

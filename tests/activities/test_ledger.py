@@ -195,6 +195,7 @@ def test_a_due_tick_of_a_clock_that_was_moved_later_changes_nothing() -> None:
     early = ledger(DUE - timedelta(days=1), rows)
     early.tick(Tick(duty="BTA-10.5a", what="due", instant=DUE - timedelta(days=1)))
     assert rows[0].status == "running"
+    assert [state.due for state in early.touched_states] == [DUE]
 
 
 # ---- holds ----------------------------------------------------------------------------------------------------------
