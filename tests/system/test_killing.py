@@ -173,7 +173,7 @@ async def kill_engine(var: Path, stack: AsyncExitStack) -> None:
 
 @pytest.mark.timeout(240)  # every start again is slow on a machine that may be busy
 async def test_claims_survive_the_death_of_worker_and_engine_at_any_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Six claims; the worker dies three times, once with the engine: each ends told and paid, once each, its steps without gap, its clocks judged."""
+    """Six claims, three deaths: each is told and paid, once each, its steps without gap, its clocks judged."""
     for name in [n for n in os.environ if n.startswith(("TEMPORAL_", "TERMINS_")) or n == "DATABASE_URL"]:
         monkeypatch.delenv(name)
     async with AsyncExitStack() as stack:
