@@ -123,12 +123,14 @@ class CaseActivities:
         """One step, in one transaction. Idempotent by case, step and digest; another digest writes nothing."""
         try:
             async with self._sessions() as session, session.begin():
-                recorded = await self._record(session, t)
+                recorded, owes = await self._record(session, t)
         except Refusal as e:
             return Recorded(result="refused", step=t.step - 1, faults=e.faults)
         if recorded.result == "diverged":
             async with self._sessions() as session, session.begin():
                 await session.exec(update(CaseRow).where(col(CaseRow.case) == t.case).values(diverged=True))
+            return recorded
+        if not owes:
             return recorded
         try:
             await self._outbox.flush(t.case)
@@ -136,7 +138,8 @@ class CaseActivities:
             log.warning("outbox waits for the sweep", case=t.case, problem=type(e).__name__)
         return recorded
 
-    async def _record(self, session: AsyncSession, t: Transition) -> Recorded:
+    async def _record(self, session: AsyncSession, t: Transition) -> tuple[Recorded, bool]:
+        """What the step answers, and whether others are owed something after it: bells, letters to staff, cases."""
         row = (await session.exec(select(CaseRow).where(CaseRow.case == t.case).with_for_update())).one()
         digest = digest_of(t)
         if t.step <= row.step:
@@ -144,14 +147,12 @@ class CaseActivities:
                 await session.exec(select(TimelineRow).where(TimelineRow.case == t.case, TimelineRow.step == t.step))
             ).one()
             if entry.digest == digest:
-                return Recorded.model_validate(entry.answer)
+                # repeated: the first try may have died before it delivered
+                return Recorded.model_validate(entry.answer), True
             if t.said is None or t.said.id in CaseState.model_validate(row.state).said:
-                return Recorded(result="behind", step=row.step)
-            return Recorded(
-                result="diverged",
-                step=row.step,
-                faults=(f"step {t.step} is recorded as {entry.entry}; this run makes it {t.entry}",),
-            )
+                return Recorded(result="behind", step=row.step), False
+            fault = f"step {t.step} is recorded as {entry.entry}; this run makes it {t.entry}"
+            return Recorded(result="diverged", step=row.step, faults=(fault,)), False
         if t.step != row.step + 1:
             raise ApplicationError(f"step {t.step} waits: {row.step} is the last one", type=errors.STEP_OUT_OF_ORDER)
         if t.recount:
@@ -207,7 +208,7 @@ class CaseActivities:
             )
         )
         self._keep_state(row, t)
-        return recorded
+        return recorded, bool(t.bells or ledger.notices or t.acts)
 
     def _keep_state(self, row: CaseRow, t: Transition) -> None:
         state = CaseState.model_validate(row.state)

@@ -11,7 +11,12 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WorkflowExecutionStatus,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
@@ -180,7 +185,7 @@ class Intake:
             return Delivered(case=row.case, event=row.event, waiting=True)
         try:
             answer, refused = await self._update(row)
-        except (RPCError, _StillStarting) as e:
+        except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError, _StillStarting) as e:
             log.warning("event waits", case=row.case, problem=type(e).__name__)
             return Delivered(case=row.case, event=row.event, waiting=True)
         async with self._sessions() as session, session.begin():
