@@ -72,6 +72,11 @@ class VirtualNow:
             )
 
 
+def text_of(mail: EmailMessage) -> str:
+    """All text of a mail, attachments included."""
+    return "\n".join(str(part.get_content()) for part in mail.walk() if part.get_content_maintype() == "text")
+
+
 class Refused(Exception):
     """A case refused a message: its error type and faults."""
 

@@ -21,7 +21,7 @@ from integrations.mail import MaildirOut
 from models.access import IssueAccess
 from models.errors import Refusal
 from models.tables import AccountRow
-from tests.world import RIGA, Refused, VirtualNow, World
+from tests.world import RIGA, Refused, VirtualNow, World, text_of
 
 MONDAY = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
 WEDNESDAY_DUE = datetime(2027, 3, 4, 0, 0, tzinfo=RIGA)
@@ -332,7 +332,7 @@ async def test_the_secret_is_nowhere_but_in_the_users_mail(world: World, capfd: 
     assert secret not in told
     assert secret not in "".join(capfd.readouterr())
     everybody = world.mails("@")
-    assert [m["To"] for m in everybody if secret in m.get_content()] == [who["email"]]
+    assert [m["To"] for m in everybody if secret in text_of(m)] == [who["email"]]
 
 
 async def test_a_user_of_an_authenticator_gets_a_confirmation_and_no_secret(world: World) -> None:
