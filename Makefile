@@ -10,7 +10,7 @@ demo: .venv/requirements.stamp
 	.venv/bin/python -m operations.demo $(ARGS)
 
 test: .venv/requirements-dev.stamp
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: style types arrows
 
