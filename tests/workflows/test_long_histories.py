@@ -1,0 +1,101 @@
+"""Every kind of case survives continue-as-new at every resting point, and a reset to its first task: the same story."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+
+from tests.workflows import test_access_request as access
+from tests.workflows import test_authenticator_withdrawal as withdrawal
+from tests.workflows import test_privacy_request as privacy
+from tests.world import World
+
+
+async def access_story(world: World) -> str:
+    """One user gets login data; the request rests."""
+    await world.begin(access.MONDAY)
+    client = await world.customer()
+    case = await world.file("access_request", "BL", access.content(client, access.user()))
+    await world.stage(case, "resting")
+    return case
+
+
+async def withdrawal_story(world: World) -> str:
+    """The notice is proven, the ten days run, the effect comes; the case rests."""
+    _, case = await withdrawal.noticed(world)
+    await world.advance(case, withdrawal.DUE)
+    await world.stage(case, "resting")
+    return case
+
+
+async def privacy_story(world: World) -> str:
+    """A person is identified and gets an answer; the request rests."""
+    await world.begin(privacy.MONDAY)
+    case = await privacy.file(world, "GJ")
+    await privacy.identify(world, case, privacy.MONDAY)
+    await world.stage(case, "resting")
+    return case
+
+
+STORIES = [access_story, withdrawal_story, privacy_story]
+Story = Callable[[World], Awaitable[str]]
+
+
+async def told(world: World, case: str) -> tuple[Any, ...]:
+    """What is left of a story: steps, clocks, letters."""
+    notices = await world.notices(case)
+    return (
+        [(t.entry, t.stage) for t in await world.timeline(case)],
+        await world.clocks(case),
+        sorted((key, row.sent_at is not None) for key, row in notices.items()),
+    )
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda s: s.__name__)
+async def test_a_new_run_at_every_resting_point_changes_nothing(
+    world: World, restless_world: World, story: Story
+) -> None:
+    """The engine suggests a new run all the time; the store and the letters are those of a single run."""
+    ends = []
+    for place in (world, restless_world):
+        case = await story(place)
+        await place.advance(case, place.now() + timedelta(days=9))
+        await place.stage(case, "closed")
+        ends.append(await told(place, case))
+        runs = [run async for run in place.client.list_workflows(f"WorkflowId = '{case}'")]
+        assert (len(runs) > 1) == (place is restless_world)
+    assert ends[0] == ends[1]
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda s: s.__name__)
+async def test_a_reset_to_the_first_task_changes_nothing(world: World, story: Story) -> None:
+    """The run begins again: what is recorded is taken over, nothing is sent twice."""
+    case = await story(world)
+    before, mails = await told(world, case), len(list((world.var / "mail" / "new").iterdir()))
+    tasks = [
+        e.event_id
+        async for e in world.handle(case).fetch_history_events()
+        if e.HasField("workflow_task_completed_event_attributes")
+    ]
+    await world.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=world.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=case),
+            reason="test",
+            workflow_task_finish_event_id=tasks[0],
+            request_id=case,
+        )
+    )
+
+    async def rests() -> bool:
+        return "Resting" in str(await world.handle(case).query("__temporal_workflow_metadata"))
+
+    await world.until(rests, "the reset run rests")
+    await world.settled(case)
+    assert await told(world, case) == before
+    assert len(list((world.var / "mail" / "new").iterdir())) == mails
