@@ -14,7 +14,7 @@ from models.claim import read_claim
 from models.common import Model
 from models.errors import Refusal
 from models.keepable import unkeepable
-from models.names import REFERENCE, case_id, given_reference
+from models.names import KINDS, REFERENCE, case_id, given_reference
 from models.privacy import PrivacyFiling
 from rules.rulebook import books
 
@@ -45,8 +45,10 @@ def check(data: Any, now: datetime) -> Checked:
     try:
         filing = Filing.model_validate(data)
     except ValidationError as e:
-        raise Refusal(*faults_of(e), *_content_faults(data)) from None
-    faults = [*_envelope_faults(filing, now), *_content_faults(data)]
+        raise Refusal(*faults_of(e), *_name_faults(data), *_content_faults(data)) from None
+    faults = [*_name_faults(data), *_content_faults(data)]
+    if filing.received_at > now:
+        faults.append("received_at: lies in the future")
     if faults:
         raise Refusal(*faults)
     return Checked(
@@ -103,15 +105,16 @@ def _rulebook_faults(organisation: Any, kind: str) -> list[str]:
     return [f"organisation: its rulebook has no {duty}, which a {kind} needs" for duty in lacking]
 
 
-def _envelope_faults(filing: Filing, now: datetime) -> list[str]:
+def _name_faults(data: dict[str, Any]) -> list[str]:
+    """Why a case cannot be named or kept by what the filing says; a field of another type is a fault of its own."""
+    kind, organisation, reference = data.get("kind"), data.get("organisation"), data.get("reference")
     faults = []
-    try:
-        case_id(filing.kind, filing.organisation, filing.reference)
-    except ValueError as e:
-        faults.append(str(e))
-    faults += _rulebook_faults(filing.organisation, filing.kind)
-    if filing.received_at > now:
-        faults.append("received_at: lies in the future")
+    if isinstance(kind, str) and kind not in KINDS:
+        faults.append(f"kind: {', '.join(KINDS)}; not this one")
+    if isinstance(reference, str) and not REFERENCE.match(reference):
+        faults.append("reference: 1 to 64 of A-Z a-z 0-9 . _ -")
+    if isinstance(organisation, str):
+        faults += _rulebook_faults(organisation, kind if isinstance(kind, str) else "")
     return faults
 
 

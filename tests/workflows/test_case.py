@@ -421,6 +421,17 @@ async def test_a_claim_of_an_organisation_that_does_not_insure_is_refused(world:
         await world.file("claim", "BL", content("P"))
 
 
+async def test_all_faults_of_a_filing_are_named_in_one_answer(world: World) -> None:
+    """Envelope, name, organisation and content together, so that a sender corrects once."""
+    with pytest.raises(Refusal) as refused:
+        await world.intake.submit(
+            {"kind": "access_request", "organisation": "DZ", "reference": "a/b", "received_at": "x", "content": {}}
+        )
+    text = "; ".join(refused.value.faults)
+    for part in ("received_at", "sender", "reference: 1 to 64", "its rulebook has no BL-4", "content.users"):
+        assert part in text, part
+
+
 async def test_a_terminated_case_is_started_again_by_the_sweep(world: World) -> None:
     """A duty does not end by a click: the case goes on from its record, with the same clocks."""
     case = await deciding(world)
