@@ -18,7 +18,7 @@ from activities.ledger import Ledger
 from activities.outbox import Outbox
 from activities.store import KindStore, act
 from models import errors
-from models.case import Bells, CaseState, ClockState, NoticeDraft, OpenCase, Opened, Recorded, Transition
+from models.case import Bells, CaseState, NoticeDraft, OpenCase, Opened, Recorded, Transition
 from models.errors import Refusal
 from models.now import Now
 from models.tables import BellRow, CaseRow, EventRow, IntakeRow, NoticeRow, PaymentOrderRow, TargetRow, TimelineRow
@@ -279,4 +279,4 @@ def _json(value: Any) -> Any:
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
 
 
-__all__ = ["CaseActivities", "ClockState", "digest_of"]
+__all__ = ["CaseActivities", "digest_of"]

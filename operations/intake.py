@@ -21,7 +21,6 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from models import errors
 from models.case import StartCase
 from models.common import Model
 from models.errors import Refusal
@@ -286,4 +285,4 @@ async def keep(
     return row, new
 
 
-__all__ = ["REOPENS", "Delivered", "Filed", "Intake", "Sessions", "errors", "keep"]
+__all__ = ["REOPENS", "Delivered", "Filed", "Intake", "Sessions", "keep"]
