@@ -40,6 +40,15 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(default=None, validation_alias="DATABASE_URL")
     """A PostgreSQL elsewhere, as an SQLAlchemy address for asyncpg; None means the embedded one."""
 
+    keys_database_url: SecretStr | None = None
+    """The database of the data keys, never the store's own; None means the embedded one beside an embedded store."""
+
+    master_key: SecretStr | None = None
+    """Master keys as `id:key` words, the current one first; None means the file."""
+
+    master_key_file: Folder = Field(default_factory=lambda earlier: earlier["var"] / "keys" / "master")
+    """Where the master key is kept; made at the first start."""
+
     temporal_address: str | None = Field(default=None, validation_alias="TEMPORAL_ADDRESS")
     """A Temporal elsewhere, `host:port`; None means the embedded one."""
 
@@ -69,7 +78,10 @@ class Settings(BaseSettings):
     bank_folder: Folder = Field(default_factory=lambda earlier: earlier["var"] / "bank")
     """Payment orders go out here as files, and the bank's confirmations come in."""
 
-    @field_validator("database_url", mode="before")
+    worker_http: str = Field(default="127.0.0.1:9464", pattern=r"^(off|\S+:\d{1,5})$")
+    """Where a worker answers `/livez`, `/readyz` and `/metrics`: `host:port`, or `off`. It asks for no password."""
+
+    @field_validator("database_url", "keys_database_url", mode="before")
     @classmethod
     def _for_asyncpg(cls, value: Any) -> Any:
         """Turns the usual spellings (`postgres://…`, `sslmode=…`) into the one that the engine takes."""

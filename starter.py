@@ -27,6 +27,7 @@ from models.errors import Refusal
 from models.now import wall_clock
 from operations import counting, duties, loading, reading, reading_json
 from operations.connection import ANSWERS_WITHIN, Connection, NotAnswering, connect
+from operations.health import ask
 from operations.intake import Delivered, Filed
 from operations.logs import configure
 from operations.recount import recount as recount_cases
@@ -588,9 +589,29 @@ def setup(as_json: Json = False) -> None:
 
 async def _setup(as_json: bool) -> int:
     async with connect(engine="needed") as connection:
-        done = await set_up(connection.engine, connection.place.database_url)
+        done = await set_up(connection.engine, connection.place.database_url, connection.keyring)
     print(json.dumps({"done": done}, ensure_ascii=False) if as_json else "\n".join(done))
     return DONE
+
+
+@app.command(epilog=EXIT_CODES)
+def health(as_json: Json = False) -> None:
+    """Say whether everything answers, and whether anything waits that should not.
+
+    0 where a worker can work, 4 where it cannot. What else is wrong is said, and is for a person.
+    """
+    raise typer.Exit(_run(_health(as_json), as_json))
+
+
+async def _health(as_json: bool) -> int:
+    async with connect() as connection:
+        found = await ask(connection.sessions, connection.client, connection.keyring.answers, wall_clock())
+    if as_json:
+        _json(found)
+    else:
+        for part in found.parts:
+            print(f"{part.name:<12}{part.problem or 'ok'}")
+    return DONE if found.ready else DOWN
 
 
 @app.command(epilog=EXIT_CODES)
@@ -604,7 +625,7 @@ def load(source: Source, as_json: Json = False) -> None:
 
 async def _load(data: Any, as_json: bool) -> int:
     async with connect(engine="not needed") as connection:
-        loaded = await loading.load(connection.sessions, data)
+        loaded = await loading.load(connection.sessions, connection.keyring, data)
     if as_json:
         _json(loaded)
     else:

@@ -8,6 +8,7 @@ import signal
 from datetime import timedelta
 
 import structlog
+from temporalio.runtime import Runtime
 from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
@@ -16,8 +17,9 @@ from integrations.bank import BankFolder
 from integrations.mail import MaildirOut, MailOut, SmtpOut
 from models.names import TASK_QUEUE
 from models.now import wall_clock
+from operations import metrics, watching
 from operations.logs import configure
-from operations.place import find
+from operations.place import find, keys
 from operations.setup import missing
 from operations.store import engine, sessions
 from settings import Settings
@@ -25,7 +27,17 @@ from workflows import registry
 
 log = structlog.get_logger()
 
-PASSED_THROUGH = ("activities", "models", "integrations", "operations", "rules", "sqlmodel", "sqlalchemy", "structlog")
+PASSED_THROUGH = (
+    "activities",
+    "models",
+    "integrations",
+    "operations",
+    "rules",
+    "security",
+    "sqlmodel",
+    "sqlalchemy",
+    "structlog",
+)
 """First-party code that workflows name, and what it imports: loaded once, not once for each run."""
 
 
@@ -53,13 +65,22 @@ async def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     settings = Settings()
     configure()
+    # before any client is made
+    sdk, sdk_metrics = metrics.runtime(metrics=settings.worker_http != "off")
+    Runtime.set_default(sdk)
     place = await find(settings)
-    client = await place.connect()
+    keyring = keys(place, settings)
+    client = await place.connect(keyring, not_filed="installation")
     if lacking := await missing(client):
         raise SystemExit(f"run setup first: {', '.join(lacking)}")
-    database = engine(place.database_url)
+    database = engine(place.database_url, keyring)
+    # connections of its own: a probe takes none from the cases, and answers when they use all of theirs
+    watched = engine(place.database_url, keyring, pool=1)
+    failures = metrics.Failures()
+    watch = watching.Watch(sessions(watched), client, keyring.answers, wall_clock, failures.registry, sdk_metrics)
     activities = build(
         sessions(database),
+        keyring,
         client,
         carrier(settings),
         BankFolder(settings.bank_folder),
@@ -77,13 +98,18 @@ async def main() -> None:
             workflows=registry.ALL,
             activities=activities,
             workflow_runner=runner(),
+            interceptors=[failures],
             workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(10),
             graceful_shutdown_timeout=timedelta(seconds=10),
         ):
-            log.info("worker serves", queue=TASK_QUEUE)
-            await stop.wait()
+            http = contextlib.nullcontext() if sdk_metrics is None else watching.serving(watch, settings.worker_http)
+            async with http as address:
+                log.info("worker serves", queue=TASK_QUEUE, http=address)
+                await stop.wait()
     finally:
+        await watched.dispose()
         await database.dispose()
+        await keyring.close()
 
 
 if __name__ == "__main__":

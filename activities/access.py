@@ -52,6 +52,8 @@ from rules.calendar import load
 from rules.period import count
 from rules.personal_code import COUNTRIES, read
 from rules.rulebook import book, duty_for
+from security.index import index_of
+from security.keys import Keyring
 
 NOTICE = "BL-3-notice"
 EFFECT_DAY = "T-effect-day"
@@ -133,7 +135,8 @@ class AccessStore:
 
     kind = "access_request"
 
-    def __init__(self) -> None:
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
         self.acts: Mapping[str, ActHandler] = {
             "access.complete": self._complete,
             "access.set_address": self._set_address,
@@ -230,11 +233,12 @@ class AccessStore:
         notice.bounced_at = datetime.fromisoformat(data["bounced_at"])
         party = await _user(session, case, data["user"])
         intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
+        assert party.personal_code is not None  # a letter went to the user, whose line was complete
         account = (
             await session.exec(
                 select(AccountRow).where(
                     AccountRow.client == AccessFiling.model_validate(intake.content).client,
-                    AccountRow.personal_code == party.personal_code,
+                    AccountRow.person == await index_of(self._keyring, "personal_code", party.personal_code),
                     AccountRow.status == "active",
                 )
             )
@@ -260,7 +264,8 @@ class WithdrawalStore:
 
     kind = "authenticator_withdrawal"
 
-    def __init__(self) -> None:
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
         self.acts: Mapping[str, ActHandler] = {
             "withdrawal.told": self._told,
             "withdrawal.untold": self._untold,
@@ -357,7 +362,7 @@ class WithdrawalStore:
             },
             at,
         )
-        await keep(session, checked, at, parent=case)
+        await keep(session, self._keyring, checked, at, parent=case)
 
 
 def _not_before(organisation: str, anchor: datetime, row: WithdrawalRow) -> datetime:
@@ -378,7 +383,8 @@ def _not_before(organisation: str, anchor: datetime, row: WithdrawalRow) -> date
 class AccessActivities:
     """`access.issue`, `access.withdraw_authenticator` and `access.fallbacks`."""
 
-    def __init__(self, sessions: Sessions, mail: MailOut, now: Now, sender: str) -> None:
+    def __init__(self, sessions: Sessions, keyring: Keyring, mail: MailOut, now: Now, sender: str) -> None:
+        self._keyring = keyring
         self._sessions = sessions
         self._mail = mail
         self._now = now
@@ -416,20 +422,7 @@ class AccessActivities:
             raise MailRefused("no personal code or no address")
         intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == ask.case))).one()
         rulebook = book(intake.organisation)
-        n = ask.key.rpartition(":")[2]
-        now = self._now()
-        account = await account_of(
-            session,
-            AccountRow(
-                client=AccessFiling.model_validate(intake.content).client,
-                username=f"{intake.reference}-{notice.party}" + (f"-{n}" if n != "1" else ""),
-                case=ask.case,
-                subject=notice.party,
-                personal_code=party.personal_code,
-                created_at=now,
-            ),
-        )
-        account.authenticator = party.other.get("authenticator", account.authenticator)
+        account = await account_for(session, self._keyring, notice, self._now())
         letter_id, facts = f"{ask.case}#{ask.key}", {"user_name": party.name, "authenticator": account.authenticator}
         if notice.template == "BL-4-secret":
             secret = one_time_secret()
@@ -504,6 +497,28 @@ class AccessActivities:
                 )
             ).all()
         return Fallbacks(cases=tuple(sorted(done)))
+
+
+async def account_for(session: AsyncSession, keyring: Keyring, notice: NoticeRow, at: datetime) -> AccountRow:
+    """The account that a letter to a user is about, locked; made at this instant where the person has none."""
+    party = await _user(session, notice.case, notice.party)
+    intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == notice.case))).one()
+    assert party.personal_code is not None  # only a complete line has a letter
+    n = notice.key.rpartition(":")[2]
+    account = await account_of(
+        session,
+        AccountRow(
+            client=AccessFiling.model_validate(intake.content).client,
+            username=f"{intake.reference}-{notice.party}" + (f"-{n}" if n != "1" else ""),
+            case=notice.case,
+            subject=notice.party,
+            personal_code=party.personal_code,
+            person=await index_of(keyring, "personal_code", party.personal_code),
+            created_at=at,
+        ),
+    )
+    account.authenticator = party.other.get("authenticator", account.authenticator)
+    return account
 
 
 def _issued(notice: NoticeRow) -> Issued:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import json
 from collections.abc import Mapping
 from decimal import Decimal
@@ -12,6 +12,8 @@ import structlog
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
+from temporalio.client import Client
+from temporalio.converter import WorkflowSerializationContext
 from temporalio.exceptions import ApplicationError
 
 from activities.ledger import Ledger
@@ -19,13 +21,14 @@ from activities.outbox import Outbox
 from activities.store import KindStore, act
 from models import errors
 from models.case import Bells, CaseState, NoticeDraft, OpenCase, Opened, Recorded, Transition
-from models.errors import Refusal
+from models.errors import InClear, Refusal
 from models.now import Now
 from models.tables import BellRow, CaseRow, EventRow, IntakeRow, NoticeRow, PaymentOrderRow, TargetRow, TimelineRow
 from operations.filings import check
 from operations.intake import Sessions, keep
 from rules.calendar import load
 from rules.rulebook import book
+from security.keys import DataKey, Keyring
 
 log = structlog.get_logger()
 
@@ -33,8 +36,18 @@ log = structlog.get_logger()
 class CaseActivities:
     """The database's side of every case."""
 
-    def __init__(self, sessions: Sessions, outbox: Outbox, stores: Mapping[str, KindStore], now: Now) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        keyring: Keyring,
+        client: Client,
+        outbox: Outbox,
+        stores: Mapping[str, KindStore],
+        now: Now,
+    ) -> None:
         self._sessions = sessions
+        self._keyring = keyring
+        self._client = client
         self._outbox = outbox
         self._stores = stores
         self._now = now
@@ -76,15 +89,27 @@ class CaseActivities:
         return Opened(result="opened", state=state, reopened=row.closed_at is not None, clocks=ledger.states)
 
     async def _find(self, session: AsyncSession, ask: OpenCase) -> IntakeRow:
-        if ask.start.filing is not None:
-            checked = check({**ask.start.filing, "kind": ask.workflow_kind}, self._now())
-            row, _ = await keep(session, checked, self._now())
+        if ask.inline:
+            checked = check({**await self._filing(ask), "kind": ask.workflow_kind}, self._now())
+            row, _ = await keep(session, self._keyring, checked, self._now())
             return row
-        case = ask.start.case or ask.workflow_id
+        case = ask.case or ask.workflow_id
         found = await session.get(IntakeRow, case)
         if found is None:
             raise Refusal("case: nothing was filed under this id; file it first, or start with a filing")
         return found
+
+    async def _filing(self, ask: OpenCase) -> dict[str, Any]:
+        """The filing that a run was started with, from its history: it is not written there a second time."""
+        context = WorkflowSerializationContext(namespace=self._client.namespace, workflow_id=ask.workflow_id)
+        handle = self._client.get_workflow_handle(ask.workflow_id, run_id=ask.run_id)
+        async for event in handle.fetch_history_events(page_size=1):
+            payloads = event.workflow_execution_started_event_attributes.input.payloads
+            start = (await self._client.data_converter.with_context(context).decode(payloads))[0]
+            start = start.value if isinstance(start, InClear) else start
+            filing: dict[str, Any] = start["filing"]
+            return filing
+        raise AssertionError("a history has a first event")
 
     async def _begin(self, session: AsyncSession, intake: IntakeRow, ask: OpenCase) -> Opened:
         row = CaseRow(
@@ -111,9 +136,9 @@ class CaseActivities:
 
     async def _reopens(self, session: AsyncSession, row: CaseRow, ask: OpenCase) -> bool:
         """A closed case goes on only for an event that waits for it; its first step then opens it again."""
-        if ask.start.event is None:
+        if ask.event is None:
             return False
-        event = await session.get(EventRow, (row.case, ask.start.event))
+        event = await session.get(EventRow, (row.case, ask.event))
         return event is not None and event.delivered_at is None
 
     # ---- record -----------------------------------------------------------------------------------------------------
@@ -141,7 +166,7 @@ class CaseActivities:
     async def _record(self, session: AsyncSession, t: Transition) -> tuple[Recorded, bool]:
         """What the step answers, and whether others are owed something after it: bells, letters to staff, cases."""
         row = (await session.exec(select(CaseRow).where(CaseRow.case == t.case).with_for_update())).one()
-        digest = digest_of(t)
+        digest = digest_of(t, await self._keyring.of(t.case))
         if t.step <= row.step:
             entry = (
                 await session.exec(select(TimelineRow).where(TimelineRow.case == t.case, TimelineRow.step == t.step))
@@ -204,6 +229,7 @@ class CaseActivities:
                 message=t.said.name if t.said else None,
                 message_id=t.said.id if t.said else None,
                 clocks=ledger.changes,
+                details=ledger.details,
                 answer=recorded.model_dump(mode="json"),
             )
         )
@@ -269,10 +295,14 @@ class CaseActivities:
         return Bells(ids=tuple(b.id for b in bells if b.id is not None), reasons=tuple(b.reason for b in bells))
 
 
-def digest_of(t: Transition) -> str:
-    """What a repeated step is known by: all but what differs when a reset repeats it later."""
+def digest_of(t: Transition, key: DataKey) -> str:
+    """What a repeated step is known by: all but what differs when a reset repeats it later.
+
+    Keyed, for nobody shall try out names against it once the case is erased.
+    """
     content = t.model_dump(mode="json", exclude={"at", "body", "heard", "waits_for"})
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    text = json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
+    return hmac.digest(key.derived(b"digest"), text, "sha256").hex()
 
 
 def _json(value: Any) -> Any:

@@ -32,6 +32,8 @@ from operations.intake import Sessions
 from rules.documents import asked, required
 from rules.rulebook import book
 from rules.settlement import explain, settle
+from security.index import index_of
+from security.keys import Keyring
 
 LANGUAGES = ("lv", "lt", "en")
 
@@ -41,7 +43,8 @@ class ClaimStore:
 
     kind = "claim"
 
-    def __init__(self) -> None:
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
         self.acts: Mapping[str, ActHandler] = {
             "claim.set_policy": self._set_policy,
             "claim.take_limit": self._take_limit,
@@ -56,7 +59,7 @@ class ClaimStore:
         zone = ZoneInfo(book(intake.organisation).zone)
         filing, _ = read_claim(intake.content, intake.received_at.astimezone(zone).date())
         faults = list(intake.faults)
-        policy = await _policy(session, intake.organisation, filing)
+        policy = await _policy(session, self._keyring, intake.organisation, filing)
         if policy is None:
             faults.append("content.policy: no such policy; set_policy names the right one")
         for i, claimant in enumerate(filing.claimants, 1):
@@ -76,7 +79,7 @@ class ClaimStore:
             )
         if policy is not None:
             _add_insured(session, intake.case, policy)
-            _reserve(session, intake, filing, policy)
+            await _reserve(session, self._keyring, intake, filing, policy)
         claimants = tuple(f"C{i}" for i in range(1, max(len(filing.claimants), 1) + 1))
         if not filing.claimants:
             session.add(PartyRow(case=intake.case, party="C1", role="third_party"))
@@ -109,7 +112,7 @@ class ClaimStore:
             await session.delete(insured)
             await session.flush()
         _add_insured(session, case, policy)
-        _reserve(session, intake, filing, policy)
+        await _reserve(session, self._keyring, intake, filing, policy)
 
     async def _take_limit(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         """Take what was decided from the limits, under the policy's lock; refused if they gave to others meanwhile."""
@@ -249,7 +252,7 @@ class ClaimActivities:
         )
 
 
-async def _policy(session: AsyncSession, organisation: str, filing: ClaimFiling) -> PolicyRow | None:
+async def _policy(session: AsyncSession, keyring: Keyring, organisation: str, filing: ClaimFiling) -> PolicyRow | None:
     """The policy by its number or, where that is unknown, the only one of the insured's name."""
     if filing.policy and (found := await session.get(PolicyRow, filing.policy)) and found.organisation == organisation:
         return found
@@ -257,7 +260,8 @@ async def _policy(session: AsyncSession, organisation: str, filing: ClaimFiling)
         rows = (
             await session.exec(
                 select(PolicyRow).where(
-                    PolicyRow.organisation == organisation, PolicyRow.insured_name == filing.insured_name
+                    PolicyRow.organisation == organisation,
+                    PolicyRow.insured_index == await index_of(keyring, "name", filing.insured_name),
                 )
             )
         ).all()
@@ -279,7 +283,9 @@ def _add_insured(session: AsyncSession, case: str, policy: PolicyRow) -> None:
     )
 
 
-def _reserve(session: AsyncSession, intake: IntakeRow, filing: ClaimFiling, policy: PolicyRow) -> None:
+async def _reserve(
+    session: AsyncSession, keyring: Keyring, intake: IntakeRow, filing: ClaimFiling, policy: PolicyRow
+) -> None:
     """Reserve what is claimed, no more than the limit of the occurrence; in the order of filing (9.6)."""
     claimed = sum((loss.amount for loss in filing.losses), Decimal(0))
     terms = PolicyTerms.model_validate(policy.terms)
@@ -287,7 +293,10 @@ def _reserve(session: AsyncSession, intake: IntakeRow, filing: ClaimFiling, poli
         LimitRow(
             case=intake.case,
             policy=policy.policy,
-            occurrence=filing.occurrence or intake.case,
+            # what the sender calls it can name a person or a place: it is only ever compared
+            occurrence=(await index_of(keyring, "occurrence", filing.occurrence)).hex()
+            if filing.occurrence
+            else intake.case,
             filed_at=filing.first_made_at or intake.received_at,
             received_at=intake.received_at,
             reserved=min(claimed, terms.limit_per_occurrence),

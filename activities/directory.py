@@ -13,6 +13,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.tables import AccountRow
+from models.tables.sealed import values_of
 
 _ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
 """Without I, O, 0 and 1, which people confuse."""
@@ -46,13 +47,13 @@ async def account_of(session: AsyncSession, new: AccountRow) -> AccountRow:
 
     One person has one active account at a client (BL-7), whoever asks at the same time.
     """
-    await session.exec(insert(AccountRow).values(new.model_dump()).on_conflict_do_nothing())
+    await session.exec(insert(AccountRow).values(values_of(new)).on_conflict_do_nothing())
     return (
         await session.exec(
             select(AccountRow)
             .where(
                 AccountRow.client == new.client,
-                AccountRow.personal_code == new.personal_code,
+                AccountRow.person == new.person,
                 AccountRow.status == "active",
             )
             .with_for_update()

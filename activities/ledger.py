@@ -45,6 +45,8 @@ class Ledger:
         self._at = at
         self._rows = rows
         self.changes: list[dict[str, Any]] = []
+        self.details: list[dict[str, Any]] = []
+        """Of a change, by its place in `changes`: reason and evidence whole, which can name people."""
         self.touched: list[ClockRow] = []
         self.notices: list[tuple[NoticeDraft, str]] = []
         """Letters to staff that a tick or a recount asks for, each with the role."""
@@ -121,7 +123,7 @@ class Ledger:
                 f"{change.duty}: the clock is overdue; an instant entered by a person that makes it kept needs "
                 "correction: reason, document and second_person"
             )
-        row.evidence = evidence.model_dump(mode="json")
+        row.evidence, row.proof = evidence.model_dump(mode="json"), evidence.kind
         row.happened_at = evidence.happened_at
         row.happened_on = evidence.happened_on
         self._end(row, "kept" if kept or not row.can_be_late else "late")
@@ -138,7 +140,8 @@ class Ledger:
             raise Refusal(f"{change.duty} {change.subject}: no ended clock to reopen")
         before = row.status
         row.status = "overdue" if self._at >= row.due and row.can_be_late else "running"
-        row.ended_at, row.happened_at, row.happened_on, row.evidence, row.reason = None, None, None, None, change.reason
+        row.ended_at, row.happened_at, row.happened_on, row.evidence, row.proof = None, None, None, None, None
+        row.reason = change.reason
         self._note(row, before)
 
     def _hold(self, change: HoldClock) -> None:
@@ -198,8 +201,10 @@ class Ledger:
             self.touched.append(row)
             return
         if row.kind == Kind.not_before:
+            row.proof = "due_instant"
             self._end(row, "kept", "the effect is free from here")
         elif row.kind == Kind.right_lapses:
+            row.proof = "due_instant"
             self._end(row, "void", "lapsed")
         else:
             before = row.status
@@ -265,11 +270,14 @@ class Ledger:
         }
         if was is not None:
             change["was_due"] = was.isoformat()
-        if row.reason:
-            change["reason"] = row.reason
-        if row.evidence:
-            change["evidence"] = row.evidence
+        if row.proof:
+            change["proof"] = row.proof
+        for name in ("happened_at", "happened_on"):
+            if (at := getattr(row, name)) is not None:
+                change[name] = at.isoformat()
         self.changes.append(change)
+        if row.reason or row.evidence:
+            self.details.append({"clock": len(self.changes) - 1, "reason": row.reason, "evidence": row.evidence})
 
     def _tell(
         self, template: str, role: str, row: ClockRow, duty: Duty, what: str, moved: datetime | None = None

@@ -14,6 +14,7 @@ from activities.notice import NoticeActivities, Post
 from activities.outbox import Outbox
 from activities.payment import PaymentActivities
 from activities.privacy import PrivacyActivities, PrivacyStore
+from activities.replay import Replay
 from activities.store import KindStore
 from activities.sweep import SweepActivities
 from integrations.bank import Bank
@@ -21,10 +22,12 @@ from integrations.mail import MailOut
 from models.now import Now
 from operations.intake import Intake, Sessions
 from operations.own_store import OwnStore
+from security.keys import Keyring
 
 
 def build(
     sessions: Sessions,
+    keyring: Keyring,
     client: Client,
     mail: MailOut,
     bank: Bank,
@@ -34,15 +37,12 @@ def build(
     staff: str,
 ) -> list[Callable[..., Any]]:
     """All activities of a worker."""
-    intake = Intake(sessions, client, now)
+    intake = Intake(sessions, keyring, client, now)
     post = Post(sessions, mail, now, sender, staff)
     outbox = Outbox(sessions, client, intake, post, now)
-    stores: dict[str, KindStore] = {
-        store.kind: store for store in (ClaimStore(), AccessStore(), WithdrawalStore(), PrivacyStore())
-    }
-    case = CaseActivities(sessions, outbox, stores, now)
-    access = AccessActivities(sessions, mail, now, sender)
-    privacy = PrivacyActivities(sessions, (OwnStore(sessions),), now)
+    case = CaseActivities(sessions, keyring, client, outbox, _stores(keyring), now)
+    access = AccessActivities(sessions, keyring, mail, now, sender)
+    privacy = PrivacyActivities(sessions, (OwnStore(sessions, keyring),), now)
     sweep = SweepActivities(sessions, intake, outbox, now)
     return [
         case.open,
@@ -59,3 +59,13 @@ def build(
         sweep.deliver,
         sweep.ring_outdated,
     ]
+
+
+def build_replay(sessions: Sessions, keyring: Keyring, client: Client) -> Replay:
+    """What `reconcile` puts proofs back with; it knows no carrier and no bank."""
+    return Replay(sessions, keyring, client, _stores(keyring))
+
+
+def _stores(keyring: Keyring) -> dict[str, KindStore]:
+    stores = (ClaimStore(keyring), AccessStore(keyring), WithdrawalStore(keyring), PrivacyStore())
+    return {store.kind: store for store in stores}

@@ -75,6 +75,8 @@ class Message(Model):
 
 M = TypeVar("M", bound=Model)
 
+SEAL_IT = "the message came in clear: send it through the codec endpoint (/encode), which says who you are"
+
 
 def parse(model: type[M], message: Any, *more: Any) -> tuple[M | None, tuple[str, ...]]:
     """The message as this model, or all its faults at once. Texts name fields, never values."""
@@ -403,8 +405,12 @@ class OpenCase(Model):
 
     workflow_id: str
     workflow_kind: str
+    run_id: str
     at: datetime
-    start: StartCase
+    case: str | None = None
+    event: str | None = None
+    inline: bool = False
+    """The run was started with a whole filing; `case.open` reads it from the run's first event."""
 
 
 class Opened(Model):

@@ -1,4 +1,7 @@
-"""The data converter that every client and worker uses: pydantic's JSON, and no payload that could wedge a case."""
+"""The data converter that every client and worker uses: pydantic's JSON, and no payload that could wedge a case.
+
+The codec (`security.codec`) seals what it makes and marks what came in clear; tests read and replay without it.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,16 @@ from typing import Any
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
-from temporalio.converter import DefaultFailureConverter, PayloadConverter
+from temporalio.converter import DataConverter, DefaultFailureConverter, PayloadCodec, PayloadConverter
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
+from models.errors import CAME_IN_CLEAR, InClear
+
 UNREADABLE = "a payload that is not JSON"
+
+ORIGIN = "origin"
+IN_CLEAR = b"in clear"
+"""How the codec marks a payload that arrived unsealed."""
 
 
 class TolerantPayloadConverter(PydanticPayloadConverter):
@@ -23,16 +32,23 @@ class TolerantPayloadConverter(PydanticPayloadConverter):
     """
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
-        """As the base class; only where types are named is a fault an error."""
+        """As the base class; only where types are named is a fault an error.
+
+        Raises:
+            ApplicationError: What is named by type is only ever made by Termins itself, and this came in clear.
+        """
         if type_hints is not None:
+            if any(ORIGIN in payload.metadata for payload in payloads):
+                raise ApplicationError("a payload of our own came in clear", type=CAME_IN_CLEAR)
             return super().from_payloads(payloads, type_hints)
         return [self._one(payload) for payload in payloads]
 
     def _one(self, payload: Payload) -> Any:
         try:
-            return super().from_payloads([payload])[0]
+            value = super().from_payloads([payload])[0]
         except Exception:  # noqa: BLE001  # whatever it is, it is no message
-            return UNREADABLE
+            value = UNREADABLE
+        return InClear(value) if ORIGIN in payload.metadata else value
 
 
 OWN = ("activities.", "integrations.", "models.", "operations.", "rules.", "workflows.")
@@ -61,8 +77,34 @@ class PlainFailureConverter(DefaultFailureConverter):
             failure.stack_trace = ""
 
 
+class SealedFailureConverter(PlainFailureConverter):
+    """Moves texts and traces to where the codec seals them, but for those that are the same for everybody.
+
+    Whoever sends in clear must be able to read why that is refused.
+    """
+
+    def to_failure(self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure) -> None:
+        """As the base class, then text and trace go where the codec sees them."""
+        super().to_failure(exception, payload_converter, failure)
+        if failure.application_failure_info.type == CAME_IN_CLEAR or UNKNOWN.fullmatch(failure.message):
+            return
+        if failure.message != SEALED:
+            attributes = {"message": failure.message, "stack_trace": failure.stack_trace}
+            failure.encoded_attributes.CopyFrom(payload_converter.to_payloads([attributes])[0])
+            failure.message, failure.stack_trace = SEALED, ""
+
+
+SEALED = "Encoded failure"
+"""The SDK's own words, which every client knows."""
+
 data_converter = dataclasses.replace(
     pydantic_data_converter,
     payload_converter_class=TolerantPayloadConverter,
     failure_converter_class=PlainFailureConverter,
 )
+"""Without a codec: for histories that were opened already."""
+
+
+def sealing(codec: PayloadCodec) -> DataConverter:
+    """The data converter with a codec: what every client and worker uses."""
+    return dataclasses.replace(data_converter, payload_codec=codec, failure_converter_class=SealedFailureConverter)

@@ -7,7 +7,11 @@ StepOutOfOrder    a step that is not the next one; it is tried again and shows i
 StaleTables       this worker's rulebooks or calendars are older than the target; it is tried again
 NotYet            an effect that may not be early was asked for too early; nothing was done
 OutsideDown       a system outside does not answer; it is tried again
+CameInClear       the message was not sealed by the codec endpoint; it is refused and leaves no trace
 """
+
+from dataclasses import dataclass
+from typing import Any
 
 BAD_MESSAGE = "BadMessage"
 NOT_ALLOWED_NOW = "NotAllowedNow"
@@ -16,6 +20,14 @@ STEP_OUT_OF_ORDER = "StepOutOfOrder"
 STALE_TABLES = "StaleTables"
 NOT_YET = "NotYet"
 OUTSIDE_DOWN = "OutsideDown"
+CAME_IN_CLEAR = "CameInClear"
+
+
+@dataclass(frozen=True)
+class InClear:
+    """An argument that arrived unsealed: a start may, a message may not."""
+
+    value: Any
 
 
 class Refusal(Exception):

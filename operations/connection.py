@@ -17,9 +17,11 @@ from temporalio.service import RPCError
 from models.now import wall_clock
 from operations.intake import Intake, Sessions
 from operations.local import LocalServerError
-from operations.place import Place, find
+from operations.place import Place, find, keys, keys_url
 from operations.store import engine as make_engine
 from operations.store import sessions
+from security.keys import Keyring, NoKey
+from security.master import MasterKeyError
 from settings import Settings
 
 ANSWERS_WITHIN = 10.0
@@ -36,6 +38,7 @@ class Connection:
 
     place: Place
     sessions: Sessions
+    keyring: Keyring
     client: Client | None
     """None where the engine is not needed, or does not answer."""
     intake: Intake
@@ -68,21 +71,28 @@ async def connect(
         faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in e.errors(include_input=False))
         raise NotAnswering(f"settings: {faults}") from None
     place = await _place(settings, engine)
+    try:
+        keyring = keys(place, settings)
+    except MasterKeyError as e:
+        raise NotAnswering(str(e)) from None
     client, problem = None, None
     if engine != "not needed":
-        client, problem = await _engine(place)
+        client, problem = await _engine(place, keyring)
         if client is None and engine == "needed":
             raise NotAnswering(problem)
-    database = make_engine(place.database_url, pool=2)
+    database = make_engine(place.database_url, keyring, pool=2)
     try:
         made = sessions(database)
-        yield Connection(place, made, client, Intake(made, client, wall_clock), problem)
+        yield Connection(place, made, keyring, client, Intake(made, keyring, client, wall_clock), problem)
+    except (NoKey, MasterKeyError) as e:
+        raise NotAnswering(str(e)) from None
     except (SQLAlchemyError, asyncpg.PostgresError, OSError) as e:
         raise NotAnswering(_store_problem(e)) from e
     except RPCError as e:
         raise NotAnswering(f"the engine at {place.temporal_address} does not answer: {e.status.name}") from e
     finally:
         await database.dispose()
+        await keyring.close()
 
 
 async def _place(settings: Settings, engine: str) -> Place:
@@ -93,16 +103,19 @@ async def _place(settings: Settings, engine: str) -> Place:
         if settings.database_url is None or engine == "needed":
             raise NotAnswering(str(e)) from None
         return Place(
-            database_url=settings.database_url.get_secret_value(), temporal_address="", namespace=settings.namespace
+            database_url=settings.database_url.get_secret_value(),
+            keys_database_url=keys_url(settings) or "",
+            temporal_address="",
+            namespace=settings.namespace,
         )
 
 
-async def _engine(place: Place) -> tuple[Client | None, str | None]:
+async def _engine(place: Place, keyring: Keyring) -> tuple[Client | None, str | None]:
     try:
         if not place.temporal_address:
             return None, "no engine is named; set TEMPORAL_ADDRESS"
         async with asyncio.timeout(ANSWERS_WITHIN):
-            return await place.connect(), None
+            return await place.connect(keyring), None
     except (RuntimeError, OSError, TimeoutError, RPCError):
         return None, f"the engine at {place.temporal_address} does not answer"
 

@@ -45,7 +45,7 @@ from operations.connection import Connection, NotAnswering, connect
 from operations.loading import load
 from operations.local import LocalServerError, end_with_parent, local, stop_on_sigterm
 from operations.logs import configure
-from operations.place import find
+from operations.place import find, keys
 from operations.reading import Asked, CaseLine, ClockLine, list_cases
 from operations.samples import SAMPLES, SampleError, Samples, read
 from operations.setup import setup
@@ -94,8 +94,11 @@ async def run(console: Console, settings: Settings, *, once: bool) -> None:
         log = stack.enter_context((settings.var / "log" / "demo.log").open("a", encoding="utf-8", buffering=1))
         configure(log)
         with step(console, "Setup") as say:
-            client = await (await find(settings)).connect()
-            say("; ".join(await setup(client, services.database_url)))
+            place = await find(settings)
+            keyring = keys(place, settings)
+            stack.push_async_callback(keyring.close)
+            client = await place.connect(keyring)
+            say("; ".join(await setup(client, services.database_url, keyring)))
         with step(console, "Worker") as say:
             worker = await stack.enter_async_context(working(settings, client))
             say(f"serves as process {worker.process.pid}, its log is {worker.log}")
@@ -135,7 +138,9 @@ async def load_file(connection: Connection, path: Path) -> str:
     Raises:
         DemoError: Some of them cannot be loaded.
     """
-    loaded = await load(connection.sessions, json.loads(await asyncio.to_thread(path.read_text, "utf-8")))
+    loaded = await load(
+        connection.sessions, connection.keyring, json.loads(await asyncio.to_thread(path.read_text, "utf-8"))
+    )
     if loaded.faults:
         raise DemoError(f"{path.name}: {'; '.join(loaded.faults)}")
     return f"{loaded.policies} policies" if loaded.policies else f"{loaded.clients} clients"

@@ -28,7 +28,9 @@ from models.keepable import unkeepable
 from models.names import KINDS, TASK_QUEUE, split_case_id
 from models.now import Now
 from models.tables import CaseRow, EventRow, IntakeRow
+from models.tables.sealed import sealed, values_of
 from operations.filings import Checked, check
+from security.keys import KeyDestroyed, Keyring
 
 log = structlog.get_logger()
 
@@ -55,6 +57,9 @@ class Delivered(Model):
     waiting: bool = False
 
 
+EVENT_ID = "event-"
+"""What the id of an update begins with that delivers an event; the sender's id follows."""
+
 REOPENS: dict[str, frozenset[str]] = {
     "claim": frozenset({"report_bounce", "reject_payment"}),
     "access_request": frozenset({"report_bounce", "complete_line"}),
@@ -67,8 +72,9 @@ REOPENS: dict[str, frozenset[str]] = {
 class Intake:
     """Files cases and delivers events, through the store first and the engine second."""
 
-    def __init__(self, sessions: Sessions, client: Client | None, now: Now) -> None:
+    def __init__(self, sessions: Sessions, keyring: Keyring, client: Client | None, now: Now) -> None:
         self._sessions = sessions
+        self._keyring = keyring
         self._client = client
         self._now = now
 
@@ -83,7 +89,7 @@ class Intake:
         now = self._now()
         checked = check(data, now)
         async with self._sessions() as session, session.begin():
-            row, new = await keep(session, checked, now)
+            row, new = await keep(session, self._keyring, checked, now)
             started = row.started_at is not None
         if not started and row.result is None:
             started = await self.start(row.case, row.kind)
@@ -168,7 +174,7 @@ class Intake:
                 raise Refusal("case: there is no such case")
             await session.exec(
                 insert(EventRow)
-                .values(case=case, event=event, name=name, message=message, recorded_at=self._now())
+                .values(case=case, event=event, name=name, message=sealed(case, message), recorded_at=self._now())
                 .on_conflict_do_nothing()
             )
             row = (await session.exec(select(EventRow).where(EventRow.case == case, EventRow.event == event))).one()
@@ -218,17 +224,21 @@ class Intake:
             if (closed or case is None) and not await self.start(row.case, kind, row.event if closed else None):
                 raise _StillStarting
             handle = self._client.get_workflow_handle(row.case)
-            answer = await handle.execute_update(row.name, row.message, id=f"event-{row.event}")
+            answer = await handle.execute_update(row.name, row.message, id=EVENT_ID + row.event)
         except WorkflowUpdateFailedError as e:
-            cause = e.cause
-            if isinstance(cause, ApplicationError):
-                return None, tuple(str(d) for d in cause.details) or (cause.message,)
-            return None, ("the case could not take it",)
+            return None, refusal_of(e.cause)
         except RPCError as e:
             if e.status is RPCStatusCode.NOT_FOUND:
                 raise _StillStarting from None
             raise
         return dict(answer), ()
+
+
+def refusal_of(cause: BaseException | None) -> tuple[str, ...]:
+    """Why a case refused an event, from the failure of its update."""
+    if isinstance(cause, ApplicationError):
+        return tuple(str(d) for d in cause.details) or (cause.message,)
+    return ("the case could not take it",)
 
 
 def _details(case: str) -> str:
@@ -245,36 +255,40 @@ class _StillStarting(Exception):
 
 
 async def keep(
-    session: AsyncSession, checked: Checked, now: datetime, parent: str | None = None
+    session: AsyncSession, keyring: Keyring, checked: Checked, now: datetime, parent: str | None = None
 ) -> tuple[IntakeRow, bool]:
-    """Write the intake row of a filing, or find it; the bool says whether it is new.
+    """Write the intake row of a filing under a key of its own, or find it; the bool says whether it is new.
 
     Raises:
-        Refusal: The reference has other content already; the fields that differ are named.
+        Refusal: The reference has other content already (the fields that differ are named), or its case was erased.
     """
     filing = checked.filing
-    values = {
-        "case": checked.case,
-        "kind": filing.kind,
-        "organisation": filing.organisation,
-        "reference": filing.reference,
-        "sender": filing.sender,
-        "sender_reference": checked.sender_reference,
-        "received_at": filing.received_at,
-        "recorded_at": now,
-        "content": filing.model_dump(mode="json")["content"],
-        "faults": list(checked.faults),
-        "result": checked.result,
-        "parent": parent,
-    }
+    try:
+        await keyring.create(checked.case)
+    except KeyDestroyed:
+        raise Refusal("reference: a case of this reference was erased") from None
+    filed = IntakeRow(
+        case=checked.case,
+        kind=filing.kind,
+        organisation=filing.organisation,
+        reference=filing.reference,
+        sender=filing.sender,
+        sender_reference=checked.sender_reference,
+        received_at=filing.received_at,
+        recorded_at=now,
+        content=filing.model_dump(mode="json")["content"],
+        faults=list(checked.faults),
+        result=checked.result,
+        parent=parent,
+    )
     written = await session.exec(
-        insert(IntakeRow).values(values).on_conflict_do_nothing().returning(col(IntakeRow.case))
+        insert(IntakeRow).values(values_of(filed)).on_conflict_do_nothing().returning(col(IntakeRow.case))
     )
     new = written.first() is not None
     row = (await session.exec(select(IntakeRow).where(IntakeRow.case == checked.case))).one()
     if not new:
         differ = sorted(
-            f"content.{k}" for k in {*row.content, *values["content"]} if row.content.get(k) != values["content"].get(k)
+            f"content.{k}" for k in {*row.content, *filed.content} if row.content.get(k) != filed.content.get(k)
         )
         if row.received_at != filing.received_at and "received_at" not in " ".join(checked.faults):
             differ.append("received_at")
@@ -285,4 +299,4 @@ async def keep(
     return row, new
 
 
-__all__ = ["REOPENS", "Delivered", "Filed", "Intake", "Sessions", "keep"]
+__all__ = ["EVENT_ID", "REOPENS", "Delivered", "Filed", "Intake", "Sessions", "keep", "refusal_of"]

@@ -10,9 +10,12 @@ from sqlalchemy.dialects.postgresql import insert
 from models.common import Model
 from models.loading import LoadedClient, LoadedPolicy
 from models.tables import ClientRow, PolicyRow
+from models.tables.sealed import values_of
 from operations.filings import faults_of
 from operations.intake import Sessions
 from rules.rulebook import books
+from security.index import index_of
+from security.keys import Keyring
 
 SECTIONS: dict[str, type[LoadedPolicy | LoadedClient]] = {"policies": LoadedPolicy, "clients": LoadedClient}
 
@@ -25,7 +28,7 @@ class Loaded(Model):
     faults: tuple[str, ...] = ()
 
 
-async def load(sessions: Sessions, data: Any) -> Loaded:
+async def load(sessions: Sessions, keyring: Keyring, data: Any) -> Loaded:
     """Write `policies` and `clients`; a row that is there already takes the file's values."""
     if not isinstance(data, dict):
         return Loaded(policies=0, clients=0, faults=("the file is no JSON object with policies and clients",))
@@ -33,15 +36,17 @@ async def load(sessions: Sessions, data: Any) -> Loaded:
     rows = {name: _rows(name, data.get(name, []), faults) for name in SECTIONS}
     if not faults and not any(rows.values()):
         faults.append("there is nothing in it: policies or clients are needed")
+    made: list[PolicyRow | ClientRow] = [
+        *[await _policy(keyring, v) for v in rows["policies"]],
+        *(ClientRow(**v) for v in rows["clients"]),
+    ]
+    await keyring.create(*(row.owner for row in made))
     async with sessions() as session, session.begin():
-        for table, key, found in (
-            (PolicyRow, "policy", rows["policies"]),
-            (ClientRow, "client", rows["clients"]),
-        ):
-            for values in found:
-                await session.exec(
-                    insert(table).values(values).on_conflict_do_update(index_elements=[key], set_=values)
-                )
+        for row in made:
+            key, values = ("policy" if isinstance(row, PolicyRow) else "client"), values_of(row)
+            await session.exec(
+                insert(type(row)).values(values).on_conflict_do_update(index_elements=[key], set_=values)
+            )
     return Loaded(policies=len(rows["policies"]), clients=len(rows["clients"]), faults=tuple(faults))
 
 
@@ -70,5 +75,9 @@ def _rows(section: str, given: Any, faults: list[str]) -> list[dict[str, Any]]:
 def _values(row: LoadedPolicy | LoadedClient) -> dict[str, Any]:
     values = row.model_dump(mode="json")
     if isinstance(row, LoadedPolicy):
-        values |= {"insured_name": row.insured.name, "starts_on": row.starts_on, "ends_on": row.ends_on}
+        values |= {"starts_on": row.starts_on, "ends_on": row.ends_on}
     return values
+
+
+async def _policy(keyring: Keyring, values: dict[str, Any]) -> PolicyRow:
+    return PolicyRow(**values, insured_index=await index_of(keyring, "name", values["insured"]["name"]))

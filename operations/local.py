@@ -49,6 +49,7 @@ from settings import Settings
 
 _HOST = "127.0.0.1"
 _DATABASE = "termins"
+_KEYS = "termins_keys"
 _READY_WITHIN = 60.0  # seconds; a busy two-core machine needs about five for the first start
 _STOPPED_WITHIN = 30.0  # seconds; then the server is killed
 _ANSWERS_WITHIN = timedelta(seconds=3)
@@ -81,6 +82,8 @@ class Services(Model):
 
     database_url: str
     """SQLAlchemy address of the database `termins`, over a unix socket, for asyncpg."""
+    keys_database_url: str
+    """The same for `termins_keys`, which holds the data keys and is in no dump of the other."""
     temporal_address: str
     ui_url: str
     http_url: str
@@ -262,6 +265,7 @@ class Postgres(_Server):
         await super().start()
         try:
             await self.create_database(_DATABASE)
+            await self.create_database(_KEYS)
         except BaseException:
             await self.stop()
             raise
@@ -488,6 +492,7 @@ async def local(
         stack.push_async_callback(temporal.stop)
         services = Services(
             database_url=postgres.url(),
+            keys_database_url=postgres.url(_KEYS),
             temporal_address=temporal.address,
             ui_url=f"http://{_HOST}:{temporal.ports.ui}",
             http_url=f"http://{_HOST}:{temporal.ports.http}",

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import traceback
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TextIO
 
 import structlog
 from temporalio import activity, workflow
+from temporalio.exceptions import ApplicationError
+
+ROOT = Path(__file__).parent.parent
 
 SECRET = frozenset(
     {"name", "email", "phone", "personal_code", "iban", "secret", "password", "content", "message", "address", "facts"}
@@ -30,40 +36,98 @@ def replays_are_silent(_: Any, __: str, event: MutableMapping[str, Any]) -> Muta
 
 
 def where(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Add which case and which activity speaks."""
+    """Add which case speaks, and which attempt of which activity."""
     if activity.in_activity():
         info = activity.info()
         event.setdefault("case", info.workflow_id)
-        event["activity"] = info.activity_type
+        event["activity"], event["attempt"] = info.activity_type, info.attempt
     elif workflow.in_workflow():
         event.setdefault("case", workflow.info().workflow_id)
     return event
 
 
-class PlainFormatter(logging.Formatter):
-    """Tells of an error its type and where, not its text: a library's text can quote the row that it failed on."""
+TYPED = re.compile(r"(with error of type <class '[\w.]+'>): .*", re.DOTALL)
+"""How the SDK tells of a heartbeat that failed, with the error's text after it."""
+CORE_FIELDS = ("workflow_id", "run_id", "task_queue")
+"""Of what the SDK's core adds to a line; the rest can quote a failure."""
 
-    def formatException(self, ei: Any) -> str:  # noqa: N802  # the name of the base class
-        """The frames and the type."""
-        kind, _, trace = ei
-        return "".join(traceback.format_tb(trace)) + (kind.__name__ if kind else "")
+
+class PlainFormatter(logging.Formatter):
+    """A library's line in the form of ours. Of an error it tells type and place, not the text.
+
+    A library's error text can quote the row or the input that it failed on, and a message can quote the error.
+    """
+
+    def __init__(self, renderer: structlog.typing.Processor | None = None) -> None:
+        super().__init__()
+        self._renderer = renderer or structlog.processors.JSONRenderer(ensure_ascii=False)
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line."""
+        fields = getattr(getattr(record, "temporal_log", None), "fields", {})
+        event: dict[str, Any] = {
+            "event": TYPED.sub(r"\1", record.getMessage()),
+            "logger": record.name,
+            **{name: fields[name] for name in CORE_FIELDS if name in fields},
+            "level": record.levelname.lower(),
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+        }
+        if record.exc_info and (error := record.exc_info[1]) is not None:
+            event |= {"error": _type(error), "at": _at(error)}
+            if caused_by := [_type(one) for one in _chain(error)][1:]:
+                event["caused_by"] = caused_by
+            for one in _chain(error):
+                for quoted in filter(str.strip, (repr(one), str(one))):
+                    event["event"] = event["event"].replace(quoted, _type(one))
+        for processor in (structlog.contextvars.merge_contextvars, where, redact):
+            event = dict(processor(None, "", event))
+        return str(self._renderer(None, record.levelname.lower(), event))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and what led to it, each once."""
+    seen: list[BaseException] = []
+    one: BaseException | None = error
+    while one is not None and one not in seen:
+        seen.append(one)
+        yield one
+        one = one.__cause__ or one.__context__
+
+
+def _type(error: BaseException) -> str:
+    """The type, and what our own errors and the database's name beside it."""
+    more = error.type if isinstance(error, ApplicationError) else getattr(error, "sqlstate", None)
+    return type(error).__name__ + (f" ({more})" if more else "")
+
+
+def _at(error: BaseException) -> list[str]:
+    """Where in our own code, and where it was raised; the innermost last."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [f for f in frames[:-1] if Path(f.filename).is_relative_to(ROOT) and "site-packages" not in f.filename]
+    return [f"{'/'.join(Path(f.filename).parts[-2:])}:{f.lineno} {f.name}" for f in (*ours, *frames[-1:])]
 
 
 def configure(stream: TextIO | None = None) -> None:
     """Configure structlog and the standard library's logging for a process: to the stream, else to standard error."""
     stream = stream or sys.stderr
-    terminal = stream.isatty()
+    renderer: structlog.typing.Processor = structlog.processors.JSONRenderer(ensure_ascii=False)
+    if stream.isatty():
+        renderer = structlog.dev.ConsoleRenderer()
     structlog.configure(
         processors=[
             replays_are_silent,
+            structlog.contextvars.merge_contextvars,
             where,
             redact,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer() if terminal else structlog.processors.JSONRenderer(ensure_ascii=False),
+            renderer,
         ],
         logger_factory=structlog.PrintLoggerFactory(stream),
     )
+    # what the SDK would put into its messages, every line has as fields
+    activity.logger.activity_info_on_message = False
+    workflow.logger.workflow_info_on_message = False
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(PlainFormatter("%(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(PlainFormatter(renderer))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

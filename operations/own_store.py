@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Column, ColumnElement, Table, Text, and_, cast, delete, func, literal_column, or_, select, update
+from sqlalchemy import Column, Select, Table, and_, delete, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
@@ -21,10 +21,15 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.common import Model
 from models.settlement import Label
+from models.tables.sealed import Sealed, sealed
 from operations.intake import Sessions
+from security.keys import Keyring
 
 ERASED = "[erased]"
 MASKED = "[data of another person]"
+
+BATCH = 200
+"""Cases whose rows are opened together."""
 
 SKIPPED = frozenset({"erasure"})
 """The ledger of erasures names nobody by itself."""
@@ -187,17 +192,32 @@ def _table(name: str) -> Table:
     return SQLModel.metadata.tables[name]
 
 
-def _names_in_row(person: Subject) -> ColumnElement[bool]:
-    """Whether a row (of an alias `row_`) names the person for certain: by code, or by name and address together."""
-    row = cast(func.to_jsonb(literal_column("row_")), Text)
-    certain = row.regexp_match(code_pattern(person.personal_code, boundary=r"\y"), flags="i")
-    if person.email is None:
-        return certain
-    return or_(certain, and_(row.icontains(_quoted(person.name), autoescape=True), _has_address(row, person.email)))
+async def _rows(connection: AsyncConnection, query: Select[Any]) -> list[dict[str, Any]]:
+    """The rows of a query, opened where the connection can still ask for a key."""
+    return await connection.run_sync(lambda c: [dict(row) for row in c.execute(query).mappings()])
 
 
-def _has_address(row: ColumnElement[str], email: str) -> ColumnElement[bool]:
-    return row.regexp_match(rf"(?<![\w.+-]){re.escape(email)}(?![\w-])", flags="i")
+def _sealed(table: Table, row: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values for an update, those of sealed columns under the key of whom the row belongs to."""
+    owner = f"{table.name}:{row[table.name]}" if table.name in ("client", "policy") else row.get("case")
+    if table.name == "account":
+        owner = f"client:{row['client']}"
+    return {n: sealed(str(owner), v) if isinstance(table.c[n].type, Sealed) else v for n, v in values.items()}
+
+
+def _names_for_certain(person: Subject) -> Callable[[Mapping[str, Any]], bool]:
+    """Tells whether a row names the person for certain: by code, or by name and address together."""
+    code = re.compile(code_pattern(person.personal_code, boundary=r"\b"), re.IGNORECASE)
+    name = _quoted(person.name).casefold()
+    address = re.compile(rf"(?<![\w.+-]){re.escape(person.email)}(?![\w-])", re.IGNORECASE) if person.email else None
+
+    def names(row: Mapping[str, Any]) -> bool:
+        text = json.dumps(list(row.values()), ensure_ascii=False, default=str)
+        if code.search(text):
+            return True
+        return address is not None and name in text.casefold() and address.search(text) is not None
+
+    return names
 
 
 def _quoted(text: str) -> str:
@@ -210,36 +230,47 @@ class OwnStore:
     name = "termins"
     title = Label(lv="Termins (termiņu lietas)", lt="Termins (terminų bylos)", en="Termins (cases and their deadlines)")
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(self, sessions: Sessions, keyring: Keyring) -> None:
         self._sessions = sessions
+        self._keyring = keyring
 
     async def locate(self, organisation: str, person: Subject, today: datetime) -> tuple[Found, ...]:
-        """Every case, client and policy of the organisation that names the person in any row of any table."""
+        """Every case, client and policy of the organisation that names the person in any row of any table.
+
+        Each row is opened and read: what is sealed cannot be searched by SQL.
+        """
+        names = _names_for_certain(person)
+        intake = _table("intake")
+        rows: dict[str, int] = {}
         async with self._sessions() as session:
             connection = await session.connection()
-            rows: dict[str, int] = {}
-            for table in (t.alias("row_") for t in _tables()):
-                query = (
-                    select(table.c.case, func.count())
-                    .where(func.split_part(table.c.case, ":", 2) == organisation, _names_in_row(person))
-                    .group_by(table.c.case)
-                )
-                for case, n in await connection.execute(query):
-                    rows[case] = rows.get(case, 0) + n
+            of_organisation = select(intake.c.case).where(intake.c.organisation == organisation)
+            cases = list((await connection.execute(of_organisation.order_by(intake.c.case))).scalars())
+            for start in range(0, len(cases), BATCH):
+                batch = cases[start : start + BATCH]
+                await self._keyring.load(batch)
+                for table in _tables():
+                    query = select(table).where(table.c.case.in_(batch))
+                    for row in await _rows(connection, query):
+                        if names(row):
+                            rows[row["case"]] = rows.get(row["case"], 0) + 1
             found = [
                 Found(record=case, rows=n, in_use=IN_USE["case"] if await _open(connection, case) else None)
                 for case, n in sorted(rows.items())
             ]
             for kind in ("client", "policy"):
-                table = _table(kind).alias("row_")
-                of_kind = select(table).where(table.c.organisation == organisation, _names_in_row(person))
+                table = _table(kind)
+                of_kind = select(table.c[kind]).where(table.c.organisation == organisation)
+                await self._keyring.load(f"{kind}:{key}" for key in (await connection.execute(of_kind)).scalars())
+                every = select(table).where(table.c.organisation == organisation).order_by(table.c[kind])
                 found += [
                     Found(
                         record=f"{kind}:{row[kind]}",
                         rows=1,
                         in_use=IN_USE["policy"] if kind == "policy" and row["ends_on"] >= today.date() else None,
                     )
-                    for row in (await connection.execute(of_kind.order_by(table.c[kind]))).mappings()
+                    for row in await _rows(connection, every)
+                    if names(row)
                 ]
         return tuple(found)
 
@@ -250,7 +281,7 @@ class OwnStore:
             kind, _, key = record.partition(":")
             if kind in ("client", "policy"):
                 table = _table(kind)
-                row = (await connection.execute(select(table).where(table.c[kind] == key))).mappings().one()
+                (row,) = await _rows(connection, select(table).where(table.c[kind] == key))
                 own = [p for value in row.values() for p in _people(value) if is_person(person, p)]
                 return {"record": record, "person": own}
             return await _export_case(connection, person, record)
@@ -268,14 +299,12 @@ class OwnStore:
                 await _erase_case(connection, person, record, at)
                 return True
             table = _table(kind)
-            row = (
-                (await connection.execute(select(table).where(table.c[kind] == key).with_for_update())).mappings().one()
-            )
+            (row,) = await _rows(connection, select(table).where(table.c[kind] == key).with_for_update())
             if kind == "policy" and row["ends_on"] >= at.date():
                 return False
             after = {name: _without(value, person) for name, value in row.items()}
             if changed := {name: value for name, value in after.items() if value != row[name]}:
-                await connection.execute(update(table).where(table.c[kind] == key).values(changed))
+                await connection.execute(update(table).where(table.c[kind] == key).values(_sealed(table, row, changed)))
             return True
 
     async def restrict(self, person: Subject, record: str, ground: str) -> None:
@@ -283,12 +312,12 @@ class OwnStore:
         party = _table("party")
         async with self._sessions() as session, session.begin():
             connection = await session.connection()
-            for row in (await connection.execute(select(party).where(party.c.case == record))).mappings().all():
-                if is_person(person, dict(row), in_their_case=True):
+            for row in await _rows(connection, select(party).where(party.c.case == record)):
+                if is_person(person, row, in_their_case=True):
                     await connection.execute(
                         update(party)
                         .where(party.c.case == record, party.c.party == row["party"])
-                        .values(other={**row["other"], "restricted": ground})
+                        .values(other=sealed(record, {**row["other"], "restricted": ground}))
                     )
 
 
@@ -296,12 +325,7 @@ async def erase_own(session: AsyncSession, case: str, at: datetime) -> None:
     """Erase the person of a request from the request itself, in the transaction of the step that closes it."""
     connection = await session.connection()
     party = _table("party")
-    row = (
-        (await connection.execute(select(party).where(party.c.case == case, party.c.party == "subject")))
-        .mappings()
-        .one_or_none()
-    )
-    if row is not None:
+    for row in await _rows(connection, select(party).where(party.c.case == case, party.c.party == "subject")):
         person = Subject(name=row["name"] or "", personal_code=row["personal_code"] or "", email=row["email"])
         await _erase_case(connection, person, case, at, own_request=True)
 
@@ -324,7 +348,7 @@ async def _parties(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The case's parties who are the person, and the others."""
     party = _table("party")
-    rows = [dict(r) for r in (await connection.execute(select(party).where(party.c.case == case))).mappings()]
+    rows = await _rows(connection, select(party).where(party.c.case == case))
     own = [r for r in rows if is_person(person, r, in_their_case=True)]
     return own, [r for r in rows if r not in own]
 
@@ -333,8 +357,8 @@ async def _export_case(connection: AsyncConnection, person: Subject, case: str) 
     own, others = await _parties(connection, person, case)
     masks = Names(*({k: o[k] for k in ("name", "email", "phone", "personal_code", "iban")} for o in others))
     intake, cases, notice = _table("intake"), _table("cases"), _table("notice")
-    filed = (await connection.execute(select(intake).where(intake.c.case == case))).mappings().one()
-    state = (await connection.execute(select(cases).where(cases.c.case == case))).mappings().one_or_none()
+    (filed,) = await _rows(connection, select(intake).where(intake.c.case == case))
+    state = next(iter(await _rows(connection, select(cases).where(cases.c.case == case))), None)
     codes = [o["party"] for o in own]
     letters = (
         await connection.execute(
@@ -372,8 +396,7 @@ async def _erase_case(
     for table in _tables():
         if own_request and table.name == "cases":
             continue  # the step that closes the request writes its row; it holds codes only
-        rows = (await connection.execute(select(table).where(table.c.case == case))).mappings().all()
-        for row in rows:
+        for row in await _rows(connection, select(table).where(table.c.case == case)):
             this = and_(*(c == row[c.name] for c in table.primary_key.columns))
             if (table.name == "archive" and "subject" in codes) or (
                 table.name == "account" and (row["subject"] in codes or names(row["personal_code"]))
@@ -383,10 +406,18 @@ async def _erase_case(
                 await connection.execute(
                     update(table)
                     .where(this)
-                    .values(name=None, email=None, phone=None, personal_code=None, iban=None, other={}, erased_at=at)
+                    .values(
+                        name=None,
+                        email=None,
+                        phone=None,
+                        personal_code=None,
+                        iban=None,
+                        other=sealed(case, {}),
+                        erased_at=at,
+                    )
                 )
-            elif changed := _changed(table.columns, dict(row), names, keep):
-                await connection.execute(update(table).where(this).values(changed))
+            elif changed := _changed(table.columns, row, names, keep):
+                await connection.execute(update(table).where(this).values(_sealed(table, row, changed)))
 
 
 def _changed(
@@ -396,7 +427,7 @@ def _changed(
     changed = {}
     for column in columns:
         value = row[column.name]
-        if column.primary_key or not (isinstance(column.type, JSONB) or isinstance(value, str)):
+        if column.primary_key or not (isinstance(column.type, JSONB | Sealed) or isinstance(value, str)):
             continue
         if (after := _scrub(value, names, others)) != value:
             changed[column.name] = after

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 
 from models.common import Model
-from models.converter import data_converter
+from models.converter import sealing
 from operations.local import LocalServerError, running
+from operations.store import keyring
+from security.codec import CaseCodec
+from security.keys import Keyring
+from security.master import MasterKey, MasterKeyFile, MasterKeys
 from settings import Settings
 
 
@@ -15,12 +22,15 @@ class Place(Model):
     """Addresses of store and engine."""
 
     database_url: str
+    keys_database_url: str
     temporal_address: str
     namespace: str
     ui_url: str | None = None
 
-    async def connect(self) -> Client:
+    async def connect(self, keyring: Keyring, *, not_filed: Literal["installation", "refuse"] = "refuse") -> Client:
         """A client of the engine; TLS and API key by `TEMPORAL_*` of the environment.
+
+        `not_filed` says what becomes of payloads for a case without a key: only a worker answers such a case.
 
         Raises:
             RuntimeError: It does not answer.
@@ -28,7 +38,8 @@ class Place(Model):
         config = ClientConfig.load_client_connect_config()
         config["target_host"] = self.temporal_address
         config["namespace"] = self.namespace
-        return await Client.connect(**config, data_converter=data_converter)
+        codec = CaseCodec(keyring, not_filed=not_filed)
+        return await Client.connect(**config, data_converter=sealing(codec))
 
 
 async def find(settings: Settings) -> Place:
@@ -45,10 +56,45 @@ async def find(settings: Settings) -> Place:
                 f"no servers run for {settings.var}; start them with `make demo`, or name yours with DATABASE_URL and "
                 "TEMPORAL_ADDRESS"
             )
-    database = settings.database_url.get_secret_value() if settings.database_url else None
     return Place(
-        database_url=database or (embedded.database_url if embedded else ""),
+        database_url=_secret(settings.database_url) or (embedded.database_url if embedded else ""),
+        keys_database_url=keys_url(settings) or (embedded.keys_database_url if embedded else ""),
         temporal_address=settings.temporal_address or (embedded.temporal_address if embedded else ""),
         namespace=settings.namespace,
         ui_url=settings.temporal_ui or (embedded.ui_url if embedded else None),
     )
+
+
+def keys_url(settings: Settings) -> str | None:
+    """The key database that the settings name; None means the embedded one.
+
+    Raises:
+        LocalServerError: A store elsewhere is named without one.
+    """
+    if settings.database_url is not None and settings.keys_database_url is None:
+        raise LocalServerError("DATABASE_URL names a store elsewhere: name its key database, TERMINS_KEYS_DATABASE_URL")
+    return _secret(settings.keys_database_url)
+
+
+def master_key(settings: Settings) -> MasterKey:
+    """The master key that the settings name.
+
+    Raises:
+        MasterKeyError: It cannot be read, or is none.
+    """
+    if settings.master_key is not None:
+        return MasterKeys(settings.master_key.get_secret_value())
+    return MasterKeyFile(settings.master_key_file)
+
+
+def keys(place: Place, settings: Settings) -> Keyring:
+    """The keyring of an installation.
+
+    Raises:
+        MasterKeyError: The master key cannot be read, or is none.
+    """
+    return keyring(place.keys_database_url, master_key(settings))
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value else None

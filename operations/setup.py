@@ -26,6 +26,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from models import names
+from security.keys import Keyring
 
 ATTRIBUTES = {
     names.CASE_KIND: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
@@ -44,9 +45,9 @@ RETENTION = timedelta(days=3650)
 ROOT = Path(__file__).parent.parent
 
 
-async def setup(client: Client, database_url: str) -> list[str]:
+async def setup(client: Client, database_url: str, keyring: Keyring) -> list[str]:
     """Bring store and engine to what this code needs; what was done, a line each."""
-    done = [await asyncio.to_thread(migrate, database_url)]
+    done = [await keyring.setup(), await asyncio.to_thread(migrate, database_url)]
     done.append(await add_search_attributes(client))
     done.append(await keep_histories(client))
     done.append(await schedule_sweep(client))

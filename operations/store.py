@@ -5,11 +5,27 @@ from __future__ import annotations
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from models.tables.sealed import use_keys
+from security.keys import Keyring
+from security.master import MasterKey
 
-def engine(url: str, *, pool: int = 10) -> AsyncEngine:
-    """An engine for `postgresql+asyncpg://…`; a connection that died is noticed before it is used.
 
-    Its errors never repeat the values of a statement: they reach logs and histories.
+def engine(url: str, keyring: Keyring, *, pool: int = 10) -> AsyncEngine:
+    """An engine for `postgresql+asyncpg://…` whose sealed columns are opened by this keyring."""
+    made = _engine(url, pool)
+    use_keys(made.dialect, keyring)
+    return made
+
+
+def keyring(url: str, master: MasterKey) -> Keyring:
+    """The keyring of a key database."""
+    return Keyring(_engine(url, 5), master)
+
+
+def _engine(url: str, pool: int) -> AsyncEngine:
+    """A connection that died is noticed before it is used.
+
+    Errors never repeat the values of a statement: they reach logs and histories.
     """
     return create_async_engine(url, pool_size=pool, max_overflow=pool, pool_pre_ping=True, hide_parameters=True)
 

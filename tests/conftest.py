@@ -8,7 +8,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
@@ -22,11 +22,13 @@ from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from activities.wiring import build
 from integrations.bank import BankFolder
 from integrations.mail import MaildirOut
-from models.converter import data_converter
+from models.converter import sealing
 from operations.intake import Intake
 from operations.local import Postgres
 from operations.setup import add_search_attributes, migrate
-from operations.store import engine, sessions
+from operations.store import engine, keyring, sessions
+from security.codec import CaseCodec
+from security.master import MasterKeyFile
 from tests.world import VirtualNow, World
 
 TEMPORAL = shutil.which("temporal", path=str(Path(sys.executable).parent)) or shutil.which("temporal")
@@ -103,7 +105,6 @@ async def virtual_temporal(*more: str) -> WorkflowEnvironment:
     )
     return await WorkflowEnvironment.start_time_skipping_v2(
         dev_server_existing_path=TEMPORAL,
-        data_converter=data_converter,
         ts_config=TimeSkippingConfig(enabled=False, max_session_skip_count=100000),
         dev_server_extra_args=[*more, *(word for value in dynamic for word in ("--dynamic-config-value", value))],
         dev_server_log_level="error",
@@ -147,19 +148,25 @@ async def make_world(
 ) -> AsyncIterator[World]:
     """A world with a database of its own; without a worker where the test starts and stops its own."""
     await postgres.create_database(name)
+    await postgres.create_database(f"{name}_keys")
     await asyncio.to_thread(migrate, postgres.url(name))
-    database = engine(postgres.url(name))
+    folder = ExitStack()
+    var = Path(folder.enter_context(tempfile.TemporaryDirectory()))
+    keys = keyring(postgres.url(f"{name}_keys"), MasterKeyFile(var / "keys" / "master"))
+    await keys.setup()
+    database = engine(postgres.url(name), keys)
     now = VirtualNow(database)
     await now.take_over()
     config = environment.client.config()
+    config["data_converter"] = sealing(CaseCodec(keys, not_filed="installation"))
     config["interceptors"] = [*config["interceptors"], StartAtVirtualNow(environment, now)]
     client = Client(**config)
     await add_search_attributes(client)
     store = sessions(database)
-    with tempfile.TemporaryDirectory() as folder:
-        var = Path(folder)
+    with folder:
         activities = build(
             store,
+            keys,
             client,
             MaildirOut(var / "mail"),
             BankFolder(var / "bank"),
@@ -171,7 +178,8 @@ async def make_world(
             environment=environment,
             client=client,
             sessions=store,
-            intake=Intake(store, client, now),
+            keyring=keys,
+            intake=Intake(store, keys, client, now),
             now=now,
             var=var,
             filed=[],
@@ -183,3 +191,4 @@ async def make_world(
         else:
             yield world
     await database.dispose()
+    await keys.close()

@@ -25,6 +25,8 @@ from activities.case import CaseActivities
 from models.names import TASK_QUEUE
 from models.tables import BellRow, CaseRow, ClientRow, ClockRow, NoticeRow, PolicyRow, TimelineRow
 from operations.intake import Intake, Sessions
+from security.index import index_of
+from security.keys import Keyring
 from worker import runner
 from workflows import registry
 
@@ -93,6 +95,7 @@ class World:
     environment: WorkflowEnvironment
     client: Client
     sessions: Sessions
+    keyring: Keyring
     intake: Intake
     now: VirtualNow
     var: Path
@@ -302,6 +305,8 @@ class World:
     async def policy(self, number: str | None = None, **terms: Any) -> str:
         """A policy of BTA; its number."""
         number = number or f"P{next(_numbers):06d}"
+        await self.keyring.create(f"policy:{number}")
+        index = await index_of(self.keyring, "name", f"SIA Jumtu Meistari {number}")
         async with self.sessions() as session, session.begin():
             session.add(
                 PolicyRow(
@@ -313,7 +318,7 @@ class World:
                         "email": "ins@jumtumeistari.example",
                         "language": "lv",
                     },
-                    insured_name=f"SIA Jumtu Meistari {number}",
+                    insured_index=index,
                     starts_on=datetime(2026, 1, 1, tzinfo=RIGA).date(),
                     ends_on=datetime(2030, 12, 31, tzinfo=RIGA).date(),
                     terms={
@@ -329,6 +334,7 @@ class World:
     async def customer(self, **more: Any) -> str:
         """A client of the broker; its code."""
         number = f"K{next(_numbers):06d}"
+        await self.keyring.create(f"client:{number}")
         async with self.sessions() as session, session.begin():
             session.add(
                 ClientRow(

@@ -24,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.notice import NoticeActivities
     from models import errors, names
     from models.case import (
+        SEAL_IT,
         Act,
         AdoptRecord,
         AssignCase,
@@ -215,12 +216,21 @@ class Case:
         return outcome
 
     async def _open(self, message: Any, *more: Any) -> Outcome | None:
-        start, faults = parse(StartCase, message, *more)
+        start, faults = parse(StartCase, *(a.value if isinstance(a, errors.InClear) else a for a in (message, *more)))
         if start is None:
             return Outcome(case=self.id, result="refused", faults=faults)
         opened = await workflow.execute_activity_method(
             CaseActivities.open,
-            OpenCase(workflow_id=self.id, workflow_kind=self.kind, at=workflow.now(), start=start),
+            OpenCase(
+                workflow_id=self.id,
+                workflow_kind=self.kind,
+                # after a reset the run before it holds the first event just as well
+                run_id=workflow.info().run_id,
+                at=workflow.now(),
+                case=start.case,
+                event=start.event,
+                inline=start.filing is not None,
+            ),
             start_to_close_timeout=RECORD_TIMEOUT,
             retry_policy=PATIENT,
             summary="open the case",
@@ -279,6 +289,8 @@ class Case:
         if workflow.info().workflow_id != self.id or self.ended is not None:
             raise refused(errors.NOT_ALLOWED_NOW, "this case has ended")
         info = workflow.current_update_info()
+        if any(isinstance(argument, errors.InClear) for argument in (message, *more)):
+            raise refused(errors.CAME_IN_CLEAR, SEAL_IT)
         parsed, faults = parse(model, message, *more)
         if parsed is None:
             raise refused(errors.BAD_MESSAGE, *faults)

@@ -32,10 +32,10 @@ def upgrade() -> None:
         "client",
         sa.Column("client", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("organisation", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("name", sa.LargeBinary(), nullable=False),
         sa.Column("language", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("responsible", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("requesters", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("responsible", sa.LargeBinary(), nullable=False),
+        sa.Column("requesters", sa.LargeBinary(), nullable=False),
         sa.Column("login_data_agreed", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("client"),
     )
@@ -45,13 +45,13 @@ def upgrade() -> None:
         sa.Column("kind", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("organisation", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("reference", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("sender", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("sender_reference", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("sender", sa.LargeBinary(), nullable=False),
+        sa.Column("sender_reference", sa.LargeBinary(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("content", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("faults", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("content", sa.LargeBinary(), nullable=False),
+        sa.Column("faults", sa.LargeBinary(), nullable=False),
         sa.Column("result", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("parent", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.PrimaryKeyConstraint("case"),
@@ -68,16 +68,16 @@ def upgrade() -> None:
         "policy",
         sa.Column("policy", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("organisation", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("policyholder", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("insured", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("insured_name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("policyholder", sa.LargeBinary(), nullable=False),
+        sa.Column("insured", sa.LargeBinary(), nullable=False),
+        sa.Column("insured_index", sa.LargeBinary(), nullable=False),
         sa.Column("starts_on", sa.Date(), nullable=False),
         sa.Column("ends_on", sa.Date(), nullable=False),
         sa.Column("territory", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("terms", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.PrimaryKeyConstraint("policy"),
     )
-    op.create_index(op.f("ix_policy_insured_name"), "policy", ["insured_name"], unique=False)
+    op.create_index(op.f("ix_policy_insured_index"), "policy", ["insured_index"], unique=False)
     op.create_table(
         "target",
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -92,12 +92,13 @@ def upgrade() -> None:
         sa.Column("username", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("case", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("subject", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("personal_code", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("personal_code", sa.LargeBinary(), nullable=False),
+        sa.Column("person", sa.LargeBinary(), nullable=False),
         sa.Column("authenticator", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("secret_hash", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("must_change", sa.Boolean(), nullable=False),
         sa.Column("status", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("limited", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("limited", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("mailed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
@@ -113,7 +114,7 @@ def upgrade() -> None:
     op.create_index(
         "account_one_person",
         "account",
-        ["client", "personal_code"],
+        ["client", "person"],
         unique=True,
         postgresql_where=sa.text("status = 'active'"),
     )
@@ -125,7 +126,7 @@ def upgrade() -> None:
         sa.Column("stage", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("step", sa.Integer(), nullable=False),
         sa.Column("handler", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("state", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("state", sa.LargeBinary(), nullable=False),
         sa.Column("waits_for", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
@@ -144,11 +145,11 @@ def upgrade() -> None:
         sa.Column("case", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("event", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("message", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("message", sa.LargeBinary(), nullable=False),
         sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("delivered_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("answer", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.Column("refused", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("answer", sa.LargeBinary(), nullable=True),
+        sa.Column("refused", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(
             ["case"],
             ["intake.case"],
@@ -181,8 +182,9 @@ def upgrade() -> None:
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("happened_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("happened_on", sa.Date(), nullable=True),
-        sa.Column("evidence", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
-        sa.Column("reason", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("proof", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("evidence", sa.LargeBinary(), nullable=True),
+        sa.Column("reason", sa.LargeBinary(), nullable=True),
         sa.CheckConstraint("(ended_at IS NULL) = (status IN ('running', 'held', 'overdue'))", name="clock_ended"),
         sa.CheckConstraint("status IN ('running', 'held', 'overdue', 'kept', 'late', 'void')", name="clock_status"),
         sa.CheckConstraint("latest >= due", name="clock_latest"),
@@ -212,8 +214,8 @@ def upgrade() -> None:
         sa.Column("channel", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("way", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("identified_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("document", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("representation", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("document", sa.LargeBinary(), nullable=False),
+        sa.Column("representation", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(
             ["case"],
             ["cases.case"],
@@ -251,12 +253,12 @@ def upgrade() -> None:
         sa.Column("internal", sa.Boolean(), nullable=False),
         sa.Column("duty", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("subject", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("facts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("facts", sa.LargeBinary(), nullable=False),
         sa.Column("queued_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("carrier", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("reference", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("refused", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("refused", sa.LargeBinary(), nullable=True),
         sa.Column("bounced_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["case"],
@@ -276,13 +278,13 @@ def upgrade() -> None:
         sa.Column("case", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("party", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("role", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("name", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("email", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("phone", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("personal_code", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("iban", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("name", sa.LargeBinary(), nullable=True),
+        sa.Column("email", sa.LargeBinary(), nullable=True),
+        sa.Column("phone", sa.LargeBinary(), nullable=True),
+        sa.Column("personal_code", sa.LargeBinary(), nullable=True),
+        sa.Column("iban", sa.LargeBinary(), nullable=True),
         sa.Column("language", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("other", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("other", sa.LargeBinary(), nullable=False),
         sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["case"],
@@ -290,19 +292,18 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("case", "party"),
     )
-    op.create_index(op.f("ix_party_personal_code"), "party", ["personal_code"], unique=False)
     op.create_table(
         "payment_order",
         sa.Column("case", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("key", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("party", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("amount", sa.Numeric(precision=14, scale=2), nullable=False),
-        sa.Column("remittance", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("remittance", sa.LargeBinary(), nullable=False),
         sa.Column("queued_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("issued_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reference", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("executed_on", sa.Date(), nullable=True),
-        sa.Column("rejected", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("rejected", sa.LargeBinary(), nullable=True),
         sa.CheckConstraint("amount > 0", name="payment_amount"),
         sa.CheckConstraint("executed_on IS NULL OR issued_at IS NOT NULL", name="payment_issued_first"),
         sa.ForeignKeyConstraint(
@@ -321,12 +322,13 @@ def upgrade() -> None:
         sa.Column("stage", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("entry", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("duty", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
-        sa.Column("facts", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("facts", sa.LargeBinary(), nullable=False),
         sa.Column("actor", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("message", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("message_id", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("clocks", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("answer", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("details", sa.LargeBinary(), nullable=False),
+        sa.Column("answer", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
             ["case"],
             ["cases.case"],
@@ -339,7 +341,7 @@ def upgrade() -> None:
         sa.Column("client", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("authenticator", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("scope", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
-        sa.Column("limitation", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("limitation", sa.LargeBinary(), nullable=True),
         sa.Column("takes_effect_on", sa.Date(), nullable=True),
         sa.Column("told_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
@@ -364,7 +366,7 @@ def upgrade() -> None:
         "archive",
         sa.Column("case", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("gathered_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("systems", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("systems", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
             ["case"],
             ["identification.case"],
@@ -378,7 +380,7 @@ def upgrade() -> None:
         sa.Column("salt", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
         sa.Column("begun_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("done_at", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("plan", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("plan", sa.LargeBinary(), nullable=False),
         sa.CheckConstraint("done_at IS NULL OR done_at >= begun_at", name="erasure_begun_first"),
         sa.ForeignKeyConstraint(
             ["case"],
@@ -395,7 +397,6 @@ def downgrade() -> None:
     op.drop_table("withdrawal")
     op.drop_table("timeline")
     op.drop_table("payment_order")
-    op.drop_index(op.f("ix_party_personal_code"), table_name="party")
     op.drop_table("party")
     op.drop_index(
         "notice_internal_waiting",
@@ -419,7 +420,7 @@ def downgrade() -> None:
     op.drop_index("account_one_person", table_name="account", postgresql_where=sa.text("status = 'active'"))
     op.drop_table("account")
     op.drop_table("target")
-    op.drop_index(op.f("ix_policy_insured_name"), table_name="policy")
+    op.drop_index(op.f("ix_policy_insured_index"), table_name="policy")
     op.drop_table("policy")
     op.drop_index(
         "intake_waiting", table_name="intake", postgresql_where=sa.text("started_at IS NULL AND result IS NULL")

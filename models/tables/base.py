@@ -1,4 +1,4 @@
-"""Column types that all tables share: instants in UTC, and JSON."""
+"""What all tables share: instants in UTC, JSON, and whose key seals a row of a case."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import DateTime
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlmodel import Field
+from sqlmodel import Field, SQLModel
 
 
 def instant(*, nullable: bool = False, index: bool = False) -> Any:
@@ -27,3 +27,14 @@ def json(*, nullable: bool = False) -> Any:
 def utc(at: datetime) -> datetime:
     """The same instant in UTC, as every table holds it."""
     return at.astimezone(UTC)
+
+
+class OfCase(SQLModel):
+    """A row of a case; its sealed columns are under the case's key."""
+
+    case: str
+
+    @property
+    def owner(self) -> str:
+        """Whose key seals it."""
+        return self.case

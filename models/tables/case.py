@@ -8,11 +8,12 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from models.tables.base import instant, json
+from models.tables.base import OfCase, instant, json
+from models.tables.sealed import sealed_json, sealed_text
 
 
-class IntakeRow(SQLModel, table=True):
-    """Everything that ever arrived, before any case runs. Holds personal data (content)."""
+class IntakeRow(OfCase, table=True):
+    """Everything that ever arrived, before any case runs."""
 
     __tablename__ = "intake"
     __table_args__ = (
@@ -24,21 +25,21 @@ class IntakeRow(SQLModel, table=True):
     kind: str
     organisation: str
     reference: str
-    sender: str
-    sender_reference: str
+    sender: str = sealed_text(nullable=False)
+    sender_reference: str = sealed_text(nullable=False)
     """The reference as the sender wrote it; another one only where it could not be part of an id."""
     received_at: datetime = instant()
     recorded_at: datetime = instant()
     started_at: datetime | None = instant(nullable=True)
-    content: dict[str, Any] = json()
-    faults: list[str] = json()
+    content: dict[str, Any] = sealed_json()
+    faults: list[str] = sealed_json(list)
     result: str | None = None
     """`not_a_claim` where what arrived is kept, but no case runs."""
     parent: str | None = None
     """The case that asked for this one."""
 
 
-class CaseRow(SQLModel, table=True):
+class CaseRow(OfCase, table=True):
     """A case as of its last recorded step."""
 
     __tablename__ = "cases"
@@ -49,7 +50,7 @@ class CaseRow(SQLModel, table=True):
     stage: str
     step: int
     handler: str | None = None
-    state: dict[str, Any] = json()
+    state: dict[str, Any] = sealed_json()
     waits_for: str = ""
     """What is waited for and from whom, for lists."""
     opened_at: datetime = instant()
@@ -58,7 +59,7 @@ class CaseRow(SQLModel, table=True):
     diverged: bool = False
 
 
-class TimelineRow(SQLModel, table=True):
+class TimelineRow(OfCase, table=True):
     """One recorded step of a case; never changed once written."""
 
     __tablename__ = "timeline"
@@ -73,17 +74,19 @@ class TimelineRow(SQLModel, table=True):
     stage: str
     entry: str
     duty: str | None = None
-    facts: dict[str, Any] = json()
+    facts: dict[str, Any] = sealed_json()
     actor: str | None = None
     message: str | None = None
     message_id: str | None = None
     clocks: list[dict[str, Any]] = json()
-    """Each clock that the step touched, before and after."""
-    answer: dict[str, Any] = json()
+    """Each clock that the step touched, before and after; of the evidence only its kind and when it happened."""
+    details: list[dict[str, Any]] = sealed_json(list)
+    """Of each change of a clock the reason and the evidence whole."""
+    answer: dict[str, Any] = sealed_json()
     """What the step answered, for its repetition."""
 
 
-class ClockRow(SQLModel, table=True):
+class ClockRow(OfCase, table=True):
     """The deadline ledger: one duty's clock, identified by case, duty, subject and n."""
 
     __tablename__ = "clock"
@@ -129,11 +132,14 @@ class ClockRow(SQLModel, table=True):
     happened_at: datetime | None = instant(nullable=True)
     happened_on: date | None = None
     """When that which ended it happened, by the evidence."""
-    evidence: dict[str, Any] | None = json(nullable=True)
-    reason: str | None = None
+    proof: str | None = None
+    """The kind of evidence that ended it."""
+    evidence: dict[str, Any] | None = sealed_json(nullable=True)
+    """The evidence whole: references, and who says so."""
+    reason: str | None = sealed_text()
 
 
-class PartyRow(SQLModel, table=True):
+class PartyRow(OfCase, table=True):
     """A person or company in a case. The one home of their data; workflows know the party's code only."""
 
     __tablename__ = "party"
@@ -142,17 +148,17 @@ class PartyRow(SQLModel, table=True):
     party: str = Field(primary_key=True)
     """`C1` a claimant, `insured`, `policyholder`, `requester`, `U1` a user, `responsible`, `subject`."""
     role: str
-    name: str | None = None
-    email: str | None = None
-    phone: str | None = None
-    personal_code: str | None = Field(default=None, index=True)
-    iban: str | None = None
+    name: str | None = sealed_text()
+    email: str | None = sealed_text()
+    phone: str | None = sealed_text()
+    personal_code: str | None = sealed_text()
+    iban: str | None = sealed_text()
     language: str = "lv"
-    other: dict[str, Any] = json()
+    other: dict[str, Any] = sealed_json()
     erased_at: datetime | None = instant(nullable=True)
 
 
-class NoticeRow(SQLModel, table=True):
+class NoticeRow(OfCase, table=True):
     """A letter: queued by a recorded step, sent once, with the proof."""
 
     __tablename__ = "notice"
@@ -172,12 +178,12 @@ class NoticeRow(SQLModel, table=True):
     internal: bool = False
     duty: str | None = None
     subject: str = ""
-    facts: dict[str, Any] = json()
+    facts: dict[str, Any] = sealed_json()
     queued_at: datetime = instant()
     sent_at: datetime | None = instant(nullable=True)
     carrier: str | None = None
     reference: str | None = None
-    refused: str | None = None
+    refused: str | None = sealed_text()
     bounced_at: datetime | None = instant(nullable=True)
 
 
@@ -195,7 +201,7 @@ class BellRow(SQLModel, table=True):
     heard_at: datetime | None = instant(nullable=True)
 
 
-class EventRow(SQLModel, table=True):
+class EventRow(OfCase, table=True):
     """What happened to a case after filing, as a sender reported it: idempotent by the sender's event id."""
 
     __tablename__ = "event"
@@ -204,11 +210,11 @@ class EventRow(SQLModel, table=True):
     case: str = Field(primary_key=True, foreign_key="intake.case")
     event: str = Field(primary_key=True)
     name: str
-    message: dict[str, Any] = json()
+    message: dict[str, Any] = sealed_json()
     recorded_at: datetime = instant()
     delivered_at: datetime | None = instant(nullable=True)
-    answer: dict[str, Any] | None = json(nullable=True)
-    refused: list[str] | None = json(nullable=True)
+    answer: dict[str, Any] | None = sealed_json(nullable=True)
+    refused: list[str] | None = sealed_json(nullable=True)
 
 
 class TargetRow(SQLModel, table=True):

@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Index, Numeric
 from sqlmodel import Field, SQLModel
 
-from models.tables.base import instant, json
+from models.tables.base import OfCase, instant, json
+from models.tables.sealed import sealed_json, sealed_text
 
 Money = Numeric(14, 2)
 
@@ -21,15 +22,21 @@ class PolicyRow(SQLModel, table=True):
 
     policy: str = Field(primary_key=True)
     organisation: str
-    policyholder: dict[str, Any] = json()
-    insured: dict[str, Any] = json()
+    policyholder: dict[str, Any] = sealed_json()
+    insured: dict[str, Any] = sealed_json()
     """name, email, language."""
-    insured_name: str = Field(index=True)
+    insured_index: bytes = Field(index=True)
+    """By which the insured's name finds it without being readable (`security.index`)."""
     starts_on: date
     ends_on: date
     territory: str = "LV"
     terms: dict[str, Any] = json()
     """The `PolicyTerms` of the settlement."""
+
+    @property
+    def owner(self) -> str:
+        """Whose key seals it."""
+        return f"policy:{self.policy}"
 
 
 class LimitRow(SQLModel, table=True):
@@ -53,7 +60,7 @@ class LimitRow(SQLModel, table=True):
     """How much of the occurrence's deductible this claim bore."""
 
 
-class PaymentOrderRow(SQLModel, table=True):
+class PaymentOrderRow(OfCase, table=True):
     """A payment: one per claim, claimant and purpose, for ever."""
 
     __tablename__ = "payment_order"
@@ -67,9 +74,9 @@ class PaymentOrderRow(SQLModel, table=True):
     """`C1:indemnity`; a repeated payment after a rejection is `C1:indemnity:2`."""
     party: str
     amount: Decimal = Field(sa_type=Money)
-    remittance: str
+    remittance: str = sealed_text(nullable=False)
     queued_at: datetime = instant()
     issued_at: datetime | None = instant(nullable=True)
     reference: str | None = None
     executed_on: date | None = None
-    rejected: str | None = None
+    rejected: str | None = sealed_text()

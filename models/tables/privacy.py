@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CheckConstraint
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from models.tables.base import instant, json
+from models.tables.base import OfCase, instant
+from models.tables.sealed import sealed_json, sealed_text
 
 
-class IdentificationRow(SQLModel, table=True):
+class IdentificationRow(OfCase, table=True):
     """That the person behind a request is who they say; without this row nothing is gathered, answered or erased."""
 
     __tablename__ = "identification"
@@ -20,24 +21,24 @@ class IdentificationRow(SQLModel, table=True):
     channel: str
     way: str
     identified_at: datetime = instant()
-    document: str
+    document: str = sealed_text(nullable=False)
     """A reference to what was seen."""
-    representation: str | None = None
+    representation: str | None = sealed_text()
     """A representative: a reference to the proof of the right to represent."""
 
 
-class ArchiveRow(SQLModel, table=True):
+class ArchiveRow(OfCase, table=True):
     """What was gathered for a request: the personal data for the answer, kept here and never in a history."""
 
     __tablename__ = "archive"
 
     case: str = Field(primary_key=True, foreign_key="identification.case")
     gathered_at: datetime = instant()
-    systems: dict[str, Any] = json()
+    systems: dict[str, Any] = sealed_json()
     """`files`: name → media_type and text, as the answer attaches them; `held`: data system → number of records."""
 
 
-class ErasureRow(SQLModel, table=True):
+class ErasureRow(OfCase, table=True):
     """The erasure ledger: written before the first deletion, keyed by a salted hash, so that it can be run again."""
 
     __tablename__ = "erasure"
@@ -49,6 +50,6 @@ class ErasureRow(SQLModel, table=True):
     salt: str
     begun_at: datetime = instant()
     done_at: datetime | None = instant(nullable=True)
-    plan: dict[str, Any] = json()
+    plan: dict[str, Any] = sealed_json()
     """`erase`: data system → record → number of rows found; `keep`: record → ground. Written before the deletion that
     it names, so that a run after a crash ends with the same numbers."""

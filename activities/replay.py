@@ -1,0 +1,311 @@
+"""Replay: what a history proves is put back into a store that lost it, by the activities' own code, with no outside.
+
+`operations/reconcile.py` reads the histories and says in which order; here is what each kind of proof means for rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError, NoResultFound
+from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+
+from activities.access import account_for
+from activities.case import CaseActivities
+from activities.directory import take_authenticator
+from activities.outbox import Outbox
+from activities.privacy import PrivacyActivities
+from activities.store import KindStore
+from models.access import Issued, Withdrawn
+from models.case import NoticeSent, NoticesSent, Opened, OrderIssued, Recorded, Transition
+from models.errors import Refusal
+from models.privacy import PrivacyBody, PrivacyWork
+from models.tables import (
+    AccountRow,
+    ArchiveRow,
+    BellRow,
+    CaseRow,
+    ErasureRow,
+    NoticeRow,
+    PaymentOrderRow,
+    WithdrawalRow,
+)
+from operations.intake import Sessions
+from operations.own_store import OwnStore
+from operations.reconcile import Applied, Fact, Verdict
+from security.keys import Keyring
+
+UNTOLD = "not sent again after a restore"
+"""What is written of a letter to staff whose sending nothing proves: its step lies before the restore."""
+
+
+class NotYet(Exception):
+    """The store cannot take this fact as it stands now."""
+
+
+class Nobody(Outbox):
+    """Delivers nothing: what a step owed to others was delivered when it was recorded first."""
+
+    def __init__(self) -> None:
+        pass
+
+    async def flush(self, case: str | None = None) -> int:
+        """Nothing."""
+        return 0
+
+
+class Replay:
+    """The store's side of `operations.reconcile`."""
+
+    def __init__(self, sessions: Sessions, keyring: Keyring, client: Client, stores: Mapping[str, KindStore]) -> None:
+        self._sessions = sessions
+        self._keyring = keyring
+        self._client = client
+        self._stores = stores
+
+    # ---- comparing --------------------------------------------------------------------------------------------------
+
+    async def lacking(self, case: str, facts: Sequence[Fact]) -> list[Fact]:
+        """Those of these facts that the store does not hold yet, each step once."""
+        async with self._sessions() as session:
+            row = await session.get(CaseRow, case)
+            held = _Held(row)
+            if any(fact.activity in ("notice.send", "access.issue") for fact in facts):
+                held.letters = set(
+                    (
+                        await session.exec(
+                            select(NoticeRow.key).where(
+                                NoticeRow.case == case,
+                                col(NoticeRow.sent_at).is_not(None) | col(NoticeRow.refused).is_not(None),
+                            )
+                        )
+                    ).all()
+                )
+            if any(fact.activity == "payment.order" for fact in facts):
+                held.orders = set(
+                    (
+                        await session.exec(
+                            select(PaymentOrderRow.key).where(
+                                PaymentOrderRow.case == case, col(PaymentOrderRow.issued_at).is_not(None)
+                            )
+                        )
+                    ).all()
+                )
+            if any(fact.activity == "access.withdraw_authenticator" for fact in facts):
+                withdrawal = await session.get(WithdrawalRow, case)
+                held.effect = withdrawal is not None and withdrawal.effective_at is not None
+            if any(fact.activity == "privacy.gather" for fact in facts):
+                archive = await session.get(ArchiveRow, case)
+                held.gathered_at = archive.gathered_at if archive is not None else None
+            if any(fact.activity == "privacy.erase" for fact in facts):
+                erasure = await session.get(ErasureRow, case)
+                held.erased = erasure is not None and erasure.done_at is not None
+        return [fact for fact in facts if held.lacks(fact)]
+
+    # ---- putting back -----------------------------------------------------------------------------------------------
+
+    async def apply(self, fact: Fact) -> Applied:
+        """Put one fact back, in one transaction; `not_yet` leaves nothing."""
+        try:
+            async with self._sessions() as outer, outer.begin():
+                # the activities make sessions of their own: inside this transaction they are savepoints of it
+                sessions = async_sessionmaker(
+                    await outer.connection(),
+                    class_=AsyncSession,
+                    expire_on_commit=False,
+                    join_transaction_mode="create_savepoint",
+                )
+                return await self._apply(sessions, fact)
+        except (NotYet, NoResultFound, IntegrityError, ApplicationError, Refusal):
+            return Applied(Verdict.not_yet)
+
+    async def _apply(self, sessions: Sessions, fact: Fact) -> Applied:
+        untold, secret_lost = 0, False
+        match fact.answered:
+            case Opened():
+                # what it was filed with lies in the store by now
+                filed = fact.asked.model_copy(update={"inline": False, "case": fact.case})
+                opened = await self._case(sessions, fact.at).open(filed)
+                _same(opened.state, fact.answered.state)
+            case Recorded():
+                untold = await self._record(sessions, fact)
+            case NoticesSent():
+                for proof in fact.answered.notices:
+                    await _sent(sessions, fact.case, proof)
+            case OrderIssued():
+                await _issued(sessions, fact.case, fact.answered)
+            case Issued():
+                secret_lost = await self._access(sessions, fact)
+            case Withdrawn():
+                await _withdrawn(sessions, fact.case, fact.answered)
+            case _:
+                await self._privacy(sessions, fact)
+        return Applied(Verdict.done, untold, secret_lost)
+
+    def _case(self, sessions: Sessions, at: datetime) -> CaseActivities:
+        return CaseActivities(sessions, self._keyring, self._client, Nobody(), self._stores, lambda: at)
+
+    async def _record(self, sessions: Sessions, fact: Fact) -> int:
+        t: Transition = fact.asked
+        # bells were heard by numbers that the store has given to others, or never gives again
+        recorded = await self._case(sessions, fact.at).record(t.model_copy(update={"heard": ()}))
+        _same(recorded, fact.answered)
+        async with sessions() as session, session.begin():
+            if t.heard:
+                oldest = (
+                    await session.exec(
+                        select(BellRow.id)
+                        .where(BellRow.case == t.case, col(BellRow.heard_at).is_(None))
+                        .order_by(col(BellRow.id))
+                        .limit(len(t.heard))
+                    )
+                ).all()
+                await session.exec(update(BellRow).where(col(BellRow.id).in_(oldest)).values(heard_at=fact.at))
+            closed = await session.exec(
+                update(NoticeRow)
+                .where(
+                    col(NoticeRow.case) == t.case,
+                    col(NoticeRow.internal),
+                    col(NoticeRow.sent_at).is_(None),
+                    col(NoticeRow.refused).is_(None),
+                )
+                .values(refused=UNTOLD)
+            )
+            return closed.rowcount
+
+    async def _access(self, sessions: Sessions, fact: Fact) -> bool:
+        """The account and the proof of its letter. The hash of a one-time secret was nowhere else: it is lost."""
+        proof: Issued = fact.answered
+        async with sessions() as session, session.begin():
+            notice = await _notice(session, fact.case, proof.key)
+            notice.sent_at, notice.reference, notice.refused = proof.sent_at, proof.reference, proof.refused
+            if proof.sent_at is None:
+                return False
+            account = await account_for(session, self._keyring, notice, proof.sent_at)
+            account.mailed_at = proof.sent_at
+            if notice.template != "BL-4-secret":
+                return False
+            account.secret_hash, account.must_change = None, True
+            return True
+
+    async def _privacy(self, sessions: Sessions, fact: Fact) -> None:
+        """Gathering and erasing touch Termins' own tables only: both are done again, as of their instant."""
+        activities = PrivacyActivities(sessions, (OwnStore(sessions, self._keyring),), lambda: fact.at)
+        work: PrivacyWork = fact.asked
+        if fact.activity == "privacy.gather":
+            await activities.gather(work)
+        else:
+            await activities.erase(work)
+
+
+class _Held:
+    """What the store holds of one case."""
+
+    def __init__(self, row: CaseRow | None) -> None:
+        self._opened = row is not None
+        self._step = row.step if row is not None else 0
+        self._rights = _rights(row.state["body"]) if row is not None and row.kind == "privacy_request" else ()
+        self.letters: set[str] = set()
+        self.orders: set[str] = set()
+        self.effect = False
+        self.gathered_at: datetime | None = None
+        self.erased = False
+
+    def lacks(self, fact: Fact) -> bool:
+        """Whether this is not in the store; asked in order: a step that is lacking is so once."""
+        match fact.answered:
+            case Opened():
+                if self._opened or fact.answered.result != "opened" or fact.answered.state is None:
+                    return False
+                self._opened = True
+                if fact.answered.state.kind == "privacy_request":
+                    self._rights = _rights(fact.answered.state.body)
+                return True
+            case Recorded():
+                if fact.answered.result != "recorded" or fact.asked.step <= self._step:
+                    return False
+                self._step = fact.asked.step
+                return True
+            case NoticesSent():
+                return any(_ended(proof) and proof.key not in self.letters for proof in fact.answered.notices)
+            case OrderIssued():
+                return fact.answered.issued_at is not None and fact.answered.key not in self.orders
+            case Issued():
+                return _ended(fact.answered) and fact.answered.key not in self.letters
+            case Withdrawn():
+                return fact.answered.effective_at is not None and not self.effect
+        if fact.activity == "privacy.erase":
+            return not self.erased
+        # for an erasure alone nothing is kept of what was gathered
+        return "access" in self._rights and (self.gathered_at is None or self.gathered_at < fact.answered.at)
+
+
+def _rights(body: dict[str, Any]) -> tuple[str, ...]:
+    return PrivacyBody.model_validate({k: v for k, v in body.items() if k in PrivacyBody.model_fields}).rights
+
+
+def _ended(proof: NoticeSent | Issued) -> bool:
+    return proof.sent_at is not None or proof.refused is not None
+
+
+def _same(now: Any, then: Any) -> None:
+    """Another rulebook, calendar or policy than then would put back another past: nothing is written.
+
+    Raises:
+        NotYet: They differ.
+    """
+    if now != then:
+        raise NotYet
+
+
+async def _notice(session: AsyncSession, case: str, key: str) -> NoticeRow:
+    return (await session.exec(select(NoticeRow).where(NoticeRow.case == case, NoticeRow.key == key))).one()
+
+
+async def _sent(sessions: Sessions, case: str, proof: NoticeSent) -> None:
+    async with sessions() as session, session.begin():
+        notice = await _notice(session, case, proof.key)
+        if notice.sent_at is None and notice.refused is None:
+            notice.sent_at, notice.carrier = proof.sent_at, proof.carrier
+            notice.reference, notice.refused = proof.reference, proof.refused
+
+
+async def _issued(sessions: Sessions, case: str, proof: OrderIssued) -> None:
+    async with sessions() as session, session.begin():
+        order = (
+            await session.exec(
+                select(PaymentOrderRow).where(PaymentOrderRow.case == case, PaymentOrderRow.key == proof.key)
+            )
+        ).one()
+        order.issued_at, order.reference = proof.issued_at, proof.reference
+
+
+async def _withdrawn(sessions: Sessions, case: str, effect: Withdrawn) -> None:
+    """The effect as it came: which accounts it ended is known, also where the hash that decided it is lost."""
+    assert effect.effective_at is not None
+    async with sessions() as session, session.begin():
+        row = (await session.exec(select(WithdrawalRow).where(WithdrawalRow.case == case))).one()
+        row.effective_at = effect.effective_at
+        for name in (*effect.ended, *effect.kept_login_data, *effect.limited):
+            request, _, user = name.rpartition("/")
+            account = (
+                await session.exec(
+                    select(AccountRow)
+                    .where(AccountRow.client == row.client, AccountRow.case == request, AccountRow.subject == user)
+                    .order_by(col(AccountRow.created_at).desc())
+                )
+            ).first()
+            if account is None:
+                raise NotYet
+            take_authenticator(account, case, row.limitation, effect.effective_at)
+            if name in effect.kept_login_data:
+                account.status, account.ended_at = "active", None
+
+
+__all__ = ["UNTOLD", "Replay"]

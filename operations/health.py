@@ -1,0 +1,303 @@
+"""Health: does everything answer that a worker needs, and does anything wait that should not? For probes and people.
+
+No text here holds an address, a password or a case's name: the answer goes to whoever can reach the probe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, Literal
+
+from alembic.script import ScriptDirectory
+from asyncpg import PostgresError
+from sqlalchemy import ColumnElement, literal, text, union_all
+from sqlalchemy.exc import DBAPIError, ProgrammingError, SQLAlchemyError
+from sqlmodel import col, func, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from models.common import Model
+from models.names import TASK_QUEUE
+from models.tables import BellRow, CaseRow, ClockRow, EventRow, IntakeRow, NoticeRow, PaymentOrderRow
+from operations.intake import Sessions
+from operations.setup import ROOT, SWEEP, missing
+
+ANSWERS_WITHIN = 5.0
+"""Seconds after which a part that does not answer counts as down."""
+LONG = timedelta(minutes=5)
+"""How long anything may wait: the sweep comes every minute, and whatever is down is tried again within one."""
+STUCK = "TemporalReportedProblems IS NOT NULL AND ExecutionStatus = 'Running'"
+"""The query of docs/operators.md: cases whose program fails again and again."""
+
+SETUP = "run: python starter.py setup"
+
+Keys = Callable[[], Awaitable[None]]
+"""Asks the key store, past every cache; raises if it does not answer or its key cannot be opened."""
+
+What = Literal["filing", "event", "bell", "letter", "order", "instant"]
+NAMED: dict[What, str] = {
+    "filing": "filings that were not started",
+    "event": "events that were not delivered",
+    "bell": "bells that were not heard",
+    "letter": "letters that were not sent",
+    "order": "payment orders that did not go out",
+    "instant": "due instants that came and were not recorded",
+}
+"""What can wait → in words, after its number."""
+
+
+class Part(Model):
+    """One thing that was asked."""
+
+    name: Literal["engine", "attributes", "sweep", "workers", "stuck", "store", "schema", "diverged", "waiting", "keys"]
+    needed: bool
+    """Without it no worker can work. The rest is for people: it makes no worker unready."""
+    problem: str | None = None
+    """Why it is not as it should be, and what to do; None if it is."""
+
+    @property
+    def ok(self) -> bool:
+        """True if nothing is wrong with it."""
+        return self.problem is None
+
+
+class Waiting(Model):
+    """How much of one thing waits in an organisation, and since when the oldest."""
+
+    what: What
+    organisation: str
+    number: int
+    since: datetime
+
+
+class Health(Model):
+    """Everything that was asked."""
+
+    ready: bool
+    """Every needed part answers: a worker can work."""
+    ok: bool
+    """Nothing at all is wrong."""
+    parts: tuple[Part, ...]
+    waiting: tuple[Waiting, ...] = ()
+    """All that waits, however short; empty where the store does not answer."""
+    stuck: int | None = None
+    """Cases that the engine reports as stuck; None where it does not answer."""
+    diverged: int | None = None
+    """Cases that differ from their record; None where the store does not answer."""
+
+
+async def ask(sessions: Sessions, client: Client | None, keys: Keys, now: datetime) -> Health:
+    """Ask everything at once. It never fails and takes no longer than a part may take; no client is an engine down."""
+    (engine, stuck), (store, diverged, waiting), key = await asyncio.gather(
+        _engine(client), _store(sessions, now), _keys(keys)
+    )
+    parts = (*engine, *store, key)
+    return Health(
+        ready=all(part.ok for part in parts if part.needed),
+        ok=all(part.ok for part in parts),
+        parts=parts,
+        waiting=waiting,
+        stuck=stuck,
+        diverged=diverged,
+    )
+
+
+# ---- the engine -----------------------------------------------------------------------------------------------------
+
+
+async def _engine(client: Client | None) -> tuple[tuple[Part, ...], int | None]:
+    try:
+        if client is None:
+            return (Part(name="engine", needed=True, problem="the engine does not answer"),), None
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            lacking, sweep, workers, stuck = await asyncio.gather(
+                missing(client), _sweep(client), _workers(client), client.count_workflows(STUCK)
+            )
+    except TimeoutError:
+        return (Part(name="engine", needed=True, problem="the engine does not answer in time"),), None
+    except RPCError as e:
+        return (Part(name="engine", needed=True, problem=f"the engine does not answer: {e.status.name}"),), None
+    return (
+        Part(name="engine", needed=True),
+        Part(
+            name="attributes",
+            needed=True,
+            problem=f"the engine lacks search attributes: {', '.join(lacking)}; {SETUP}" if lacking else None,
+        ),
+        Part(name="sweep", needed=False, problem=sweep),
+        Part(name="workers", needed=False, problem=workers),
+        Part(
+            name="stuck",
+            needed=False,
+            problem=f"cases that cannot go on: {stuck.count}; see Stuck in docs/operators.md" if stuck.count else None,
+        ),
+    ), stuck.count
+
+
+async def _sweep(client: Client) -> str | None:
+    try:
+        described = await client.get_schedule_handle(SWEEP).describe()
+    except RPCError as e:
+        if e.status is RPCStatusCode.NOT_FOUND:
+            return f"there is no sweep: what an outage leaves behind stays; {SETUP}"
+        raise
+    return "the sweep is paused: what an outage leaves behind stays" if described.schedule.state.paused else None
+
+
+async def _workers(client: Client) -> str | None:
+    described = await client.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=client.namespace,
+            task_queue=TaskQueue(name=TASK_QUEUE),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+    )
+    return None if described.pollers else "no worker has asked for work in the last minutes"
+
+
+# ---- the store ------------------------------------------------------------------------------------------------------
+
+
+async def _store(sessions: Sessions, now: datetime) -> tuple[tuple[Part, ...], int | None, tuple[Waiting, ...]]:
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN), sessions() as session:
+            schema = await _schema(session)
+            if schema is not None and schema.needed:
+                return (Part(name="store", needed=True), schema), None, ()
+            diverged = await _diverged(session)
+            waits = await waiting(session, now)
+    except (SQLAlchemyError, PostgresError, OSError) as e:  # a TimeoutError is an OSError
+        return (Part(name="store", needed=True, problem=f"the store does not answer: {_kind(e)}"),), None, ()
+    return (
+        (
+            Part(name="store", needed=True),
+            schema or Part(name="schema", needed=True),
+            Part(
+                name="diverged",
+                needed=False,
+                problem=f"cases that differ from their record: {diverged}; see Diverged in docs/operators.md"
+                if diverged
+                else None,
+            ),
+            Part(name="waiting", needed=False, problem=_too_long(waits, now)),
+        ),
+        diverged,
+        waits,
+    )
+
+
+async def _schema(session: AsyncSession) -> Part | None:
+    """What is wrong with the schema, if anything.
+
+    A revision that this version does not know is that of a newer one: it only added what older workers do not use, so
+    that they may go on while they are replaced.
+    """
+    try:
+        connection = await session.connection()
+        found = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all()
+    except ProgrammingError:
+        return Part(name="schema", needed=True, problem=f"the store has no tables yet; {SETUP}")
+    known, heads = _revisions()
+    if set(found) == heads:
+        return None
+    if set(found) <= known:
+        return Part(name="schema", needed=True, problem=f"the store's schema is older than this version; {SETUP}")
+    return Part(name="schema", needed=False, problem="the store's schema is newer than this version; bring it up to it")
+
+
+@cache
+def _revisions() -> tuple[frozenset[str], frozenset[str]]:
+    """All revisions of the schema that this version knows, and the newest."""
+    scripts = ScriptDirectory(str(ROOT / "migrations"))
+    return frozenset(s.revision for s in scripts.walk_revisions()), frozenset(scripts.get_heads())
+
+
+async def _diverged(session: AsyncSession) -> int:
+    query = select(func.count()).where(col(CaseRow.diverged), col(CaseRow.closed_at).is_(None))
+    return (await session.exec(query)).one()
+
+
+async def waiting(session: AsyncSession, now: datetime) -> tuple[Waiting, ...]:
+    """All that waits to be done by the machine, by organisation; one round trip."""
+
+    def waits(what: What, organisation: Any, since: Any, *where: ColumnElement[bool]) -> Any:
+        return (
+            select(literal(what).label("what"), organisation, func.count(), func.min(since))
+            .where(*where)
+            .group_by(organisation)
+        )
+
+    def of_case(case: Any) -> Any:
+        return func.split_part(case, ":", 2)
+
+    query = union_all(
+        waits(
+            "filing",
+            IntakeRow.organisation,
+            IntakeRow.recorded_at,
+            col(IntakeRow.started_at).is_(None),
+            col(IntakeRow.result).is_(None),
+        ),
+        waits("event", of_case(EventRow.case), EventRow.recorded_at, col(EventRow.delivered_at).is_(None)),
+        waits("bell", of_case(BellRow.case), BellRow.created_at, col(BellRow.heard_at).is_(None)),
+        waits(
+            "letter",
+            of_case(NoticeRow.case),
+            NoticeRow.queued_at,
+            col(NoticeRow.sent_at).is_(None),
+            col(NoticeRow.refused).is_(None),
+        ),
+        waits(
+            "order",
+            of_case(PaymentOrderRow.case),
+            PaymentOrderRow.queued_at,
+            col(PaymentOrderRow.issued_at).is_(None),
+            col(PaymentOrderRow.rejected).is_(None),
+        ),
+        waits(
+            "instant", ClockRow.organisation, ClockRow.due, col(ClockRow.status) == "running", col(ClockRow.due) <= now
+        ),
+    )
+    rows = (await (await session.connection()).execute(query)).all()
+    return tuple(
+        Waiting(what=what, organisation=organisation, number=number, since=since)
+        for what, organisation, number, since in sorted(rows)
+    )
+
+
+def _too_long(waits: Sequence[Waiting], now: datetime) -> str | None:
+    """The kinds of things whose oldest waits longer than it may."""
+    said = []
+    for what, words in NAMED.items():
+        late = [w for w in waits if w.what == what and now - w.since > LONG]
+        if late:
+            minutes = int((now - min(w.since for w in late)).total_seconds() // 60)
+            said.append(f"{words}: {sum(w.number for w in late)}, the oldest for {minutes} minutes")
+    return "; ".join(said) or None
+
+
+# ---- the key store --------------------------------------------------------------------------------------------------
+
+
+async def _keys(keys: Keys) -> Part:
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            await keys()
+    except Exception as e:  # noqa: BLE001  # a key service of any kind: whatever it raises, it did not answer
+        own = type(e).__module__.startswith("security.")  # these texts name keys by their ids only
+        return Part(name="keys", needed=True, problem=str(e) if own else f"the key store does not answer: {_kind(e)}")
+    return Part(name="keys", needed=True)
+
+
+def _kind(error: BaseException) -> str:
+    """The type of an error and its SQL state; never its text, which can quote an address or a row."""
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    state = getattr(cause, "sqlstate", None)
+    return type(cause.__cause__ or cause).__name__ + (f" ({state})" if state else "")

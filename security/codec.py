@@ -1,0 +1,114 @@
+"""The payload codec: everything that goes into a history is sealed with its case's key.
+
+The key is that of the workflow id in the serialization context; its id travels in the payload's metadata, so that
+reading needs no context. A payload that arrived in clear is marked, for the case to refuse.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
+from temporalio.api.common.v1 import Payload
+from temporalio.converter import (
+    ActivitySerializationContext,
+    PayloadCodec,
+    SerializationContext,
+    WithSerializationContext,
+    WorkflowSerializationContext,
+)
+
+from models.converter import IN_CLEAR, ORIGIN
+from models.names import split_case_id
+from security.keys import INSTALLATION, DataKey, KeyDestroyed, Keyring, NoKey
+
+ENCODING = b"binary/encrypted"
+CIPHER = b"AES-256-GCM"
+KEY = "key"
+USE = b"payload"
+
+ERASED = Payload(metadata={"encoding": b"json/plain"}, data=b'"<erased>"')
+"""What is read of a case whose key is destroyed."""
+
+
+class CaseCodec(PayloadCodec, WithSerializationContext):
+    """AES-256-GCM with a key for each case; the installation's key for what is no case.
+
+    A case without a key is one that was not filed: a worker answers it under the installation's key (references, field
+    names and fault codes only), a client refuses, so that no filing goes past intake.
+    """
+
+    def __init__(
+        self, keyring: Keyring, *, not_filed: Literal["installation", "refuse"] = "refuse", case: str | None = None
+    ) -> None:
+        self._keyring = keyring
+        self._not_filed: Literal["installation", "refuse"] = not_filed
+        self._case = case
+
+    def with_context(self, context: SerializationContext) -> Self:
+        """The codec for the workflow of this context."""
+        if isinstance(context, WorkflowSerializationContext | ActivitySerializationContext):
+            return type(self)(self._keyring, not_filed=self._not_filed, case=_case(context.workflow_id))
+        return self
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Seal.
+
+        Raises:
+            KeyDestroyed: The case was erased.
+            NoKey: The case was not filed (and this codec refuses then).
+        """
+        if not payloads:
+            return []
+        key = await self._key()
+        return [seal(key, payload) for payload in payloads]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        """Open what is sealed; mark what came in clear; `<erased>` where the key is destroyed.
+
+        Raises:
+            Unreadable: It was changed.
+        """
+        return [await self._decode(payload) for payload in payloads]
+
+    async def _decode(self, payload: Payload) -> Payload:
+        if payload.metadata.get("encoding") != ENCODING:
+            marked = Payload()
+            marked.CopyFrom(payload)
+            marked.metadata[ORIGIN] = IN_CLEAR
+            return marked
+        key_id = bytes.fromhex(payload.metadata[KEY].decode())
+        try:
+            key = self._keyring.cached_by_id(key_id) or await self._keyring.by_id(key_id)
+        except KeyDestroyed:
+            return ERASED
+        return Payload.FromString(key.open(payload.data, USE))
+
+    async def _key(self) -> DataKey:
+        if self._case is None:
+            return self._keyring.cached(INSTALLATION) or await self._keyring.of(INSTALLATION)
+        try:
+            return self._keyring.cached(self._case) or await self._keyring.of(self._case)
+        except NoKey:
+            if self._not_filed == "refuse":
+                raise
+            return await self._keyring.of(INSTALLATION)
+
+
+def seal(key: DataKey, payload: Payload) -> Payload:
+    """One payload under a key."""
+    return Payload(
+        metadata={"encoding": ENCODING, "cipher": CIPHER, KEY: key.id.hex().encode()},
+        data=key.seal(payload.SerializeToString(), USE),
+    )
+
+
+def _case(workflow_id: str | None) -> str | None:
+    """The case that a workflow id names; None for sweeps and the like."""
+    if workflow_id is None:
+        return None
+    try:
+        split_case_id(workflow_id)
+    except ValueError:
+        return None
+    return workflow_id

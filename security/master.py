@@ -1,0 +1,177 @@
+"""The master key: wraps every data key; behind a port, so that a key service of a cloud or an HSM can stand here."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KEY_BYTES = 32
+_NONCE_BYTES = 12
+
+
+class MasterKeyError(Exception):
+    """The master key cannot be had or does not fit; the text never holds key material."""
+
+
+class MasterKey(Protocol):
+    """Wraps and unwraps data keys (32 bytes each), bound to a context that must be the same at both ends."""
+
+    @property
+    def current(self) -> str:
+        """The id of the key that wraps now."""
+        ...
+
+    async def wrap(self, key: bytes, context: bytes) -> bytes:
+        """The data key, encrypted by the current master key."""
+        ...
+
+    async def unwrap(self, wrapped: bytes, master: str, context: bytes) -> bytes:
+        """The data key again.
+
+        Raises:
+            MasterKeyError: This master key is not here, or what is wrapped was changed.
+        """
+        ...
+
+
+class Rotatable(MasterKey, Protocol):
+    """A master key that this program may replace by itself."""
+
+    def add(self) -> str:
+        """Make a new master key the current one, beside the former; its id."""
+        ...
+
+    def forget(self, master: str) -> None:
+        """Destroy a former master key."""
+        ...
+
+
+class MasterKeys:
+    """Master keys held in memory, the current one first: from the environment, or the base of those in a file.
+
+    Written as `id:key` words, the key 32 bytes in URL-safe base64, the current one first.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._keys = _parse(text)
+
+    @property
+    def current(self) -> str:
+        """The id of the key that wraps now."""
+        return next(iter(self._keys))
+
+    async def wrap(self, key: bytes, context: bytes) -> bytes:
+        """The data key, encrypted by the current master key."""
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        return nonce + AESGCM(self._keys[self.current]).encrypt(nonce, key, context)
+
+    async def unwrap(self, wrapped: bytes, master: str, context: bytes) -> bytes:
+        """The data key again.
+
+        Raises:
+            MasterKeyError: This master key is not here, or what is wrapped was changed.
+        """
+        if master not in self._keys:
+            raise MasterKeyError(f"the master key {master} is not here")
+        try:
+            return AESGCM(self._keys[master]).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], context)
+        except InvalidTag:
+            raise MasterKeyError(f"a data key does not fit the master key {master}") from None
+
+
+class MasterKeyFile(MasterKeys):
+    """Master keys in a file that only its owner can read; made with a first key where there is none."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._write([_new()], first=True)
+        super().__init__(self._read())
+
+    @property
+    def current(self) -> str:
+        """The id of the key that wraps now, as the file has it: another process may have rotated it."""
+        self._keys = _parse(self._read())
+        return next(iter(self._keys))
+
+    async def unwrap(self, wrapped: bytes, master: str, context: bytes) -> bytes:
+        """As the base class; a key that another process added meanwhile is found."""
+        if master not in self._keys:
+            self._keys = _parse(self._read())
+        return await super().unwrap(wrapped, master, context)
+
+    def add(self) -> str:
+        """Make a new master key the current one, beside the former; its id."""
+        new = _new()
+        self._write([new, *self._read().split()])
+        self._keys = _parse(self._read())
+        return new.partition(":")[0]
+
+    def forget(self, master: str) -> None:
+        """Destroy a former master key: its bytes are overwritten before they leave the disk's directory."""
+        if master == self.current:
+            raise MasterKeyError("the current master key cannot be forgotten")
+        left = [word for word in self._read().split() if word.partition(":")[0] != master]
+        former = self._path.open("r+b")
+        self._write(left)
+        # the replaced file has no name any more; where the file system writes in place its bytes go too
+        with former:
+            size = former.seek(0, os.SEEK_END)
+            former.seek(0)
+            former.write(b"\0" * size)
+            former.flush()
+            os.fsync(former.fileno())
+        self._keys = _parse(self._read())
+
+    def _read(self) -> str:
+        try:
+            return self._path.read_text(encoding="ascii")
+        except (OSError, UnicodeDecodeError) as e:
+            raise MasterKeyError(f"the master key file cannot be read: {type(e).__name__}") from None
+
+    def _write(self, words: Sequence[str], *, first: bool = False) -> None:
+        """Write and flush beside the file, then put it in its place: it is always whole."""
+        handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".master-")
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as file:
+                file.write("\n".join(words) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+            if first:
+                try:
+                    os.link(name, self._path)  # fails where another process was first: its key counts
+                except FileExistsError:
+                    return
+            else:
+                Path(name).replace(self._path)
+        finally:
+            Path(name).unlink(missing_ok=True)
+
+
+def _new() -> str:
+    return f"m-{secrets.token_hex(4)}:{base64.urlsafe_b64encode(secrets.token_bytes(KEY_BYTES)).decode()}"
+
+
+def _parse(text: str) -> dict[str, bytes]:
+    keys: dict[str, bytes] = {}
+    for word in text.split():
+        name, _, encoded = word.partition(":")
+        try:
+            key = base64.urlsafe_b64decode(encoded)
+        except ValueError:
+            key = b""
+        if not name or len(key) != KEY_BYTES or name in keys:
+            raise MasterKeyError("a master key is an id, a colon, and 32 bytes in URL-safe base64; each id once")
+        keys[name] = key
+    if not keys:
+        raise MasterKeyError("there is no master key")
+    return keys
