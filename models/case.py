@@ -345,6 +345,8 @@ class Recorded(Model):
 
     result: Literal["recorded", "refused", "behind", "diverged"]
     step: int
+    recorded_at: datetime | None = None
+    """The store's time of a step that was recorded: part of its link, so a restore must put back the same."""
     faults: tuple[str, ...] = ()
     clocks: tuple[ClockState, ...] = ()
     """All clocks that this step touched, ended ones too."""

@@ -192,7 +192,7 @@ def _table(name: str) -> Table:
     return SQLModel.metadata.tables[name]
 
 
-async def _rows(connection: AsyncConnection, query: Select[Any]) -> list[dict[str, Any]]:
+async def opened(connection: AsyncConnection, query: Select[Any]) -> list[dict[str, Any]]:
     """The rows of a query, opened where the connection can still ask for a key."""
     return await connection.run_sync(lambda c: [dict(row) for row in c.execute(query).mappings()])
 
@@ -251,7 +251,7 @@ class OwnStore:
                 await self._keyring.load(batch)
                 for table in _tables():
                     query = select(table).where(table.c.case.in_(batch))
-                    for row in await _rows(connection, query):
+                    for row in await opened(connection, query):
                         if names(row):
                             rows[row["case"]] = rows.get(row["case"], 0) + 1
             found = [
@@ -269,7 +269,7 @@ class OwnStore:
                         rows=1,
                         in_use=IN_USE["policy"] if kind == "policy" and row["ends_on"] >= today.date() else None,
                     )
-                    for row in await _rows(connection, every)
+                    for row in await opened(connection, every)
                     if names(row)
                 ]
         return tuple(found)
@@ -281,7 +281,7 @@ class OwnStore:
             kind, _, key = record.partition(":")
             if kind in ("client", "policy"):
                 table = _table(kind)
-                (row,) = await _rows(connection, select(table).where(table.c[kind] == key))
+                (row,) = await opened(connection, select(table).where(table.c[kind] == key))
                 own = [p for value in row.values() for p in _people(value) if is_person(person, p)]
                 return {"record": record, "person": own}
             return await _export_case(connection, person, record)
@@ -299,7 +299,7 @@ class OwnStore:
                 await _erase_case(connection, person, record, at)
                 return True
             table = _table(kind)
-            (row,) = await _rows(connection, select(table).where(table.c[kind] == key).with_for_update())
+            (row,) = await opened(connection, select(table).where(table.c[kind] == key).with_for_update())
             if kind == "policy" and row["ends_on"] >= at.date():
                 return False
             after = {name: _without(value, person) for name, value in row.items()}
@@ -312,7 +312,7 @@ class OwnStore:
         party = _table("party")
         async with self._sessions() as session, session.begin():
             connection = await session.connection()
-            for row in await _rows(connection, select(party).where(party.c.case == record)):
+            for row in await opened(connection, select(party).where(party.c.case == record)):
                 if is_person(person, row, in_their_case=True):
                     await connection.execute(
                         update(party)
@@ -325,7 +325,7 @@ async def erase_own(session: AsyncSession, case: str, at: datetime) -> None:
     """Erase the person of a request from the request itself, in the transaction of the step that closes it."""
     connection = await session.connection()
     party = _table("party")
-    for row in await _rows(connection, select(party).where(party.c.case == case, party.c.party == "subject")):
+    for row in await opened(connection, select(party).where(party.c.case == case, party.c.party == "subject")):
         person = Subject(name=row["name"] or "", personal_code=row["personal_code"] or "", email=row["email"])
         await _erase_case(connection, person, case, at, own_request=True)
 
@@ -348,7 +348,7 @@ async def _parties(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """The case's parties who are the person, and the others."""
     party = _table("party")
-    rows = await _rows(connection, select(party).where(party.c.case == case))
+    rows = await opened(connection, select(party).where(party.c.case == case))
     own = [r for r in rows if is_person(person, r, in_their_case=True)]
     return own, [r for r in rows if r not in own]
 
@@ -357,8 +357,8 @@ async def _export_case(connection: AsyncConnection, person: Subject, case: str) 
     own, others = await _parties(connection, person, case)
     masks = Names(*({k: o[k] for k in ("name", "email", "phone", "personal_code", "iban")} for o in others))
     intake, cases, notice = _table("intake"), _table("cases"), _table("notice")
-    (filed,) = await _rows(connection, select(intake).where(intake.c.case == case))
-    state = next(iter(await _rows(connection, select(cases).where(cases.c.case == case))), None)
+    (filed,) = await opened(connection, select(intake).where(intake.c.case == case))
+    state = next(iter(await opened(connection, select(cases).where(cases.c.case == case))), None)
     codes = [o["party"] for o in own]
     letters = (
         await connection.execute(
@@ -396,7 +396,7 @@ async def _erase_case(
     for table in _tables():
         if own_request and table.name == "cases":
             continue  # the step that closes the request writes its row; it holds codes only
-        for row in await _rows(connection, select(table).where(table.c.case == case)):
+        for row in await opened(connection, select(table).where(table.c.case == case)):
             this = and_(*(c == row[c.name] for c in table.primary_key.columns))
             if (table.name == "archive" and "subject" in codes) or (
                 table.name == "account" and (row["subject"] in codes or names(row["personal_code"]))

@@ -25,6 +25,8 @@ INSTALLATION = "installation"
 """The owner of the key for what belongs to no case: sweeps, refused starts; it holds no personal data."""
 INDEX = "index"
 """The owner of the key under which people are found without being readable."""
+SIGNING = "signing"
+"""The owner of the key that signs evidence; it seals nothing."""
 
 _NONCE_BYTES = 12
 _ID_BYTES = 16
@@ -105,7 +107,7 @@ class DataKey:
 class Keyring:
     """The keys of one installation, with a bounded cache of those in use."""
 
-    erased = KeyDestroyed
+    erased: type[Exception] = KeyDestroyed
 
     def __init__(self, engine: AsyncEngine, master: MasterKey) -> None:
         self._engine = engine
@@ -123,7 +125,7 @@ class Keyring:
             await connection.execute(
                 insert(master_key).values(one="master", id=self._master.current).on_conflict_do_nothing()
             )
-        for owner in (INSTALLATION, INDEX):
+        for owner in (INSTALLATION, INDEX, SIGNING):
             await self.create(owner)
         return f"keys: wrapped by master key {await self._wrapping()}"
 

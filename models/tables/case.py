@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, Index, LargeBinary, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 from models.tables.base import OfCase, instant, json
@@ -57,6 +57,10 @@ class CaseRow(OfCase, table=True):
     closed_at: datetime | None = instant(nullable=True)
     outcome: str | None = None
     diverged: bool = False
+    commitment: bytes = Field(sa_type=LargeBinary, nullable=False)
+    """To the personal part of the filing (`security/proof.py`)."""
+    head: bytes = Field(sa_type=LargeBinary, nullable=False)
+    """The link of the last step; of the filing before the first one."""
 
 
 class TimelineRow(OfCase, table=True):
@@ -84,6 +88,10 @@ class TimelineRow(OfCase, table=True):
     """Of each change of a clock the reason and the evidence whole."""
     answer: dict[str, Any] = sealed_json()
     """What the step answered, for its repetition."""
+    commitment: bytes = Field(sa_type=LargeBinary, nullable=False)
+    """To facts, details and answer: it stays when they are erased."""
+    link: bytes = Field(sa_type=LargeBinary, nullable=False)
+    """The hash over the link before it and everything of this step that is not sealed."""
 
 
 class ClockRow(OfCase, table=True):

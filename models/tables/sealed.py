@@ -7,7 +7,6 @@ one without a row must say whose it is: `sealed(case, value)`. What says nothing
 from __future__ import annotations
 
 import json
-from functools import cache
 from typing import Any, Protocol
 
 from sqlalchemy import Column, Dialect, LargeBinary, TypeDecorator, event, inspect
@@ -149,11 +148,16 @@ def values_of(row: SQLModel) -> dict[str, Any]:
 # ---- rows say by themselves whose they are --------------------------------------------------------------------------
 
 
-@cache
-def _columns(table: type[SQLModel]) -> tuple[str, ...]:
+_SEALED: dict[type[Any], tuple[str, ...]] = {}
+
+
+def _columns(table: type[Any]) -> tuple[str, ...]:
     """The attributes of a table's rows that are sealed."""
-    mapper: Mapper[Any] = inspect(table)
-    return tuple(mapper.get_property_by_column(c).key for c in mapper.columns if isinstance(c.type, Sealed))
+    if table not in _SEALED:
+        mapper: Mapper[Any] = inspect(table)
+        found = (mapper.get_property_by_column(c).key for c in mapper.columns if isinstance(c.type, Sealed))
+        _SEALED[table] = tuple(found)
+    return _SEALED[table]
 
 
 @event.listens_for(Mapper, "before_insert")

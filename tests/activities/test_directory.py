@@ -56,6 +56,7 @@ async def queued(world: World, template: str = "BL-4-secret", key: str = KEY, **
     client, who = await world.customer(), user(**fields)
     case = f"access_request:BL:D-{next(_numbers)}"
     read = read_line(who)
+    await world.keyring.create(case)
     async with world.sessions() as session, session.begin():
         session.add(
             IntakeRow(
@@ -93,7 +94,7 @@ async def queued(world: World, template: str = "BL-4-secret", key: str = KEY, **
 
 def worker(world: World, carrier: MailOut) -> AccessActivities:
     """A worker with this carrier."""
-    return AccessActivities(world.sessions, carrier, world.now, "noreply@bl.example")
+    return AccessActivities(world.sessions, world.keyring, carrier, world.now, "noreply@bl.example")
 
 
 async def accounts(world: World, client: str) -> list[AccountRow]:

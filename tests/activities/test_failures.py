@@ -43,7 +43,7 @@ def test_an_error_of_ours_keeps_its_text() -> None:
 def test_a_logged_exception_has_no_text() -> None:
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(PlainFormatter("%(message)s"))
+    handler.setFormatter(PlainFormatter())
     logger = logging.Logger("test")  # noqa: LOG001  # a logger of its own, without the root's handlers
     logger.addHandler(handler)
     logger.warning("failed", exc_info=_fault())

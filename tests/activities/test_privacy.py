@@ -12,8 +12,9 @@ from itertools import count
 from typing import Any
 
 import pytest
-from sqlalchemy import event, text
+from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError
+from sqlmodel import SQLModel
 from temporalio.exceptions import ApplicationError
 
 from activities.privacy import PrivacyActivities, PrivacyStore, person_hash
@@ -34,8 +35,10 @@ from models.tables import (
     PolicyRow,
 )
 from operations.intake import Sessions
-from operations.own_store import ERASED, MASKED, Names, OwnStore, Subject, is_person
+from operations.own_store import ERASED, MASKED, Names, OwnStore, Subject, is_person, opened
 from operations.store import engine, sessions
+from security.index import index_of
+from security.keys import Keyring
 from tests.world import RIGA, World
 
 AT = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
@@ -67,10 +70,18 @@ class Person:
 
 
 async def case_row(
-    session: Any, kind: str, number: str, content: dict[str, Any], *, closed: bool, state: dict[str, Any] | None = None
+    keyring: Keyring,
+    session: Any,
+    kind: str,
+    number: str,
+    content: dict[str, Any],
+    *,
+    closed: bool,
+    state: dict[str, Any] | None = None,
 ) -> str:
     """A case as the store has it, without a workflow."""
     case = f"{kind}:GJ:{number}"
+    await keyring.create(case)
     session.add(
         IntakeRow(
             case=case,
@@ -107,7 +118,7 @@ async def request(world: World, person: Person, *, identified: bool = True, **as
     number = f"R{person.n:05d}-{next(_numbers)}"
     content = {"rights": ["access", "erasure"], "channel": "email", "person": person.filed}
     async with world.sessions() as session, session.begin():
-        case = await case_row(session, "privacy_request", number, content, closed=False)
+        case = await case_row(world.keyring, session, "privacy_request", number, content, closed=False)
         intake = await session.get(IntakeRow, case)
         row = await session.get(CaseRow, case)
         assert intake is not None
@@ -135,6 +146,7 @@ async def past(world: World, person: Person, *, open_claim: bool = False) -> dic
     other: dict[str, Any] = {"name": f"Jānis Zvirbulis{person.suffix}skis", "email": f"janis.{person.n}@example.lv"}
     async with world.sessions() as session, session.begin():
         claim = await case_row(
+            world.keyring,
             session,
             "claim",
             f"C{number}",
@@ -178,7 +190,12 @@ async def past(world: World, person: Person, *, open_claim: bool = False) -> dic
             )
         )
         former = await case_row(
-            session, "privacy_request", f"F{number}", {"rights": ["access"], "person": person.filed}, closed=True
+            world.keyring,
+            session,
+            "privacy_request",
+            f"F{number}",
+            {"rights": ["access"], "person": person.filed},
+            closed=True,
         )
         session.add(
             PartyRow(
@@ -198,6 +215,7 @@ async def past(world: World, person: Person, *, open_claim: bool = False) -> dic
             ArchiveRow(case=former, gathered_at=AT, systems={"files": {"x": {"text": f"{person.name} {person.code}"}}})
         )
         client = f"K-GJ-{number}"
+        await world.keyring.create(f"client:{client}", f"policy:P-GJ-{number}")
         session.add(
             ClientRow(
                 client=client,
@@ -215,6 +233,7 @@ async def past(world: World, person: Person, *, open_claim: bool = False) -> dic
                 case=claim,
                 subject="C1",
                 personal_code=person.code,
+                person=await index_of(world.keyring, "personal_code", person.code),
                 created_at=AT,
             )
         )
@@ -225,7 +244,7 @@ async def past(world: World, person: Person, *, open_claim: bool = False) -> dic
                 organisation="GJ",
                 policyholder={"name": person.name, "email": person.email},
                 insured={"name": person.name, "email": person.email},
-                insured_name=person.name,
+                insured_index=await index_of(world.keyring, "name", person.name),
                 starts_on=date(2020, 1, 1),
                 ends_on=date(2021, 1, 1),
                 terms={},
@@ -239,11 +258,9 @@ async def dump(world: World, person: Person) -> set[str]:
     found = set()
     async with world.sessions() as session:
         connection = await session.connection()
-        names = await connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'"))
-        for table in names.scalars().all():
-            rows = await connection.execute(text(f'SELECT to_jsonb(row_) FROM "{table}" row_'))  # noqa: S608  # names of our own tables
-            for row in rows.scalars():
-                written = json.dumps(row, ensure_ascii=False).casefold()
+        for table in SQLModel.metadata.sorted_tables:
+            for row in await opened(connection, select(table)):
+                written = json.dumps(row, ensure_ascii=False, default=str).casefold()
                 if any(trace.casefold() in written for trace in person.traces) or person.suffix + "skai" in written:
                     found.add(f"{table} {row.get('case', '')}".strip())
     return found
@@ -251,14 +268,14 @@ async def dump(world: World, person: Person) -> set[str]:
 
 def activities(world: World, store: Sessions | None = None) -> PrivacyActivities:
     """The activities over this store."""
-    return PrivacyActivities(store or world.sessions, (OwnStore(store or world.sessions),), world.now)
+    return PrivacyActivities(store or world.sessions, (OwnStore(store or world.sessions, world.keyring),), world.now)
 
 
 @asynccontextmanager
 async def crashing(world: World, at: int) -> AsyncIterator[Sessions]:
     """A store whose process dies before the `at`-th write or commit, and stays dead; reading changes nothing."""
     bind = world.sessions.kw["bind"]
-    database = engine(bind.url.render_as_string(hide_password=False))
+    database = engine(bind.url.render_as_string(hide_password=False), world.keyring)
     statements = count(1)
 
     def die(*_: Any) -> None:
@@ -449,7 +466,7 @@ class Broken(OwnStore):
 async def test_a_data_system_that_does_not_answer_is_named_and_asked_again(world: World) -> None:
     await world.begin(AT)
     case = await request(world, Person())
-    systems = (OwnStore(world.sessions), Broken(world.sessions))
+    systems = (OwnStore(world.sessions, world.keyring), Broken(world.sessions, world.keyring))
     with pytest.raises(ApplicationError, match="archive-server does not answer") as down:
         await PrivacyActivities(world.sessions, systems, world.now).gather(PrivacyWork(case=case))
     assert not down.value.non_retryable

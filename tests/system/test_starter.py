@@ -37,6 +37,8 @@ def where(world: World, postgres: Postgres, tmp_path: Path) -> Environment:
     """The environment in which a command finds the tests' servers."""
     return {
         "DATABASE_URL": postgres.url("world"),
+        "TERMINS_KEYS_DATABASE_URL": postgres.url("world_keys"),
+        "TERMINS_MASTER_KEY_FILE": str(world.var / "keys" / "master"),
         "TEMPORAL_ADDRESS": world.client.service_client.config.target_host,
         "TEMPORAL_NAMESPACE": world.client.namespace,
         "TERMINS_VAR": str(tmp_path),
@@ -425,7 +427,7 @@ async def test_load_takes_what_is_right_names_what_is_not_and_may_be_repeated(
     async with world.sessions() as session:
         row = await session.get(PolicyRow, policy["policy"])
         assert row is not None
-        assert (row.territory, row.starts_on, row.insured_name) == ("LT", date(2026, 1, 1), "SIA Kokapstrāde")
+        assert (row.territory, row.starts_on, row.insured["name"]) == ("LT", date(2026, 1, 1), "SIA Kokapstrāde")
         found = (await session.exec(select(ClientRow).where(ClientRow.client == client["client"]))).one()
         assert found.requesters[0]["code"] == "K1"
 
@@ -440,7 +442,12 @@ async def test_a_store_that_does_not_answer_is_said_in_one_line(where: Environme
         assert "secret-word" not in result.output
     result = await cli(engine_down, "recount", code=4)
     assert "the engine at 127.0.0.1:1 does not answer" in result.stderr
-    nothing = {"DATABASE_URL": "", "TEMPORAL_ADDRESS": "", "TERMINS_VAR": where["TERMINS_VAR"]}
+    nothing = {
+        "DATABASE_URL": "",
+        "TERMINS_KEYS_DATABASE_URL": "",
+        "TEMPORAL_ADDRESS": "",
+        "TERMINS_VAR": where["TERMINS_VAR"],
+    }
     assert "make demo" in (await cli(nothing, "list", code=4)).stderr
 
 

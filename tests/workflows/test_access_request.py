@@ -233,7 +233,11 @@ async def test_a_proof_of_before_that_arrives_after_the_due_instant_keeps_the_cl
         case = await world.file("access_request", "BL", content(await world.customer(), user()), received_at=MONDAY)
         await world.until(lambda: _status(world, case, "overdue"))
         other = AccessActivities(
-            world.sessions, MaildirOut(world.var / "other"), lambda: WEDNESDAY_DUE - SECOND, "noreply@bl.example"
+            world.sessions,
+            world.keyring,
+            MaildirOut(world.var / "other"),
+            lambda: WEDNESDAY_DUE - SECOND,
+            "noreply@bl.example",
         )
         await other.issue(IssueAccess(case=case, key="BL-4:U1:1"))
     await world.stage(case, "resting")

@@ -87,7 +87,8 @@ async def noticed(world: World, at: datetime = MONDAY, **more: Any) -> tuple[str
 
 def access(world: World, now: Now | None = None) -> AccessActivities:
     """The activities as another worker would run them."""
-    return AccessActivities(world.sessions, MaildirOut(world.var / "other"), now or world.now, "noreply@bl.example")
+    carrier = MaildirOut(world.var / "other")
+    return AccessActivities(world.sessions, world.keyring, carrier, now or world.now, "noreply@bl.example")
 
 
 async def closed(world: World, case: str, after: datetime) -> CaseRow:

@@ -13,10 +13,11 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowExecutionStatus
 
 from activities.case import CaseActivities, digest_of
-from models.case import OpenCase, Said, StartCase, Transition
+from models.case import OpenCase, Said, Transition
 from models.errors import Refusal
 from models.names import TASK_QUEUE
 from models.tables import BellRow, ClockRow, TimelineRow
+from security.keys import DataKey
 from tests.workflows.test_claim import MONDAY, content, documents
 from tests.world import Refused, World
 
@@ -235,8 +236,10 @@ async def test_a_repeated_step_answers_as_before_and_another_one_diverges(world:
 
 def test_the_digest_leaves_out_what_a_reset_changes() -> None:
     t = Transition(case="claim:BTA:1", step=1, at=MONDAY, stage="deciding", entry="x")
-    assert digest_of(t) == digest_of(t.model_copy(update={"at": MONDAY + timedelta(days=9), "heard": (4,)}))
-    assert digest_of(t) != digest_of(t.model_copy(update={"entry": "y"}))
+    key = DataKey("claim:BTA:1", b"1" * 16, b"K" * 32)
+    assert digest_of(t, key) == digest_of(t.model_copy(update={"at": MONDAY + timedelta(days=9), "heard": (4,)}), key)
+    assert digest_of(t, key) != digest_of(t.model_copy(update={"entry": "y"}), key)
+    assert digest_of(t, key) != digest_of(t, DataKey("claim:BTA:1", b"2" * 16, b"k" * 32))
 
 
 async def test_a_case_that_diverged_says_so_and_goes_on_from_the_record(world: World) -> None:
@@ -407,7 +410,7 @@ async def test_the_timeline_is_never_rewritten(world: World) -> None:
 
 async def test_opening_twice_gives_the_same_state(world: World) -> None:
     case = await deciding(world)
-    ask = OpenCase(workflow_id=case, workflow_kind="claim", at=world.now(), start=StartCase(case=case))
+    ask = OpenCase(workflow_id=case, workflow_kind="claim", run_id="", at=world.now(), case=case)
     assert await world.case_activities.open(ask) == await world.case_activities.open(ask)
 
 
