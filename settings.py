@@ -49,13 +49,31 @@ class Settings(BaseSettings):
     master_key_file: Folder = Field(default_factory=lambda earlier: earlier["var"] / "keys" / "master")
     """Where the master key is kept; made at the first start."""
 
+    key_backups: Folder = Field(default_factory=lambda earlier: earlier["var"] / "backup" / "keys")
+    """Where backups of the data keys lie, apart from the store's own; better on another machine."""
+
+    key_backup_days: int = Field(default=30, ge=1, le=365)
+    """Days for which a backup of the keys is kept: so long can what was erased still be brought back."""
+
     temporal_address: str | None = Field(default=None, validation_alias="TEMPORAL_ADDRESS")
     """A Temporal elsewhere, `host:port`; None means the embedded one."""
 
     namespace: str = Field(default="default", validation_alias="TEMPORAL_NAMESPACE", min_length=1)
 
+    build: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,64}$")
+    """The build that this worker is, so that cases run only on the build that was made current; None: on any worker."""
+
     temporal_ui: str | None = None
     """Where people open the Temporal UI, without a slash at the end; None means the embedded one's own address."""
+
+    codec_http: str | None = Field(default=None, pattern=r"^\S+:\d{1,5}$")
+    """Where the codec endpoint listens, `host:port`; None means 127.0.0.1:8234, or what the embedded servers chose."""
+
+    codec_url: str | None = Field(default=None, pattern=r"^https?://[^/\s]+/?$")
+    """Where browsers reach the codec endpoint; None means where it listens. Elsewhere than on this machine: https."""
+
+    token: SecretStr | None = None
+    """An operator's own token, for events that this operator reports by the command line."""
 
     mail: Literal["maildir", "smtp"] = "maildir"
     """`maildir` keeps what would be sent under `var`; `smtp` sends it."""
@@ -100,7 +118,7 @@ class Settings(BaseSettings):
             url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
         return url.set(drivername=_DRIVER).render_as_string(hide_password=False)
 
-    @field_validator("temporal_ui")
+    @field_validator("temporal_ui", "codec_url")
     @classmethod
     def _no_slash_at_the_end(cls, value: str | None) -> str | None:
         return value.rstrip("/") if value else value

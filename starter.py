@@ -1,4 +1,4 @@
-"""The command line: file cases, report events, look, explain, count, recount, reset, set up, load.
+"""The command line: file cases, report events, look, explain, count, recount, reset, reconcile, set up, load.
 
     python starter.py --help
 
@@ -12,7 +12,8 @@ import io
 import json
 import sys
 from collections.abc import Coroutine, Iterable, Sequence
-from datetime import date, datetime
+from dataclasses import asdict
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -24,12 +25,16 @@ from rich.table import Table
 
 from models.common import Model
 from models.errors import Refusal
+from models.names import split_case_id
 from models.now import wall_clock
-from operations import counting, duties, loading, reading, reading_json
+from operations import counting, duties, key_backup, loading, reading, reading_json
+from operations import erase as erasing
 from operations.connection import ANSWERS_WITHIN, Connection, NotAnswering, connect
 from operations.health import ask
 from operations.intake import Delivered, Filed
 from operations.logs import configure
+from operations.reconcile import Reconciled
+from operations.reconcile import reconcile as reconcile_cases
 from operations.recount import recount as recount_cases
 from operations.reset import reset as reset_case
 from operations.setup import setup as set_up
@@ -327,6 +332,7 @@ def _print_case(shown: reading.Shown) -> None:
     ]
     if head.closed_at or head.outcome:
         lines.append(f"ended       {head.outcome} · {at(head.closed_at)}")
+    lines += [f"erased      {at(head.erased_at)}: what was personal is gone"] if head.erased_at else []
     lines += [f"parent      {head.parent}"] if head.parent else []
     lines += [f"asked for   {child}" for child in shown.children]
     lines += [f"fault       {fault}" for fault in head.faults]
@@ -578,6 +584,173 @@ async def _reset(case: str, reason: str, to: To, as_json: bool) -> int:
     async with connect(engine="needed") as connection:
         run = await reset_case(connection.sessions, connection.engine, case, reason=reason, to=to.value)
     print(json.dumps({"case": case, "run": run}) if as_json else f"{case}  run {run} goes on from its {to.value} task")
+    return DONE
+
+
+@app.command(epilog=EXIT_CODES)
+def reconcile(
+    cases: Annotated[list[str] | None, typer.Argument(metavar="[CASE…]", help="Only these cases.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only compare; change nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """After a restore: bring the store up to the engine's histories, or the runs up to the store; send nothing.
+
+    Stop all workers first, and start them after it. 1 where something is left for a person.
+    """
+    raise typer.Exit(_run(_reconcile(cases or [], dry_run, as_json), as_json))
+
+
+async def _reconcile(cases: Sequence[str], dry_run: bool, as_json: bool) -> int:
+    # the one command that carries out what activities do, while no worker runs; the others need not load them
+    from activities.wiring import build_replay  # noqa: PLC0415  # see above
+
+    for case in cases:
+        try:
+            split_case_id(case)
+        except ValueError as e:
+            raise Refusal(f"{case}: {e}") from None
+    async with connect(engine="needed") as connection:
+        with Progress(console=_console(error=True), transient=True) as bar:
+            task = bar.add_task("", total=None)
+            done = await reconcile_cases(
+                connection.sessions,
+                connection.keyring,
+                connection.engine,
+                build_replay(connection.sessions, connection.keyring, connection.engine),
+                wall_clock,
+                cases=cases,
+                dry_run=dry_run,
+                progress=lambda what, so_far, total: bar.update(
+                    task, description=what, completed=so_far, total=max(total, 1)
+                ),
+            )
+    if as_json:
+        _json(done)
+    else:
+        _say_reconciled(done, dry_run=dry_run)
+    return DONE if done.clean else REFUSED
+
+
+def _say_reconciled(done: Reconciled, *, dry_run: bool) -> None:
+    lacks, begins = ("lacks", "to start") if dry_run else ("had lost, and has again", "started")
+    rings = "to ring" if dry_run else "rung"
+    lines = [
+        (f"the store {lacks}: steps", [f"{case}  {n}" for case, n in done.steps.items()]),
+        (f"the store {lacks}: proofs of effects, answers to events", [f"{c}  {n}" for c, n in done.proofs.items()]),
+        (f"the store {lacks}: the filing, found in a history", done.filings),
+        (f"the run is behind the store; {rings}: it goes on from the record when a worker serves it", done.adopting),
+        (f"no run; {begins}: it goes on from the record", done.started),
+        ("filing lost: let the sender file it again, then reconcile again, before any worker starts", done.no_filing),
+        ("history cannot be read: the case was erased, or its key is not in the key database", done.unreadable),
+        (
+            "stuck at this step, which comes out otherwise now: load that time's policies and clients, or use its code",
+            [f"{case}  {n}" for case, n in done.stuck.items()],
+        ),
+        (
+            "users whose login data are lost: report their letter as bounced",
+            [f"{case}  {n}" for case, n in done.secrets.items()],
+        ),
+    ]
+    print(f"{done.compared} cases compared with their histories")
+    for title, cases in lines:
+        if cases:
+            print(f"{title}: {len(cases)}")
+            for case in cases:
+                print(f"  {case}")
+    if done.staff_letters:
+        print(f"letters to staff that nothing proves as sent, and that are not sent again: {done.staff_letters}")
+    print("nothing is left to do" if done.clean else "something is left for a person, see above")
+
+
+@app.command(epilog=EXIT_CODES)
+def erase(
+    cases: Annotated[list[str], typer.Argument(help="Closed cases.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do it: it cannot be undone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Erase closed cases: all that is personal goes from the store, and with their keys from every history and dump.
+
+    Without --yes it only says what is open and in the way.
+    """
+    raise typer.Exit(_run(_erase(cases, yes, as_json), as_json))
+
+
+async def _erase(cases: Sequence[str], yes: bool, as_json: bool) -> int:
+    refused = 0
+    settings = Settings()
+    async with connect(settings, engine="not needed") as connection:
+        for case in cases:
+            try:
+                if yes:
+                    done = await erasing.erase(
+                        connection.sessions, connection.keyring, case, settings.key_backups, wall_clock
+                    )
+                    said = "erased" if done.erased else "erased before"
+                else:
+                    await erasing.check(connection.sessions, case)
+                    said = "can be erased; --yes does it"
+            except Refusal as e:
+                refused += 1
+                said = f"refused: {'; '.join(e.faults)}"
+            print(json.dumps({"case": case, "result": said}, ensure_ascii=False) if as_json else f"{case}  {said}")
+    return REFUSED if refused else DONE
+
+
+keys_app = typer.Typer(help="The data keys: back them up, bring them back, change the master key.")
+app.add_typer(keys_app, name="keys")
+
+
+@keys_app.command(name="backup", epilog=EXIT_CODES)
+def keys_backup(as_json: Json = False) -> None:
+    """Back up the wrapped keys, and remove backups that are older than TERMINS_KEY_BACKUP_DAYS."""
+    raise typer.Exit(_run(_keys_backup(as_json), as_json))
+
+
+async def _keys_backup(as_json: bool) -> int:
+    settings = Settings()
+    async with connect(settings, engine="not needed") as connection:
+        keep = timedelta(days=settings.key_backup_days)
+        done = await key_backup.back_up(connection.keyring, settings.key_backups, keep, wall_clock)
+    if as_json:
+        _json(done)
+    else:
+        print(f"{done.keys} keys in {done.file}; {len(done.removed)} older backups removed")
+    return DONE
+
+
+@keys_app.command(name="restore", epilog=EXIT_CODES)
+def keys_restore(
+    file: Annotated[Path, typer.Argument(help="A backup of keys.", dir_okay=False)], as_json: Json = False
+) -> None:
+    """Bring back keys that are missing; what was erased since stays erased."""
+    raise typer.Exit(_run(_keys_restore(file, as_json), as_json))
+
+
+async def _keys_restore(file: Path, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        done = await key_backup.restore(connection.sessions, connection.keyring, file)
+    if as_json:
+        _json(done)
+    else:
+        print(f"{done.keys} keys brought back, {len(done.destroyed_again)} destroyed again")
+    return DONE
+
+
+@keys_app.command(name="rotate", epilog=EXIT_CODES)
+def keys_rotate(as_json: Json = False) -> None:
+    """Wrap every key by a new master key and destroy the former one; cases run on meanwhile."""
+    raise typer.Exit(_run(_keys_rotate(as_json), as_json))
+
+
+async def _keys_rotate(as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        done = await connection.keyring.rotate()
+    if as_json:
+        print(json.dumps(asdict(done)))
+        return DONE
+    print(f"{done.wrapped} keys wrapped anew by master key {done.master}")
+    for one in done.to_remove:
+        print(f"  remove master key {one} from the environment: no key needs it any more")
     return DONE
 
 

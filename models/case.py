@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 from models.common import Model
 from models.keepable import unkeepable
 from models.names import ACTOR
+from models.operator import Role
 
 # ---- messages -------------------------------------------------------------------------------------------------------
 
@@ -44,7 +45,13 @@ class Message(Model):
     """What somebody says to a case. The class name in snake_case is the update's name."""
 
     case: str = Field(description="the case this is meant for")
-    actor: Actor = Field(description="your operator code")
+    actor: Actor
+    """Who says it: written by the codec endpoint, which knows the operator, or by a backend that holds keys."""
+    once: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = None
+    """Written by the codec endpoint: sealed once, taken once, however often the sealed bytes are sent."""
+
+    role: ClassVar[Role] = "handle"
+    """What an operator needs to say it."""
 
     example: ClassVar[dict[str, Any]] = {}
     """Values for the template's fields; a field without one is marked as to be filled in."""
@@ -57,9 +64,11 @@ class Message(Model):
     @classmethod
     def template(cls, case: str, known: dict[str, Any] | None = None) -> dict[str, Any]:
         """A ready JSON object: what is known is filled in, the rest marked with ‹…›; optional fields are left out."""
-        values: dict[str, Any] = {"case": case, "actor": f"{MARK}operator code›", **cls.example, **(known or {})}
+        values: dict[str, Any] = {"case": case, **cls.example, **(known or {})}
         out = {}
         for name, field in cls.model_fields.items():
+            if name in BY_ENDPOINT:
+                continue
             if name in values:
                 out[name] = values[name]
             elif field.is_required():
@@ -69,9 +78,13 @@ class Message(Model):
     @classmethod
     def optional(cls, known: dict[str, Any] | None = None) -> list[str]:
         """The fields that a template leaves out, each with its meaning."""
-        left_out = [name for name in cls.model_fields if name not in cls.template("", known)]
+        filled = {*cls.template("", known), *BY_ENDPOINT}
+        left_out = [name for name in cls.model_fields if name not in filled]
         return [f"{name} ({text})" if (text := cls.model_fields[name].description) else name for name in left_out]
 
+
+BY_ENDPOINT = ("actor", "once")
+"""The fields of a message that the codec endpoint writes, and nobody else who sends through it."""
 
 M = TypeVar("M", bound=Model)
 
@@ -304,6 +317,18 @@ class Said(Model):
     id: str
     name: str
     actor: str
+    role: Role = "handle"
+    """What the actor needs, if an operator."""
+    amount: str | None = None
+    """EUR that this lets go, where the actor's limit counts."""
+    second: str | None = None
+    """The second person whom it names: an operator of this organisation too."""
+    once: str | None = None
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """What it is known by when it comes again: its sender's id, and its seal."""
+        return (self.id,) if self.once is None else (self.id, self.once)
 
 
 class Transition(Model):
@@ -400,6 +425,9 @@ class StartCase(Model):
     filing: dict[str, Any] | None = None
     event: str | None = None
     """The event for which a closed case is opened again."""
+    actor: str | None = None
+    once: str | None = None
+    """These two are written by the codec endpoint; whoever starts a case says nothing by it."""
 
 
 class OpenCase(Model):
@@ -424,6 +452,8 @@ class Opened(Model):
     state: CaseState | None = None
     reopened: bool = False
     """A closed case, opened for an event: it stays closed unless it takes that event."""
+    filed_at: datetime | None = None
+    """When the store wrote down the filing of a case that begins here: it is in the first link of the evidence."""
     clocks: tuple[ClockState, ...] = ()
 
 

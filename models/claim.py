@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from models.case import Correction, Instant, Message, Text
 from models.common import Model
+from models.operator import Role
 from models.settlement import Head, Label, Money, Percent, Reduction
 
 # ---- what is filed --------------------------------------------------------------------------------------------------
@@ -302,9 +303,13 @@ class ProposeDecision(Message):
 class ApproveDecision(Message):
     """A second person approves what was proposed."""
 
+    role: ClassVar[Role] = "approve"
+
 
 class SendBackDecision(Message):
     """The second person does not approve: back to the handler."""
+
+    role: ClassVar[Role] = "approve"
 
     reason: Text = Field(description="why")
 

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from models.case import Correction, Instant, Message, Text
 from models.common import Model
+from models.operator import Role
 from models.settlement import Label
 
 # ---- what is filed --------------------------------------------------------------------------------------------------
@@ -277,7 +278,13 @@ class PrivacyWork(Model):
 # ---- messages -------------------------------------------------------------------------------------------------------
 
 
-class IdentifyPerson(Message):
+class PrivacyMessage(Message):
+    """What only those who decide about people's requests may say."""
+
+    role: ClassVar[Role] = "privacy"
+
+
+class IdentifyPerson(PrivacyMessage):
     """The person who asks was identified, in a way that the controller accepts."""
 
     way: Text = Field(description="way of identification, one of those accepted")
@@ -289,11 +296,11 @@ class IdentifyPerson(Message):
     )
 
 
-class AskIdentification(Message):
+class AskIdentification(PrivacyMessage):
     """Ask the person again to confirm the identity, by a letter that names the ways."""
 
 
-class AssessRight(Message):
+class AssessRight(PrivacyMessage):
     """Decide about a right: fulfilled, in part or refused, with a ground of the controller's list."""
 
     right: Right = Field(description="access or erasure")
@@ -303,13 +310,13 @@ class AssessRight(Message):
     keep: tuple[Text, ...] = Field(default=(), description="erasure in part: what is kept, such as a case")
 
 
-class ExtendRequest(Message):
+class ExtendRequest(PrivacyMessage):
     """Two more months for the answer; told to the person within the first term."""
 
     reason: Literal["complexity", "number"] = Field(description="complexity or number")
 
 
-class ConfirmLetterSent(Message):
+class ConfirmLetterSent(PrivacyMessage):
     """A letter that mail could not take (not the answer) was sent by another channel."""
 
     notice: Text = Field(description="key of the letter")
@@ -318,7 +325,7 @@ class ConfirmLetterSent(Message):
     reference: Text = Field(description="reference to the proof of sending")
 
 
-class ConfirmAnswerSent(Message):
+class ConfirmAnswerSent(PrivacyMessage):
     """The answer was handed over or sent by a person: by portal, by post, in person."""
 
     channel: Channel = Field(description="post, portal, in_person, phone or email")
@@ -338,7 +345,7 @@ class ConfirmAnswerSent(Message):
         return self
 
 
-class WithdrawRequest(Message):
+class WithdrawRequest(PrivacyMessage):
     """The person took the request back; its clocks end without a judgment."""
 
     withdrawn_at: Instant = Field(description="when it was taken back, such as 2026-11-21T10:00+02:00")

@@ -170,8 +170,11 @@ class Intake:
         if unkept := unkeepable({"event": event, "name": name, "message": message}):
             raise Refusal(*unkept)
         async with self._sessions() as session, session.begin():
-            if await session.get(IntakeRow, case) is None:
+            intake = await session.get(IntakeRow, case)
+            if intake is None:
                 raise Refusal("case: there is no such case")
+            if intake.erased_at is not None:
+                raise Refusal("case: it was erased")
             await session.exec(
                 insert(EventRow)
                 .values(case=case, event=event, name=name, message=sealed(case, message), recorded_at=self._now())
@@ -266,7 +269,7 @@ async def keep(
     try:
         await keyring.create(checked.case)
     except KeyDestroyed:
-        raise Refusal("reference: a case of this reference was erased") from None
+        raise Refusal("reference: the case of this reference was erased") from None
     filed = IntakeRow(
         case=checked.case,
         kind=filing.kind,

@@ -207,6 +207,7 @@ class Head(Model):
     faults: tuple[str, ...]
     """Of what was filed; they name fields, not values."""
     parent: str | None
+    erased_at: datetime | None
 
 
 class Party(Model):
@@ -327,6 +328,7 @@ async def _head(session: AsyncSession, case: str) -> Head:
         diverged=row.diverged if row else False,
         faults=tuple(intake.faults),
         parent=intake.parent,
+        erased_at=intake.erased_at,
     )
 
 

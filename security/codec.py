@@ -34,8 +34,8 @@ ERASED = Payload(metadata={"encoding": b"json/plain"}, data=b'"<erased>"')
 class CaseCodec(PayloadCodec, WithSerializationContext):
     """AES-256-GCM with a key for each case; the installation's key for what is no case.
 
-    A case without a key is one that was not filed: a worker answers it under the installation's key (references, field
-    names and fault codes only), a client refuses, so that no filing goes past intake.
+    A case without a key is one that was not filed, or was erased: a worker answers it under the installation's key
+    (references, field names and fault codes only), a client refuses, so that no filing goes past intake.
     """
 
     def __init__(
@@ -89,7 +89,8 @@ class CaseCodec(PayloadCodec, WithSerializationContext):
             return self._keyring.cached(INSTALLATION) or await self._keyring.of(INSTALLATION)
         try:
             return self._keyring.cached(self._case) or await self._keyring.of(self._case)
-        except NoKey:
+        except (NoKey, KeyDestroyed):
+            # a run of a case that was never filed, or was erased, ends in its first step and says references only
             if self._not_filed == "refuse":
                 raise
             return await self._keyring.of(INSTALLATION)

@@ -10,7 +10,8 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography.exceptions import InvalidTag
@@ -19,7 +20,7 @@ from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Row, String, Tab
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from security.master import KEY_BYTES, MasterKey, MasterKeyError, Rotatable
+from security.master import KEY_BYTES, MasterKey, MasterKeyFile
 
 INSTALLATION = "installation"
 """The owner of the key for what belongs to no case: sweeps, refused starts; it holds no personal data."""
@@ -69,6 +70,16 @@ class KeyDestroyed(Exception):
 
 class Unreadable(Exception):
     """What is to be read was changed, or belongs to another key."""
+
+
+@dataclass(frozen=True)
+class Rotated:
+    """What a rotation came to."""
+
+    master: str
+    wrapped: int
+    to_remove: tuple[str, ...] = ()
+    """Former master keys that no data key needs any more, and that somebody else has to destroy."""
 
 
 class DataKey:
@@ -140,15 +151,13 @@ class Keyring:
 
         Raises:
             KeyDestroyed: One of them was erased.
-            MasterKeyError: The master key here is not the one that wraps now.
+            MasterKeyError: The master key that wraps now is not here.
         """
-        lacking = [owner for owner in owners if self._remembered(owner) is None]
+        lacking = [owner for owner in owners if self.cached(owner) is None]
         if not lacking:
             return
         async with self._engine.begin() as connection:
             wraps = (await connection.execute(select(master_key.c.id).with_for_update(read=True))).scalar_one()
-            if wraps != self._master.current:
-                raise MasterKeyError(f"the master key here is {self._master.current}, keys are wrapped by {wraps}")
             now = datetime.now(UTC)
             rows = []
             for owner in lacking:
@@ -157,7 +166,7 @@ class Keyring:
                     {
                         "owner": owner,
                         "id": key_id,
-                        "wrapped": await self._master.wrap(key, _context(owner, key_id)),
+                        "wrapped": await self._master.wrap(key, wraps, _context(owner, key_id)),
                         "master": wraps,
                         "created_at": now,
                     }
@@ -170,23 +179,22 @@ class Keyring:
     async def destroy(self, owner: str) -> bool:
         """Destroy an owner's key for ever; False if it was destroyed before.
 
-        Raises:
-            NoKey: There was never one.
+        The tombstone is written also where there is no key, so that none can be made.
         """
+        now = datetime.now(UTC)
+        tombstone = insert(data_key).values(
+            owner=owner, id=secrets.token_bytes(_ID_BYTES), created_at=now, destroyed_at=now
+        )
         async with self._engine.begin() as connection:
             done = await connection.execute(
-                update(data_key)
-                .where(data_key.c.owner == owner, data_key.c.wrapped.is_not(None))
-                .values(wrapped=None, master=None, destroyed_at=datetime.now(UTC))
+                tombstone.on_conflict_do_update(
+                    index_elements=["owner"],
+                    set_={"wrapped": None, "master": None, "destroyed_at": now},
+                    where=data_key.c.wrapped.is_not(None),
+                )
             )
         self.forget()
-        if done.rowcount:
-            return True
-        try:
-            await self.of(owner)
-        except KeyDestroyed:
-            return False
-        raise AssertionError("a key that is there was not destroyed")
+        return bool(done.rowcount)
 
     def forget(self) -> None:
         """Forget every key in memory; the next use asks the database."""
@@ -283,16 +291,18 @@ class Keyring:
 
     # ---- rotation ---------------------------------------------------------------------------------------------------
 
-    async def rotate(self, master: Rotatable) -> int:
-        """Wrap every key by a new master key and destroy the former ones, while cases run; the number wrapped anew.
+    async def rotate(self) -> Rotated:
+        """Wrap every key by a new master key and destroy the former ones, while cases run.
 
-        Safe to repeat: after a crash the next rotation also takes what the first one left.
+        A master key in a file is made and destroyed here. One from elsewhere must be there already, beside the former,
+        in every process; who removes the former is told. Safe to repeat: after a crash the next rotation also takes
+        what the first one left.
         """
-        new = master.add()
-        former: set[str] = set()
+        master = self._master
+        new = master.add() if isinstance(master, MasterKeyFile) else master.current
         async with self._engine.begin() as connection:
             # whoever is making a key holds the row: after this all keys are made under the new master
-            former.add(str((await connection.execute(select(master_key.c.id).with_for_update())).scalar_one()))
+            former = {str((await connection.execute(select(master_key.c.id).with_for_update())).scalar_one())}
             await connection.execute(update(master_key).values(id=new))
         wrapped = 0
         while True:
@@ -312,14 +322,53 @@ class Keyring:
                     await connection.execute(
                         update(data_key)
                         .where(data_key.c.owner == row.owner)
-                        .values(wrapped=await master.wrap(key, context), master=new)
+                        .values(wrapped=await master.wrap(key, new, context), master=new)
                     )
             wrapped += len(rows)
             if not rows:
                 break
-        for one in former - {new}:
-            master.forget(one)
-        return wrapped
+        left = sorted(former - {new})
+        if isinstance(master, MasterKeyFile):
+            for one in left:
+                master.forget(one)
+            left = []
+        return Rotated(master=new, wrapped=wrapped, to_remove=tuple(left))
+
+    # ---- backup -----------------------------------------------------------------------------------------------------
+
+    async def backup(self) -> list[dict[str, str]]:
+        """Every key as it is wrapped; tombstones without one."""
+        async with self._engine.connect() as connection:
+            rows = (await connection.execute(select(data_key).order_by(data_key.c.owner))).all()
+        return [
+            {
+                "owner": row.owner,
+                "id": row.id.hex(),
+                "wrapped": row.wrapped.hex() if row.wrapped else "",
+                "master": row.master or "",
+                "created_at": row.created_at.isoformat(),
+                "destroyed_at": row.destroyed_at.isoformat() if row.destroyed_at else "",
+            }
+            for row in rows
+        ]
+
+    async def restore(self, rows: Iterable[Mapping[str, str]]) -> int:
+        """Bring back the keys that are missing; what is there, tombstones too, stays. The number brought back."""
+        restored = 0
+        async with self._engine.begin() as connection:
+            for row in rows:
+                values = {
+                    "owner": row["owner"],
+                    "id": bytes.fromhex(row["id"]),
+                    "wrapped": bytes.fromhex(row["wrapped"]) or None,
+                    "master": row["master"] or None,
+                    "created_at": datetime.fromisoformat(row["created_at"]),
+                    "destroyed_at": datetime.fromisoformat(row["destroyed_at"]) if row["destroyed_at"] else None,
+                }
+                done = await connection.execute(insert(data_key).values(values).on_conflict_do_nothing())
+                restored += done.rowcount
+        self.forget()
+        return restored
 
     # ---- asking ----------------------------------------------------------------------------------------------------
 

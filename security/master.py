@@ -26,11 +26,15 @@ class MasterKey(Protocol):
 
     @property
     def current(self) -> str:
-        """The id of the key that wraps now."""
+        """The id of the key that a rotation wraps by."""
         ...
 
-    async def wrap(self, key: bytes, context: bytes) -> bytes:
-        """The data key, encrypted by the current master key."""
+    async def wrap(self, key: bytes, master: str, context: bytes) -> bytes:
+        """The data key, encrypted by this master key.
+
+        Raises:
+            MasterKeyError: This master key is not here.
+        """
         ...
 
     async def unwrap(self, wrapped: bytes, master: str, context: bytes) -> bytes:
@@ -39,18 +43,6 @@ class MasterKey(Protocol):
         Raises:
             MasterKeyError: This master key is not here, or what is wrapped was changed.
         """
-        ...
-
-
-class Rotatable(MasterKey, Protocol):
-    """A master key that this program may replace by itself."""
-
-    def add(self) -> str:
-        """Make a new master key the current one, beside the former; its id."""
-        ...
-
-    def forget(self, master: str) -> None:
-        """Destroy a former master key."""
         ...
 
 
@@ -65,13 +57,17 @@ class MasterKeys:
 
     @property
     def current(self) -> str:
-        """The id of the key that wraps now."""
+        """The id of the key that a rotation wraps by."""
         return next(iter(self._keys))
 
-    async def wrap(self, key: bytes, context: bytes) -> bytes:
-        """The data key, encrypted by the current master key."""
+    async def wrap(self, key: bytes, master: str, context: bytes) -> bytes:
+        """The data key, encrypted by this master key.
+
+        Raises:
+            MasterKeyError: This master key is not here.
+        """
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + AESGCM(self._keys[self.current]).encrypt(nonce, key, context)
+        return nonce + self._cipher(master).encrypt(nonce, key, context)
 
     async def unwrap(self, wrapped: bytes, master: str, context: bytes) -> bytes:
         """The data key again.
@@ -79,12 +75,15 @@ class MasterKeys:
         Raises:
             MasterKeyError: This master key is not here, or what is wrapped was changed.
         """
-        if master not in self._keys:
-            raise MasterKeyError(f"the master key {master} is not here")
         try:
-            return AESGCM(self._keys[master]).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], context)
+            return self._cipher(master).decrypt(wrapped[:_NONCE_BYTES], wrapped[_NONCE_BYTES:], context)
         except InvalidTag:
             raise MasterKeyError(f"a data key does not fit the master key {master}") from None
+
+    def _cipher(self, master: str) -> AESGCM:
+        if master not in self._keys:
+            raise MasterKeyError(f"the master key {master} is not here")
+        return AESGCM(self._keys[master])
 
 
 class MasterKeyFile(MasterKeys):
@@ -97,17 +96,10 @@ class MasterKeyFile(MasterKeys):
             self._write([_new()], first=True)
         super().__init__(self._read())
 
-    @property
-    def current(self) -> str:
-        """The id of the key that wraps now, as the file has it: another process may have rotated it."""
-        self._keys = _parse(self._read())
-        return next(iter(self._keys))
-
-    async def unwrap(self, wrapped: bytes, master: str, context: bytes) -> bytes:
-        """As the base class; a key that another process added meanwhile is found."""
-        if master not in self._keys:
+    def _cipher(self, master: str) -> AESGCM:
+        if master not in self._keys:  # another process may have added it
             self._keys = _parse(self._read())
-        return await super().unwrap(wrapped, master, context)
+        return super()._cipher(master)
 
     def add(self) -> str:
         """Make a new master key the current one, beside the former; its id."""

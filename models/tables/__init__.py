@@ -13,6 +13,7 @@ from models.tables.case import (
     TimelineRow,
 )
 from models.tables.claim import LimitRow, PaymentOrderRow, PolicyRow
+from models.tables.operator import OperatorRow
 from models.tables.privacy import ArchiveRow, ErasureRow, IdentificationRow
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "IntakeRow",
     "LimitRow",
     "NoticeRow",
+    "OperatorRow",
     "PartyRow",
     "PaymentOrderRow",
     "PolicyRow",

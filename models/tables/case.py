@@ -37,6 +37,8 @@ class IntakeRow(OfCase, table=True):
     """`not_a_claim` where what arrived is kept, but no case runs."""
     parent: str | None = None
     """The case that asked for this one."""
+    erased_at: datetime | None = instant(nullable=True)
+    """When all that was personal in it went, with its key."""
 
 
 class CaseRow(OfCase, table=True):

@@ -7,7 +7,7 @@ one without a row must say whose it is: `sealed(case, value)`. What says nothing
 from __future__ import annotations
 
 import json
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from sqlalchemy import Column, Dialect, LargeBinary, TypeDecorator, event, inspect
 from sqlalchemy.orm import Mapper
@@ -78,6 +78,9 @@ class Sealed(TypeDecorator[Any]):
     impl = LargeBinary
     cache_ok = True
 
+    GONE: ClassVar[Any] = object()
+    """Written where a value was erased and NULL is not allowed."""
+
     def __init__(self, empty: str = "null") -> None:
         super().__init__()
         self.empty = empty
@@ -87,6 +90,8 @@ class Sealed(TypeDecorator[Any]):
         """Seal on the way in."""
         if value is None:
             return None
+        if value is self.GONE:
+            return b""
         if not isinstance(value, Owned):
             raise TypeError("a sealed column needs to know whose it is: sealed(owner, value)")
         if value.value is None:

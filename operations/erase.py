@@ -1,0 +1,137 @@
+"""Erase closed cases: everything personal in the store goes, then the key, and with it every history, dump and archive.
+
+What stays says that there was a case: its id, kind, stages, clocks, clauses and instants.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from sqlalchemy import Table
+from sqlmodel import SQLModel, col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from models.common import Model
+from models.errors import Refusal
+from models.now import Now
+from models.tables import CaseRow, EventRow, IntakeRow, PartyRow
+from models.tables.sealed import Sealed
+from operations.intake import Sessions
+from security.keys import Keyring
+
+ACCOUNTS = "account"
+"""Sealed for the client: an account outlives the request that made it."""
+
+
+class Erased(Model):
+    """What became of one case."""
+
+    case: str
+    erased: bool
+    """False where it had been erased before."""
+
+
+LEDGER = "erased"
+"""The file beside the backups of keys that names the cases that were erased, an id a line, kept for ever.
+
+Ids name nobody; a restore of an older backup destroys these keys again.
+"""
+
+
+async def erase(sessions: Sessions, keyring: Keyring, case: str, backups: Path, now: Now) -> Erased:
+    """Erase one closed case. Safe to repeat: after a crash the rest goes. `backups` is where backups of keys lie.
+
+    Raises:
+        Refusal: There is no such case, or it or one of its follow-ups is open; all of them are named.
+    """
+    async with sessions() as session, session.begin():
+        intake = await session.get(IntakeRow, case, with_for_update=True)
+        if intake is None:
+            raise Refusal(f"case: there is no case {case}")
+        new = intake.erased_at is None
+        if new:
+            if open_ones := await _open(session, case):
+                raise Refusal(*open_ones)
+            for table in SQLModel.metadata.sorted_tables:
+                await _empty(session, table, case)
+            at = now()
+            await session.exec(update(PartyRow).where(col(PartyRow.case) == case).values(erased_at=at))
+            await session.exec(update(IntakeRow).where(col(IntakeRow.case) == case).values(erased_at=at))
+    write_whole(backups / LEDGER, "".join(f"{c}\n" for c in sorted({*erased_before(backups), case})))
+    await keyring.destroy(case)
+    return Erased(case=case, erased=new)
+
+
+async def check(sessions: Sessions, case: str) -> None:
+    """Whether a case can be erased.
+
+    Raises:
+        Refusal: As `erase`.
+    """
+    async with sessions() as session:
+        if await session.get(IntakeRow, case) is None:
+            raise Refusal(f"case: there is no case {case}")
+        if open_ones := await _open(session, case):
+            raise Refusal(*open_ones)
+
+
+async def _open(session: AsyncSession, case: str) -> list[str]:
+    """What of a case and its follow-ups, and theirs, is still open."""
+    found, level = [], [case]
+    while level:
+        rows = (
+            await session.exec(
+                select(IntakeRow.case, IntakeRow.result, CaseRow.closed_at)
+                .outerjoin(CaseRow, col(CaseRow.case) == IntakeRow.case)
+                .where(col(IntakeRow.case).in_(level))
+                .order_by(IntakeRow.case)
+            )
+        ).all()
+        found += [f"{c} is open" for c, result, closed_at in rows if result is None and closed_at is None]
+        waiting = select(EventRow.case, EventRow.event).where(
+            col(EventRow.case).in_(level), col(EventRow.delivered_at).is_(None)
+        )
+        found += [f"{c}: event {event} is still to be delivered" for c, event in (await session.exec(waiting)).all()]
+        children = await session.exec(select(IntakeRow.case).where(col(IntakeRow.parent).in_(level)))
+        level = list(children.all())
+    return found
+
+
+async def _empty(session: AsyncSession, table: Table, case: str) -> None:
+    """Empty the sealed columns of a case's rows: NULL where that is allowed, else no bytes, which read as empty."""
+    sealed = [c for c in table.c if isinstance(c.type, Sealed)]
+    if not sealed or "case" not in table.c or table.name == ACCOUNTS:
+        return
+    values = {c.name: None if c.nullable else Sealed.GONE for c in sealed}
+    connection = await session.connection()
+    await connection.execute(update(table).where(table.c.case == case).values(values))
+
+
+async def destroy_again(sessions: Sessions, keyring: Keyring, erased: Sequence[str]) -> list[str]:
+    """After a restore: destroy the keys of cases that were erased before, by the store or by this list."""
+    async with sessions() as session:
+        marked = (await session.exec(select(IntakeRow.case).where(col(IntakeRow.erased_at).is_not(None)))).all()
+    return [case for case in sorted({*marked, *erased}) if await keyring.destroy(case)]
+
+
+def erased_before(backups: Path) -> list[str]:
+    """The cases that were erased, as the ledger beside these backups knows them."""
+    path = backups / LEDGER
+    return path.read_text(encoding="utf-8").split() if path.exists() else []
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Beside its place and flushed, then into its place: a file is always whole, and its owner's alone."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)

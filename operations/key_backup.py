@@ -1,0 +1,74 @@
+"""Backups of the key database: wrapped keys in files of their own, kept for a set time and no longer.
+
+That time is the promised delay of an erasure: once the last backup that holds a case's key is gone, no dump of the
+store and no history made before the erasure can be read by anybody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from models.common import Model
+from models.errors import Refusal
+from models.now import Now
+from operations.erase import destroy_again, erased_before, write_whole
+from operations.intake import Sessions
+from security.keys import Keyring
+
+_NAME = "keys-%Y%m%dT%H%M%SZ.json"
+
+
+class BackedUp(Model):
+    """What a backup came to."""
+
+    file: str
+    keys: int
+    removed: tuple[str, ...]
+    """Older backups whose time was over."""
+
+
+class Restored(Model):
+    """What a restore came to."""
+
+    keys: int
+    destroyed_again: tuple[str, ...]
+    """Cases that were erased after the backup was made."""
+
+
+async def back_up(keyring: Keyring, folder: Path, keep: timedelta, now: Now) -> BackedUp:
+    """Write a backup and remove those that are older than `keep`."""
+    at, rows = now(), await keyring.backup()
+    path = folder / at.strftime(_NAME)
+    write_whole(path, "\n".join(json.dumps(row) for row in rows) + "\n")
+    old = [one for one in backups(folder) if at - _made_at(one) > keep]
+    for one in old:
+        one.unlink()
+    return BackedUp(file=str(path), keys=len(rows), removed=tuple(one.name for one in old))
+
+
+async def restore(sessions: Sessions, keyring: Keyring, path: Path) -> Restored:
+    """Bring back the keys that are missing; a case that was erased since the backup stays erased.
+
+    Raises:
+        Refusal: The file is no backup of keys.
+    """
+    try:
+        text = await asyncio.to_thread(path.read_text, "utf-8")
+        rows = [json.loads(line) for line in text.splitlines()]
+        restored = await keyring.restore(rows)
+    except (OSError, ValueError, KeyError, TypeError) as e:
+        raise Refusal(f"file: it is no backup of keys ({type(e).__name__})") from None
+    again = await destroy_again(sessions, keyring, erased_before(path.parent))
+    return Restored(keys=restored, destroyed_again=tuple(again))
+
+
+def backups(folder: Path) -> list[Path]:
+    """The backups in a folder, the oldest first."""
+    return sorted(folder.glob("keys-*.json"))
+
+
+def _made_at(path: Path) -> datetime:
+    return datetime.strptime(f"{path.name}+0000", f"{_NAME}%z")
