@@ -40,7 +40,7 @@ async def load(sessions: Sessions, keyring: Keyring, data: Any) -> Loaded:
         *[await _policy(keyring, v) for v in rows["policies"]],
         *(ClientRow(**v) for v in rows["clients"]),
     ]
-    await keyring.create(*(row.owner for row in made))
+    await keyring.create(*(row.sealed_for for row in made))
     async with sessions() as session, session.begin():
         for row in made:
             key, values = ("policy" if isinstance(row, PolicyRow) else "client"), values_of(row)

@@ -9,7 +9,8 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,20 +24,18 @@ from activities.wiring import build
 from integrations.bank import BankFolder
 from integrations.mail import MaildirOut
 from models.converter import sealing
+from models.operator import ROLES
+from models.tables import OperatorRow
 from operations.intake import Intake
 from operations.local import Postgres
 from operations.setup import add_search_attributes, migrate
 from operations.store import engine, keyring, sessions
+from rules.rulebook import books
 from security.codec import CaseCodec
 from security.master import MasterKeyFile
 from tests.world import VirtualNow, World
 
 TEMPORAL = shutil.which("temporal", path=str(Path(sys.executable).parent)) or shutil.which("temporal")
-
-
-def pytest_addoption(parser: pytest.Parser) -> None:
-    """`--record`: keep the histories of the cases that the tests live (see tests/workflows/conftest.py)."""
-    parser.addoption("--record", action="store_true", default=False, help="record histories for tests/replay")
 
 
 class StartAtVirtualNow(Interceptor):
@@ -132,6 +131,16 @@ async def restless_world(postgres: Postgres) -> AsyncIterator[World]:
 _databases = count(1)
 
 
+def everybody(at: datetime) -> list[OperatorRow]:
+    """The operators of a tests' world, who may do everything everywhere."""
+    codes = [f"op-{n}" for n in (*range(1, 12), 77)]
+    everywhere = [code for code in books() if code != "T"]
+    return [
+        OperatorRow(code=code, organisations=everywhere, roles=list(ROLES), limit=Decimal(10**6), created_at=at)
+        for code in codes
+    ]
+
+
 @pytest.fixture
 async def worker_world(postgres: Postgres) -> AsyncIterator[World]:
     """A world whose worker the test starts and stops."""
@@ -163,6 +172,8 @@ async def make_world(
     client = Client(**config)
     await add_search_attributes(client)
     store = sessions(database)
+    async with store() as session, session.begin():
+        session.add_all(everybody(now()))
     with folder:
         activities = build(
             store,
@@ -173,6 +184,7 @@ async def make_world(
             now,
             sender="noreply@{organisation}.example",
             staff="{role}@{organisation}.example",
+            checkpoints=var / "checkpoints",
         )
         world = World(
             environment=environment,

@@ -29,7 +29,7 @@ class ClientRow(SQLModel, table=True):
     """The parties agreed that users of an authenticator get login data too (BL-3-choice)."""
 
     @property
-    def owner(self) -> str:
+    def sealed_for(self) -> str:
         """Whose key seals it."""
         return f"client:{self.client}"
 
@@ -69,7 +69,7 @@ class AccountRow(SQLModel, table=True):
     """The withdrawal that ended, took away or limited its authenticator."""
 
     @property
-    def owner(self) -> str:
+    def sealed_for(self) -> str:
         """Whose key seals it: the client's, for an account outlives the request that made it."""
         return f"client:{self.client}"
 

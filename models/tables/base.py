@@ -35,6 +35,6 @@ class OfCase(SQLModel):
     case: str
 
     @property
-    def owner(self) -> str:
+    def sealed_for(self) -> str:
         """Whose key seals it."""
         return self.case

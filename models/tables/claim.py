@@ -34,7 +34,7 @@ class PolicyRow(SQLModel, table=True):
     """The `PolicyTerms` of the settlement."""
 
     @property
-    def owner(self) -> str:
+    def sealed_for(self) -> str:
         """Whose key seals it."""
         return f"policy:{self.policy}"
 

@@ -146,7 +146,7 @@ def sealed(owner: str, value: Any) -> Any:
 def values_of(row: SQLModel) -> dict[str, Any]:
     """A row's values for such a statement."""
     columns = _columns(type(row))
-    owner = row.owner if columns else ""  # type: ignore[attr-defined]  # every table with sealed columns has one
+    owner = row.sealed_for if columns else ""  # type: ignore[attr-defined]  # every table with sealed columns has one
     return {n: Owned(owner, v) if n in columns and v is not None else v for n, v in row.model_dump().items()}
 
 
@@ -173,7 +173,7 @@ def _wrap(mapper: Mapper[Any], _: Any, row: Any) -> None:
         return
     # past the attributes' own bookkeeping: what is written is the same value, only sealed
     values = instance_state(row).dict
-    owner = row.owner
+    owner = row.sealed_for
     for name in columns:
         value = values.get(name)
         if value is not None and not isinstance(value, Owned):
