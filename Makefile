@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: demo test lint style types arrows requirements clean
+.PHONY: demo test chaos record bench lint style types arrows secrets audit requirements clean
 
 # Fresh machine to a running product; ARGS=--once ends it after the first table.
 demo: .venv/requirements.stamp
@@ -11,6 +11,19 @@ demo: .venv/requirements.stamp
 
 test: .venv/requirements-dev.stamp
 	.venv/bin/python -m pytest -n 2 --dist loadfile $(ARGS)
+
+# Histories for the replay gate, of branches that have none. REASON="…" records all anew: docs/changing-running-code.md.
+record: export REASON := $(REASON)
+record: .venv/requirements-dev.stamp
+	@.venv/bin/python -m tests.replay.record --reason "$$REASON"
+
+# Thousands of runs in which somebody is killed; ARGS=--help says what can be chosen.
+chaos: .venv/requirements-dev.stamp
+	.venv/bin/python -m tests.chaos $(ARGS)
+
+# What a case costs, beside a minimal claim on the bare SDK; ARGS=--quick for a look, ARGS=--help for the rest.
+bench: .venv/requirements-dev.stamp
+	.venv/bin/python -m bench $(ARGS)
 
 lint: style types arrows
 
@@ -24,6 +37,14 @@ types: .venv/requirements-dev.stamp
 # Who may import whom.
 arrows: .venv/requirements-dev.stamp
 	.venv/bin/lint-imports
+
+# Fails for what is not in .secrets.baseline; ARGS=--accept takes what is found into it, after a person looked at it.
+secrets: .venv/requirements-dev.stamp
+	@.venv/bin/python .ci/find_secrets.py $(ARGS)
+
+# Known vulnerabilities of the locked packages; says so where nobody can be asked.
+audit: .venv/requirements-dev.stamp
+	@.venv/bin/python .ci/audit.py --requirement requirements.txt $(ARGS)
 
 # After a change in one of the .in files. What is locked stays as it is unless the change asks for another version.
 requirements: .venv/requirements-dev.stamp

@@ -1,14 +1,23 @@
 """What an installation decides for itself: read from the environment once, by the entry points, and passed on."""
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 _DRIVER = "postgresql+asyncpg"
+
+SECRETS = "TERMINS_SECRETS"
+"""Names the folder in which any setting can lie as a file of its variable's name; `/run/secrets` if it is not set."""
 
 # Absolute from the start, so that a later change of the working folder cannot move the data.
 Folder = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
@@ -19,6 +28,7 @@ class Settings(BaseSettings):
 
     Termins' own names start with `TERMINS_`; `DATABASE_URL`, `TEMPORAL_ADDRESS` and `TEMPORAL_NAMESPACE` are the
     names that other tools know. TLS and API keys for Temporal are read by `temporalio.envconfig`, not here.
+    What the environment does not name is looked for as a file (`SECRETS`), so that no secret needs to be a variable.
     Secrets, and the database address that may hold one, never show in a repr, a log or an error text.
 
     Raises:
@@ -54,6 +64,9 @@ class Settings(BaseSettings):
 
     key_backup_days: int = Field(default=30, ge=1, le=365)
     """Days for which a backup of the keys is kept: so long can what was erased still be brought back."""
+
+    checkpoints: Folder = Field(default_factory=lambda earlier: earlier["var"] / "checkpoints")
+    """Where the signed heads of all cases are published; meant to be out of reach of who runs this installation."""
 
     temporal_address: str | None = Field(default=None, validation_alias="TEMPORAL_ADDRESS")
     """A Temporal elsewhere, `host:port`; None means the embedded one."""
@@ -117,6 +130,20 @@ class Settings(BaseSettings):
         if mode is not None:  # libpq's word; asyncpg's dialect calls the same thing ssl
             url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
         return url.set(drivername=_DRIVER).render_as_string(hide_password=False)
+
+    @classmethod
+    def settings_customise_sources(  # noqa: D102  # what it does is said above
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the library gives all by name
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        folder = Path(os.environ.get(SECRETS) or "/run/secrets")
+        # the library warns where there is no such folder, which is how it is on most machines
+        files = (SecretsSettingsSource(settings_cls, folder),) if folder.is_dir() else ()
+        return init_settings, env_settings, *files
 
     @field_validator("temporal_ui", "codec_url")
     @classmethod

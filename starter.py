@@ -11,7 +11,7 @@ import asyncio
 import io
 import json
 import sys
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from enum import StrEnum
@@ -29,15 +29,19 @@ from models.names import split_case_id
 from models.now import wall_clock
 from operations import counting, duties, key_backup, loading, reading, reading_json
 from operations import erase as erasing
+from operations.checkpoint import publish
 from operations.connection import ANSWERS_WITHIN, Connection, NotAnswering, connect
 from operations.health import ask
 from operations.intake import Delivered, Filed
 from operations.logs import configure
+from operations.proof import check as check_cases
+from operations.proof import prove
 from operations.reconcile import Reconciled
 from operations.reconcile import reconcile as reconcile_cases
 from operations.recount import recount as recount_cases
 from operations.reset import reset as reset_case
 from operations.setup import setup as set_up
+from security.proof import Signer
 from settings import Settings
 
 DONE, REFUSED, USAGE, NOT_FOUND, DOWN = range(5)
@@ -609,7 +613,8 @@ async def _reconcile(cases: Sequence[str], dry_run: bool, as_json: bool) -> int:
             split_case_id(case)
         except ValueError as e:
             raise Refusal(f"{case}: {e}") from None
-    async with connect(engine="needed") as connection:
+    settings = Settings()
+    async with connect(settings, engine="needed") as connection:
         with Progress(console=_console(error=True), transient=True) as bar:
             task = bar.add_task("", total=None)
             done = await reconcile_cases(
@@ -618,6 +623,7 @@ async def _reconcile(cases: Sequence[str], dry_run: bool, as_json: bool) -> int:
                 connection.engine,
                 build_replay(connection.sessions, connection.keyring, connection.engine),
                 wall_clock,
+                backups=settings.key_backups,
                 cases=cases,
                 dry_run=dry_run,
                 progress=lambda what, so_far, total: bar.update(
@@ -641,7 +647,8 @@ def _say_reconciled(done: Reconciled, *, dry_run: bool) -> None:
         (f"the run is behind the store; {rings}: it goes on from the record when a worker serves it", done.adopting),
         (f"no run; {begins}: it goes on from the record", done.started),
         ("filing lost: let the sender file it again, then reconcile again, before any worker starts", done.no_filing),
-        ("history cannot be read: the case was erased, or its key is not in the key database", done.unreadable),
+        ("erased since the dump; closed and emptied here too", done.erased),
+        ("history cannot be read: its key is not in the key database; bring back a backup of keys", done.unreadable),
         (
             "stuck at this step, which comes out otherwise now: load that time's policies and clients, or use its code",
             [f"{case}  {n}" for case, n in done.stuck.items()],
@@ -752,6 +759,121 @@ async def _keys_rotate(as_json: bool) -> int:
     for one in done.to_remove:
         print(f"  remove master key {one} from the environment: no key needs it any more")
     return DONE
+
+
+# ---- evidence -------------------------------------------------------------------------------------------------------
+
+
+@app.command(epilog=EXIT_CODES)
+def proof(
+    case: Annotated[str | None, typer.Argument(help="The case's id, such as claim:BTA:2026-000123.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the bundle here, not to standard output.")
+    ] = None,
+    personal: Annotated[bool, typer.Option("--personal", help="With the personal part of every entry.")] = False,
+    public_key: Annotated[bool, typer.Option("--public-key", help="Only print the key that verifies.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Write the signed proof of a case: its entries, clocks and evidence. verify.py checks it, with nothing of Termins.
+
+    1 where the case's chain does not hold: that is never signed.
+    """
+    if (case is None) != public_key:
+        raise typer.BadParameter("name a case, or ask for the --public-key")
+    raise typer.Exit(_run(_public_key(as_json) if case is None else _proof(case, out, personal, as_json), as_json))
+
+
+async def _public_key(as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        key = (await Signer.of(connection.keyring)).public_key
+    print(json.dumps({"public_key": key}) if as_json else key)
+    return DONE
+
+
+async def _proof(case: str, out: Path | None, personal: bool, as_json: bool) -> int:
+    settings = Settings()
+    async with connect(settings, engine="not needed") as connection:
+        signed = await prove(
+            connection.sessions, connection.keyring, settings.checkpoints, case, wall_clock, personal=personal
+        )
+    if out is None:
+        sys.stdout.write(signed.decode())
+        return DONE
+    try:
+        await asyncio.to_thread(out.write_bytes, signed)
+    except OSError as e:
+        raise typer.BadParameter(f"{out}: {e.strerror}") from None
+    body = json.loads(signed)["body"]
+    said = {"case": case, "file": str(out), "entries": body["count"], "head": body["head"]}
+    print(json.dumps(said) if as_json else f"{case}  {body['count']} entries, head {body['head']}, in {out}")
+    return DONE
+
+
+@app.command(epilog=EXIT_CODES)
+def checkpoint(as_json: Json = False) -> None:
+    """Publish the heads of all cases now, signed; a schedule does it every night. Needs no engine.
+
+    1 where a case that changed is not what an earlier checkpoint holds.
+    """
+    raise typer.Exit(_run(_checkpoint(as_json), as_json))
+
+
+async def _checkpoint(as_json: bool) -> int:
+    settings = Settings()
+    async with connect(settings, engine="not needed") as connection:
+        with Progress(console=_console(error=True), transient=True) as bar:
+            task = bar.add_task("checking what changed", total=None)
+            made = await publish(
+                connection.sessions,
+                connection.keyring,
+                settings.checkpoints,
+                wall_clock,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    if as_json:
+        _json(made)
+    else:
+        print(f"checkpoint {made.number}: {made.cases} cases, {made.changed} of them changed, in {made.file}")
+        _say_broken(made.faults)
+    return REFUSED if made.faults else DONE
+
+
+@app.command(epilog=EXIT_CODES)
+def check(
+    cases: Annotated[list[str] | None, typer.Argument(metavar="[CASE…]", help="Only these cases.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Recompute the chain of every case and compare clocks, personal parts and checkpoints with it. Needs no engine."""
+    raise typer.Exit(_run(_check(cases or [], as_json), as_json))
+
+
+async def _check(cases: Sequence[str], as_json: bool) -> int:
+    settings = Settings()
+    async with connect(settings, engine="not needed") as connection:
+        with Progress(console=_console(error=True), transient=True) as bar:
+            task = bar.add_task("checking", total=None)
+            done = await check_cases(
+                connection.sessions,
+                connection.keyring,
+                settings.checkpoints,
+                cases,
+                lambda so_far, total: bar.update(task, completed=so_far, total=total),
+            )
+    if as_json:
+        _json(done)
+    else:
+        holds = f"{len(done.faults)} do not hold" if done.faults else "all hold"
+        print(f"{done.cases} cases with {done.entries} entries checked: {holds}")
+        for case, records in done.scrubbed.items():
+            print(f"{case}  a person was erased from {records} records, which cannot be compared any more")
+        _say_broken(done.faults)
+    return REFUSED if done.faults else DONE
+
+
+def _say_broken(faults: Mapping[str, Sequence[str]]) -> None:
+    for case, found in faults.items():
+        for fault in found:
+            print(f"{case or 'checkpoints'}  {fault}")
 
 
 @app.command(epilog=EXIT_CODES)

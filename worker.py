@@ -8,8 +8,9 @@ import signal
 from datetime import timedelta
 
 import structlog
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import Runtime
-from temporalio.worker import PollerBehaviorSimpleMaximum, Worker
+from temporalio.worker import PollerBehaviorSimpleMaximum, Worker, WorkerDeploymentConfig
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.wiring import build
@@ -26,6 +27,9 @@ from settings import Settings
 from workflows import registry
 
 log = structlog.get_logger()
+
+DEPLOYMENT = "termins"
+"""The name under which the engine knows all builds of this worker."""
 
 PASSED_THROUGH = (
     "activities",
@@ -44,6 +48,20 @@ PASSED_THROUGH = (
 def runner() -> SandboxedWorkflowRunner:
     """The sandbox in which workflows run."""
     return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
+
+
+def deployment(build: str | None) -> WorkerDeploymentConfig | None:
+    """How a worker of this build takes part in worker versioning; None where workers are not told apart.
+
+    AUTO_UPGRADE: a case outlives many builds and goes on under the current one (docs/changing-running-code.md).
+    """
+    if build is None:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(DEPLOYMENT, build),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+    )
 
 
 def carrier(settings: Settings) -> MailOut:
@@ -87,6 +105,7 @@ async def main() -> None:
         wall_clock,
         sender=settings.mail_sender,
         staff=settings.mail_staff,
+        checkpoints=settings.checkpoints,
     )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -98,13 +117,14 @@ async def main() -> None:
             workflows=registry.ALL,
             activities=activities,
             workflow_runner=runner(),
+            deployment_config=deployment(settings.build),
             interceptors=[failures],
             workflow_task_poller_behavior=PollerBehaviorSimpleMaximum(10),
             graceful_shutdown_timeout=timedelta(seconds=10),
         ):
             http = contextlib.nullcontext() if sdk_metrics is None else watching.serving(watch, settings.worker_http)
             async with http as address:
-                log.info("worker serves", queue=TASK_QUEUE, http=address)
+                log.info("worker serves", queue=TASK_QUEUE, build=settings.build, http=address)
                 await stop.wait()
     finally:
         await watched.dispose()

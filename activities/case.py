@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 from collections.abc import Mapping
@@ -20,17 +21,32 @@ from activities.ledger import Ledger
 from activities.outbox import Outbox
 from activities.store import KindStore, act
 from models import errors
-from models.case import Bells, CaseState, NoticeDraft, OpenCase, Opened, Recorded, Transition
+from models.case import Bells, CaseState, NoticeDraft, OpenCase, Opened, Recorded, Said, Transition
 from models.errors import InClear, Refusal
 from models.now import Now
-from models.tables import BellRow, CaseRow, EventRow, IntakeRow, NoticeRow, PaymentOrderRow, TargetRow, TimelineRow
+from models.operator import SYSTEM, Operator
+from models.tables import (
+    BellRow,
+    CaseRow,
+    EventRow,
+    IntakeRow,
+    NoticeRow,
+    OperatorRow,
+    PaymentOrderRow,
+    TargetRow,
+    TimelineRow,
+)
 from operations.filings import check
 from operations.intake import Sessions, keep
 from rules.calendar import load
 from rules.rulebook import book
+from security import proof
 from security.keys import DataKey, Keyring
 
 log = structlog.get_logger()
+
+OWED_WITHIN = 5.0
+"""Seconds for what a step owes to others; the sweep delivers the rest."""
 
 
 class CaseActivities:
@@ -44,13 +60,17 @@ class CaseActivities:
         outbox: Outbox,
         stores: Mapping[str, KindStore],
         now: Now,
+        *,
+        replays: bool = False,
     ) -> None:
+        """`replays` puts steps back that were recorded once: operators are not asked for their rights again."""
         self._sessions = sessions
         self._keyring = keyring
         self._client = client
         self._outbox = outbox
         self._stores = stores
         self._now = now
+        self._replays = replays
 
     # ---- open -------------------------------------------------------------------------------------------------------
 
@@ -71,6 +91,8 @@ class CaseActivities:
         intake = await self._find(session, ask)
         if intake.case != ask.workflow_id:
             return Opened(result="duplicate", right_case=intake.case, faults=(f"this filing's case is {intake.case}",))
+        if intake.erased_at is not None:
+            return Opened(result="closed", faults=("this case was erased",))
         if intake.kind != ask.workflow_kind:
             raise Refusal(f"case: it is a {intake.kind}, not a {ask.workflow_kind}")
         if intake.result is not None:
@@ -112,6 +134,7 @@ class CaseActivities:
         raise AssertionError("a history has a first event")
 
     async def _begin(self, session: AsyncSession, intake: IntakeRow, ask: OpenCase) -> Opened:
+        filed = proof.commitment(await self._keyring.of(intake.case), 0, proof.values(intake, proof.FILING_SEALED))
         row = CaseRow(
             case=intake.case,
             kind=intake.kind,
@@ -119,6 +142,8 @@ class CaseActivities:
             stage="opening",
             step=0,
             opened_at=ask.at,
+            commitment=filed,
+            head=proof.first_link(intake, filed),
         )
         session.add(row)
         await session.flush()
@@ -132,7 +157,7 @@ class CaseActivities:
             body=opening.body,
         )
         row.stage, row.state = opening.stage, state.model_dump(mode="json")
-        return Opened(result="opened", state=state)
+        return Opened(result="opened", state=state, filed_at=intake.recorded_at)
 
     async def _reopens(self, session: AsyncSession, row: CaseRow, ask: OpenCase) -> bool:
         """A closed case goes on only for an event that waits for it; its first step then opens it again."""
@@ -158,15 +183,18 @@ class CaseActivities:
         if not owes:
             return recorded
         try:
-            await self._outbox.flush(t.case)
+            # a carrier that hangs must not hold up the step, which is committed
+            async with asyncio.timeout(OWED_WITHIN):
+                await self._outbox.flush(t.case)
         except Exception as e:  # noqa: BLE001  # the step is committed; what it owes to others is delivered by the sweep
             log.warning("outbox waits for the sweep", case=t.case, problem=type(e).__name__)
         return recorded
 
     async def _record(self, session: AsyncSession, t: Transition) -> tuple[Recorded, bool]:
         """What the step answers, and whether others are owed something after it: bells, letters to staff, cases."""
-        row = (await session.exec(select(CaseRow).where(CaseRow.case == t.case).with_for_update())).one()
-        digest = digest_of(t, await self._keyring.of(t.case))
+        row, operators = await self._locked(session, t)
+        key = await self._keyring.of(t.case)
+        digest = digest_of(t, key)
         if t.step <= row.step:
             entry = (
                 await session.exec(select(TimelineRow).where(TimelineRow.case == t.case, TimelineRow.step == t.step))
@@ -174,12 +202,14 @@ class CaseActivities:
             if entry.digest == digest:
                 # repeated: the first try may have died before it delivered
                 return Recorded.model_validate(entry.answer), True
-            if t.said is None or t.said.id in CaseState.model_validate(row.state).said:
+            if t.said is None or not set(t.said.ids).isdisjoint(CaseState.model_validate(row.state).said):
                 return Recorded(result="behind", step=row.step), False
             fault = f"step {t.step} is recorded as {entry.entry}; this run makes it {t.entry}"
             return Recorded(result="diverged", step=row.step, faults=(fault,)), False
         if t.step != row.step + 1:
             raise ApplicationError(f"step {t.step} waits: {row.step} is the last one", type=errors.STEP_OUT_OF_ORDER)
+        if t.said is not None and not self._replays and (faults := lacking(t.said, row.organisation, operators)):
+            raise Refusal(*faults)
         if t.recount:
             await self._tables_are_current(session)
         acts = {a.name: _json(await act(self._stores[row.kind].acts, session, t.case, a, t.at)) for a in t.acts}
@@ -213,28 +243,46 @@ class CaseActivities:
             session.add(BellRow(case=bell.case, reason=bell.reason, created_at=now))
         if t.heard:
             await session.exec(update(BellRow).where(col(BellRow.id).in_(t.heard)).values(heard_at=now))
-        recorded = Recorded(result="recorded", step=t.step, clocks=ledger.touched_states, acts=acts)
-        session.add(
-            TimelineRow(
-                case=t.case,
-                step=t.step,
-                digest=digest,
-                at=t.at,
-                recorded_at=now,
-                stage=t.stage,
-                entry=t.entry,
-                duty=t.duty,
-                facts=t.facts,
-                actor=t.said.actor if t.said else None,
-                message=t.said.name if t.said else None,
-                message_id=t.said.id if t.said else None,
-                clocks=ledger.changes,
-                details=ledger.details,
-                answer=recorded.model_dump(mode="json"),
-            )
+        recorded = Recorded(result="recorded", step=t.step, recorded_at=now, clocks=ledger.touched_states, acts=acts)
+        entry = TimelineRow(
+            case=t.case,
+            step=t.step,
+            digest=digest,
+            at=t.at,
+            recorded_at=now,
+            stage=t.stage,
+            entry=t.entry,
+            duty=t.duty,
+            facts=t.facts,
+            actor=t.said.actor if t.said else None,
+            message=t.said.name if t.said else None,
+            message_id=t.said.id if t.said else None,
+            clocks=ledger.changes,
+            details=ledger.details,
+            answer=recorded.model_dump(mode="json"),
+            commitment=b"",
+            link=b"",
         )
+        entry.commitment = proof.commitment(key, t.step, proof.values(entry, proof.ENTRY_SEALED))
+        # the row of the case is locked: no other step can have this one's place
+        entry.link = row.head = proof.next_link(row.head, entry)
+        session.add(entry)
         self._keep_state(row, t)
         return recorded, bool(t.bells or ledger.notices or t.acts)
+
+    async def _locked(self, session: AsyncSession, t: Transition) -> tuple[CaseRow, dict[str, Operator]]:
+        """The row of the case, for this step alone, and the operators whom the step names: one round trip."""
+        named = [t.said.actor, t.said.second] if t.said is not None else []
+        found = (
+            await session.exec(
+                select(CaseRow, OperatorRow)
+                .join(OperatorRow, col(OperatorRow.code).in_(named) & col(OperatorRow.ended_at).is_(None), isouter=True)
+                .where(CaseRow.case == t.case)
+                .with_for_update(of=CaseRow)
+            )
+        ).all()
+        rows: list[OperatorRow | None] = [operator for _, operator in found]
+        return found[0][0], {row.code: row.operator for row in rows if row is not None}
 
     def _keep_state(self, row: CaseRow, t: Transition) -> None:
         state = CaseState.model_validate(row.state)
@@ -245,7 +293,7 @@ class CaseActivities:
                 "step": t.step,
                 "body": t.body,
                 "handler": handler,
-                "said": {**state.said, t.said.id: t.step} if t.said else state.said,
+                "said": {**state.said, **dict.fromkeys(t.said.ids, t.step)} if t.said else state.said,
             }
         )
         row.stage, row.step, row.handler, row.state = t.stage, t.step, handler, state.model_dump(mode="json")
@@ -303,6 +351,24 @@ def digest_of(t: Transition, key: DataKey) -> str:
     content = t.model_dump(mode="json", exclude={"at", "body", "heard", "waits_for"})
     text = json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
     return hmac.digest(key.derived(b"digest"), text, "sha256").hex()
+
+
+def lacking(said: Said, organisation: str, operators: Mapping[str, Operator]) -> tuple[str, ...]:
+    """What those who say a message lack for it; a backend needs no rights, but approves nothing."""
+    faults: tuple[str, ...] = ()
+    if said.actor.startswith(SYSTEM):
+        if said.role == "approve":
+            faults = ("actor: only an operator approves",)
+    elif said.actor not in operators:
+        faults = (f"actor: there is no operator {said.actor}, or no more",)
+    else:
+        amount = None if said.amount is None else Decimal(said.amount)
+        faults = operators[said.actor].lacks(organisation, said.role, amount)
+    if said.second is not None:
+        second = operators.get(said.second)
+        if second is None or second.lacks(organisation, "handle"):
+            faults += ("correction.second_person: no operator who handles cases of this organisation",)
+    return faults
 
 
 def _json(value: Any) -> Any:

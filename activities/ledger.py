@@ -33,6 +33,10 @@ from models.tables import ClockRow
 from rules.calendar import load
 from rules.period import Count, Span, Unit, count, reminders
 from rules.rulebook import Duty, Kind, Rulebook, book, duty_for
+from security import proof
+
+RELATED = "Latest, from the last document asked for:"
+"""Begins the lines of a derivation that another anchor gave; a recount keeps them."""
 
 
 class Ledger:
@@ -182,7 +186,7 @@ class Ledger:
         counted, _ = _count(duty, self._book(duty), change.anchor_at)
         if counted.due > row.latest:
             row.latest, row.latest_day = counted.due, counted.last_day
-            row.derivation = [*row.derivation, "Latest, from the last document asked for:", *counted.derivation]
+            row.derivation = [*row.derivation, RELATED, *counted.derivation]
             self._note(row, row.status)
 
     # ---- time -------------------------------------------------------------------------------------------------------
@@ -221,26 +225,29 @@ class Ledger:
         for row in self._rows:
             if row.status != "running":
                 continue
-            due, versions = row.due, (row.rulebook_version, row.calendar_version)
+            due, before = row.due, proof.counted(row)
             self._recount_row(row)
             if row.due < due:
                 duty = duty_for(self._organisation, row.duty)
                 self._tell("internal-notice", duty.owner, row, duty, f"recount:{row.rulebook_version}", moved=due)
-            if row.due != due or versions != (row.rulebook_version, row.calendar_version):
+            if proof.counted(row) != before:
                 self._note(row, row.status, was=due)
 
     def _recount_row(self, row: ClockRow) -> None:
         duty = duty_for(self._organisation, row.duty)
         counted, latest = _count(duty, self._book(duty), row.anchor_at, row.spans)
-        late_before = row.latest if row.latest > row.due else None
+        before = row.latest, row.latest_day, row.derivation
+        was_later = row.latest > row.due
         values = _counted(duty, self._book(duty), counted, latest, self._at)
         if row.kind == Kind.not_before and counted.due < row.due:
             # others were told the day: what may not come before it never comes earlier than they were told
             values = {name: values[name] for name in ("rulebook_version", "calendar_version")}
         for name, value in values.items():
             setattr(row, name, value)
-        if late_before is not None and late_before > row.latest:
-            row.latest = late_before
+        if was_later and before[0] > row.latest:
+            row.latest, row.latest_day, derivation = before
+            if RELATED in derivation:
+                row.derivation = [*row.derivation, *derivation[derivation.index(RELATED) :]]
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
 
@@ -267,6 +274,7 @@ class Ledger:
             "after": row.status,
             "due": row.due.isoformat(),
             "latest": row.latest.isoformat(),
+            "counted": proof.counted(row),
         }
         if was is not None:
             change["was_due"] = was.isoformat()

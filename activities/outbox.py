@@ -19,6 +19,9 @@ log = structlog.get_logger()
 RING_AGAIN = timedelta(seconds=30)
 """A bell that was rung and not heard for so long is rung again."""
 
+ON_ITS_WAY = timedelta(minutes=1)
+"""For so long a sweep leaves a letter to staff to the step that queued it: both at once would send it twice."""
+
 
 class Outbox:
     """Delivers what the store says is owed; safe to run at any time, by anybody, twice."""
@@ -71,21 +74,23 @@ class Outbox:
     async def tell_staff(self, case: str | None) -> int:
         """Send the letters to staff that wait."""
         async with self._sessions() as session:
-            query = select(NoticeRow.case, NoticeRow.key).where(
+            query = select(NoticeRow.case, NoticeRow.key, NoticeRow.duty).where(
                 NoticeRow.internal,
                 col(NoticeRow.sent_at).is_(None),
                 col(NoticeRow.refused).is_(None),
             )
             if case is not None:
                 query = query.where(NoticeRow.case == case)
+            else:
+                query = query.where(NoticeRow.queued_at < self._now() - ON_ITS_WAY)
             waiting = (await session.exec(query)).all()
         sent = 0
-        for owner, key in waiting:
+        for owner, key, duty in waiting:
             try:
                 await self._post.send(owner, key)
                 sent += 1
             except Exception as e:  # noqa: BLE001  # one letter that fails must not keep the others back
-                log.warning("letter to staff waits", case=owner, problem=type(e).__name__)
+                log.warning("letter to staff waits", case=owner, duty=duty, problem=type(e).__name__)
         return sent
 
     async def _start_children(self, parent: str | None) -> int:

@@ -32,6 +32,7 @@ from models.tables import (
     BellRow,
     CaseRow,
     ErasureRow,
+    IntakeRow,
     NoticeRow,
     PaymentOrderRow,
     WithdrawalRow,
@@ -129,10 +130,7 @@ class Replay:
         untold, secret_lost = 0, False
         match fact.answered:
             case Opened():
-                # what it was filed with lies in the store by now
-                filed = fact.asked.model_copy(update={"inline": False, "case": fact.case})
-                opened = await self._case(sessions, fact.at).open(filed)
-                _same(opened.state, fact.answered.state)
+                await self._open(sessions, fact)
             case Recorded():
                 untold = await self._record(sessions, fact)
             case NoticesSent():
@@ -149,12 +147,23 @@ class Replay:
         return Applied(Verdict.done, untold, secret_lost)
 
     def _case(self, sessions: Sessions, at: datetime) -> CaseActivities:
-        return CaseActivities(sessions, self._keyring, self._client, Nobody(), self._stores, lambda: at)
+        return CaseActivities(sessions, self._keyring, self._client, Nobody(), self._stores, lambda: at, replays=True)
+
+    async def _open(self, sessions: Sessions, fact: Fact) -> None:
+        """Begin the case again, as of the filing's first instant, from what it was filed with: that is in the store."""
+        async with sessions() as session, session.begin():
+            intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == fact.case))).one()
+            intake.recorded_at = fact.answered.filed_at or intake.recorded_at
+        filed = fact.asked.model_copy(update={"inline": False, "case": fact.case})
+        opened = await self._case(sessions, fact.at).open(filed)
+        _same(opened.state, fact.answered.state)
 
     async def _record(self, sessions: Sessions, fact: Fact) -> int:
         t: Transition = fact.asked
+        # at the store's time of then, which is in the step's link: what is published of the chain stays true
+        recorded_at = fact.answered.recorded_at or fact.at
         # bells were heard by numbers that the store has given to others, or never gives again
-        recorded = await self._case(sessions, fact.at).record(t.model_copy(update={"heard": ()}))
+        recorded = await self._case(sessions, recorded_at).record(t.model_copy(update={"heard": ()}))
         _same(recorded, fact.answered)
         async with sessions() as session, session.begin():
             if t.heard:
@@ -167,17 +176,19 @@ class Replay:
                     )
                 ).all()
                 await session.exec(update(BellRow).where(col(BellRow.id).in_(oldest)).values(heard_at=fact.at))
-            closed = await session.exec(
-                update(NoticeRow)
-                .where(
-                    col(NoticeRow.case) == t.case,
-                    col(NoticeRow.internal),
-                    col(NoticeRow.sent_at).is_(None),
-                    col(NoticeRow.refused).is_(None),
+            waiting = (
+                await session.exec(
+                    select(NoticeRow).where(
+                        NoticeRow.case == t.case,
+                        NoticeRow.internal,
+                        col(NoticeRow.sent_at).is_(None),
+                        col(NoticeRow.refused).is_(None),
+                    )
                 )
-                .values(refused=UNTOLD)
-            )
-            return closed.rowcount
+            ).all()
+            for notice in waiting:
+                notice.refused = UNTOLD
+            return len(waiting)
 
     async def _access(self, sessions: Sessions, fact: Fact) -> bool:
         """The account and the proof of its letter. The hash of a one-time secret was nowhere else: it is lost."""

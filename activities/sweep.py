@@ -1,14 +1,24 @@
-"""`sweep.deliver` and `recount.ring`: what schedules and operators do to many cases."""
+"""`sweep.deliver`, `recount.ring`, `checkpoint.publish`: what schedules and operators do to many cases."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import structlog
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities.outbox import Outbox
+from models import errors
 from models.common import Model
+from models.errors import Refusal
 from models.now import Now
+from operations.checkpoint import publish
 from operations.intake import Intake, Sessions
 from operations.recount import ring_outdated
+from security.keys import Keyring
+
+log = structlog.get_logger()
 
 
 class Swept(Model):
@@ -47,3 +57,33 @@ class SweepActivities:
         left = await ring_outdated(self._sessions, self._now)
         await self._outbox.ring()
         return left
+
+
+class CheckpointActivities:
+    """Publishes the heads of all cases."""
+
+    def __init__(self, sessions: Sessions, keyring: Keyring, folder: Path, now: Now) -> None:
+        self._sessions = sessions
+        self._keyring = keyring
+        self._folder = folder
+        self._now = now
+
+    @activity.defn(name="checkpoint.publish")
+    async def publish(self) -> int:
+        """Make the next checkpoint; its number.
+
+        Raises:
+            ApplicationError: What lies in the folder is not whole and nothing was made; or the checkpoint was made,
+                and what it holds of a case is not what those before it hold.
+        """
+        try:
+            made = await publish(self._sessions, self._keyring, self._folder, self._now)
+        except Refusal as e:
+            raise ApplicationError(str(e), type=errors.REFUSED) from None
+        for case, faults in made.faults.items():
+            log.error("evidence is broken", case=case, faults=faults)
+        if made.faults:
+            # said once, in red: the next checkpoint goes on from this one
+            text = f"checkpoint {made.number}: {', '.join(made.faults)}"
+            raise ApplicationError(text, type=errors.EVIDENCE_BROKEN, non_retryable=True)
+        return made.number

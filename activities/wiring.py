@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
@@ -16,7 +17,7 @@ from activities.payment import PaymentActivities
 from activities.privacy import PrivacyActivities, PrivacyStore
 from activities.replay import Replay
 from activities.store import KindStore
-from activities.sweep import SweepActivities
+from activities.sweep import CheckpointActivities, SweepActivities
 from integrations.bank import Bank
 from integrations.mail import MailOut
 from models.now import Now
@@ -35,6 +36,7 @@ def build(
     *,
     sender: str,
     staff: str,
+    checkpoints: Path,
 ) -> list[Callable[..., Any]]:
     """All activities of a worker."""
     intake = Intake(sessions, keyring, client, now)
@@ -58,6 +60,7 @@ def build(
         privacy.erase,
         sweep.deliver,
         sweep.ring_outdated,
+        CheckpointActivities(sessions, keyring, checkpoints, now).publish,
     ]
 
 

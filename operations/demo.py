@@ -1,4 +1,4 @@
-"""The demo: servers, setup, worker and sample cases on this machine, and a table of the cases until Ctrl-C.
+"""The demo: servers, setup, worker, codec endpoint and samples on this machine, and a table of the cases until Ctrl-C.
 
 `--once` ends when every sample stands where it should; a second demo goes on where the first one was. The servers are
 always its own, under `TERMINS_VAR`, whatever else the environment names.
@@ -14,10 +14,11 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
+from decimal import Decimal
 from math import inf
 from pathlib import Path
 from textwrap import shorten
@@ -26,6 +27,7 @@ from typing import Self
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from aiohttp import ClientError, ClientSession, ClientTimeout
 from pydantic import ValidationError
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -45,7 +47,8 @@ from operations.connection import Connection, NotAnswering, connect
 from operations.loading import load
 from operations.local import LocalServerError, end_with_parent, local, stop_on_sigterm
 from operations.logs import configure
-from operations.place import find, keys
+from operations.operators import Operators, hash_of
+from operations.place import Place, find, keys
 from operations.reading import Asked, CaseLine, ClockLine, list_cases
 from operations.samples import SAMPLES, SampleError, Samples, read
 from operations.setup import setup
@@ -55,13 +58,17 @@ from settings import Settings
 ROOT = Path(__file__).parent.parent
 REFRESH = 1.5  # seconds
 SETTLED_WITHIN = 90.0  # seconds
-POLLS_WITHIN = 60.0  # seconds; loading the workflows on a busy two-core machine takes about five
+READY_WITHIN = 60.0  # seconds; loading the workflows on a busy two-core machine takes about five
 STOPS_WITHIN = 20.0  # seconds; its own grace for running activities is 10
 SOON = timedelta(days=3)
 WIDE = 140  # columns from which each case has one line
 UNWATCHED = 160  # columns where nobody watches: a file or a pipe wraps nothing by itself
 LOG_LINES = 15
 WAITS_LENGTH = 80  # characters
+TOKENS = "operators.json"
+"""Under the var folder: code → token."""
+SIGN_IN = ("op-1", "op-3")
+"""Whose links the demo shows: one for everything, and one who approves what the first proposed."""
 ZONE = ZoneInfo("Europe/Riga")
 """For the clock above the table; every due date is in its organisation's own zone."""
 
@@ -102,15 +109,21 @@ async def run(console: Console, settings: Settings, *, once: bool) -> None:
         with step(console, "Worker") as say:
             worker = await stack.enter_async_context(working(settings, client))
             say(f"serves as process {worker.process.pid}, its log is {worker.log}")
+        with step(console, "Codec endpoint") as say:
+            codec = await stack.enter_async_context(coding(settings, place))
+            say(f"serves as process {codec.process.pid}, its log is {codec.log}")
         connection = await stack.enter_async_context(connect(settings, engine="needed"))
         with step(console, "Policies and clients") as say:
             say("; ".join([await load_file(connection, SAMPLES / name) for name in ("policies.json", "clients.json")]))
+        with step(console, "Operators") as say:
+            tokens = await operators(connection, settings.var)
+            say(f"{len(tokens)}, with their tokens in {settings.var / TOKENS}")
         with step(console, "Samples") as say:
             samples = Samples(read(), connection.sessions, connection.intake, wall_clock)
             new = await samples.file()
             say(f"{new} filed now, {len(samples.all) - new} filed before")
         console.print()
-        links(console, services.ui_url, settings)
+        links(console, place, settings, tokens)
         console.print()
         if once:
             await settle(samples)
@@ -118,7 +131,7 @@ async def run(console: Console, settings: Settings, *, once: bool) -> None:
             console.print(table(lines, wall_clock(), console.width))
             console.print(legend())
         else:
-            await watch(console, connection, samples, worker)
+            await watch(console, connection, samples, (worker, codec))
 
 
 async def cases(connection: Connection) -> list[CaseLine]:
@@ -162,11 +175,11 @@ async def settle(samples: Samples) -> None:
         raise DemoError(str(e)) from None
 
 
-async def watch(console: Console, connection: Connection, samples: Samples, worker: Worker) -> None:
+async def watch(console: Console, connection: Connection, samples: Samples, children: Sequence[Child]) -> None:
     """Show the cases as they are until this is cancelled: a table on a terminal, else a line for each change.
 
     Raises:
-        DemoError: The worker ended, or the store no longer answers.
+        DemoError: The worker or the codec endpoint ended, or the store no longer answers.
     """
     playing = asyncio.create_task(settle(samples))
     screen = Screen(console, connection) if console.is_terminal else Lines(console)
@@ -175,9 +188,10 @@ async def watch(console: Console, connection: Connection, samples: Samples, work
             while True:
                 lines = await cases(connection)
                 screen.show(lines, await _troubles(connection, samples, playing))
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(worker.process.wait(), REFRESH)
-                    raise DemoError(worker.failure(f"ended with exit code {worker.process.returncode}"))
+                await asyncio.sleep(REFRESH)
+                for child in children:
+                    if child.process.returncode is not None:
+                        raise DemoError(child.failure(f"ended with exit code {child.process.returncode}"))
     finally:
         playing.cancel()
         with suppress(asyncio.CancelledError, DemoError):
@@ -238,13 +252,40 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-# ---- the worker -----------------------------------------------------------------------------------------------------
+# ---- operators ------------------------------------------------------------------------------------------------------
+
+
+async def operators(connection: Connection, var: Path) -> dict[str, str]:
+    """The operators of the samples, each with a token that is good: those of an earlier demo, or new ones.
+
+    The tokens lie in a file that only its owner can read: whoever tries the demo is its administrator too.
+    """
+    table = Operators(connection.sessions, wall_clock)
+    known = {listed.operator for listed in await table.all()}
+    path, tokens = var / TOKENS, dict[str, str]()
+    with suppress(OSError, ValueError):
+        tokens = json.loads(await asyncio.to_thread(path.read_text, "utf-8"))
+    for one in json.loads(await asyncio.to_thread((SAMPLES / "operators.json").read_text, "utf-8")):
+        code = one["code"]
+        if code not in known:
+            limit = Decimal(one["limit"]) if "limit" in one else None
+            tokens[code] = (await table.add(code, one["organisations"], one["roles"], limit)).token
+        elif await table.by_token(hash_of(tokens.get(code, ""))) is None:
+            with suppress(Refusal):  # one who was ended by whoever tries the demo
+                tokens[code] = (await table.renew(code)).token
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump(tokens, file, indent=2)
+    return tokens
+
+
+# ---- the worker and the codec endpoint ------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class Worker:
-    """The worker's process, and where in its log this run of it begins."""
+class Child:
+    """A process of the demo, and where in its log this run of it begins."""
 
+    name: str
     process: asyncio.subprocess.Process
     log: Path
     begins: int
@@ -255,25 +296,45 @@ class Worker:
             log.seek(self.begins)
             lines = log.read().decode(errors="replace").strip().splitlines()[-LOG_LINES:]
         said = "\n".join(f"  {line}" for line in lines) or "  (it wrote nothing)"
-        return f"the worker {what}. Its log, {self.log}, ends with:\n{said}"
+        return f"the {self.name} {what}. Its log, {self.log}, ends with:\n{said}"
+
+
+def working(settings: Settings, client: Client) -> AbstractAsyncContextManager[Child]:
+    """A worker of its own process for as long as the block runs; it polls when this is entered.
+
+    Raises:
+        DemoError: It ended, or does not poll; the text has the last lines of its log.
+    """
+    return _child(settings, "worker", "worker.py", lambda pid: _polls(client, pid))
+
+
+def coding(settings: Settings, place: Place) -> AbstractAsyncContextManager[Child]:
+    """A codec endpoint of its own process for as long as the block runs; it answers when this is entered.
+
+    Raises:
+        DemoError: It ended, or does not answer; the text has the last lines of its log.
+    """
+    return _child(settings, "codec endpoint", "codec.py", lambda _: _answers(place.codec_http))
 
 
 @asynccontextmanager
-async def working(settings: Settings, client: Client) -> AsyncIterator[Worker]:
-    """A worker of its own process for as long as the block runs; it polls when this is entered.
+async def _child(
+    settings: Settings, name: str, program: str, ready: Callable[[int], Awaitable[bool]]
+) -> AsyncIterator[Child]:
+    """A program of ours for as long as the block runs; it is ready when this is entered.
 
     In a session of its own, so that Ctrl-C lets the demo end it before the servers. On Linux it ends with the demo
     however that ends.
 
     Raises:
-        DemoError: It ended, or does not poll; the text has the last lines of its log.
+        DemoError: It ended, or is never ready; the text has the last lines of its log.
     """
-    path = settings.var / "log" / "worker.log"
+    path = settings.var / "log" / f"{Path(program).stem}.log"
     with path.open("ab") as log:
         begins = log.tell()
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            str(ROOT / "worker.py"),
+            str(ROOT / program),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -282,16 +343,16 @@ async def working(settings: Settings, client: Client) -> AsyncIterator[Worker]:
             start_new_session=True,
             preexec_fn=end_with_parent(signal.SIGTERM),
         )
-    worker = Worker(process, path, begins)
+    child = Child(name, process, path, begins)
     try:
-        give_up = monotonic() + POLLS_WITHIN
-        while not await _polls(client, process.pid):
+        give_up = monotonic() + READY_WITHIN
+        while not await ready(process.pid):
             if process.returncode is not None:
-                raise DemoError(worker.failure(f"ended with exit code {process.returncode}"))
+                raise DemoError(child.failure(f"ended with exit code {process.returncode}"))
             if monotonic() > give_up:
-                raise DemoError(worker.failure(f"does not serve after {POLLS_WITHIN:.0f} s"))
+                raise DemoError(child.failure(f"does not serve after {READY_WITHIN:.0f} s"))
             await asyncio.sleep(0.1)
-        yield worker
+        yield child
     finally:
         if process.returncode is None:
             with suppress(ProcessLookupError):
@@ -301,6 +362,14 @@ async def working(settings: Settings, client: Client) -> AsyncIterator[Worker]:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+
+
+async def _answers(address: str) -> bool:
+    """Whether the codec endpoint answers here."""
+    with suppress(ClientError, TimeoutError):
+        async with ClientSession(timeout=ClientTimeout(total=5)) as http, http.get(f"http://{address}/livez") as came:
+            return came.ok
+    return False
 
 
 async def _polls(client: Client, pid: int) -> bool:
@@ -355,7 +424,7 @@ class Screen:
         return len(self._console.render_lines(what, self._console.options))
 
     def _addresses(self) -> Text:
-        ui = self._place.ui_url or ""
+        ui = self._place.codec_url
         text = Text.assemble(("Temporal UI    ", "bold"), (ui, f"link {ui}"), no_wrap=True, overflow="crop")
         for name, url in queries(ui, self._place.namespace).items():
             if self._console.width >= WIDE:
@@ -533,17 +602,20 @@ def queries(ui: str, namespace: str) -> dict[str, str]:
     return {name: base + quote(query, safe="=") for name, query in asked.items()}
 
 
-def links(console: Console, ui: str, settings: Settings) -> None:
+def links(console: Console, place: Place, settings: Settings, tokens: Mapping[str, str]) -> None:
     """Where to look: each on a line of its own, so that it can be copied whole."""
+    # the token stands behind #, which a browser keeps to itself; the page forgets it at once
+    sign_in = {f"Sign in, {code}": f"{place.codec_url}/sign-in#{tokens[code]}" for code in SIGN_IN if code in tokens}
     places = {
-        "Temporal UI": ui,
-        **queries(ui, settings.namespace),
+        **sign_in,
+        "Temporal UI": place.codec_url,
+        **queries(place.codec_url, settings.namespace),
         "Letters": str(settings.mail_folder),
         "Payments": str(settings.bank_folder),
         "One case": "python starter.py show claim:BTA:2026-1003",
     }
-    for name, place in places.items():
-        console.print(Text.assemble((f"{name:15}", "bold"), place), soft_wrap=True)
+    for name, where in places.items():
+        console.print(Text.assemble((f"{name:15}", "bold"), where), soft_wrap=True)
 
 
 # ---- command --------------------------------------------------------------------------------------------------------

@@ -117,8 +117,10 @@ async def _engine(client: Client | None) -> tuple[tuple[Part, ...], int | None]:
         if client is None:
             return (Part(name="engine", needed=True, problem="the engine does not answer"),), None
         async with asyncio.timeout(ANSWERS_WITHIN):
-            lacking, sweep, workers, stuck = await asyncio.gather(
-                missing(client), _sweep(client), _workers(client), client.count_workflows(STUCK)
+            # first the one that the client does not try again: an engine that is down says so at once
+            lacking = await missing(client)
+            sweep, workers, stuck = await asyncio.gather(
+                _sweep(client), _workers(client), client.count_workflows(STUCK)
             )
     except TimeoutError:
         return (Part(name="engine", needed=True, problem="the engine does not answer in time"),), None
@@ -173,8 +175,11 @@ async def _store(sessions: Sessions, now: datetime) -> tuple[tuple[Part, ...], i
                 return (Part(name="store", needed=True), schema), None, ()
             diverged = await _diverged(session)
             waits = await waiting(session, now)
-    except (SQLAlchemyError, PostgresError, OSError) as e:  # a TimeoutError is an OSError
-        return (Part(name="store", needed=True, problem=f"the store does not answer: {_kind(e)}"),), None, ()
+    except TimeoutError:
+        return (Part(name="store", needed=True, problem="the store does not answer in time"),), None, ()
+    except (SQLAlchemyError, PostgresError, OSError) as e:
+        how = "cannot be read" if isinstance(e, ProgrammingError) else "does not answer"
+        return (Part(name="store", needed=True, problem=f"the store {how}: {_kind(e)}"),), None, ()
     return (
         (
             Part(name="store", needed=True),
@@ -290,6 +295,8 @@ async def _keys(keys: Keys) -> Part:
     try:
         async with asyncio.timeout(ANSWERS_WITHIN):
             await keys()
+    except TimeoutError:
+        return Part(name="keys", needed=True, problem="the key store does not answer in time")
     except Exception as e:  # noqa: BLE001  # a key service of any kind: whatever it raises, it did not answer
         own = type(e).__module__.startswith("security.")  # these texts name keys by their ids only
         return Part(name="keys", needed=True, problem=str(e) if own else f"the key store does not answer: {_kind(e)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -21,13 +22,13 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
-from models.case import StartCase
+from models.case import Entry, StartCase
 from models.common import Model
 from models.errors import Refusal
 from models.keepable import unkeepable
 from models.names import KINDS, TASK_QUEUE, split_case_id
 from models.now import Now
-from models.tables import CaseRow, EventRow, IntakeRow
+from models.tables import CaseRow, EventRow, IntakeRow, TimelineRow
 from models.tables.sealed import sealed, values_of
 from operations.filings import Checked, check
 from security.keys import KeyDestroyed, Keyring
@@ -35,6 +36,11 @@ from security.keys import KeyDestroyed, Keyring
 log = structlog.get_logger()
 
 Sessions = async_sessionmaker[AsyncSession]
+
+ANSWERS_WITHIN = 10.0
+"""Seconds after which a sweep goes on without the answer of a case."""
+AT_ONCE = 10
+"""Cases to which a sweep speaks at the same time."""
 
 
 class Filed(Model):
@@ -203,14 +209,34 @@ class Intake:
         return Delivered(case=row.case, event=row.event, answer=answer, refused=refused)
 
     async def deliver_waiting(self) -> int:
-        """Deliver what an outage left behind, in the order of arrival; the number delivered."""
+        """Deliver what an outage left behind, each case's in the order of arrival; the number delivered.
+
+        A case that does not answer holds up its own events, never those of others.
+        """
         async with self._sessions() as session:
             rows = (
                 await session.exec(
                     select(EventRow).where(col(EventRow.delivered_at).is_(None)).order_by(col(EventRow.recorded_at))
                 )
             ).all()
-        return sum([not (await self.deliver(row)).waiting for row in rows])
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def deliver(events: list[EventRow]) -> int:
+            async with room:
+                for delivered, row in enumerate(events):
+                    try:
+                        async with asyncio.timeout(ANSWERS_WITHIN):
+                            waiting = (await self.deliver(row)).waiting
+                    except TimeoutError:
+                        waiting = True
+                    if waiting:
+                        return delivered
+                return len(events)
+
+        of_case: dict[str, list[EventRow]] = {}
+        for row in rows:
+            of_case.setdefault(row.case, []).append(row)
+        return sum(await asyncio.gather(*(deliver(events) for events in of_case.values())))
 
     async def _update(self, row: EventRow) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
         assert self._client is not None
@@ -218,6 +244,8 @@ class Intake:
             case = await session.get(CaseRow, row.case)
         kind = split_case_id(row.case)[0]
         closed = case is not None and case.closed_at is not None
+        if closed and (heard := await self._heard(row)) is not None:
+            return heard, ()
         if closed and row.name not in REOPENS.get(kind, frozenset()):
             assert case is not None
             return None, (
@@ -235,6 +263,21 @@ class Intake:
                 raise _StillStarting from None
             raise
         return dict(answer), ()
+
+    async def _heard(self, row: EventRow) -> dict[str, Any] | None:
+        """The entry by which a case took an event that it may have ended with, before its sender heard of it."""
+        async with self._sessions() as session:
+            entry = (
+                await session.exec(
+                    select(TimelineRow).where(
+                        TimelineRow.case == row.case, TimelineRow.message_id == EVENT_ID + row.event
+                    )
+                )
+            ).first()
+        if entry is None:
+            return None
+        said = Entry(case=entry.case, step=entry.step, entry=entry.entry, stage=entry.stage, at=entry.at)
+        return said.model_dump(mode="json")
 
 
 def refusal_of(cause: BaseException | None) -> tuple[str, ...]:

@@ -88,15 +88,18 @@ class Services(Model):
     ui_url: str
     http_url: str
     """Temporal's HTTP API."""
+    codec_http: str
+    """Where the codec endpoint is to listen, `host:port`: the UI asks it. It is a process of its own."""
     namespace: str
 
 
 class Ports(Model):
-    """The three ports of the Temporal server; these are the usual ones."""
+    """The three ports of the Temporal server and that of the codec endpoint; these are the usual ones."""
 
     temporal: int = 7233
     ui: int = 8233
     http: int = 7243
+    codec: int = 8234
 
 
 class _Remembered(Model):
@@ -434,6 +437,7 @@ class TemporalServer(_Server):
             "--ui-port": self.ports.ui,
             "--http-port": self.ports.http,
             "--log-level": "error",
+            "--ui-codec-endpoint": f"http://{_HOST}:{self.ports.codec}",
         }
         return [
             str(_temporal_program()),
@@ -467,8 +471,8 @@ async def local(
 ) -> AsyncIterator[Services]:
     """Both servers for as long as the block runs; its data stay in `var` and are found again by the next start.
 
-    Temporal takes its usual ports (7233, UI 8233, HTTP 7243) where they are free, else those of the last time, else
-    free ones; `running` finds them either way.
+    Temporal takes its usual ports (7233, UI 8233, HTTP 7243, and 8234 for the codec endpoint) where they are free, else
+    those of the last time, else free ones; `running` finds them either way.
 
     Raises:
         AlreadyRunning: another process holds the servers of this folder.
@@ -496,6 +500,7 @@ async def local(
             temporal_address=temporal.address,
             ui_url=f"http://{_HOST}:{temporal.ports.ui}",
             http_url=f"http://{_HOST}:{temporal.ports.http}",
+            codec_http=f"{_HOST}:{temporal.ports.codec}",
             namespace=namespace,
         )
         remembered = _Remembered(ports=temporal.ports, cluster=temporal.cluster, services=services)
@@ -525,7 +530,7 @@ def stop_on_sigterm() -> None:
 
 def _free_ports(wished: Sequence[Ports]) -> Ports:
     """For each use the first wished port that is free, else any free one; never the same twice."""
-    with ExitStack() as held:  # all three are held until all are known
+    with ExitStack() as held:  # all are held until all are known
 
         def take(port: int) -> int | None:
             sock = held.enter_context(socket.socket())
@@ -548,6 +553,7 @@ def _free_ports(wished: Sequence[Ports]) -> Ports:
             temporal=first_free([ports.temporal for ports in wished]),
             ui=first_free([ports.ui for ports in wished]),
             http=first_free([ports.http for ports in wished]),
+            codec=first_free([ports.codec for ports in wished]),
         )
 
 

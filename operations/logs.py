@@ -48,6 +48,8 @@ def where(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[st
 
 TYPED = re.compile(r"(with error of type <class '[\w.]+'>): .*", re.DOTALL)
 """How the SDK tells of a heartbeat that failed, with the error's text after it."""
+OF_CASE = re.compile(r"on workflow \w+ with ID (\S+)")
+"""How the SDK tells of a workflow task that failed."""
 CORE_FIELDS = ("workflow_id", "run_id", "task_queue")
 """Of what the SDK's core adds to a line; the rest can quote a failure."""
 
@@ -72,6 +74,8 @@ class PlainFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
         }
+        if (named := OF_CASE.search(event["event"])) is not None:
+            event["case"] = named[1]
         if record.exc_info and (error := record.exc_info[1]) is not None:
             event |= {"error": _type(error), "at": _at(error)}
             if caused_by := [_type(one) for one in _chain(error)][1:]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Column, Select, Table, and_, delete, select, update
+from sqlalchemy import Select, Table, and_, delete, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
@@ -33,6 +33,9 @@ BATCH = 200
 
 SKIPPED = frozenset({"erasure"})
 """The ledger of erasures names nobody by itself."""
+
+CHAINED = frozenset({"intake", "timeline", "clock"})
+"""The chain of evidence covers what is not sealed in these: of them only sealed columns are erased."""
 
 IN_USE = {
     "case": "the case is open",
@@ -416,17 +419,17 @@ async def _erase_case(
                         erased_at=at,
                     )
                 )
-            elif changed := _changed(table.columns, row, names, keep):
+            elif changed := _changed(table, row, names, keep):
                 await connection.execute(update(table).where(this).values(_sealed(table, row, changed)))
 
 
-def _changed(
-    columns: Iterable[Column[Any]], row: dict[str, Any], names: Names, others: frozenset[str]
-) -> dict[str, Any]:
+def _changed(table: Table, row: dict[str, Any], names: Names, others: frozenset[str]) -> dict[str, Any]:
     """The columns of a row that name the person, erased. Keys stay: they never carry a name."""
     changed = {}
-    for column in columns:
+    for column in table.columns:
         value = row[column.name]
+        if table.name in CHAINED and not isinstance(column.type, Sealed):
+            continue
         if column.primary_key or not (isinstance(column.type, JSONB | Sealed) or isinstance(value, str)):
             continue
         if (after := _scrub(value, names, others)) != value:

@@ -17,6 +17,9 @@ from security.keys import Keyring
 from security.master import MasterKey, MasterKeyFile, MasterKeys
 from settings import Settings
 
+CODEC_HTTP = "127.0.0.1:8234"
+"""Where the codec endpoint listens where nothing else is said."""
+
 
 class Place(Model):
     """Addresses of store and engine."""
@@ -26,6 +29,10 @@ class Place(Model):
     temporal_address: str
     namespace: str
     ui_url: str | None = None
+    codec_http: str = CODEC_HTTP
+    """Where the codec endpoint listens, `host:port`."""
+    codec_url: str = f"http://{CODEC_HTTP}"
+    """Where operators sign in and open the UI: the codec endpoint as browsers reach it."""
 
     async def connect(self, keyring: Keyring, *, not_filed: Literal["installation", "refuse"] = "refuse") -> Client:
         """A client of the engine; TLS and API key by `TEMPORAL_*` of the environment.
@@ -56,12 +63,15 @@ async def find(settings: Settings) -> Place:
                 f"no servers run for {settings.var}; start them with `make demo`, or name yours with DATABASE_URL and "
                 "TEMPORAL_ADDRESS"
             )
+    codec_http = settings.codec_http or (embedded.codec_http if embedded else CODEC_HTTP)
     return Place(
         database_url=_secret(settings.database_url) or (embedded.database_url if embedded else ""),
         keys_database_url=keys_url(settings) or (embedded.keys_database_url if embedded else ""),
         temporal_address=settings.temporal_address or (embedded.temporal_address if embedded else ""),
         namespace=settings.namespace,
         ui_url=settings.temporal_ui or (embedded.ui_url if embedded else None),
+        codec_http=codec_http,
+        codec_url=settings.codec_url or f"http://{codec_http}",
     )
 
 

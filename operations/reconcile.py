@@ -13,10 +13,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
+from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import text
-from sqlmodel import col, select
+from sqlmodel import col, select, update
 from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
@@ -40,13 +41,14 @@ from models.case import (
 )
 from models.common import Model
 from models.errors import InClear, Refusal
-from models.names import KINDS, split_case_id
+from models.names import KINDS, case_id, split_case_id
 from models.now import Now
 from models.privacy import Erased, Gathered, PrivacyWork
-from models.tables import BellRow, CaseRow, EventRow, IntakeRow
+from models.tables import BellRow, CaseRow, ClockRow, EventRow, IntakeRow
+from operations.erase import erase
 from operations.filings import check
 from operations.intake import EVENT_ID, Intake, Sessions, keep, refusal_of
-from security.keys import Keyring, NoKey, Unreadable
+from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
 
 PROVE: dict[str, tuple[type[Any], type[Any]]] = {
     "case.open": (OpenCase, Opened),
@@ -63,11 +65,14 @@ PROVE: dict[str, tuple[type[Any], type[Any]]] = {
 
 _KINDS = {workflow: kind for kind, workflow in KINDS.items()}
 
-PROVE_NOTHING = frozenset({"claim.assess", "access.fallbacks", "sweep.deliver", "recount.ring"})
+PROVE_NOTHING = frozenset({"claim.assess", "access.fallbacks", "sweep.deliver", "recount.ring", "checkpoint.publish"})
 """Activities that only look, or belong to no case."""
 
 UNREADABLE = (ValueError, RuntimeError, ApplicationError, NoKey, Unreadable)
-"""What reading the payloads of an erased case gives, or of one whose key is not here."""
+"""What reading the payloads of a case gives whose key is not here."""
+
+ERASED = "erased"
+"""The outcome of a case that was erased since the dump."""
 
 RESTORED = "restored"
 """Why a case is rung whose run is behind its record: it looks, finds its record further on, and goes on from there."""
@@ -141,8 +146,8 @@ class Told:
 
     case: str
     facts: list[Fact] = field(default_factory=list)
-    filing: tuple[datetime, dict[str, Any]] | None = None
-    """The filing that a run was started with, and when."""
+    filing: dict[str, Any] | None = None
+    """The filing that a run was started with."""
     reported: list[Reported] = field(default_factory=list)
     running: bool = False
     stands: int | None = None
@@ -167,8 +172,10 @@ class Reconciled(Model):
     """Letters to staff that were queued by steps put back; nothing proves whether they went out, so they are closed."""
     no_filing: tuple[str, ...]
     """Cases whose filing is in neither: the sender files them again, and this is run again."""
+    erased: tuple[str, ...]
+    """Cases that were erased since the dump: nothing of them can be read again, and they are closed and emptied."""
     unreadable: tuple[str, ...]
-    """Cases whose history cannot be read: erased since, or their keys are not here."""
+    """Cases whose history cannot be read: their keys are not here."""
     stuck: dict[str, int]
     """Case → the step, counted from what the store has, that comes out otherwise than its history says."""
     secrets: dict[str, int]
@@ -188,11 +195,15 @@ class Reconciled(Model):
 
 
 async def runs_of(client: Client, cases: Sequence[str]) -> dict[str, list[WorkflowExecution]]:
-    """Every run that the engine still has, by case, oldest first; of these cases, or of all."""
+    """Every run that the engine still has, by case, oldest first; of these cases, or of all.
+
+    Raises:
+        ValueError: One of the names is no case's.
+    """
     types = ", ".join(f"'{name}'" for name in KINDS.values())
     queries = [f"WorkflowType IN ({types})"]
     if cases:
-        queries = [f"{queries[0]} AND WorkflowId = '{case}'" for case in cases]
+        queries = [f"{queries[0]} AND WorkflowId = '{case_id(*split_case_id(case))}'" for case in cases]
     found: dict[str, list[WorkflowExecution]] = defaultdict(list)
     for query in queries:
         async for run in client.list_workflows(query):
@@ -247,7 +258,7 @@ class _Run:
         self._converter = converter
         self._asked: dict[int, tuple[str, Sequence[Payload]]] = {}
         self._requests: dict[str, tuple[datetime, Request]] = {}
-        self.filing: tuple[datetime, dict[str, Any]] | None = None
+        self.filing: dict[str, Any] | None = None
         self.facts: list[Fact] = []
         self.reported: list[Reported] = []
         self.stands: int | None = None
@@ -258,7 +269,7 @@ class _Run:
         match event.event_type:
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:
                 started = event.workflow_execution_started_event_attributes
-                await self._started(at, started.workflow_type.name, started.input.payloads)
+                await self._started(started.workflow_type.name, started.input.payloads)
             case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
                 scheduled = event.activity_task_scheduled_event_attributes
                 if scheduled.activity_type.name in PROVE:
@@ -281,11 +292,11 @@ class _Run:
                 answered = event.workflow_execution_update_completed_event_attributes
                 await self._answered(at, answered.meta.update_id, answered.outcome)
 
-    async def _started(self, at: datetime, workflow: str, payloads: Sequence[Payload]) -> None:
+    async def _started(self, workflow: str, payloads: Sequence[Payload]) -> None:
         start = next(iter(await self._converter.decode(payloads)), None)
         start = start.value if isinstance(start, InClear) else start
         if isinstance(start, dict) and isinstance(start.get("filing"), dict):
-            self.filing = at, {**start["filing"], "kind": _KINDS[workflow]}
+            self.filing = {**start["filing"], "kind": _KINDS[workflow]}
 
     async def _ended(self, at: datetime, name: str, asked: Sequence[Payload], answered: Sequence[Payload]) -> None:
         asks, answers = PROVE[name]
@@ -331,6 +342,7 @@ async def reconcile(
     store: Store,
     now: Now,
     *,
+    backups: Path,
     cases: Sequence[str] = (),
     dry_run: bool = False,
     progress: Progress = lambda what, done, total: None,
@@ -338,14 +350,9 @@ async def reconcile(
     """Compare these cases (or all) with their histories and put back what the store lacks; again finds nothing.
 
     Run it while no worker runs: the sweep would take a case for one that still has to start or to send. With `dry_run`
-    nothing is changed.
-
-    Raises:
-        ValueError: One of the names is no case's.
+    nothing is changed. `backups` is the folder of the keys' backups, which remembers what was erased.
     """
-    for case in cases:
-        split_case_id(case)
-    work = _Reconciliation(sessions, keyring, client, store, now, dry_run=dry_run, progress=progress)
+    work = _Reconciliation(sessions, keyring, client, store, now, backups, dry_run=dry_run, progress=progress)
     await work.read(await runs_of(client, cases))
     await work.replay()
     await work.catch_up(cases)
@@ -362,6 +369,7 @@ class _Reconciliation:
         client: Client,
         store: Store,
         now: Now,
+        backups: Path,
         *,
         dry_run: bool,
         progress: Progress,
@@ -372,6 +380,7 @@ class _Reconciliation:
         self._store = store
         self._intake = Intake(sessions, keyring, client, now)
         self._now = now
+        self._backups = backups
         self._dry_run = dry_run
         self._progress = progress
         self._stands: dict[str, tuple[bool, int | None]] = {}
@@ -382,6 +391,7 @@ class _Reconciliation:
         self._secrets: Counter[str] = Counter()
         self._filings: list[str] = []
         self._no_filing: list[str] = []
+        self._erased: list[str] = []
         self._unreadable: list[str] = []
         self._adopting: list[str] = []
         self._started: list[str] = []
@@ -394,6 +404,9 @@ class _Reconciliation:
         """Read every history, and keep what the store lacks of it; the events of senders are put back at once."""
         for done, (case, its) in enumerate(runs.items()):
             self._progress("reading histories", done, len(runs))
+            if await self._was_erased(case):
+                await self._erase_again(case, max((run.close_time or run.start_time) for run in its))
+                continue
             told = await tell(self._client, case, its)
             self._stands[case] = (told.running, told.stands)
             if not told.readable:
@@ -453,12 +466,13 @@ class _Reconciliation:
             (self._steps if fact.activity == "case.record" else self._proofs)[fact.case] += 1
 
     async def _keep_filing(self, told: Told) -> None:
-        """A run that was started with a whole filing has it in its history."""
-        if told.filing is None:
+        """A run that was started with a whole filing has it in its history; it was kept when the run opened."""
+        opened = next((fact for fact in told.facts if fact.activity == "case.open"), None)
+        if told.filing is None or opened is None:
             return
-        at, filing = told.filing
+        at = opened.answered.filed_at or opened.at
         try:
-            checked = check(filing, at)
+            checked = check(told.filing, at)
         except Refusal:
             return
         if await self._is_filed(checked.case):
@@ -467,6 +481,46 @@ class _Reconciliation:
         if not self._dry_run:
             async with self._sessions() as session, session.begin():
                 await keep(session, self._keyring, checked, at)
+
+    async def _was_erased(self, case: str) -> bool:
+        """Its key is destroyed: no history, dump or archive of it can be read."""
+        try:
+            await self._keyring.of(case)
+        except KeyDestroyed:
+            return True
+        except NoKey:
+            pass
+        return False
+
+    async def _erase_again(self, case: str, ended_at: datetime) -> None:
+        """A dump from before an erasure has the case once more, unreadable and perhaps open: it ends here.
+
+        Only closed cases are ever erased, so it was closed; with what outcome, and how its clocks ended, is gone.
+        """
+        async with self._sessions() as session, session.begin():
+            known = await session.exec(
+                select(IntakeRow.case).where(IntakeRow.case == case, col(IntakeRow.erased_at).is_(None))
+            )
+            if known.first() is None:
+                return
+            self._erased.append(case)
+            if self._dry_run:
+                return
+            ends = {"stage": "closed", "closed_at": ended_at, "outcome": ERASED, "waits_for": ""}
+            await session.exec(
+                update(CaseRow).where(col(CaseRow.case) == case, col(CaseRow.closed_at).is_(None)).values(**ends)
+            )
+            await session.exec(
+                update(ClockRow)
+                .where(col(ClockRow.case) == case, col(ClockRow.ended_at).is_(None))
+                .values(status="void", ended_at=ended_at)
+            )
+            await session.exec(
+                update(EventRow)
+                .where(col(EventRow.case) == case, col(EventRow.delivered_at).is_(None))
+                .values(delivered_at=ended_at)
+            )
+        await erase(self._sessions, self._keyring, case, self._backups, self._now)
 
     async def _is_filed(self, case: str) -> bool:
         if self._dry_run and case in self._filings:
@@ -570,6 +624,7 @@ class _Reconciliation:
             filings=tuple(sorted(self._filings)),
             staff_letters=self._untold,
             no_filing=tuple(self._no_filing),
+            erased=tuple(self._erased),
             unreadable=tuple(self._unreadable),
             stuck={} if self._dry_run else {case: _step(self._queues[case]) for case in sorted(self._queues)},
             secrets=dict(sorted((+self._secrets).items())),

@@ -39,6 +39,9 @@ ATTRIBUTES = {
 }
 
 SWEEP = "termins-sweep"
+CHECKPOINT = "termins-checkpoint"
+CHECKPOINT_AT = timedelta(hours=1)
+"""After midnight UTC."""
 RETENTION = timedelta(days=3650)
 """How long the engine keeps a closed run; the evidence itself lies in the store."""
 
@@ -51,6 +54,7 @@ async def setup(client: Client, database_url: str, keyring: Keyring) -> list[str
     done.append(await add_search_attributes(client))
     done.append(await keep_histories(client))
     done.append(await schedule_sweep(client))
+    done.append(await schedule_checkpoint(client))
     return done
 
 
@@ -115,3 +119,19 @@ async def schedule_sweep(client: Client) -> str:
     except ScheduleAlreadyRunningError:
         return "schedules: the sweep is there"
     return "schedules: a sweep every minute"
+
+
+async def schedule_checkpoint(client: Client) -> str:
+    """A checkpoint every night; one that an outage kept from being made is made after it."""
+    try:
+        await client.create_schedule(
+            CHECKPOINT,
+            Schedule(
+                action=ScheduleActionStartWorkflow("Checkpoint", id=CHECKPOINT, task_queue=names.TASK_QUEUE),
+                spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(days=1), offset=CHECKPOINT_AT)]),
+                policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(days=1)),
+            ),
+        )
+    except ScheduleAlreadyRunningError:
+        return "schedules: the checkpoint is there"
+    return "schedules: a checkpoint every night"

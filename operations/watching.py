@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -49,7 +50,8 @@ class Watch:
         health, found = await self.health(), None
         if all(part.ok for part in health.parts if part.needed and part.name in {"store", "schema"}):
             try:
-                found = await metrics.clocks(self._sessions, self._now())
+                async with asyncio.timeout(ANSWERS_WITHIN):
+                    found = await metrics.clocks(self._sessions, self._now())
             except (SQLAlchemyError, PostgresError, OSError) as e:
                 log.warning("the ledger was not counted", problem=type(e).__name__)
         return metrics.exposition(health, found, self._now(), self._own) + await self._of_the_sdk()

@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, ClassVar, TypeVar
 
 from temporalio import workflow
@@ -298,7 +299,7 @@ class Case:
             raise refused(errors.BAD_MESSAGE, "case: this message is meant for another case")
         # while a step is on its way to the store, what is allowed after it is not known here: asked when it is taken
         # one that was recorded before (a reset, a sender who asks again) is answered, not judged anew
-        known = info is not None and self.state is not None and info.id in self.state.said
+        known = info is not None and self.state is not None and self._step_of(info.id, parsed) is not None
         if self.state is not None and not known and not self.recording and (reason := self.refusal(parsed)):
             raise refused(errors.NOT_ALLOWED_NOW, *reason)
         return parsed
@@ -328,8 +329,8 @@ class Case:
         info = workflow.current_update_info()
         assert info is not None
         item = Item(info.id, parsed, workflow.now())
-        if self.state is not None and info.id in self.case.said:
-            return self._recorded_before(info.id)
+        if self.state is not None and self._step_of(item.id, parsed) is not None:
+            return self._recorded_before(item)
         self.inbox.append(item)
         await workflow.wait_condition(lambda: item.settled)
         if item.refusal is not None:
@@ -337,10 +338,14 @@ class Case:
         assert item.entry is not None
         return item.entry
 
-    def _recorded_before(self, id: str) -> Entry:
-        return Entry(
-            case=self.id, step=self.case.said[id], entry="recorded before", stage=self.case.stage, at=workflow.now()
-        )
+    def _step_of(self, id: str, message: Message) -> int | None:
+        """The step that answered it before: by its sender's id, or by its seal, which nobody can use a second time."""
+        return self.case.said.get(id, self.case.said.get(message.once or ""))
+
+    def _recorded_before(self, item: Item) -> Entry:
+        step = self._step_of(item.id, item.message)
+        assert step is not None
+        return Entry(case=self.id, step=step, entry="recorded before", stage=self.case.stage, at=workflow.now())
 
     @workflow.signal(name="look_again", description="Look at the store again; carries nothing")
     def look_again(self, message: Any = None, *more: Any) -> None:
@@ -369,8 +374,8 @@ class Case:
                 continue
             if self.inbox:
                 item = self.inbox.pop(0)
-                if item.id in self.case.said:
-                    item.entry = self._recorded_before(item.id)
+                if self._step_of(item.id, item.message) is not None:
+                    item.entry = self._recorded_before(item)
                 elif faults := self.refusal(item.message):
                     item.refusal = refused(errors.NOT_ALLOWED_NOW, *faults)
                 elif isinstance(item.message, AssignCase):
@@ -494,10 +499,12 @@ class Case:
         body: Model | None = None,
         handler: str | None = None,
         outcome: str | None = None,
+        amount: Decimal | None = None,
     ) -> Recorded | None:
         """One step: everything the store must know, in one transaction. None if it was refused or diverged.
 
-        `body` is the kind's state after the step; it is taken over only when the store has it.
+        `body` is the kind's state after the step; it is taken over only when the store has it. `amount` is the EUR that
+        the message lets go, where its sender's limit counts.
         """
         state = self.case
         stage = to or state.stage
@@ -512,7 +519,7 @@ class Case:
             entry=entry,
             duty=duty,
             facts={**(facts or {}), **({"handler": handler} if handler else {})},
-            said=Said(id=said.id, name=said.message.update_name(), actor=said.message.actor) if said else None,
+            said=_said(said, amount) if said else None,
             acts=acts,
             ticks=ticks,
             changes=changes,
@@ -543,7 +550,7 @@ class Case:
         if recorded.result == "behind":
             await self._adopt()
             if said is not None:
-                said.entry = self._recorded_before(said.id)
+                said.entry = self._recorded_before(said)
             return None
         if recorded.result == "diverged":
             self.diverged = recorded.faults
@@ -556,7 +563,9 @@ class Case:
                 "stage": stage,
                 "body": after,
                 "handler": handler or state.handler,
-                "said": {**state.said, said.id: recorded.step} if said else state.said,
+                "said": {**state.said, **dict.fromkeys(transition.said.ids, recorded.step)}
+                if transition.said
+                else state.said,
             }
         )
         self.recorded_here = True
@@ -676,6 +685,19 @@ class Case:
                 lines += [f"If needed also: {'; '.join(optional)}."]
             lines += [""]
         return "\n".join(lines)
+
+
+def _said(item: Item, amount: Decimal | None) -> Said:
+    correction = getattr(item.message, "correction", None)
+    return Said(
+        id=item.id,
+        once=item.message.once,
+        name=item.message.update_name(),
+        actor=item.message.actor,
+        role=item.message.role,
+        amount=None if amount is None else str(amount),
+        second=correction.second_person if correction is not None else None,
+    )
 
 
 def _line(clock: ClockState | None) -> str:

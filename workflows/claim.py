@@ -338,6 +338,7 @@ class Claim(Case):
         await self.record(
             "decided",
             said=item,
+            amount=proposal.total if proposal.needs_second else None,
             duty=DECIDE,
             facts={
                 "outcome": proposal.outcome,

@@ -1,4 +1,4 @@
-"""Sweep and Recount: what a schedule and an operator do to many cases; neither is a case."""
+"""Sweep, Checkpoint and Recount: what schedules and an operator do to many cases; none of them is a case."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
-    from activities.sweep import SweepActivities, Swept
+    from activities.sweep import CheckpointActivities, SweepActivities, Swept
 
 SWEEP_TIMEOUT = timedelta(minutes=5)
 ONCE = RetryPolicy(maximum_attempts=1)
 """The next sweep comes in a minute."""
 PATIENT = RetryPolicy(maximum_interval=timedelta(minutes=1))
+CHECKPOINT_TIMEOUT = timedelta(hours=1)
+"""The first one of a large store checks every case."""
+UNTIL_TOMORROW = RetryPolicy(maximum_attempts=10, maximum_interval=timedelta(minutes=10))
 
 
 @workflow.defn(name="Sweep")
@@ -26,6 +29,18 @@ class Sweep:
         """Once; a schedule calls it every minute."""
         return await workflow.execute_activity_method(
             SweepActivities.deliver, start_to_close_timeout=SWEEP_TIMEOUT, retry_policy=ONCE
+        )
+
+
+@workflow.defn(name="Checkpoint")
+class Checkpoint:
+    """Publish the heads of all cases, signed."""
+
+    @workflow.run
+    async def run(self, message: Any = None, *more: Any) -> int:
+        """Once, and the checkpoint's number; a schedule calls it every day."""
+        return await workflow.execute_activity_method(
+            CheckpointActivities.publish, start_to_close_timeout=CHECKPOINT_TIMEOUT, retry_policy=UNTIL_TOMORROW
         )
 
 

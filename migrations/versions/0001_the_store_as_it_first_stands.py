@@ -54,6 +54,7 @@ def upgrade() -> None:
         sa.Column("faults", sa.LargeBinary(), nullable=False),
         sa.Column("result", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("parent", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("case"),
         sa.UniqueConstraint("kind", "organisation", "reference"),
     )
@@ -63,6 +64,19 @@ def upgrade() -> None:
         ["case"],
         unique=False,
         postgresql_where=sa.text("started_at IS NULL AND result IS NULL"),
+    )
+    op.create_table(
+        "operator",
+        sa.Column("code", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
+        sa.Column("organisations", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("roles", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("limit", sa.Numeric(precision=14, scale=2), nullable=True),
+        sa.Column("token_hash", sa.LargeBinary(), nullable=True),
+        sa.Column("token_ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("code"),
+        sa.UniqueConstraint("token_hash"),
     )
     op.create_table(
         "policy",
@@ -132,6 +146,8 @@ def upgrade() -> None:
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("outcome", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("diverged", sa.Boolean(), nullable=False),
+        sa.Column("commitment", sa.LargeBinary(), nullable=False),
+        sa.Column("head", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
             ["case"],
             ["intake.case"],
@@ -329,6 +345,8 @@ def upgrade() -> None:
         sa.Column("clocks", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("details", sa.LargeBinary(), nullable=False),
         sa.Column("answer", sa.LargeBinary(), nullable=False),
+        sa.Column("commitment", sa.LargeBinary(), nullable=False),
+        sa.Column("link", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
             ["case"],
             ["cases.case"],
@@ -422,6 +440,7 @@ def downgrade() -> None:
     op.drop_table("target")
     op.drop_index(op.f("ix_policy_insured_index"), table_name="policy")
     op.drop_table("policy")
+    op.drop_table("operator")
     op.drop_index(
         "intake_waiting", table_name="intake", postgresql_where=sa.text("started_at IS NULL AND result IS NULL")
     )

@@ -74,7 +74,16 @@ async def queued(world: World, template: str = "BL-4-secret", key: str = KEY, **
         )
         await session.flush()
         session.add(
-            CaseRow(case=case, kind="access_request", organisation="BL", stage="issuing", step=1, opened_at=MONDAY)
+            CaseRow(
+                case=case,
+                kind="access_request",
+                organisation="BL",
+                stage="issuing",
+                step=1,
+                opened_at=MONDAY,
+                commitment=b"",
+                head=b"",
+            )
         )
         await session.flush()
         session.add(

@@ -178,6 +178,16 @@ def test_latest_moves_later_only() -> None:
     assert rows[0].latest == DUE + timedelta(days=5)
 
 
+def test_a_recount_keeps_the_later_reading_with_its_day_and_its_derivation() -> None:
+    rows = started()
+    ledger(rows=rows).apply(Relate(duty="BTA-10.5a", anchor_at=ANCHOR + timedelta(days=5)))
+    before = rows[0].latest, rows[0].latest_day, rows[0].derivation
+    again = ledger(rows=rows)
+    again.recount()
+    assert (rows[0].latest, rows[0].latest_day, rows[0].derivation) == before
+    assert again.changes == [], "by the same tables nothing changes"
+
+
 def test_reminders_escalation_and_owner() -> None:
     rows = started()
     first = datetime.fromisoformat(rows[0].reminders[0])

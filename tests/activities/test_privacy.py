@@ -107,6 +107,8 @@ async def case_row(
             opened_at=AT,
             closed_at=AT if closed else None,
             state=state or {},
+            commitment=b"",
+            head=b"",
         )
     )
     await session.flush()

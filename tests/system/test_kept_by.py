@@ -33,7 +33,7 @@ async def kept(world: World) -> set[tuple[str, str]]:
     """(workflow, duty) for every clock and entry that the samples, and a few requests beside them, leave behind."""
     await world.begin(MONDAY)
     for name in ("policies.json", "clients.json"):
-        await load(world.sessions, json.loads((SAMPLES / name).read_text()))
+        await load(world.sessions, world.keyring, json.loads((SAMPLES / name).read_text()))
     samples = Samples(read(), world.sessions, world.intake, world.now)
     await samples.file()
     await samples.settle()

@@ -1,4 +1,4 @@
-"""An operator's work in the real Temporal UI: find what is late, see where it stands, decide it from the form."""
+"""An operator's work in the real Temporal UI: sign in, find what is late, see where it stands, decide it from the form."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from sqlmodel import col, select
 from models.now import wall_clock
 from models.tables import CaseRow, ClockRow, TimelineRow
 from operations.connection import Connection, connect
-from operations.demo import load_file, working
+from operations.demo import coding, load_file, operators, working
 from operations.local import local
-from operations.place import find
+from operations.place import find, keys
 from operations.samples import SAMPLES, Sample, read, resolved
 from operations.setup import setup
 from settings import Settings
@@ -61,9 +61,20 @@ class Desk:
     """An operator's browser in front of an installation of its own."""
 
     page: Page
+    door: str
     base: str
     connection: Connection
+    tokens: dict[str, str]
     shots: Path
+
+    async def sign_in(self, code: str) -> None:
+        """Sign in as an operator, as a person types the token."""
+        await self.page.goto(f"{self.door}/sign-in")
+        if await self.page.get_by_role("button", name="Sign out").is_visible():
+            await self.page.get_by_role("button", name="Sign out").click()
+        await self.page.get_by_label("Your token").fill(self.tokens[code])
+        await self.page.get_by_role("button", name="Sign in").click()
+        await self.page.wait_for_url("**/namespaces/**")
 
     async def search(self, query: str) -> None:
         """Open the list of workflows with a query, as a link of the guide does."""
@@ -112,14 +123,22 @@ async def desk(var: Path) -> AsyncIterator[Desk]:
     shots = Settings().var / "screenshots"
     shots.mkdir(parents=True, exist_ok=True)
     async with local(var) as services:
-        client = await (await find(settings)).connect()
-        await setup(client, services.database_url)
-        async with working(settings, client), connect(settings, engine="needed") as connection:
+        place = await find(settings)
+        keyring = keys(place, settings)
+        client = await place.connect(keyring)
+        await setup(client, services.database_url, keyring)
+        await keyring.close()
+        async with (
+            working(settings, client),
+            coding(settings, place),
+            connect(settings, engine="needed") as connection,
+        ):
             for name in ("policies.json", "clients.json"):
                 await load_file(connection, SAMPLES / name)
             for sample in read():
                 if sample.case in (LATE, *OTHERS):
                     await connection.intake.submit(_now(sample))
+            tokens = await operators(connection, var)
             async with async_playwright() as playwright:
                 context = await playwright.chromium.launch_persistent_context(
                     var / "browser",
@@ -129,8 +148,10 @@ async def desk(var: Path) -> AsyncIterator[Desk]:
                 )
                 context.set_default_timeout(PATIENCE)
                 expect.set_options(timeout=PATIENCE)
-                base = f"{services.ui_url}/namespaces/{services.namespace}/workflows"
-                yield Desk(context.pages[0], base, connection, shots)
+                base = f"{place.codec_url}/namespaces/{services.namespace}/workflows"
+                desk = Desk(context.pages[0], place.codec_url, base, connection, tokens, shots)
+                await desk.sign_in("op-7")
+                yield desk
                 await context.close()
 
 
@@ -192,7 +213,8 @@ async def test_a_late_claim_is_decided_once_from_the_form(desk: Desk) -> None:
 
     text = await details.locator("p").filter(has_text="propose_decision:").locator("code").inner_text()
     assert json.loads(text)["case"] == LATE
-    text = text.replace("‹operator code›", "op-7").replace("‹EUR, such as 1200.00›", "640.00")
+    assert "actor" not in json.loads(text), "who says it is known from the token"
+    text = text.replace("‹EUR, such as 1200.00›", "640.00")
     assert "‹" not in text
 
     before = await desk.rows(TimelineRow, LATE)
@@ -213,8 +235,8 @@ async def test_a_late_claim_is_decided_once_from_the_form(desk: Desk) -> None:
     assert await desk.sideways() == []
     await desk.shot("6-decided")
 
-    entries = [row.entry for row in await desk.rows(TimelineRow, LATE)]
-    assert entries.count("decided") == 1
+    decided = [row for row in await desk.rows(TimelineRow, LATE) if row.entry == "decided"]
+    assert [row.actor for row in decided] == ["op-7"]
     assert [row.stage for row in await desk.rows(CaseRow, LATE)] == ["telling_and_paying"]
     statuses = {row.duty: row.status for row in await desk.rows(ClockRow, LATE)}
     assert statuses["BTA-10.5a"] == "late", "decided after the 30 days: said so, and for ever"

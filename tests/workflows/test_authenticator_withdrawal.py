@@ -234,6 +234,8 @@ async def by_hand(world: World) -> tuple[str, str]:
                 stage="running",
                 step=3,
                 opened_at=MONDAY,
+                commitment=b"",
+                head=b"",
             )
         )
         await session.flush()

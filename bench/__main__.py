@@ -1,0 +1,133 @@
+"""What a case costs, beside a minimal claim on the bare SDK in the same run.
+
+    make bench                                    everything; on two quiet cores about half an hour
+    make bench ARGS=--quick                       a look, with small numbers
+    make bench ARGS="--part transitions --variant runner=plain --variant local=case.record"
+
+The servers are real, in a folder of their own that is deleted afterwards; every subject has a namespace, a database and
+a worker of its own, and the subjects take turns block by block, because a machine's speed drifts. CPU is that of the
+processes: times of the wall depend on what else runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console
+
+from bench import parts, show
+from bench.bare import Bare
+from bench.house import house
+from bench.kinds import kinds
+from bench.product import Product
+from bench.subject import Subject
+from bench.worker import __doc__ as options_of_the_worker
+from bench.worker import read
+from operations.logs import configure
+
+PARTS = ("kinds", "transitions", "lives", "latency", "recovery", "timers", "held")
+UNWATCHED = 120  # columns where nobody watches
+
+
+def arguments() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=__doc__,
+        epilog=(options_of_the_worker or "").partition("\n")[2],
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--quick", action="store_true", help="small numbers: a look, not a measurement")
+    parser.add_argument("--part", action="append", choices=PARTS, help="only this part; can be repeated")
+    parser.add_argument(
+        "--variant", action="append", default=[], help="one more subject: the product's worker, changed; see below"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
+    options = parser.parse_args()
+    for variant in options.variant:
+        try:
+            read(variant)
+        except ValueError as e:
+            parser.error(str(e))
+    return options
+
+
+def progress(text: str) -> None:
+    """Where it is; not part of the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+async def measure(wanted: Sequence[str], variants: Sequence[str], *, quick: bool) -> dict[str, list[Any]]:
+    """The parts that are wanted; each a list of rows."""
+    rows: dict[str, list[Any]] = {}
+    async with house() as home, AsyncExitStack() as stack:
+        progress("servers run")
+        if "kinds" in wanted:
+            progress("one case of each kind")
+            rows["kinds"] = await kinds(home)
+        bare = await stack.enter_async_context(Bare.at(home))
+        product = await stack.enter_async_context(Product.at(home, "product"))
+        changed = [
+            await stack.enter_async_context(Product.at(home, f"variant-{n}", text)) for n, text in enumerate(variants)
+        ]
+        subjects: list[Subject] = [bare, product, *changed]
+        progress("subjects warm up")
+        for subject in subjects:
+            # what loads once (templates, rulebooks, pools) is not charged to the cases
+            await subject.live(parts.fresh(10))
+        if "transitions" in wanted:
+            progress("transitions")
+            rows["transitions"] = await parts.transitions(home, subjects, *((10, 6) if quick else (40, 24)))
+        if "lives" in wanted:
+            progress("whole lives")
+            rows["lives"] = await parts.lives(home, subjects, *((10, 2) if quick else (20, 6)))
+        if "latency" in wanted:
+            progress("latency")
+            rows["latency"] = await parts.latency(subjects, 40 if quick else 300)
+        if "recovery" in wanted:
+            rows["recovery"] = []
+            for subject in subjects:
+                progress(f"SIGKILL: {subject.name}")
+                rows["recovery"] += await parts.recovery(subject, 20, 1 if quick else 5)
+            for one in (product, *changed):
+                progress(f"SIGKILL with effects: {one.name}")
+                rows["recovery"].append(await parts.recovery_of_effects(one, one.decide, 10, 1 if quick else 5))
+        if "timers" in wanted:
+            rows["timers"] = []
+            for subject in subjects:
+                progress(f"timers: {subject.name}")
+                many, ahead = (50, 10) if quick else (500, 120)
+                rows["timers"].append(await parts.lateness(home, subject, many, timedelta(seconds=ahead)))
+        if "held" in wanted:
+            rows["held"] = []
+            for subject in subjects:
+                sizes, idle = ((50,), 5) if quick else ((1000, 5000), 60)
+                rows["held"] += await parts.held(home, subject, sizes, idle, progress)
+    return rows
+
+
+def main() -> None:
+    """Measure and print."""
+    options = arguments()
+    for name in [n for n in os.environ if n.startswith("TEMPORAL_")]:
+        del os.environ[name]  # they are for clients of another server
+    configure()  # what is logged must not stand amid the JSON
+    rows = asyncio.run(measure(options.part or PARTS, options.variant, quick=options.quick))
+    if options.json:
+        plain = {part: [asdict(row) for row in of_part] for part, of_part in rows.items()}
+        print(json.dumps(plain, ensure_ascii=False, indent=1))
+    else:
+        show.show(Console(highlight=False, width=None if sys.stdout.isatty() else UNWATCHED), rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,346 @@
+"""Everything that can be killed, and its return: PostgreSQL, Temporal with its data in a file, a mail server, workers.
+
+Each is a process of its own. What dies is started again at once, at the same address and with the same data.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Literal
+from unittest.mock import patch
+
+import psutil
+from sqlalchemy.ext.asyncio import create_async_engine
+from temporalio.client import Client, Interceptor, OutboundInterceptor, StartWorkflowInput, WorkflowHandle
+from temporalio.testing import TimeSkipper, TimeSkippingConfig
+
+from models.now import wall_clock
+from operations import local as embedded
+from operations.connection import Connection, connect
+from operations.intake import Intake
+from operations.operators import Operators
+from operations.place import find, keys
+from operations.setup import setup
+from settings import Settings
+from tests.chaos import mailserver, worker
+from tests.chaos.points import Journal
+from tests.world import VirtualNow
+
+Mail = Literal["smtp", "maildir"]
+Victim = Literal["worker", "postgres", "temporal", "mail"]
+
+TASK = timedelta(seconds=5)
+"""A workflow task that says nothing for so long has died with its worker."""
+
+_numbers = count(1)
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["tests.chaos.worker", "tests.chaos.mailserver"])
+
+
+class _Postgres(embedded.Postgres):
+    """The product's own, within reach."""
+
+    made: _Postgres
+
+    def __init__(self, var: Path) -> None:
+        super().__init__(var)
+        type(self).made = self
+
+
+class _Temporal(embedded.TemporalServer):
+    """The product's own, within reach, at free ports, and able to skip a case's time."""
+
+    made: _Temporal
+
+    def __init__(self, var: Path, **more: Any) -> None:
+        super().__init__(var, **{**more, "wished": (embedded.Ports(temporal=0, ui=0, http=0),)})
+        type(self).made = self
+
+    async def start(self) -> None:
+        await super().start()
+        self._wished = (self.ports,)
+
+    async def _command(self) -> list[str]:
+        skipping = ("frontend.WorkflowTimeSkippingEnabled=true", 'history.timerProcessorMaxTimeShift="1ms"')
+        return [*await super()._command(), *(w for value in skipping for w in ("--dynamic-config-value", value))]
+
+
+class _ShortTasks(Interceptor):
+    """A case's workflow task is given up soon."""
+
+    def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:
+        class Outbound(OutboundInterceptor):
+            async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:
+                input.task_timeout = TASK
+                return await super().start_workflow(input)
+
+        return Outbound(next)
+
+
+class SharedClock(VirtualNow):
+    """The present of the harness, its workers and the store: they see the same instant, or are put apart by a test."""
+
+    def __init__(self, database: Any, path: Path) -> None:
+        super().__init__(database)
+        self._path = path
+
+    async def take_over(self) -> None:
+        """As the base class; the workers begin at the machine's instant."""
+        await super().take_over()
+        self.set_workers(timedelta(0))
+
+    async def set(self, at: datetime) -> None:
+        """Move all of them to this instant."""
+        await super().set(at)
+        self.set_workers(self.ahead())
+
+    def set_workers(self, offset: timedelta) -> None:
+        """Move the workers' clocks alone."""
+        new = self._path.with_suffix(".new")
+        new.write_text(str(offset.total_seconds()))
+        new.replace(self._path)
+
+
+@dataclass
+class House:
+    """The servers of a campaign and its workers."""
+
+    number: int
+    var: Path
+    mail: Mail
+    connection: Connection
+    intake: Intake
+    now: SharedClock
+    skipper: TimeSkipper
+    journal: Journal
+    environment: dict[str, str]
+    mail_port: int
+    plant: worker.Plant | None = None
+    workers: list[BaseProcess | None] = field(default_factory=list)
+    deaths: list[str] = field(default_factory=list)
+    """What died, in that order."""
+    _mail: BaseProcess | None = None
+    _keepers: list[asyncio.Task[None]] = field(default_factory=list)
+    _may_live: dict[str, asyncio.Event] = field(
+        default_factory=lambda: {"worker": asyncio.Event(), "mail": asyncio.Event()}
+    )
+
+    @property
+    def client(self) -> Client:
+        """The engine."""
+        return self.skipper.client
+
+    @property
+    def mails(self) -> Path:
+        """Where letters arrive."""
+        if self.mail == "smtp":
+            return self.var / "letters"
+        return Path(self.environment.get("TERMINS_MAIL_FOLDER", self.var / "mail")) / "new"
+
+    @property
+    def bank(self) -> Path:
+        """Where payment orders arrive."""
+        return Path(self.environment.get("TERMINS_BANK_FOLDER", self.var / "bank"))
+
+    # ---- workers and the mail server --------------------------------------------------------------------------------
+
+    def start_worker(self) -> BaseProcess:
+        """One more process that serves."""
+        process = _processes.Process(
+            target=worker.serve,
+            args=(self.var, self.environment, self.var / "log" / "worker.log", self.plant),
+            daemon=True,
+        )
+        process.start()
+        return process
+
+    async def employ(self, count: int) -> None:
+        """Have so many workers from now on; each that dies is replaced."""
+        for number in range(len(self.workers), count):
+            self.workers.append(None)
+            self._keepers.append(asyncio.create_task(self._keep_worker(number)))
+
+    async def _keep_worker(self, number: int) -> None:
+        while True:
+            await self._may_live["worker"].wait()
+            process = self.start_worker()
+            self.workers[number] = process
+            await _gone(process)
+            self.deaths.append("worker")
+
+    async def _keep_mail(self) -> None:
+        while True:
+            await self._may_live["mail"].wait()
+            self._mail = _processes.Process(
+                target=mailserver.serve, args=(self.mails, self.mail_port, self.var / "chaos"), daemon=True
+            )
+            self._mail.start()
+            await _gone(self._mail)
+            self.deaths.append("mail")
+
+    # ---- deaths -----------------------------------------------------------------------------------------------------
+
+    async def kill(self, victim: Victim, *, number: int = 0, away: float = 0.0) -> None:
+        """End one process by SIGKILL; it is back after so many seconds, and this returns when it is."""
+        if victim == "worker" and not away:
+            process = self.workers[number]
+            if process is not None:
+                process.kill()
+            return
+        async with self.without(victim):
+            await asyncio.sleep(away)
+
+    @asynccontextmanager
+    async def without(self, victim: Victim) -> AsyncIterator[None]:
+        """An outage: ended by SIGKILL, and away for as long as the block runs."""
+        if victim in ("postgres", "temporal"):
+            server = _Postgres.made if victim == "postgres" else _Temporal.made
+            await self._kill_server(server)
+            try:
+                yield
+            finally:
+                await server.start()
+            return
+        self._may_live[victim].clear()
+        for process in self.workers if victim == "worker" else [self._mail]:
+            if process is not None:
+                process.kill()
+        try:
+            yield
+        finally:
+            self._may_live[victim].set()
+
+    async def _kill_server(self, server: _Postgres | _Temporal) -> None:
+        process = server._process
+        assert process is not None
+        root = psutil.Process(process.pid)
+        family = [root, *root.children(recursive=True)]
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
+        await process.wait()
+        self.deaths.append(server.name)
+        await asyncio.to_thread(psutil.wait_procs, family[1:])
+
+    @contextmanager
+    def hanging(self, victim: Literal["postgres", "temporal", "mail"]) -> Iterator[None]:
+        """A server that does not die and does not answer, for as long as the block runs."""
+        servers = {"postgres": _Postgres.made._process, "temporal": _Temporal.made._process, "mail": self._mail}
+        process = servers[victim]
+        assert process is not None
+        assert process.pid is not None
+        root = psutil.Process(process.pid)
+        family = [root, *root.children(recursive=True)]
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                member.suspend()
+        try:
+            yield
+        finally:
+            for member in family:
+                with suppress(psutil.NoSuchProcess):
+                    member.resume()
+
+    async def busy(self, steps: int = 60) -> None:
+        """Wait until the runs have gone on by about so many steps."""
+        enough = self.journal.size() + 24 * steps
+        while self.journal.size() < enough:  # noqa: ASYNC110  # what other processes write wakes nobody here
+            await asyncio.sleep(0.05)
+
+    async def close(self) -> None:
+        """Let nobody return, and end all."""
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        for process in (*self.workers, self._mail):
+            if process is not None:
+                process.kill()
+                await _gone(process)
+
+
+async def _gone(process: BaseProcess) -> None:
+    """Wait until a process has ended."""
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(process.sentinel, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(process.sentinel)
+
+
+@asynccontextmanager
+async def house(
+    var: Path,
+    *,
+    mail: Mail = "smtp",
+    workers: int = 1,
+    plant: worker.Plant | None = None,
+    environment: dict[str, str] | None = None,
+) -> AsyncIterator[House]:
+    """The servers and workers, for as long as the block runs."""
+    for name in [n for n in os.environ if n.startswith(("TEMPORAL_", "TERMINS_")) or n == "DATABASE_URL"]:
+        del os.environ[name]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        mail_port = free.getsockname()[1]
+    settings = {
+        "TERMINS_VAR": str(var),
+        "TERMINS_MAIL": mail,
+        "TERMINS_SMTP_HOST": "127.0.0.1",
+        "TERMINS_SMTP_PORT": str(mail_port),
+        "TERMINS_SMTP_SECURITY": "none",
+        "TERMINS_WORKER_HTTP": "off",
+        **(environment or {}),
+    }
+    async with AsyncExitStack() as stack:
+        stack.enter_context(patch.object(embedded, "Postgres", _Postgres))
+        stack.enter_context(patch.object(embedded, "TemporalServer", _Temporal))
+        services = await stack.enter_async_context(embedded.local(var))
+        own = Settings(var=var)
+        place = await find(own)
+        keyring = keys(place, own)
+        stack.push_async_callback(keyring.close)
+        await setup(await place.connect(keyring), services.database_url, keyring)
+        connection = await stack.enter_async_context(connect(own, engine="needed"))
+        config = connection.engine.config()
+        config["interceptors"] = [*config["interceptors"], _ShortTasks()]
+        skipper = TimeSkipper(Client(**config), config=TimeSkippingConfig(enabled=False, max_session_skip_count=100000))
+        operators = Operators(connection.sessions, wall_clock)
+        await operators.add("op-1", ("BL", "BTA", "GJ"), ("see", "handle", "approve", "privacy"), Decimal(100000))
+        journal = Journal(var / "chaos")
+        database = create_async_engine(services.database_url, pool_pre_ping=True)
+        stack.push_async_callback(database.dispose)
+        now = SharedClock(database, var / "chaos" / "offset")
+        await now.take_over()
+        made = House(
+            number=next(_numbers),
+            var=var,
+            mail=mail,
+            connection=connection,
+            intake=Intake(connection.sessions, connection.keyring, skipper.client, now),
+            now=now,
+            skipper=skipper,
+            journal=journal,
+            environment=settings,
+            mail_port=mail_port,
+            plant=plant,
+        )
+        for may_live in made._may_live.values():
+            may_live.set()
+        stack.push_async_callback(made.close)
+        if mail == "smtp":
+            made._keepers.append(asyncio.create_task(made._keep_mail()))
+        await made.employ(workers)
+        yield made

@@ -1,0 +1,90 @@
+"""Where a process can be made to die: every step of a run is written down as it is passed, and one may be deadly.
+
+A run's token (`k12x3`) is part of the reference of each of its cases and of each address in it, so a workflow id, a
+letter and a file name all say whose run they belong to. The n-th passing of a step is a point; it is deadly once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+TOKEN = re.compile(r"k\d+x\d+")
+
+
+def token_of(text: str) -> str | None:
+    """Whose run a workflow id or an address belongs to."""
+    found = TOKEN.search(text)
+    return found[0] if found else None
+
+
+@dataclass(frozen=True, order=True)
+class Point:
+    """The n-th time that a run passes a step."""
+
+    step: str
+    """What and where: `case.record after commit`, `task computed`, `mail taken`."""
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.step} #{self.n}"
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """The reverse of `str`."""
+        step, _, n = text.rpartition(" #")
+        return cls(step, int(n))
+
+
+class Journal:
+    """What each run passed, in files that survive every death, and at which point its process is to die."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def doom(self, token: str, point: Point) -> None:
+        """Whichever process passes this point of this run first dies there; nobody after it."""
+        (self._folder / f"{token}.doom").write_text(str(point))
+
+    def passes(self, whose: str, step: str) -> None:
+        """A run passes a step. Does not return from a deadly point."""
+        if (token := token_of(whose)) is None:
+            return
+        path = self._folder / f"{token}.journal"
+        # one write of one line: two processes at once do not mix theirs
+        with path.open("ab", buffering=0) as journal:
+            journal.write(f"{step}\n".encode())
+        doom = self._folder / f"{token}.doom"
+        if not doom.exists():
+            return
+        deadly = Point.read(doom.read_text())
+        if step != deadly.step or self.passed(token)[step] != deadly.n:
+            return
+        try:
+            (self._folder / f"{token}.struck").touch(exist_ok=False)
+        except FileExistsError:
+            return
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def passed(self, token: str) -> Counter[str]:
+        """How often a run passed each step until now."""
+        path = self._folder / f"{token}.journal"
+        return Counter(path.read_text().splitlines()) if path.exists() else Counter()
+
+    def points(self, token: str) -> list[Point]:
+        """Every point that a run passed."""
+        return sorted(Point(step, n) for step, count in self.passed(token).items() for n in range(1, count + 1))
+
+    def size(self) -> int:
+        """How much all runs together have passed, in bytes: it grows as long as anything goes on."""
+        return sum(path.stat().st_size for path in self._folder.glob("*.journal"))
+
+    def struck(self, token: str) -> bool:
+        """Whether its deadly point was reached."""
+        return (self._folder / f"{token}.struck").exists()

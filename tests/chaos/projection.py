@@ -1,0 +1,288 @@
+"""What a run came to, so that two runs can be compared: everything that must not depend on what died meanwhile.
+
+Two runs of a script differ in names (their token), in instants (recorded a little later, to the day the same), and in
+how many proofs that came together the case wrote into one step. Everything else is kept and must be equal.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import re
+from collections import Counter
+from datetime import date, datetime, time
+from decimal import Decimal
+from email.message import EmailMessage
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+from sqlmodel import SQLModel, col, select
+from temporalio.client import WorkflowExecutionStatus
+
+from activities.directory import signs_in
+from integrations.bank import end_to_end_id
+from integrations.mail import ACCEPTED
+from models.tables import (
+    AccountRow,
+    ArchiveRow,
+    BellRow,
+    CaseRow,
+    ClockRow,
+    ErasureRow,
+    EventRow,
+    IdentificationRow,
+    LimitRow,
+    NoticeRow,
+    PartyRow,
+    PaymentOrderRow,
+    TimelineRow,
+    WithdrawalRow,
+)
+from tests.chaos.house import House
+from tests.chaos.mailserver import kept
+from tests.chaos.points import TOKEN, token_of
+from tests.world import RIGA
+
+INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2}|)")
+CODE = re.compile(r"\b\d{6}-?\d{5}\b")
+NAME = re.compile(r"Krūmiņ\w+")
+SECRET = re.compile(r"(?<=Vienreizējā parole: )\S+")
+MESSAGE_ID = re.compile(r"\b[0-9a-f]{40}\b")
+SENDING = ("case.record again", "notice.send again", "access.issue again", "sweep.deliver letter taken")
+"""The steps that can have sent a letter once more: an attempt after one that did not come to its end."""
+
+Projection = dict[str, Any]
+
+
+async def project(house: House, cases: list[str]) -> Projection:
+    """What the store, the bank, the carrier and the engine show of a run."""
+    reader = _Reader(house, cases)
+    projection: Projection = reader.plain(
+        {case: await reader.case(case) for case in cases} | {"outside": await reader.outside()}
+    )
+    return projection
+
+
+def differences(undisturbed: Projection, disturbed: Projection) -> list[str]:
+    """Where two runs differ, a line each; `-` as it should be, `+` as it is."""
+    before, after = (
+        json.dumps(p, indent=1, sort_keys=True, ensure_ascii=False).splitlines() for p in (undisturbed, disturbed)
+    )
+    lines = difflib.unified_diff(before, after, n=0, lineterm="")
+    return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+
+
+def copies(house: House, token: str) -> list[str]:
+    """Letters of a run that came more often than they may.
+
+    A maildir takes a letter once. SMTP cannot promise it: an attempt that did not come to its end may have left a copy,
+    always with the same Message-ID. So a run without a second attempt has one of each letter, and a run with one death
+    at most two. (A one-time secret is another one in each attempt, so that its letter is another letter.)
+    """
+    passed = house.journal.passed(token)
+    allowed = 1 + (sum(passed[step] for step in SENDING) if house.mail == "smtp" else 0)
+    counted = Counter(str(mail["Message-ID"]) for mail in _mails(house) if _whose(mail) == token)
+    return [f"letter {which} came {n} times, {allowed} allowed" for which, n in counted.items() if n > allowed]
+
+
+def _mails(house: House) -> list[EmailMessage]:
+    """Every letter that the carrier ever took, the first one first."""
+    mails = kept(house.mails)
+    return sorted(mails, key=lambda mail: str(mail[ACCEPTED])) if house.mail == "maildir" else mails
+
+
+def _whose(mail: EmailMessage) -> str | None:
+    return token_of(f"{mail['To']} {mail['Subject']}")
+
+
+class _Reader:
+    def __init__(self, house: House, cases: list[str]) -> None:
+        self._house = house
+        self._cases = cases
+        self._token = token_of(cases[0]) or ""
+        self._letters: dict[str, str] = {}
+
+    # ---- the store --------------------------------------------------------------------------------------------------
+
+    async def case(self, case: str) -> dict[str, Any]:
+        """A case with all its rows."""
+        async with self._house.connection.sessions() as session:
+            row = await session.get(CaseRow, case)
+            assert row is not None
+
+            async def rows(table: type[Any], *order: Any) -> list[Any]:
+                return list((await session.exec(select(table).where(table.case == case).order_by(*order))).all())
+
+            timeline = await rows(TimelineRow, col(TimelineRow.step))
+            notices = await rows(NoticeRow, col(NoticeRow.key))
+            orders = await rows(PaymentOrderRow, col(PaymentOrderRow.key))
+            tables = {
+                "clocks": await rows(ClockRow, col(ClockRow.duty), col(ClockRow.subject), col(ClockRow.n)),
+                "parties": await rows(PartyRow, col(PartyRow.party)),
+                "limits": await rows(LimitRow),
+                "withdrawal": await rows(WithdrawalRow),
+                "identification": await rows(IdentificationRow),
+            }
+            events = await rows(EventRow, col(EventRow.event))
+            bells = await rows(BellRow, col(BellRow.id))
+            archive = await session.get(ArchiveRow, case)
+            erasure = await session.get(ErasureRow, case)
+            accounts = (
+                await session.exec(select(AccountRow).where(AccountRow.case == case).order_by(col(AccountRow.username)))
+            ).all()
+        for notice in notices:
+            self._letters[hashlib.sha256(f"{case}#{notice.key}".encode()).hexdigest()[:40]] = notice.key
+        for order in orders:
+            self._letters[end_to_end_id(f"{case}#{order.key}")] = order.key
+        described = await self._house.client.get_workflow_handle(case).describe()
+        return {
+            "case": {
+                "stage": row.stage,
+                "outcome": row.outcome,
+                "diverged": row.diverged,
+                "handler": row.handler,
+                "waits_for": row.waits_for,
+                "closed": row.closed_at,
+                "body": row.state.get("body"),
+                "steps without a gap": [t.step for t in timeline] == list(range(1, row.step + 1)),
+            },
+            "timeline": [
+                {**group, "clocks": sorted(group["clocks"], key=lambda clock: json.dumps(clock, sort_keys=True))}
+                for group in self.plain(_timeline(timeline))
+            ],
+            **{name: [_columns(r) for r in found] for name, found in tables.items()},
+            "notices": [_columns(n) for n in notices],
+            "orders": [_columns(o) for o in orders],
+            "events": [{"name": e.name, "refused": e.refused, "delivered": e.delivered_at is not None} for e in events],
+            "bells": sorted((b.reason, b.heard_at is not None) for b in bells),
+            "archive": sorted(archive.systems.get("files", {})) if archive is not None else None,
+            "erasure": {"plan": erasure.plan, "done": erasure.done_at is not None} if erasure is not None else None,
+            "accounts": [_columns(a, "secret_hash") | {"has a secret": a.secret_hash is not None} for a in accounts],
+            "run": WorkflowExecutionStatus(described.status or 0).name,
+        }
+
+    # ---- outside ----------------------------------------------------------------------------------------------------
+
+    async def outside(self) -> dict[str, Any]:
+        """What left the house: payment orders in the bank's folder, letters at the carrier, secrets that work."""
+        folder = self._house.bank
+        paid = [self._payment(path) for path in folder.glob("*.xml") if token_of(path.read_text()) == self._token]
+        half = [
+            path.name for path in (folder / ".orders").glob("*.pending") if token_of(path.read_text()) == self._token
+        ]
+        mails = [m for m in _mails(self._house) if _whose(m) == self._token]
+        letters = {self._letter(mail) for mail in mails}
+        last = {str(mail["To"]): mail for mail in mails if SECRET.search(_text(mail))}
+        works = {to: await self._opens(mail) for to, mail in last.items()}
+        return {
+            "paid": sorted(self.plain(paid)),
+            "half": half,
+            "letters": sorted(letters),
+            "the last secret works": works,
+        }
+
+    def _payment(self, path: Path) -> str:
+        file = ET.parse(path)  # noqa: S314  # our own output
+        said = {tag: file.findtext(f".//{{*}}{tag}") for tag in ("EndToEndId", "InstdAmt", "Ustrd", "Cdtr/{*}Nm")}
+        return str({**said, "iban": file.findtext(".//{*}CdtrAcct/{*}Id/{*}IBAN")})
+
+    def _letter(self, mail: EmailMessage) -> str:
+        """One line for a letter; its copies give the same one."""
+        text = SECRET.sub("‹secret›", _text(mail))
+        files = sorted(part.get_filename() or "" for part in mail.iter_attachments())
+        said = [str(mail[header]) for header in ("To", "From", "Subject", "Message-ID")]
+        return json.dumps([self.plain(value) for value in (*said, text, files)], ensure_ascii=False)
+
+    async def _opens(self, mail: EmailMessage) -> bool:
+        username = re.search(r"Lietotājvārds: (\S+)", _text(mail))
+        secret = SECRET.search(_text(mail))
+        assert username
+        assert secret
+        async with self._house.connection.sessions() as session:
+            return await signs_in(session, f"K-{self._token}", username[1], secret[0])
+
+    # ---- names and instants -----------------------------------------------------------------------------------------
+
+    def plain(self, value: Any) -> Any:
+        """The value without what differs from run to run."""
+        match value:
+            case dict():
+                return {self.plain(str(k)): self.plain(v) for k, v in value.items()}
+            case list() | tuple():
+                return [self.plain(v) for v in value]
+            case datetime():
+                return _day(value)
+            case str():
+                for digest, name in self._letters.items():
+                    value = value.replace(digest, f"‹{name}›")
+                value = TOKEN.sub("‹run›", value)
+                value = INSTANT.sub(lambda found: _day_of(found[0]), value)
+                value = MESSAGE_ID.sub("‹another each time›", value)
+                return NAME.sub("‹name›", CODE.sub("‹code›", value))
+            case Decimal() | date():
+                return str(value)
+            case bytes():
+                return "‹bytes›"
+        return value
+
+
+def _timeline(rows: list[TimelineRow]) -> list[dict[str, Any]]:
+    """The entries in order, with the days on which they were written.
+
+    What a case writes by itself between two messages on one day is one group: which of several proofs came first, and
+    how many of them it took into one step, is nobody's business.
+    """
+    groups: list[dict[str, Any]] = []
+    for (by_message, day), found in groupby(
+        rows, key=lambda r: (r.message_id is not None, r.at.astimezone(RIGA).date())
+    ):
+        entries = list(found)
+        if by_message:
+            groups += [_group(day, [entry]) | {"message": entry.message, "actor": entry.actor} for entry in entries]
+        else:
+            groups.append(_group(day, entries))
+    return groups
+
+
+def _group(day: date, entries: list[TimelineRow]) -> dict[str, Any]:
+    facts: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        what = f"{entry.entry} {entry.duty or ''} {entry.facts.get('subject', '')}".strip()
+        facts[what] = {**facts.get(what, {}), **entry.facts}
+    clocks = [
+        {k: v for k, v in clock.items() if k not in ("derivation", "counted")}
+        for entry in entries
+        for clock in entry.clocks
+    ]
+    return {
+        "day": day,
+        "entries": facts,
+        "clocks": clocks,
+        "stage": entries[-1].stage,
+    }
+
+
+def _columns(row: SQLModel, *without: str) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in type(row).model_fields if name not in without}
+
+
+def _day(at: datetime) -> str:
+    """An instant to the day; midnights, which are counted and not recorded, stay as they are."""
+    local = at.astimezone(RIGA)
+    return local.isoformat() if local.time() == time(0) else f"{local.date()} ‹time›"
+
+
+def _day_of(text: str) -> str:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return text
+    return _day(at if at.tzinfo else at.replace(tzinfo=RIGA))
+
+
+def _text(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    return str(body.get_content()) if body is not None else ""

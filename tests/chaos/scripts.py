@@ -1,0 +1,304 @@
+"""The lives that are disturbed: each kind of case from filing to its end, said in messages, days apart.
+
+Before each message a script waits until all effects of the former ones are recorded, so that the order of the steps
+comes from the script and not from who was faster.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from stdnum.lv import pvn
+
+
+class Life(Protocol):
+    """One run of a script, as the script sees it."""
+
+    token: str
+    number: int
+
+    def ago(self, **span: float) -> str:
+        """An instant before the beginning of the present day of the campaign, ISO."""
+        ...
+
+    def day(self) -> str:
+        """The campaign's present day in Riga, ISO."""
+        ...
+
+    async def load(self, **data: Any) -> None:
+        """Load policies or clients."""
+        ...
+
+    async def file(self, kind: str, organisation: str, content: dict[str, Any], *, received_at: str) -> str:
+        """File a case; its id."""
+        ...
+
+    async def say(
+        self, case: str, name: str, *, when: str, waits_for: str = "", actor: str = "op-1", **fields: Any
+    ) -> None:
+        """Report something once the case is in this stage, waits for this, and has nothing on its way."""
+        ...
+
+    async def rests(self, case: str, stage: str, waits_for: str = "") -> None:
+        """Wait until the case is in this stage, waits for this, and has nothing on its way."""
+        ...
+
+    async def until_day(self, day: int) -> None:
+        """Let days pass: until so many after the base."""
+        ...
+
+
+Script = Callable[[Life], Awaitable[None]]
+
+
+# ---- claims ---------------------------------------------------------------------------------------------------------
+
+
+async def claim_filed(life: Life, received_at: str) -> str:
+    """A claim with all its documents."""
+    await life.load(
+        policies=[
+            {
+                "policy": f"P-{life.token}",
+                "organisation": "BTA",
+                "policyholder": {"name": f"SIA Jumtu Meistari {life.token}"},
+                "insured": {
+                    "name": f"SIA Jumtu Meistari {life.token}",
+                    "email": f"insured.{life.token}@jumtumeistari.example",
+                },
+                "starts_on": "2025-01-01",
+                "ends_on": "2035-12-31",
+                "terms": {
+                    "limit_per_occurrence": "50000.00",
+                    "limit_aggregate": "100000.00",
+                    "deductible": {"kind": "amount", "value": "200.00"},
+                },
+            }
+        ]
+    )
+    kinds = ("proof_of_entitlement", "proof_of_amount", "certificate_of_authority")
+    content = {
+        "policy": f"P-{life.token}",
+        "claimants": [
+            {"name": "Anna Bērziņa", "email": f"anna.{life.token}@example.lv", "iban": "LV97HABA0012345678910"}
+        ],
+        "occurred_on": life.ago(days=60)[:10],
+        "place": "Rīga",
+        "description": "No jumta krita ledus un sabojāja automašīnu.",
+        "losses": [{"claimant": 1, "head": "property_damaged", "amount": "1200.00"}],
+        "documents": [{"document": k, "received_at": received_at, "reference": f"dms/{k}"} for k in kinds],
+    }
+    return await life.file("claim", "BTA", content, received_at=received_at)
+
+
+async def _decide(life: Life, case: str) -> None:
+    losses = [{"claimant": "C1", "head": "property_damaged", "proven": "1200.00"}]
+    await life.say(case, "propose_decision", when="deciding", outcome="pay", losses=losses)
+
+
+async def _pay(life: Life, case: str, payment: str = "C1:indemnity") -> None:
+    await life.say(
+        case,
+        "confirm_payment",
+        when="telling_and_paying",
+        waits_for=f"the bank: {payment}",
+        actor="system:bank",
+        payment=payment,
+        executed_on=life.day(),
+        bank_reference=f"bank/{payment}",
+    )
+
+
+async def claim_paid(life: Life) -> None:
+    """A claim with all its documents: decided, told, paid, closed a week later."""
+    case = await claim_filed(life, life.ago(hours=1))
+    await life.say(case, "assign_case", when="deciding", handler="op-7")
+    await _decide(life, case)
+    await _pay(life, case)
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def claim_twice_paid(life: Life) -> None:
+    """The bank gives the payment back, another account is named; then a letter comes back and goes to a new address."""
+    case = await claim_filed(life, life.ago(hours=1))
+    await _decide(life, case)
+    await life.say(
+        case,
+        "reject_payment",
+        when="telling_and_paying",
+        waits_for="the bank: C1:indemnity",
+        actor="system:bank",
+        payment="C1:indemnity",
+        reason="AC04",
+        rejected_on=life.day(),
+    )
+    await life.say(case, "correct_payee", when="telling_and_paying", claimant="C1", iban="LV80BANK0000435195001")
+    await _pay(life, case, "C1:indemnity:2")
+    bounced = life.ago()
+    await life.say(
+        case, "report_bounce", when="resting", actor="system:mail", notice="BTA-10.5b:C1:1", bounced_at=bounced
+    )
+    await life.say(
+        case, "correct_address", when="telling_and_paying", party="C1", email=f"anna.new.{life.token}@example.lv"
+    )
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def claim_overdue(life: Life) -> None:
+    """A claim that lay unread for six weeks: its clock is over when it arrives, staff are told, it is decided late."""
+    case = await claim_filed(life, life.ago(days=41))
+    await life.say(case, "assign_case", when="deciding", handler="op-7")
+    await _decide(life, case)
+    await _pay(life, case)
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+# ---- access ---------------------------------------------------------------------------------------------------------
+
+
+def _personal_code(number: int) -> str:
+    code = f"32{number:08d}"
+    return code + str(pvn.calc_check_digit_pers(code))
+
+
+def _user(life: Life, n: int, **more: Any) -> dict[str, Any]:
+    return {
+        "first_name": "Žanete",
+        "last_name": f"Ķirsone{'abcd'[n]}",
+        "personal_code": _personal_code(life.number * 10 + n),
+        "phone": "+371 20000000",
+        "email": f"u{n}.{life.token}@noliktavas.example",
+        **more,
+    }
+
+
+async def _client(life: Life) -> dict[str, Any]:
+    responsible = {"name": "Ilze Kalna", "email": f"ilze.{life.token}@noliktavas.example"}
+    client = {
+        "client": f"K-{life.token}",
+        "organisation": "BL",
+        "name": f"SIA Ostas Noliktavas {life.token}",
+        "language": "lv",
+        "responsible": responsible,
+        "requesters": [responsible],
+    }
+    await life.load(clients=[client])
+    return responsible
+
+
+async def access_request(life: Life) -> None:
+    """Three users: login data, a confirmation, and a line that must be completed; one letter comes back."""
+    requester = await _client(life)
+    incomplete = _user(life, 2)
+    del incomplete["phone"]
+    users = [_user(life, 0), _user(life, 1, authenticator="smart-id"), incomplete]
+    content = {"client": f"K-{life.token}", "requester": requester, "action": "issue", "users": users}
+    case = await life.file("access_request", "BL", content, received_at=life.ago(hours=1))
+    await life.say(case, "complete_line", when="resting", line="U3", phone="+371 20000009", received_at=life.ago())
+    await life.rests(case, "resting")
+    await life.say(
+        case, "report_bounce", when="resting", actor="system:mail", notice="BL-4:U1:1", bounced_at=life.ago()
+    )
+    await life.say(case, "correct_address", when="issuing", party="U1", email=f"u9.{life.token}@noliktavas.example")
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def withdrawal(life: Life) -> None:
+    """An authenticator ends for a client after ten full days; a user gets login data in a request of its own."""
+    requester = await _client(life)
+    content = {"client": f"K-{life.token}", "requester": requester, "action": "issue"}
+    users = [_user(life, 0, authenticator="smart-id"), _user(life, 1, authenticator="smart-id")]
+    before = await life.file("access_request", "BL", {**content, "users": users}, received_at=life.ago(hours=2))
+    await life.rests(before, "resting")
+    content = {"client": f"K-{life.token}", "authenticator": "smart-id", "scope": "end", "decided_by": "op-1"}
+    case = await life.file("authenticator_withdrawal", "BL", content, received_at=life.ago(hours=1))
+    await life.say(case, "request_fallback", when="running", users=[_user(life, 0)], received_at=life.ago())
+    child = f"access_request:BL:{case.split(':')[2]}-F1"
+    await life.rests(child, "resting")
+    await life.until_day(12)
+    await life.rests(before, "closed")
+    await life.rests(child, "closed")
+    await life.rests(case, "resting")
+    await life.until_day(40)
+    await life.rests(case, "closed")
+
+
+# ---- privacy --------------------------------------------------------------------------------------------------------
+
+
+def _person(life: Life) -> dict[str, Any]:
+    letters = "".join("abcdefghij"[int(d)] for d in f"{life.number:07d}")
+    return {
+        "name": f"Ieva Krūmiņa{letters}ska",
+        "personal_code": f"{life.number:07d}"[:6] + f"-2{life.number % 10000:04d}",
+        "email": f"ieva.{life.token}@example.lv",
+        "language": "lv",
+    }
+
+
+async def _request(life: Life, right: str) -> str:
+    content = {
+        "rights": [right],
+        "channel": "email",
+        "identified_by": "qualified_signature",
+        "person": _person(life),
+    }
+    case = await life.file("privacy_request", "GJ", content, received_at=life.ago(hours=3))
+    await life.say(
+        case,
+        "identify_person",
+        when="identifying",
+        way="qualified_signature",
+        identified_at=life.ago(hours=2),
+        document="dms/id-1",
+    )
+    return case
+
+
+async def privacy_access(life: Life) -> None:
+    """Identified, gathered, answered by mail with the archive; the answer comes back and goes out again."""
+    case = await _request(life, "access")
+    await life.say(
+        case, "report_bounce", when="resting", actor="system:mail", notice="answer:subject:1", bounced_at=life.ago()
+    )
+    await life.say(
+        case, "correct_address", when="answering", party="subject", email=f"ieva.new.{life.token}@example.lv"
+    )
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def privacy_erasure(life: Life) -> None:
+    """A former request that was taken back is erased, as a person decided; at the end this request's own record too."""
+    before = await _request(life, "erasure")
+    await life.say(before, "withdraw_request", when="assessing", withdrawn_at=life.ago(), document="dms/withdrawn-1")
+    await life.rests(before, "closed")
+    case = await _request(life, "erasure")
+    await life.say(case, "assess_right", when="assessing", right="erasure", outcome="fulfilled")
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+SCRIPTS: dict[str, Script] = {
+    script.__name__: script
+    for script in (
+        claim_paid,
+        claim_twice_paid,
+        claim_overdue,
+        access_request,
+        withdrawal,
+        privacy_access,
+        privacy_erasure,
+    )
+}

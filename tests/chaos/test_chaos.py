@@ -1,0 +1,71 @@
+"""Whoever dies, whenever: a case comes to the same end. A sample of what `make chaos` does by the thousand.
+
+The rule: each step is one transaction with its effects queued in it, and each effect can be run again. So a run in
+which something was killed has the timeline, clocks, letters, payments and rows of an undisturbed one.
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import plants
+from tests.chaos.campaign import Plan, Result, Trial, turmoil
+from tests.chaos.house import House, Victim, house
+from tests.chaos.points import Point
+from tests.chaos.scripts import SCRIPTS
+
+EACH = 2
+"""Runs of each script."""
+pytestmark = pytest.mark.timeout(600)  # a machine that is busy with other tests is slow to start again what died
+
+
+def told(results: list[Result]) -> str:
+    """What differs, run by run."""
+    return "\n".join("\n  ".join([f"{r.plan} ({r.token})", *r.faults]) for r in results if r.faults)
+
+
+async def test_a_run_in_which_a_worker_died_ends_as_the_undisturbed_one(trial: Trial) -> None:
+    """Points of death at random from all that an undisturbed run passes: activities, commits, files, workflow tasks."""
+    seed = secrets.randbelow(10**9)
+    print(f"seed {seed}")
+    dice = random.Random(seed)  # noqa: S311  # dice, no secret
+    peace = await trial.live_in_peace()
+    plans = [Plan(script, point) for script in SCRIPTS for point in dice.sample(peace[script].points, EACH)]
+    results = await trial.live(plans)
+    assert not told(results), f"seed {seed}\n{told(results)}"
+    assert sum(result.struck for result in results) > len(results) / 2, "most of them died at their point"
+
+
+@pytest.mark.parametrize("victims", [("postgres", "mail"), ("temporal", "worker")])
+async def test_servers_that_die_one_after_another_change_nothing(
+    trial: Trial, servers: House, victims: tuple[Victim, ...]
+) -> None:
+    dice = random.Random(0)  # noqa: S311  # dice, no secret
+    deaths = len(servers.deaths)
+    scripts = ("claim_twice_paid", "access_request", "withdrawal", "privacy_erasure")
+    results = await trial.live(
+        [Plan(script) for script in scripts], meanwhile=lambda: turmoil(servers, dice, victims, every=5.0)
+    )
+    assert not told(results), told(results)
+    assert len(servers.deaths) > deaths
+
+
+async def test_a_planted_double_payment_and_a_planted_lost_clock_are_found() -> None:
+    """Both are right in peace; only the death of a worker between two commits shows them, and the comparison does."""
+    with tempfile.TemporaryDirectory(prefix="termins-chaos-", ignore_cleanup_errors=True) as folder:
+        async with house(Path(folder) / "var", mail="maildir", plant=plants.both) as servers:
+            trial = Trial(servers)
+            await trial.live_in_peace(("claim_paid",))
+            paying, *recording = await trial.live(
+                [
+                    Plan("claim_paid", Point("payment.order order taken", 1)),
+                    *(Plan("claim_paid", Point("case.record after commit", n)) for n in range(2, 6)),
+                ]
+            )
+    assert any("C1:indemnity" in fault or "EndToEndId" in fault for fault in paying.faults), "paid twice, unnoticed"
+    assert any("BTA-10.5c" in told([result]) for result in recording), "a clock was lost, unnoticed"

@@ -1,0 +1,324 @@
+"""Restored from a dump: store and histories are brought together again, and nothing goes out a second time.
+
+The store is dumped and restored with PostgreSQL's own programs, the engine by a copy of its file; the keys, in a
+database of their own, belong to neither. `--steps 1000` makes it a restore that many steps behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from sqlalchemy.engine import make_url
+from sqlmodel import SQLModel, select
+from temporalio.testing import WorkflowEnvironment
+from typer.testing import CliRunner
+
+import starter
+from activities.replay import UNTOLD
+from activities.sweep import SweepActivities
+from activities.wiring import build, build_replay
+from integrations.bank import BankFolder
+from integrations.mail import MaildirOut
+from models.case import StartCase
+from models.names import KINDS, TASK_QUEUE
+from models import tables
+from models.tables import AccountRow, BellRow
+from operations.intake import Intake
+from operations.local import Postgres, local
+from operations.place import find, keys
+from operations.reconcile import PROVE, PROVE_NOTHING, Reconciled, reconcile
+from operations.reset import reset
+from operations.setup import setup
+from operations.store import engine, sessions
+from settings import Settings
+from security.index import index_of
+from tests.workflows import test_access_request as access
+from tests.workflows import test_authenticator_withdrawal as withdrawal
+from tests.workflows import test_claim as claim
+from tests.workflows import test_privacy_request as privacy
+from tests.world import VirtualNow, World
+
+MONDAY = claim.MONDAY
+
+# ---- dumps ----------------------------------------------------------------------------------------------------------
+
+
+class Dumps:
+    """Dumps and restores one database with PostgreSQL's own programs."""
+
+    def __init__(self, postgres: Postgres, database: str, folder: Path) -> None:
+        self._postgres = postgres
+        self._database = database
+        self._file = folder / "store.dump"
+
+    async def dump(self) -> None:
+        """As an operator's backup does."""
+        await self._run("pg_dump", "--format=custom", f"--file={self._file}", self._database)
+
+    async def restore(self) -> None:
+        """Into an empty database of the same name."""
+        await self._run("dropdb", "--force", self._database)
+        await self._run("createdb", self._database)
+        await self._run("pg_restore", "--exit-on-error", f"--dbname={self._database}", str(self._file))
+
+    async def _run(self, program: str, *words: str) -> None:
+        url = make_url(self._postgres.url())
+        where = ("--host", str(url.query["host"]), "--username", str(url.username))
+        process = await asyncio.create_subprocess_exec(
+            str(self._postgres._programs / program), *where, *words, stderr=asyncio.subprocess.PIPE
+        )
+        _, said = await process.communicate()
+        assert process.returncode == 0, said.decode()
+
+
+# ---- what is compared -----------------------------------------------------------------------------------------------
+
+NOT_COMPARED = {
+    # when the store wrote something down, not when it happened
+    "intake": {"recorded_at", "started_at"},
+    "timeline": {"recorded_at"},
+    "event": {"recorded_at", "delivered_at"},
+    "bell": {"id", "created_at", "rung_at", "heard_at"},
+    # which carrier took a user's letter is not in the proof, and the hash of the secret was nowhere else
+    "notice": {"carrier"},
+    "account": {"secret_hash", "created_at"},
+    # made anew: the files name the instant of their making, the ledger of erasures has a salt of its own
+    "archive": {"gathered_at", "systems"},
+    "erasure": {"person", "salt", "begun_at", "done_at"},
+    "party": {"erased_at"},
+}
+INTERNAL = {"sent_at", "carrier", "reference", "refused"}
+
+
+async def record(world: World) -> dict[str, list[dict[str, Any]]]:
+    """Everything that the store holds, row by row, but for what `NOT_COMPARED` names."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    async with world.sessions() as session:
+        for model in (m for m in vars(tables).values() if isinstance(m, type) and hasattr(m, "__table__")):
+            table = str(model.__tablename__)
+            rows = []
+            for row in (await session.exec(select(model))).all():
+                left_out = NOT_COMPARED.get(table, set())
+                if table == "notice" and row.internal:
+                    left_out = left_out | INTERNAL
+                rows.append({name: getattr(row, name) for name in model.model_fields if name not in left_out})
+            found[table] = sorted(rows, key=str)
+    return found
+
+
+def outside(world: World) -> set[str]:
+    """Every letter with a carrier and every file for the bank."""
+    return {str(path.relative_to(world.var)) for part in ("mail", "bank") for path in (world.var / part).rglob("*")}
+
+
+async def put_together(world: World, *cases: str, dry_run: bool = False) -> Reconciled:
+    """Reconcile, as the command does."""
+    store = build_replay(world.sessions, world.keyring, world.client)
+    return await reconcile(
+        world.sessions,
+        world.keyring,
+        world.client,
+        store,
+        world.now,
+        backups=world.var / "backup",
+        cases=cases,
+        dry_run=dry_run,
+    )
+
+
+async def swept(world: World) -> None:
+    """What the schedule does every minute."""
+    owners = [getattr(a, "__self__", None) for a in world.activities]
+    sweep = next(owner for owner in owners if isinstance(owner, SweepActivities))
+    await sweep.deliver()
+
+
+# ---- the store is behind --------------------------------------------------------------------------------------------
+
+
+class Lives:
+    """Cases of every kind that live on after the dump."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.cases: dict[str, str] = {}
+        self.lost: dict[str, Any] = {}
+
+    async def before(self) -> None:
+        """What the dump holds."""
+        world, cases = self.world, self.cases
+        await world.begin(MONDAY)
+        self.policy = await world.policy(limit_per_occurrence="1500.00", limit_aggregate="1500.00")
+        self.other_policy = await world.policy()
+        for name in ("first", "second"):
+            cases[name] = await self._claim(self.policy)
+        self.client, self.users = await world.customer(), [access.user(), access.user()]
+        cases["access"] = await world.file("access_request", "BL", access.content(self.client, self.users[0]))
+        await world.stage(cases["access"], "resting")
+        self.withdrawer = await world.customer()
+        await self._account("32000000000")
+        cases["withdrawal"] = await world.file("authenticator_withdrawal", "BL", withdrawal.content(self.withdrawer))
+        await world.stage(cases["withdrawal"], "running")
+        who = privacy.person()
+        cases["former"] = await privacy.file(world, "DZ", "access", who=who)
+        await world.stage(cases["former"], "identifying")
+        await world.say(cases["former"], "withdraw_request", withdrawn_at=MONDAY.isoformat(), document="dms/w")
+        cases["erasure"] = await privacy.file(world, "DZ", "erasure", who=who)
+        cases["archive"] = await privacy.file(world, "DZ", "access", who=privacy.person())
+        for name in ("erasure", "archive"):
+            await world.stage(cases[name], "identifying")
+
+    async def _account(self, code: str) -> None:
+        """An account that signs in with the authenticator that is withdrawn."""
+        person = await index_of(self.world.keyring, "personal_code", code)
+        async with self.world.sessions() as session, session.begin():
+            session.add(
+                AccountRow(
+                    client=self.withdrawer,
+                    username="EARLIER-U1",
+                    case="access_request:BL:EARLIER",
+                    subject="U1",
+                    personal_code=code,
+                    person=person,
+                    authenticator="smart-id",
+                    created_at=self.world.now(),
+                )
+            )
+
+    async def _claim(self, policy: str, **more: Any) -> str:
+        content = claim.content(policy, documents=claim.documents(MONDAY), occurred_on="2027-02-20")
+        case = await self.world.file("claim", "BTA", content, received_at=MONDAY, **more)
+        await self.world.stage(case, "deciding")
+        return case
+
+    async def after(self) -> None:
+        """What the dump does not hold."""
+        world, cases = self.world, self.cases
+        # two claims on one policy: what the first takes, the second finds taken
+        event = {"actor": "op-1", **claim.proposal()}
+        await world.intake.submit_event(cases["first"], "crm-1", "propose_decision", event)
+        await world.payment(cases["first"], "C1:indemnity", "issued")
+        await world.say(cases["second"], "propose_decision", **claim.proposal())
+        await world.payment(cases["second"], "C1:indemnity", "issued")
+        # a second run, which repeats the steps of the first
+        await reset(world.sessions, world.client, cases["first"], reason="a trial", to="first")
+        await world.settled(cases["first"])
+        await world.say(cases["first"], "confirm_payment", actor="system:bank", **claim.paid_on("2027-03-01"))
+        await world.say(
+            cases["second"],
+            "reject_payment",
+            actor="system:bank",
+            payment="C1:indemnity",
+            reason="AC04",
+            rejected_on="2027-03-01",
+        )
+        # filed since: one through intake, one as a whole with its start
+        self.lost = claim.content(self.other_policy, documents=claim.documents(MONDAY))
+        cases["lost"] = await world.file("claim", "BTA", self.lost, received_at=MONDAY)
+        await world.stage(cases["lost"], "deciding")
+        reference = f"INLINE-{uuid4().hex[:8]}"
+        cases["inline"] = f"claim:BTA:{reference}"
+        filing = {
+            "organisation": "BTA",
+            "reference": reference,
+            "received_at": MONDAY.isoformat(),
+            "sender": "system:broker",
+            "content": claim.content(self.other_policy, documents=claim.documents(MONDAY)),
+        }
+        await world.client.start_workflow(
+            KINDS["claim"], StartCase(filing=filing), id=cases["inline"], task_queue=TASK_QUEUE
+        )
+        await world.stage(cases["inline"], "deciding")
+        await self._privacy()
+        await self._access()
+
+    async def _privacy(self) -> None:
+        world, cases = self.world, self.cases
+        await privacy.identify(world, cases["erasure"], MONDAY)
+        await world.stage(cases["erasure"], "assessing")
+        await world.say(cases["erasure"], "assess_right", right="erasure", outcome="fulfilled")
+        await world.stage(cases["erasure"], "resting")
+        await privacy.identify(world, cases["archive"], MONDAY)
+        await world.stage(cases["archive"], "answering")
+
+    async def _access(self) -> None:
+        """The first request closes, is opened again by a bounce, and gives another secret; the notice has its effect."""
+        world, cases = self.world, self.cases
+        await world.advance(cases["access"], MONDAY + timedelta(days=9))
+        await world.stage(cases["access"], "closed")
+        bounced = {"actor": "op-2", "notice": "BL-4:U1:1", "bounced_at": world.now().isoformat()}
+        told = await world.intake.submit_event(cases["access"], "dms-7", "report_bounce", bounced)
+        assert not told.refused
+        await access.corrected(world, cases["access"])
+        await world.advance(cases["withdrawal"], withdrawal.DUE + timedelta(seconds=1))
+        await world.until(self._in_effect, "the withdrawal has its effect")
+        await world.settled(cases["withdrawal"])
+
+    async def _in_effect(self) -> bool:
+        return (await withdrawal.row_of(self.world, self.cases["withdrawal"])).effective_at is not None
+
+
+@pytest.fixture
+def dumps(postgres: Postgres, worker_world: World, tmp_path: Path) -> Dumps:
+    """The dumps of the world's store."""
+    url = make_url(str(worker_world.sessions.kw["bind"].url))
+    assert url.database is not None
+    return Dumps(postgres, url.database, tmp_path)
+
+
+@pytest.mark.timeout(400)
+async def test_a_store_restored_from_a_dump_is_brought_up_to_its_histories(worker_world: World, dumps: Dumps) -> None:
+    """Every row is again what it was; nobody is told or paid twice; the cases go on."""
+    world = worker_world
+    lives = Lives(world)
+    async with world.serving():
+        await lives.before()
+    await dumps.dump()
+    async with world.serving():
+        await lives.after()
+    before, was_outside = await record(world), outside(world)
+    await dumps.restore()
+
+    tried = await put_together(world, dry_run=True)
+    assert sum(tried.steps.values()) > 20
+    assert tried.filings == (lives.cases["inline"],)
+    assert (await record(world))["timeline"] != before["timeline"]
+
+    done = await put_together(world)
+    assert done.no_filing == (lives.cases["lost"],)
+    assert done.filings == (lives.cases["inline"],)
+    assert not done.stuck
+    assert not done.unreadable
+    assert done.secrets == {lives.cases["access"]: 1}
+    await world.file("claim", "BTA", lives.lost, received_at=MONDAY, reference=lives.cases["lost"].split(":")[2])
+    again = await put_together(world)
+    assert set(again.steps) == {lives.cases["lost"]}
+    assert again.clean
+    after = await record(world)
+    assert set(after) == set(before)
+    for table, rows in before.items():
+        assert after[table] == rows, table
+    nothing = await put_together(world)
+    assert (nothing.steps, nothing.proofs, nothing.filings) == ({}, {}, ())
+
+    async with world.serving():
+        await swept(world)
+        assert outside(world) == was_outside
+        await world.say(lives.cases["lost"], "propose_decision", **claim.proposal())
+        await world.payment(lives.cases["lost"], "C1:indemnity", "issued")
+        await world.say(lives.cases["inline"], "assign_case", handler="op-7")
+    assert len(outside(world) - was_outside) >= 3
+
+
+def test_every_activity_is_known_to_reconcile(world: World) -> None:
+    """Whoever adds an activity says what its end in a history proves about the store."""
+    assert {*PROVE, *PROVE_NOTHING} == set(world.activity_names)
