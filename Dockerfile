@@ -32,9 +32,10 @@ COPY workflows workflows
 COPY codec.py settings.py starter.py verify.py worker.py ./
 
 RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin termins \
-    && install --directory --owner termins --mode 0700 /var/lib/termins /var/lib/termins-keys
+    && install --directory --owner termins --mode 0700 \
+        /var/lib/termins /var/lib/termins-checkpoints /var/lib/termins-keys
 USER 10001
 ENV TERMINS_VAR=/var/lib/termins
-VOLUME ["/var/lib/termins", "/var/lib/termins-keys"]
+VOLUME ["/var/lib/termins", "/var/lib/termins-checkpoints", "/var/lib/termins-keys"]
 
 CMD ["python", "worker.py"]

@@ -11,9 +11,10 @@ import asyncio
 import io
 import json
 import sys
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
@@ -27,6 +28,7 @@ from models.common import Model
 from models.errors import Refusal
 from models.names import split_case_id
 from models.now import wall_clock
+from models.operator import ROLES
 from operations import counting, duties, key_backup, loading, reading, reading_json
 from operations import erase as erasing
 from operations.checkpoint import publish
@@ -34,6 +36,7 @@ from operations.connection import ANSWERS_WITHIN, Connection, NotAnswering, conn
 from operations.health import ask
 from operations.intake import Delivered, Filed
 from operations.logs import configure
+from operations.operators import TOKEN_DAYS, Given, Listed, Operators, with_actor
 from operations.proof import check as check_cases
 from operations.proof import prove
 from operations.reconcile import Reconciled
@@ -88,15 +91,19 @@ async def submit_event(
 
     Raises:
         NotFound: There is no such case.
-        Refusal: The event id was used for another message.
+        Refusal: The event id was used for another message, or an operator is named without that operator's token.
         NotAnswering: The store does not answer.
     """
     async with connect(settings) as connection:
-        return await _submit_event(connection, case, event, name, message)
+        return await _submit_event(connection, settings or Settings(), case, event, name, message)
 
 
-async def _submit_event(connection: Connection, case: str, event: str, name: str, message: dict[str, Any]) -> Delivered:
+async def _submit_event(
+    connection: Connection, settings: Settings, case: str, event: str, name: str, message: dict[str, Any]
+) -> Delivered:
     await reading.head(connection.sessions, case)
+    token = settings.token.get_secret_value() if settings.token else None
+    message = await with_actor(Operators(connection.sessions, wall_clock), message, token)
     try:
         # a case answers when a worker serves it; without one the event waits for the sweep
         async with asyncio.timeout(ANSWERS_WITHIN):
@@ -171,14 +178,20 @@ def event(
     case: Case,
     name: Annotated[str, typer.Argument(help="What happened: the update's name, such as add_document.")],
     event_id: Annotated[str, typer.Option("--event-id", help="Your id of this event; sent again it does nothing.")],
-    actor: Annotated[str | None, typer.Option(help="Who says so: an operator code, or system:NAME.")] = None,
+    actor: Annotated[
+        str | None, typer.Option(help="Who says so: system:NAME, or an operator code with TERMINS_TOKEN.")
+    ] = None,
     source: Annotated[str | None, typer.Option("--file", metavar="FILE|-", help="The message as JSON.")] = None,
     field: Annotated[
         list[str] | None, typer.Option(help="A field of the message: KEY=TEXT, or KEY:=JSON; may be repeated.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Report what happened to a case; it is kept first, and waits if the case cannot take it now."""
+    """Report what happened to a case; it is kept first, and waits if the case cannot take it now.
+
+    An operator who reports it is known by the token in the environment variable TERMINS_TOKEN; --actor is not needed
+    then.
+    """
     message = _message(source, field or [], actor, as_json)
     if not event_id.strip():
         raise typer.BadParameter("--event-id: must not be empty")
@@ -187,7 +200,7 @@ def event(
 
 async def _event(case: str, name: str, event_id: str, message: dict[str, Any], as_json: bool) -> int:
     async with connect() as connection:
-        delivered = await _submit_event(connection, case, event_id, name, message)
+        delivered = await _submit_event(connection, Settings(), case, event_id, name, message)
     if as_json:
         _json(delivered)
     elif delivered.refused:
@@ -928,6 +941,123 @@ async def _load(data: Any, as_json: bool) -> int:
         for fault in loaded.faults:
             print(f"  {fault}")
     return REFUSED if loaded.faults else DONE
+
+
+# ---- operators ------------------------------------------------------------------------------------------------------
+
+
+operator = typer.Typer(help="Operators: who may read and say what. For the administrator.", no_args_is_help=True)
+app.add_typer(operator, name="operator", epilog=EXIT_CODES)
+
+Code = Annotated[str, typer.Argument(help="The operator's code, such as op-17; nobody's name.")]
+Organisations = Annotated[list[str] | None, typer.Option("--organisation", help="BTA, BL, …; may be repeated.")]
+Roles = Annotated[
+    list[str] | None,
+    typer.Option("--role", help="; ".join(f"{role}: {text}" for role, text in ROLES.items()) + "; may be repeated."),
+]
+Limit = Annotated[str | None, typer.Option("--limit", help="EUR up to which the role approve approves.")]
+Days = Annotated[int, typer.Option("--days", min=1, max=3650, help="How long the token is good.")]
+
+
+@operator.command(name="add", epilog=EXIT_CODES)
+def operator_add(
+    code: Code,
+    organisation: Organisations = None,
+    role: Roles = None,
+    limit: Limit = None,
+    days: Days = TOKEN_DAYS,
+    as_json: Json = False,
+) -> None:
+    """Add an operator; prints the token, which is shown this once."""
+    amount = _amount(limit)
+    raise typer.Exit(
+        _run(_operator_given(lambda o: o.add(code, organisation or (), role or (), amount, days), as_json), as_json)
+    )
+
+
+@operator.command(name="token", epilog=EXIT_CODES)
+def operator_token(code: Code, days: Days = TOKEN_DAYS, as_json: Json = False) -> None:
+    """Give an operator a new token; the former one is worth nothing from then on."""
+    raise typer.Exit(_run(_operator_given(lambda o: o.renew(code, days), as_json), as_json))
+
+
+async def _operator_given(give: Callable[[Operators], Awaitable[Given]], as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        given = await give(Operators(connection.sessions, wall_clock))
+    if as_json:
+        _json(given)
+    else:
+        print(f"{given.operator}  token {given.token}")
+        _note(f"shown this once, good until {given.ends_at:%Y-%m-%d}; hand it over so that nobody else reads it")
+    return DONE
+
+
+@operator.command(name="change", epilog=EXIT_CODES)
+def operator_change(
+    code: Code, organisation: Organisations = None, role: Roles = None, limit: Limit = None, as_json: Json = False
+) -> None:
+    """Replace an operator's organisations, roles or limit; what is not named stays. The token stays too."""
+    if organisation is None and role is None and limit is None:
+        raise typer.BadParameter("name what changes: --organisation, --role or --limit")
+    amount = _amount(limit)
+    raise typer.Exit(
+        _run(_operator_changed(code, lambda o: o.change(code, organisation, role, amount), as_json), as_json)
+    )
+
+
+@operator.command(name="end", epilog=EXIT_CODES)
+def operator_end(code: Code, as_json: Json = False) -> None:
+    """An operator leaves: from now on this code reads and says nothing, and is never given again."""
+    raise typer.Exit(_run(_operator_changed(code, lambda o: o.end(code), as_json), as_json))
+
+
+async def _operator_changed(code: str, change: Callable[[Operators], Awaitable[None]], as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        table = Operators(connection.sessions, wall_clock)
+        await change(table)
+        (line,) = [listed for listed in await table.all() if listed.operator == code]
+    if as_json:
+        _json(line)
+    else:
+        _console().print(_operator_table([line]))
+    return DONE
+
+
+@operator.command(name="list", epilog=EXIT_CODES)
+def operator_list(as_json: Json = False) -> None:
+    """List the operators, those who have left too."""
+    raise typer.Exit(_run(_operator_list(as_json), as_json))
+
+
+async def _operator_list(as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        found = await Operators(connection.sessions, wall_clock).all()
+    if as_json:
+        _json_array(found)
+    else:
+        _console().print(_operator_table(found))
+    return DONE
+
+
+def _operator_table(found: Iterable[Listed]) -> Table:
+    table = _table("Operator", "Organisations", "Roles", "Limit EUR", "Token until", "Left")
+    for one in found:
+        table.add_row(
+            one.operator,
+            ", ".join(one.organisations),
+            ", ".join(one.roles),
+            str(one.limit or "–"),
+            f"{one.token_ends_at:%Y-%m-%d}" if one.token_ends_at else "–",
+            f"{one.ended_at:%Y-%m-%d}" if one.ended_at else "",
+        )
+    return table
+
+
+def _amount(limit: str | None) -> Decimal | None:
+    try:
+        return None if limit is None else Decimal(limit)
+    except InvalidOperation:
+        raise typer.BadParameter("--limit: an amount in EUR, such as 5000.00") from None
 
 
 # ---- input, output, failures ----------------------------------------------------------------------------------------

@@ -281,14 +281,21 @@ def chain_faults(body: dict[str, Any]) -> list[str]:
     return faults
 
 
+def committed(public: dict[str, Any], salt: str, sealed: dict[str, Any]) -> bool:
+    """Whether this personal part, with the rest of its entry (or filing), is the one that was committed to."""
+    whole = {**{k: v for k, v in public.items() if k not in ("commitment", "link")}, **sealed}
+    return sha256(bytes.fromhex(salt) + canonical(whole)) == str(public["commitment"])
+
+
 def personal_faults(body: dict[str, Any]) -> list[str]:
-    """Where the personal part, which some bundles hold, is not the one that was committed to."""
+    """Where the personal part, which some bundles hold, does not fit the entry and its commitment."""
     faults = []
-    committed = {0: body["filing"]["commitment"], **{e["step"]: e["commitment"] for e in body["entries"]}}
+    public = {0: body["filing"], **{entry["step"]: entry for entry in body["entries"]}}
     for part in body["personal"] or ():
-        if sha256(bytes.fromhex(part["salt"]) + canonical(part["sealed"])) != committed.get(part["step"]):
-            name = f"entry {part['step']}" if part["step"] else "the filing"
-            faults.append(f"{name}: its personal part is not the one that was recorded")
+        step = part["step"]
+        if step not in public or part["sealed"] is None or not committed(public[step], part["salt"], part["sealed"]):
+            name = f"entry {step}" if step else "the filing"
+            faults.append(f"{name}: with its personal part it is not what was recorded")
     return faults
 
 
@@ -467,6 +474,11 @@ def story(body: dict[str, Any], *, holds: bool) -> list[str]:
     if not body["clocks"]:
         lines += ["  none began yet", ""]
     lines += effects_story(body)
+    lines += [
+        "Rulebooks and calendars where this was written",
+        *(f"  {table['name']}, version {table['version']}, SHA-256 {table['sha256']}" for table in body["tables"]),
+        "",
+    ]
     if body["personal"] is not None:
         steps = {part["step"] for part in body["personal"]}
         gone = [str(e["step"]) for e in entries if e["step"] not in steps]

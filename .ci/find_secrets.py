@@ -16,7 +16,7 @@ from detect_secrets.core.secrets_collection import SecretsCollection
 from detect_secrets.settings import default_settings
 
 BASELINE = Path(".secrets.baseline")
-WITHOUT = (".gz", "requirements.txt", "requirements-dev.txt", BASELINE.name)
+WITHOUT = (".gz", "requirements.txt", "requirements-dev.txt", "histories/branches.json", BASELINE.name)
 """Archives, and files full of digests."""
 
 

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import bindparam
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
@@ -39,6 +40,9 @@ RELATED = "Latest, from the last document asked for:"
 """Begins the lines of a derivation that another anchor gave; a recount keeps them."""
 
 
+_CLOCKS = select(ClockRow).where(ClockRow.case == bindparam("case")).order_by(col(ClockRow.n))
+
+
 class Ledger:
     """The clocks of one case within one transaction, under the lock of its case row."""
 
@@ -58,7 +62,7 @@ class Ledger:
     @classmethod
     async def of(cls, session: AsyncSession, case: str, organisation: str, at: datetime) -> Ledger:
         """The ledger of a case; one round trip."""
-        rows = (await session.exec(select(ClockRow).where(ClockRow.case == case).order_by(col(ClockRow.n)))).all()  # type: ignore[attr-defined]  # the sessions are SQLModel's
+        rows = (await session.exec(_CLOCKS, params={"case": case})).all()  # type: ignore[attr-defined]  # the sessions are SQLModel's
         return cls(session, case, organisation, at, list(rows))
 
     @property

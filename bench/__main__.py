@@ -35,6 +35,7 @@ from bench.worker import read
 from operations.logs import configure
 
 PARTS = ("kinds", "transitions", "lives", "latency", "recovery", "timers", "held")
+MOST_VARIANTS = 3
 UNWATCHED = 120  # columns where nobody watches
 
 
@@ -53,6 +54,8 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
     options = parser.parse_args()
+    if len(options.variant) > MOST_VARIANTS:
+        parser.error(f"--variant: at most {MOST_VARIANTS}, or the workers' pools use up PostgreSQL's connections")
     for variant in options.variant:
         try:
             read(variant)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
+from typing import Any
 
 from sqlmodel import col, select
 
@@ -47,6 +48,24 @@ class Listed(Model):
     """None: there is no token."""
     created_at: datetime
     ended_at: datetime | None
+
+
+async def with_actor(table: Operators, message: dict[str, Any], token: str | None) -> dict[str, Any]:
+    """A message by whoever holds this token; without one only a backend may say something (`system:…`).
+
+    Raises:
+        Refusal: It names an operator, but not the one whose token this is.
+    """
+    actor = message.get("actor")
+    if isinstance(actor, str) and actor.startswith(SYSTEM):
+        return message
+    operator = None if token is None else await table.by_token(hash_of(token))
+    if operator is None:
+        known = "TERMINS_TOKEN is not known, or is over" if token is not None else "TERMINS_TOKEN is not set"
+        raise Refusal(f"actor: an operator is known by a token, and {known}; a backend names itself system:NAME")
+    if actor not in {None, operator.code}:
+        raise Refusal(f"actor: the token is that of {operator.code}")
+    return {**message, "actor": operator.code}
 
 
 def hash_of(token: str) -> bytes:
@@ -187,6 +206,6 @@ def _faults(organisations: Sequence[str], roles: Sequence[str], limit: Decimal |
         faults.append(f"roles: one or more of {', '.join(ROLES)}")
     if ("approve" in roles) != (limit is not None):
         faults.append("limit: an amount in EUR with the role approve, and only with it")
-    if limit is not None and not (limit.is_finite() and 0 < limit < 10**10):  # noqa: PLR2004
+    if limit is not None and not (limit.is_finite() and 0 < limit < 10**10):
         faults.append("limit: above 0, in EUR")
     return tuple(faults)

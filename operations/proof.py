@@ -60,14 +60,14 @@ async def prove(
     signer = await proof.Signer.of(keyring)
     published = await published_in(folder, signer.public_key)
     async with snapshot(sessions) as session:
-        body = await bundle(session, keyring, case, personal=personal)
+        body = await bundle(session, keyring, case, personal=True)
     if personal and body["personal"] is None:
         raise Refusal("case: it was erased; a bundle with the personal part cannot be written any more")
-    bundled = {**body, "made_at": proof.plain(now()), "checkpoint": covering(published, folder, case)}
-    signed = signer.sign(proof.PROOF, bundled)
-    if faults := verify.verify(signed, signer.public_key, published).faults:
+    body |= {"made_at": now(), "checkpoint": await asyncio.to_thread(covering, published, folder, case)}
+    # the commitments are checked also where what they stand for is not handed out
+    if faults := verify.verify(signer.sign(proof.PROOF, body), signer.public_key, published).faults:
         raise Refusal(*faults)
-    return signed
+    return signer.sign(proof.PROOF, body if personal else {**body, "personal": None})
 
 
 async def check(
@@ -137,6 +137,7 @@ async def bundle(session: AsyncSession, keyring: Keyring, case: str, *, personal
     if row is None:
         raise Refusal("case: it has not begun; there is nothing to prove yet")
     erased = intake.pop("erased_at") is not None
+    filing = {**intake, "commitment": row["commitment"]}
     entries = await _rows(connection, TimelineRow, (*proof.ENTRY, "commitment", "link"), case, "step")
     order = ("anchor_at", "duty", "subject", "n")
     fields = ("duty", "subject", "n", "status", "happened_at", "happened_on", "proof", *proof.COUNTED)
@@ -144,7 +145,7 @@ async def bundle(session: AsyncSession, keyring: Keyring, case: str, *, personal
     letters = await _rows(connection, NoticeRow, LETTER, case, "queued_at", "key", internal=False)
     payments = await _rows(connection, PaymentOrderRow, PAYMENT, case, "queued_at", "key")
     return {
-        "filing": {**intake, "commitment": row["commitment"]},
+        "filing": filing,
         "entries": entries,
         "count": row["step"],
         "head": row["head"],
@@ -152,7 +153,7 @@ async def bundle(session: AsyncSession, keyring: Keyring, case: str, *, personal
         "letters": letters,
         "payments": payments,
         "tables": _tables(intake["organisation"], clocks),
-        "personal": await _personal(connection, keyring, case, entries) if personal and not erased else None,
+        "personal": await _personal(connection, keyring, filing, entries) if personal and not erased else None,
     }
 
 
@@ -187,32 +188,34 @@ def _duty(organisation: str, duty: str) -> dict[str, Any]:
 
 
 async def _personal(
-    connection: AsyncConnection, keyring: Keyring, case: str, entries: Sequence[dict[str, Any]]
+    connection: AsyncConnection, keyring: Keyring, filing: dict[str, Any], entries: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]] | None:
     """The personal part of the filing (step 0) and of each entry, with its salt; None where the key is destroyed.
 
     What a person was erased from is left out: it is not what was committed to any more.
     """
+    case = filing["case"]
     try:
         key = await keyring.of(case)
     except KeyDestroyed:
         return None
-    filed = await _one(connection, CaseRow, ("commitment",), case)
-    assert filed is not None
-    committed = {0: filed["commitment"], **{entry["step"]: entry["commitment"] for entry in entries}}
+    steps = [entry["step"] for entry in entries]
     sealed = await _sealed(connection, TimelineRow, ("step", *proof.ENTRY_SEALED), case)
     if sealed is None:
-        steps = [await _sealed(connection, TimelineRow, proof.ENTRY_SEALED, case, step=e["step"]) for e in entries]
-        parts = {e["step"]: next(iter(step or ()), None) for e, step in zip(entries, steps, strict=True)}
+        # one of them was changed: which?
+        one_by_one = [await _sealed(connection, TimelineRow, proof.ENTRY_SEALED, case, step=step) for step in steps]
+        parts = [next(iter(rows or ()), None) for rows in one_by_one]
     else:
-        parts = {row.pop("step"): row for row in sealed}
-    filing = await _sealed(connection, IntakeRow, proof.FILING_SEALED, case)
-    parts[0] = filing[0] if filing else None
+        by_step = {row.pop("step"): row for row in sealed}
+        parts = [by_step[step] for step in steps]
+    filed = await _sealed(connection, IntakeRow, proof.FILING_SEALED, case)
     found = []
-    for step, part in sorted(parts.items()):
-        whole = part is not None and proof.commitment(key, step, part).hex() == committed.get(step)
-        if whole or part is None or ERASED.encode() not in proof.canonical(part):
-            found.append({"step": step, "salt": proof.salt(key, step).hex(), "sealed": part})
+    for step, public, part in zip(
+        [0, *steps], [filing, *entries], [next(iter(filed or ()), None), *parts], strict=True
+    ):
+        salt = proof.salt(key, step).hex()
+        if part is None or verify.committed(public, salt, part) or ERASED.encode() not in proof.canonical(part):
+            found.append({"step": step, "salt": salt, "sealed": part})
     return found
 
 

@@ -601,7 +601,9 @@ class _Reconciliation:
                 BellRow.case == case, BellRow.reason == RESTORED, col(BellRow.heard_at).is_(None)
             )
             if (await session.exec(waits)).first() is None:
-                session.add(BellRow(case=case, reason=RESTORED, created_at=self._now()))
+                session.add(BellRow(case=case, reason=RESTORED, created_at=self._now(), rung_at=self._now()))
+        # before anything else is said to it: a message that comes first would find the run diverged
+        await self._client.get_workflow_handle(case).signal("look_again")
 
     async def _runs(self, case: str) -> bool:
         """Whether the engine has a running run after all: its list lags behind a start by a moment."""

@@ -12,7 +12,7 @@ import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
 from html import escape
 from http import HTTPStatus
@@ -22,7 +22,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 import structlog
-from aiohttp import ClientError, ClientSession, ClientTimeout, DummyCookieJar, web
+from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, web
 from google.protobuf import json_format
 from multidict import CIMultiDict
 from temporalio.api.common.v1 import Payload, Payloads
@@ -52,11 +52,14 @@ FILE_FIRST = 'a filing is not sealed here: file it (python starter.py file), the
 
 UI_PROGRAM = "/_app/"
 """Where the UI keeps its scripts and styles: some hundred files, the same for everybody, and nobody's data."""
+UPDATE = "/update/"
+"""In the paths by which the UI sends a message to a case."""
 _COOKIE_USE = b"signed in"
 _HOP_BY_HOP = frozenset({"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "host"})
 """Headers between two neighbours: not passed on."""
 _OWN = frozenset({"cookie", "authorization", "origin", "referer", "content-length"})
 """Headers of a request that are between the browser and this server."""
+_LENGTH = frozenset({"content-length"})
 _PAGE = Template((Path(__file__).parent / "sign_in.html").read_text(encoding="utf-8"))
 
 
@@ -295,22 +298,28 @@ class Endpoint:
         if request.headers.get("Origin") not in {None, _origin(self._url)}:
             raise web.HTTPForbidden(text="the UI is asked by its own pages only")
         program = request.method == "GET" and request.path.startswith(UI_PROGRAM)
-        if not program and await self._operator(request) is None:
+        operator = None if program else await self._operator(request)
+        if operator is None and not program:
             if page:
                 raise web.HTTPSeeOther(f"/sign-in?to={quote(request.raw_path, safe='')}")
             raise web.HTTPUnauthorized(text=f"sign in at {self._url}/sign-in")
         if self._ui is None:
             raise web.HTTPNotFound(text="no Temporal UI is named: TERMINS_TEMPORAL_UI")
-        return await self._pass_on(request, self._ui)
+        return await self._pass_on(request, self._ui, operator)
 
-    async def _pass_on(self, request: web.Request, ui: str) -> web.StreamResponse:
+    async def _pass_on(self, request: web.Request, ui: str, operator: Operator | None) -> web.StreamResponse:
         sent = _headers(request.headers.items(), _OWN)
         if others := "; ".join(f"{name}={value}" for name, value in request.cookies.items() if name != COOKIE):
             sent["Cookie"] = others
+        said = operator is not None and request.method == "POST" and UPDATE in request.path
+        if said:
+            sent["Accept-Encoding"] = "identity"
         try:
             async with self._http.request(
                 request.method, ui + request.raw_path, headers=sent, data=await request.read(), allow_redirects=False
             ) as came:
+                if said and operator is not None:
+                    return await self._answered(came, operator)
                 answer = web.StreamResponse(status=came.status, headers=_headers(came.headers.items()))
                 await answer.prepare(request)
                 async for chunk in came.content.iter_any():
@@ -318,6 +327,17 @@ class Endpoint:
         except ClientError as e:
             raise web.HTTPBadGateway(text=f"the Temporal UI does not answer: {type(e).__name__}") from None
         return answer
+
+    async def _answered(self, came: ClientResponse, operator: Operator) -> web.Response:
+        """The answer to an update. The UI opens what is sealed in histories, but shows a refusal as it comes."""
+        body = await came.read()
+        with suppress(ValueError, AttributeError, KeyError):
+            answer = json.loads(body)
+            failure = answer["outcome"]["failure"]
+            sealed = json_format.ParseDict(failure["encodedAttributes"], Payload())
+            failure["message"] = json.loads((await self._open(sealed, operator, set())).data)["message"]
+            body = json.dumps(answer, ensure_ascii=False).encode()
+        return web.Response(body=body, status=came.status, headers=_headers(came.headers.items(), _LENGTH))
 
     def _elsewhere(self, request: web.Request) -> str | None:
         """The address of this page by the one name that its cookie and the UI's settings know; None if it has it."""

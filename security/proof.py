@@ -1,8 +1,9 @@
 """Evidence: the hash chain of a case's timeline, its hash tree over all cases, and the installation's signature.
 
-A link covers everything of a step that is not sealed, and of what is sealed a commitment: a hash with a salt that lies
-under the case's key. So the chain still holds when the key is destroyed, and then nobody can try names against it.
-`verify.py` checks all of it anew, from its own lines.
+A link covers everything of a step that is not sealed, and a commitment: a hash over the whole step, what is sealed
+too, with a salt that lies under the case's key. So the chain still holds when the key is destroyed, and then nobody can
+try names against it; and while the key lives, nobody makes a commitment without it. `verify.py` checks all of it anew,
+from its own lines.
 """
 
 from __future__ import annotations
@@ -93,9 +94,19 @@ def salt(key: DataKey, step: int) -> bytes:
     return hmac.digest(key.derived(b"salt"), step.to_bytes(8), "sha256")
 
 
-def commitment(key: DataKey, step: int, sealed: Mapping[str, Any]) -> bytes:
-    """What stands for the personal part of a step once that is gone."""
-    return hashlib.sha256(salt(key, step) + canonical(sealed)).digest()
+def commitment(key: DataKey, step: int, whole: Mapping[str, Any]) -> bytes:
+    """What stands for a step, or the filing, with its personal part once that is gone."""
+    return hashlib.sha256(salt(key, step) + canonical(whole)).digest()
+
+
+def of_filing(key: DataKey, filing: Any) -> bytes:
+    """The commitment to a filing, from its intake row."""
+    return commitment(key, 0, values(filing, (*FILING, *FILING_SEALED)))
+
+
+def of_entry(key: DataKey, entry: Any) -> bytes:
+    """The commitment to a step, from its timeline row."""
+    return commitment(key, entry.step, values(entry, (*ENTRY, *ENTRY_SEALED)))
 
 
 def first_link(filing: Any, committed: bytes) -> bytes:

@@ -590,6 +590,9 @@ class Case:
         item = await self._next_allowed()
         self.diverged = ()
         await self._adopt()
+        if self.case.stage == CLOSED:
+            item.refusal = refused(errors.NOT_ALLOWED_NOW, "the record of this case is closed")
+            return
         await self.record("record_adopted", said=item, facts={"reason": "adopted"})
 
     async def _adopt(self) -> None:
@@ -598,7 +601,11 @@ class Case:
             task.cancel()
         self.working, self.done, self.sending = {}, [], set()
         self.adopted = True
-        await self._open(StartCase(case=self.id).model_dump())
+        if await self._open(StartCase(case=self.id).model_dump()) is not None:
+            # the record is closed (an engine restored from a backup): nothing is left for this run to keep
+            self.clocks.disarm()
+            self.clocks = Clocks()
+            self.state = self.case.model_copy(update={"stage": CLOSED})
 
     async def _next_allowed(self) -> Item:
         while True:
@@ -659,7 +666,7 @@ class Case:
         late = any(c.status == "overdue" and c.can_be_late for c in clocks)
         stage = "diverged" if self.diverged else state.stage.replace("_", " ")
         if state.stage == CLOSED:
-            stage = f"closed: {self.body.outcome}".replace("_", " ")
+            stage = f"closed: {self.body.outcome or 'see the record'}".replace("_", " ")
         lines = [f"## {stage.capitalize()}{' · OVERDUE' if late else ''}", ""]
         if self.diverged:
             lines += [f"- **Diverged from the record:** {'; '.join(self.diverged)}"]

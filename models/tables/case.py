@@ -60,7 +60,7 @@ class CaseRow(OfCase, table=True):
     outcome: str | None = None
     diverged: bool = False
     commitment: bytes = Field(sa_type=LargeBinary, nullable=False)
-    """To the personal part of the filing (`security/proof.py`)."""
+    """To the filing, its personal part too (`security/proof.py`)."""
     head: bytes = Field(sa_type=LargeBinary, nullable=False)
     """The link of the last step; of the filing before the first one."""
 
@@ -91,7 +91,7 @@ class TimelineRow(OfCase, table=True):
     answer: dict[str, Any] = sealed_json()
     """What the step answered, for its repetition."""
     commitment: bytes = Field(sa_type=LargeBinary, nullable=False)
-    """To facts, details and answer: it stays when they are erased."""
+    """To all of this step, facts, details and answer too: it stays when they are erased."""
     link: bytes = Field(sa_type=LargeBinary, nullable=False)
     """The hash over the link before it and everything of this step that is not sealed."""
 

@@ -16,7 +16,7 @@ from activities.case import CaseActivities
 from integrations.bank import BankFolder, BankProof, PaymentOrder
 from models.case import Recorded, Transition
 from models.tables import ClockRow
-from tests.chaos.points import Journal
+from tests.chaos.points import Journal, Point
 
 
 def double_payment(journal: Journal) -> None:
@@ -30,29 +30,33 @@ def double_payment(journal: Journal) -> None:
     setattr(BankFolder, "submit", planted)  # noqa: B010  # what is planted is no method of its own
 
 
+BETWEEN = Point("planted between two commits", 1)
+"""Where a worker must die for a clock to be lost."""
+
+
 def lost_clock(journal: Journal) -> None:
-    """A step's new clocks are written in a transaction of their own, after that of the step."""
+    """A payment's clock that ends is taken out by the step and put back, ended, by a transaction of its own."""
     record = CaseActivities.record
-    late: dict[str, list[dict[str, Any]]] = {}
+    taken_out: dict[str, list[dict[str, Any]]] = {}
 
-    def hold_back(session: Session, *_: Any) -> None:
-        if not activity.in_activity() or activity.info().activity_type != "case.record":
-            return
-        for row in [row for row in session.new if isinstance(row, ClockRow)]:
-            if row.duty == "BTA-10.5c" and not session.info.get("late"):
-                session.expunge(row)
-                late.setdefault(row.case, []).append(row.model_dump())
+    def take_out(session: Session, *_: Any) -> None:
+        for row in [row for row in session.dirty if isinstance(row, ClockRow)]:
+            if (row.duty, row.status) == ("BTA-10.5c", "kept"):
+                taken_out.setdefault(row.case, []).append(row.model_dump())
+                session.delete(row)
 
-    @activity.defn(name="case.record")
-    async def planted(self: CaseActivities, t: Transition) -> Recorded:
-        recorded = await record(self, t)
-        async with self._sessions() as session, session.begin():
-            session.info["late"] = True
-            session.add_all(ClockRow(**values) for values in late.pop(t.case, []))
-        return recorded
+    class Planted(CaseActivities):
+        @activity.defn(name="case.record")
+        async def record(self, t: Transition) -> Recorded:
+            recorded = await record(self, t)
+            if rows := taken_out.pop(t.case, []):
+                journal.passes(t.case, BETWEEN.step)
+                async with self._sessions() as session, session.begin():
+                    session.add_all(ClockRow(**row) for row in rows)
+            return recorded
 
-    event.listen(Session, "before_flush", hold_back)
-    setattr(CaseActivities, "record", planted)  # noqa: B010  # as above
+    event.listen(Session, "before_flush", take_out)
+    setattr(CaseActivities, "record", Planted.record)  # noqa: B010  # as above
 
 
 def both(journal: Journal) -> None:

@@ -16,8 +16,10 @@ import pytest
 
 from tests.replay.altered import CHANGED, PATCHED, altered
 from tests.replay.gate import problem
-from tests.replay.history import ENDED, FOLDER, Shown, digest, manifest, payloads, read, shown
+from tests.replay.history import ENDED, FOLDER, Shown, digest, manifest, opened, payloads, read, shown, written
 from tests.test_names import LIST
+from tests.workflows.test_case import deciding
+from tests.world import Refused, World
 from workflows import registry
 from workflows.case import Case
 
@@ -60,6 +62,29 @@ def test_no_history_needs_a_key() -> None:
         for event in read(path).events:
             for payload in payloads(event):
                 assert payload.metadata["encoding"] in CLEAR, (path.name, event.event_id)
+
+
+async def test_a_sealed_history_is_kept_in_clear_and_an_erased_one_not_at_all(world: World, tmp_path: Path) -> None:
+    """What the recorder does with the histories of a real engine, which are sealed."""
+    case = await deciding(world)
+    await world.say(case, "assign_case", handler="op-7")
+    nobody = [{"claimant": "C9", "head": "property_damaged", "proven": "1.00"}]
+    with pytest.raises(Refused, match="C9"):
+        await world.say(case, "propose_decision", outcome="pay", losses=nobody)
+    await world.settled(case)
+    fetched = await world.handle(case).fetch_history()
+    raw = [payload.metadata["encoding"] for event in fetched.events for payload in payloads(event)]
+    assert set(raw) == {b"binary/encrypted"}
+    history = await opened(fetched, world.client.data_converter, world.client.namespace)
+    assert history is not None
+    assert [payload.metadata["encoding"] for event in fetched.events for payload in payloads(event)] == raw
+    assert {payload.metadata["encoding"] for event in history.events for payload in payloads(event)} <= CLEAR
+    path = tmp_path / "claim-of-today.json.gz"
+    path.write_bytes(written(history))
+    assert await problem(path) == ""
+    assert "(refused: Refused)" in shown(read(path)).steps, "failures are sealed and opened too"
+    await world.keyring.destroy(case)
+    assert await opened(fetched, world.client.data_converter, world.client.namespace) is None
 
 
 @pytest.mark.parametrize("workflow", registry.ALL, ids=lambda cls: cls.__name__)

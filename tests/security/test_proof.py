@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -99,9 +100,11 @@ async def behind_its_back(world: World, statement: str, **values: Any) -> None:
         await connection.execute(text(statement), values)
 
 
-async def relinked(world: World, case: str, change: Callable[[TimelineRow], None] = lambda row: None) -> None:
-    """Every commitment and link made anew after a change: by somebody with the database and the case's key."""
-    data_key = await world.keyring.of(case)
+async def relinked(
+    world: World, case: str, change: Callable[[TimelineRow], None] = lambda row: None, *, with_key: bool = True
+) -> None:
+    """Every link, and with the case's key every commitment, made anew after a change in the database."""
+    data_key = await world.keyring.of(case) if with_key else None
     async with world.sessions() as session, session.begin():
         row, intake = await session.get(CaseRow, case), await session.get(IntakeRow, case)
         assert row is not None
@@ -112,7 +115,7 @@ async def relinked(world: World, case: str, change: Callable[[TimelineRow], None
         )
         for entry in entries.all():
             change(entry)
-            entry.commitment = proof.commitment(data_key, entry.step, proof.values(entry, proof.ENTRY_SEALED))
+            entry.commitment = entry.commitment if data_key is None else proof.of_entry(data_key, entry)
             link = entry.link = proof.next_link(link, entry)
             row.step = entry.step
         row.head = link
@@ -165,7 +168,7 @@ async def test_a_bundle_names_nobody_unless_asked_and_then_every_personal_part_i
         changed = deepcopy(body)
         changed["personal"][part["step"]]["sealed"]["faults" if part["step"] == 0 else "facts"] = {"other": 1}
         which = f"entry {part['step']}" if part["step"] else "the filing"
-        assert verify.faults_of(changed) == [f"{which}: its personal part is not the one that was recorded"]
+        assert verify.faults_of(changed) == [f"{which}: with its personal part it is not what was recorded"]
 
 
 async def test_after_the_case_was_erased_its_proof_is_the_same_and_still_verifies(
@@ -356,9 +359,8 @@ async def test_every_column_of_an_entry_that_is_changed_in_the_database_is_found
         await behind_its_back(world, statement, case=case, step=decided)
         faults = await checked(world, case, tmp_path)
         assert any(f"entry {decided}" in fault for fault in faults), (column, faults)
-        if column not in ("facts", "details", "answer"):
-            with pytest.raises(Refusal, match=f"entry {decided}"):
-                await bundle(world, case, tmp_path)
+        with pytest.raises(Refusal, match=f"entry {decided}"):
+            await bundle(world, case, tmp_path)
         restored = "CAST(:value AS jsonb)" if column == "clocks" else ":value"
         await behind_its_back(
             world,
@@ -389,10 +391,27 @@ async def test_a_clock_that_is_changed_in_the_database_is_found(world: World, tm
     assert any("its evidence says otherwise" in fault for fault in faults)
 
 
+async def test_a_past_written_anew_without_the_case_s_key_is_found_by_a_check(world: World, tmp_path: Path) -> None:
+    """The links fit again, but nobody makes the commitments without the key."""
+    case = await closed(world)
+
+    def forge(row: TimelineRow) -> None:
+        if row.entry == "decided":
+            row.actor = "op-9"
+
+    await relinked(world, case, forge, with_key=False)
+    decided = next(e.step for e in await world.timeline(case) if e.entry == "decided")
+    assert await checked(world, case, tmp_path) == (
+        f"entry {decided}: with its personal part it is not what was recorded",
+    )
+    with pytest.raises(Refusal, match="not what was recorded"):
+        await bundle(world, case, tmp_path)
+
+
 async def test_a_past_written_anew_as_a_whole_is_found_by_an_earlier_checkpoint_only(
     world: World, tmp_path: Path
 ) -> None:
-    """Database, case key and signing key together: the chain fits again, and only what was published before tells."""
+    """Database and keys together: the chain fits again, and only what was published before tells."""
     case = await closed(world)
     outside, nothing = tmp_path / "outside", tmp_path / "nothing"
     await published(world, outside)
@@ -547,33 +566,15 @@ async def test_every_changed_byte_of_a_checkpoint_and_a_missing_one_is_found(
     assert second == file
 
 
-async def test_two_processes_never_make_the_same_checkpoint(world: World, tmp_path: Path) -> None:
-    await published(world, tmp_path)
-    blank = tmp_path / "elsewhere"
-    blank.mkdir()
-
-    class Late(Keyring):
-        """Another process makes checkpoint 1 while this one looks at the store."""
-
-        async def of(self, owner: str) -> Any:
-            found = await super().of(owner)
-            if not list(blank.iterdir()):
-                shutil.copy(tmp_path / "000001.checkpoint", blank / "000001.checkpoint")
-            return found
-
-    keyring = Late(world.keyring._engine, world.keyring._master)
-    before = verify.Checkpoints.read
-
-    def empty(folder: Path, key: str) -> verify.Checkpoints:
-        return verify.Checkpoints()
-
-    verify.Checkpoints.read = staticmethod(empty)  # type: ignore[method-assign]  # it looked a moment before
-    try:
-        with pytest.raises(Refusal, match="another process"):
-            await publish(world.sessions, keyring, blank, world.now)
-    finally:
-        verify.Checkpoints.read = before  # type: ignore[method-assign]
-    assert sorted(p.name for p in blank.iterdir()) == ["000001.checkpoint"]
+async def test_two_at_once_never_write_over_each_other(world: World, key: str, tmp_path: Path) -> None:
+    ends = await asyncio.gather(*(published(world, tmp_path) for _ in range(3)), return_exceptions=True)
+    made = [end.number for end in ends if isinstance(end, Published)]
+    refused = [str(end) for end in ends if not isinstance(end, Published)]
+    assert sorted(made) == list(range(1, len(made) + 1))
+    assert made
+    assert all("is being made by another process" in text for text in refused)
+    assert verify.Checkpoints.read(tmp_path, key).faults == []
+    assert len(list(tmp_path.iterdir())) == len(made) + 1, "the checkpoints and the public key"
 
 
 async def test_the_nightly_run_publishes_and_ends_in_red_where_evidence_is_broken(worker_world: World) -> None:

@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ PLANTED = {
     "id": "-----BEGIN " + "EC PRIVATE KEY-----",
     "aws.env": "AWS_ACCESS_KEY_ID=" + "AKIA" + "2E0A8F3B9C1D7E5F",
     "notes.md": "postgresql://termins:" + "hZ83kfpWq" + "@db.example/termins",
-    "keys.py": 'MASTER = "' + "9f86d081884c7d659a2feaa0c55ad015" + "a3bf4f1b2b0b822cd15d6c15b0f00a08" + '"',
+    "keys.py": f'MASTER = "{sha256(b"planted").hexdigest()}"',
 }
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
-from collections.abc import AsyncIterator, Callable, Sequence
+import tempfile
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -28,10 +29,11 @@ from activities.sweep import SweepActivities
 from activities.wiring import build, build_replay
 from integrations.bank import BankFolder
 from integrations.mail import MaildirOut
+from models import tables
 from models.case import StartCase
 from models.names import KINDS, TASK_QUEUE
-from models import tables
-from models.tables import AccountRow, BellRow
+from models.tables import AccountRow
+from operations.erase import erase
 from operations.intake import Intake
 from operations.local import Postgres, local
 from operations.place import find, keys
@@ -39,8 +41,9 @@ from operations.reconcile import PROVE, PROVE_NOTHING, Reconciled, reconcile
 from operations.reset import reset
 from operations.setup import setup
 from operations.store import engine, sessions
-from settings import Settings
 from security.index import index_of
+from settings import Settings
+from tests.conftest import everybody
 from tests.workflows import test_access_request as access
 from tests.workflows import test_authenticator_withdrawal as withdrawal
 from tests.workflows import test_claim as claim
@@ -103,12 +106,12 @@ async def record(world: World) -> dict[str, list[dict[str, Any]]]:
     """Everything that the store holds, row by row, but for what `NOT_COMPARED` names."""
     found: dict[str, list[dict[str, Any]]] = {}
     async with world.sessions() as session:
-        for model in (m for m in vars(tables).values() if isinstance(m, type) and hasattr(m, "__table__")):
-            table = str(model.__tablename__)
-            rows = []
+        models = [m for m in vars(tables).values() if isinstance(m, type) and issubclass(m, SQLModel)]
+        for model in (m for m in models if hasattr(m, "__table__")):
+            table, rows = str(model.__tablename__), []
             for row in (await session.exec(select(model))).all():
                 left_out = NOT_COMPARED.get(table, set())
-                if table == "notice" and row.internal:
+                if isinstance(row, tables.NoticeRow) and row.internal:
                     left_out = left_out | INTERNAL
                 rows.append({name: getattr(row, name) for name in model.model_fields if name not in left_out})
             found[table] = sorted(rows, key=str)
@@ -251,7 +254,7 @@ class Lives:
         await world.stage(cases["archive"], "answering")
 
     async def _access(self) -> None:
-        """The first request closes, is opened again by a bounce, and gives another secret; the notice has its effect."""
+        """The first request closes, is opened again by a bounce, and gives another secret; the notice takes effect."""
         world, cases = self.world, self.cases
         await world.advance(cases["access"], MONDAY + timedelta(days=9))
         await world.stage(cases["access"], "closed")
@@ -317,6 +320,194 @@ async def test_a_store_restored_from_a_dump_is_brought_up_to_its_histories(worke
         await world.payment(lives.cases["lost"], "C1:indemnity", "issued")
         await world.say(lives.cases["inline"], "assign_case", handler="op-7")
     assert len(outside(world) - was_outside) >= 3
+
+
+async def test_a_case_erased_since_the_dump_stays_erased(worker_world: World, dumps: Dumps) -> None:
+    """The dump brings it back open and unreadable: it is closed and emptied, and no new run begins."""
+    world = worker_world
+    await world.begin(MONDAY)
+    async with world.serving():
+        case = await privacy.file(world, "DZ", "access")
+        await world.stage(case, "identifying")
+        await dumps.dump()
+        await world.say(case, "withdraw_request", withdrawn_at=MONDAY.isoformat(), document="dms/w")
+        await world.stage(case, "closed")
+    await erase(world.sessions, world.keyring, case, world.var / "backup", world.now)
+    await dumps.restore()
+    done = await put_together(world)
+    assert (done.erased, done.started, done.unreadable, done.clean) == ((case,), (), (), True)
+    row = await world.row(case)
+    assert row is not None
+    assert (row.stage, row.outcome) == ("closed", "erased")
+    assert set((await world.clocks(case)).values()) == {"void"}
+    assert (await put_together(world)).erased == ()
+
+
+async def test_a_step_that_would_come_out_otherwise_is_not_put_back(worker_world: World, dumps: Dumps) -> None:
+    """Without the policy of that time the case would open another way: nothing is written, and it is named."""
+    world = worker_world
+    await world.begin(MONDAY)
+    await dumps.dump()
+    async with world.serving():
+        case = await claim.deciding(world)
+    content = claim.content("unknown-here", documents=claim.documents(MONDAY))
+    await dumps.restore()
+    await world.file("claim", "BTA", content, received_at=MONDAY, reference=case.split(":")[2])
+    done = await put_together(world)
+    assert done.stuck == {case: 1}
+    assert not done.clean
+    assert await world.row(case) is None
+
+
+async def test_reminders_of_the_lost_time_are_not_sent_again(worker_world: World, dumps: Dumps) -> None:
+    """Nothing in a history proves that a letter to staff went out: it is closed, and counted."""
+    world = worker_world
+    async with world.serving():
+        case = await claim.deciding(world)
+        await dumps.dump()
+        await world.advance(case, MONDAY + timedelta(days=31))
+    was_outside = outside(world)
+    told = [notice for notice in (await world.notices(case)).values() if notice.internal]
+    assert len(told) > 1
+    await dumps.restore()
+    done = await put_together(world)
+    assert done.staff_letters == len(told)
+    async with world.serving():
+        await swept(world)
+    assert outside(world) == was_outside
+    assert {n.refused for n in (await world.notices(case)).values() if n.internal} == {UNTOLD}
+    assert (await world.clock(case, "BTA-10.5a")).status == "overdue"
+
+
+# ---- far behind, each way -------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def installation(var: Path) -> AsyncIterator[World]:
+    """Embedded servers that can be stopped and come back with other data; their clocks are the machine's."""
+    settings = Settings(var=var)
+    async with local(var):
+        place = await find(settings)
+        keyring = keys(place, settings)
+        client = await place.connect(keyring, not_filed="installation")
+        await setup(client, place.database_url, keyring)
+        database = engine(place.database_url, keyring)
+        store, now = sessions(database), VirtualNow(database)
+        activities = build(
+            store,
+            keyring,
+            client,
+            MaildirOut(settings.mail_folder),
+            BankFolder(settings.bank_folder),
+            now,
+            sender=settings.mail_sender,
+            staff=settings.mail_staff,
+            checkpoints=var / "checkpoints",
+        )
+        try:
+            yield World(
+                environment=WorkflowEnvironment.from_client(client),
+                client=client,
+                sessions=store,
+                keyring=keyring,
+                intake=Intake(store, keyring, client, now),
+                now=now,
+                var=var,
+                activities=activities,
+                filed=[],
+            )
+        finally:
+            await database.dispose()
+            await keyring.close()
+
+
+async def command(var: Path, *words: str, code: int = 0) -> dict[str, Any]:
+    """`starter.py reconcile`, as an operator types it."""
+    where = {"TERMINS_VAR": str(var), "TERMINS_SECRETS": str(var / "none")}
+    result = await asyncio.to_thread(
+        CliRunner().invoke, starter.app, ["reconcile", "--json", *words], env=where, catch_exceptions=False
+    )
+    assert result.exit_code == code, result.output
+    answered: dict[str, Any] = json.loads(result.stdout)
+    return answered
+
+
+async def opened(world: World, number: int) -> tuple[str, dict[str, Any]]:
+    """A claim that waits for a decision, and how it was filed."""
+    now = world.now()
+    day = f"{now - timedelta(days=9):%Y-%m-%d}"
+    policy = f"FAR-{number}"
+    filing: dict[str, Any] = {
+        "content": claim.content(policy, documents=claim.documents(now), occurred_on=day),
+        "received_at": now,
+        "reference": f"FAR-{number}",
+    }
+    case = await world.file("claim", "BTA", **filing)
+    await world.stage(case, "deciding")
+    return case, filing
+
+
+async def assigned(world: World, case: str, times: int) -> None:
+    """So many steps that say nothing new."""
+    for n in range(times):
+        await world.say(case, "assign_case", handler=f"op-{n % 2 + 1}")
+
+
+async def level(world: World) -> bool:
+    """Whether no run is behind the store any more."""
+    return not (await put_together(world, dry_run=True)).adopting
+
+
+@pytest.mark.timeout(3000)
+async def test_a_restore_far_behind_each_way(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """The store, then the engine, comes back as it was many steps before; both end where the other one stood."""
+    steps = request.config.getoption("--steps", 60) // 4
+    with tempfile.TemporaryDirectory() as folder:
+        var = Path(folder)
+        kept = tmp_path / "engine"
+        async with installation(var) as world, world.serving():
+            async with world.sessions() as session, session.begin():
+                session.add_all(everybody(world.now()))
+            for n in range(5):
+                await world.policy(f"FAR-{n}")
+            cases = [(await opened(world, n))[0] for n in range(4)]
+        shutil.copytree(var / "temporal", kept)
+        async with installation(var) as world:
+            dumps = Dumps(Postgres(var), "termins", tmp_path)
+            await dumps.dump()
+            async with world.serving():
+                await asyncio.gather(*(assigned(world, case, steps) for case in cases))
+                new, filing = await opened(world, 4)
+                await world.say(cases[0], "withdraw_claim", withdrawn_at=world.now().isoformat(), reference="dms/w")
+                await world.stage(cases[0], "closed")
+            before, was_outside = await record(world), outside(world)
+
+            await dumps.restore()
+            behind = await command(var, "--dry-run", code=1)
+            assert sum(behind["steps"].values()) >= 4 * steps
+            assert (await command(var, code=1))["no_filing"] == [new]
+            await world.file("claim", "BTA", **filing)
+            again = await command(var)
+            assert set(again["steps"]) == {new}
+            after = await record(world)
+            for table, rows in before.items():
+                assert after[table] == rows, table
+            assert outside(world) == was_outside
+
+        shutil.rmtree(var / "temporal")
+        shutil.copytree(kept, var / "temporal")
+        async with installation(var) as world:
+            found = await command(var)
+            assert (found["steps"], found["adopting"], found["started"]) == ({}, sorted(cases), [new])
+            async with world.serving():
+                assert (await world.handle(cases[0]).result())["result"] == "closed"
+                await world.until(lambda: level(world), "every run goes on from its record")
+                await swept(world)
+                for case in (*cases[1:], new):
+                    told = await world.say(case, "assign_case", handler="op-7")
+                    assert told["entry"] == "assigned"
+            assert outside(world) == was_outside
+            assert (await command(var))["adopting"] == []
 
 
 def test_every_activity_is_known_to_reconcile(world: World) -> None:

@@ -26,6 +26,7 @@ from models.tables import (
     WithdrawalRow,
 )
 from rules.rulebook import Duty, duty_for
+from security.index import index_of
 from tests.workflows.test_access_request import content as request_content
 from tests.workflows.test_access_request import line, no_carrier, user, works
 from tests.world import RIGA, Refused, World
@@ -43,10 +44,12 @@ def content(client: str, **more: Any) -> dict[str, Any]:
 
 async def account(world: World, client: str, code: str = "32000000000", **more: Any) -> None:
     """An account that signs in with Smart-ID."""
+    person = await index_of(world.keyring, "personal_code", code)
     async with world.sessions() as session, session.begin():
         session.add(
             AccountRow(
                 client=client,
+                person=person,
                 username=f"T-{code}",
                 case="access_request:BL:T-earlier",
                 subject="U1",
