@@ -26,6 +26,7 @@ from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, D
 from google.protobuf import json_format
 from multidict import CIMultiDict
 from temporalio.api.common.v1 import Payload, Payloads
+from yarl import URL
 
 from models.case import BY_ENDPOINT
 from models.keepable import unkeepable
@@ -316,7 +317,11 @@ class Endpoint:
             sent["Accept-Encoding"] = "identity"
         try:
             async with self._http.request(
-                request.method, ui + request.raw_path, headers=sent, data=await request.read(), allow_redirects=False
+                request.method,
+                URL(ui + request.raw_path, encoded=True),
+                headers=sent,
+                data=await request.read(),
+                allow_redirects=False,
             ) as came:
                 if said and operator is not None:
                     return await self._answered(came, operator)
@@ -372,8 +377,9 @@ async def _livez(_: web.Request) -> web.Response:
 
 async def _payloads(request: web.Request) -> list[Payload]:
     try:
-        found = list(json_format.Parse(await request.read(), Payloads(), ignore_unknown_fields=True).payloads)
-    except (json_format.ParseError, UnicodeDecodeError):
+        body = {"payloads": json.loads(await request.read())["payloads"]}
+        found = list(json_format.ParseDict(body, Payloads(), ignore_unknown_fields=True).payloads)
+    except (json_format.ParseError, ValueError, TypeError, LookupError, AttributeError, RecursionError):
         raise web.HTTPBadRequest(text='one JSON object is needed: {"payloads": […]}') from None
     if len(found) > MOST:
         raise web.HTTPRequestEntityTooLarge(max_size=MOST, actual_size=len(found), text=f"more than {MOST} payloads")

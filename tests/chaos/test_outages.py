@@ -12,7 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -67,6 +67,7 @@ async def test_a_server_that_hangs_is_waited_for(
 
 async def test_a_mail_server_that_hangs_holds_up_no_step(servers: House) -> None:
     """A letter to staff is owed by a step that is committed already: the case goes on without it."""
+    await servers.now.set(datetime.now(UTC))
     life = new_life(servers, Days(servers, 1), asyncio.Semaphore())
     with servers.hanging("mail"):
         case = await claim_filed(life, life.ago(days=41))

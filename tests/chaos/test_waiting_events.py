@@ -23,7 +23,7 @@ async def waiting(world: World, case: str, event: str) -> EventRow:
 async def test_the_event_that_closed_a_case_is_answered_though_its_sender_died_meanwhile(world: World) -> None:
     """The case took it and closed; whoever delivered it died before the answer was kept. Again, it is no refusal."""
     case = await deciding(world)
-    withdrawn = {"actor": "op-1", "withdrawn_at": MONDAY.isoformat()}
+    withdrawn = {"actor": "op-1", "withdrawn_at": MONDAY.isoformat(), "reference": "dms/1"}
     first = await world.intake.submit_event(case, "crm-1", "withdraw_claim", withdrawn)
     await world.stage(case, "closed")
     async with world.sessions() as session, session.begin():

@@ -65,7 +65,7 @@ async def states(world: World, client: str) -> list[tuple[str, str | None]]:
     """Status and authenticator of a client's accounts."""
     async with world.sessions() as session:
         rows = (
-            await session.exec(select(AccountRow).where(AccountRow.client == client).order_by(AccountRow.personal_code))
+            await session.exec(select(AccountRow).where(AccountRow.client == client).order_by(AccountRow.username))
         ).all()
     return [(row.status, row.authenticator) for row in rows]
 
@@ -213,6 +213,7 @@ async def by_hand(world: World) -> tuple[str, str]:
     client = await world.customer()
     await account(world, client)
     case = f"authenticator_withdrawal:BL:H-{client}"
+    await world.keyring.create(case)
     async with world.sessions() as session, session.begin():
         session.add(
             IntakeRow(
