@@ -59,7 +59,7 @@ class WithdrawalFiling(Model):
     limitation: Text | None = None
     """What remains possible, in words for the client; for `limit`."""
     decided_by: Actor
-    takes_effect_on: date | None = None
+    takes_effect_on: Day | None = None
     """A later day than the ten days' notice allows."""
 
     @model_validator(mode="after")
@@ -154,7 +154,7 @@ class WithdrawalBody(Model):
     scope: Literal["end", "limit"]
     limitation: str | None = None
     decided_by: str
-    takes_effect_on: date | None = None
+    takes_effect_on: Day | None = None
     effect_anchor: datetime | None = None
     """The eve of the chosen day: what T-effect-day is counted from."""
     letters: dict[str, Literal["queued", "sent", "refused", "bounced"]] = Field(default_factory=dict)

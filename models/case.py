@@ -23,11 +23,23 @@ MARK = "‹"
 def _with_zone(at: datetime) -> datetime:
     if at.tzinfo is None:
         raise ValueError("an instant needs an offset, such as 2026-11-21T10:00:00+02:00")
+    if not FIRST_YEAR <= at.year <= LAST_YEAR:
+        raise ValueError(f"an instant lies in the years {FIRST_YEAR} to {LAST_YEAR}")
     return at
 
 
+def _countable(day: date) -> date:
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise ValueError(f"a day lies in the years {FIRST_YEAR} to {LAST_YEAR}")
+    return day
+
+
+FIRST_YEAR, LAST_YEAR = 1900, 2199
+"""What people may say. At the ends of time itself a change of zone, or one more day, is an error."""
+
 Instant = Annotated[datetime, AfterValidator(_with_zone)]
 """A date and time with an offset."""
+Day = Annotated[date, AfterValidator(_countable)]
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
 Actor = Annotated[str, StringConstraints(pattern=ACTOR)]

@@ -69,7 +69,7 @@ class ClaimFiling(Model):
     claimants: tuple[Claimant, ...] = ()
     occurrence: Text | None = None
     """The cause that claims share: all losses from one cause are one occurrence (5.4)."""
-    occurred_on: date | None = None
+    occurred_on: Day | None = None
     place: Text | None = None
     description: Text | None = None
     first_made_at: Instant | None = None
@@ -318,7 +318,7 @@ class ConfirmPayment(Message):
     """The bank executed a payment."""
 
     payment: Text = Field(description="key of the payment, such as C1:indemnity")
-    executed_on: date = Field(description="YYYY-MM-DD, the execution date the bank confirms")
+    executed_on: Day = Field(description="YYYY-MM-DD, the execution date the bank confirms")
     bank_reference: Text = Field(description="the bank's reference")
     correction: Correction | None = Field(
         default=None, description="where the term is over already and was kept: reason, document, second_person"
@@ -332,7 +332,7 @@ class RejectPayment(Message):
     reason: Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}[0-9]{2}$")] = Field(
         description="ISO 20022 reason code, such as AC01"
     )
-    rejected_on: date = Field(description="YYYY-MM-DD")
+    rejected_on: Day = Field(description="YYYY-MM-DD")
 
 
 class CorrectPayee(Message):

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
-from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
+from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import DataConverter, DefaultFailureConverter, PayloadCodec, PayloadConverter
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
 from models.errors import CAME_IN_CLEAR, InClear
 
-UNREADABLE = "a payload that is not JSON"
+NO_JSON = "a payload that is not JSON"
+
+UNREADABLE = Payload(metadata={"encoding": b"binary/unreadable"})
+"""Instead of what cannot be opened or fetched. No converter knows it: untyped it reads as `NO_JSON`."""
 
 ORIGIN = "origin"
 IN_CLEAR = b"in clear"
@@ -36,10 +39,13 @@ class TolerantPayloadConverter(PydanticPayloadConverter):
 
         Raises:
             ApplicationError: What is named by type is only ever made by Termins itself, and this came in clear.
+            ValueError: It was changed, or its key is not here.
         """
         if type_hints is not None:
             if any(ORIGIN in payload.metadata for payload in payloads):
                 raise ApplicationError("a payload of our own came in clear", type=CAME_IN_CLEAR)
+            if UNREADABLE in payloads:
+                raise ValueError("a payload of our own cannot be opened")
             return super().from_payloads(payloads, type_hints)
         return [self._one(payload) for payload in payloads]
 
@@ -47,7 +53,7 @@ class TolerantPayloadConverter(PydanticPayloadConverter):
         try:
             value = super().from_payloads([payload])[0]
         except Exception:  # noqa: BLE001  # whatever it is, it is no message
-            value = UNREADABLE
+            value = NO_JSON
         return InClear(value) if ORIGIN in payload.metadata else value
 
 
@@ -55,8 +61,9 @@ OWN = ("activities.", "integrations.", "models.", "operations.", "rules.", "work
 """Modules whose errors name fields and codes, never values."""
 
 
-UNKNOWN = re.compile(r"^Update handler for '[\w.-]{1,64}' expected but not found")
-"""What the SDK tells whoever sends an update that the case does not know."""
+UNKNOWN = re.compile(r"Update handler for ('[\w.-]{1,64}'|this name) expected but not found", re.ASCII)
+"""What whoever sends an update is told that the case does not know: the SDK's words, without a name that is none."""
+_OF_THE_SDK = re.compile(r"Update handler for '.*' expected but not found", re.DOTALL)
 
 
 class PlainFailureConverter(DefaultFailureConverter):
@@ -71,8 +78,10 @@ class PlainFailureConverter(DefaultFailureConverter):
         super().to_failure(exception, payload_converter, failure)
         if not isinstance(exception, FailureError) and not type(exception).__module__.startswith(OWN):
             failure.message = type(exception).__name__
-        if (unknown := UNKNOWN.match(str(exception))) is not None:
-            failure.message, failure.stack_trace = unknown[0], ""
+        if _OF_THE_SDK.match(said := str(exception)):
+            known = UNKNOWN.match(said)
+            failure.message = known[0] if known else "Update handler for this name expected but not found"
+            failure.stack_trace = ""
         if isinstance(exception, ApplicationError) and exception.category is ApplicationErrorCategory.BENIGN:
             failure.stack_trace = ""
 
@@ -97,8 +106,26 @@ class SealedFailureConverter(PlainFailureConverter):
 SEALED = "Encoded failure"
 """The SDK's own words, which every client knows."""
 
-data_converter = dataclasses.replace(
-    pydantic_data_converter,
+
+class HereOnly(DataConverter):
+    """Takes nothing that says it is kept elsewhere: the SDK would fail the task at every try."""
+
+    async def _decode_reference_payload_sequence(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [await _or_unreadable(super()._decode_reference_payload_sequence([payload])) for payload in payloads]
+
+    async def _external_retrieve_payload_sequence(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [await _or_unreadable(super()._external_retrieve_payload_sequence([payload])) for payload in payloads]
+
+
+async def _or_unreadable(decoding: Awaitable[list[Payload]]) -> Payload:
+    try:
+        (payload,) = await decoding
+    except RuntimeError:
+        return UNREADABLE
+    return payload
+
+
+data_converter = HereOnly(
     payload_converter_class=TolerantPayloadConverter,
     failure_converter_class=PlainFailureConverter,
 )

@@ -15,8 +15,12 @@ KINDS = {
 }
 """Kind of case → workflow type."""
 
-REFERENCE = re.compile(r"^[A-Za-z0-9._-]{1,64}$")
-ORGANISATION = re.compile(r"^[A-Z]{1,3}$")
+REFERENCE = re.compile(r"^[A-Za-z0-9._-]{1,64}\Z")
+ORGANISATION = re.compile(r"^[A-Z]{1,3}\Z")
+MESSAGE_ID = re.compile(r"^[A-Za-z0-9._:-]{1,100}\Z")
+"""The id of an update or an event: plain text in the engine and in the store, and never erased."""
+PERSONAL_CODE = re.compile(r"(?<![0-9A-Za-z])[0-9]{6}-?[0-9]{5}(?![0-9A-Za-z])")
+"""What looks like a personal code of one of the three countries. A hash or a UUID never does."""
 ACTOR = r"^(system:)?[a-z][a-z0-9._-]{1,31}$"
 """A pseudonymous operator code (`janis` is a name, `op-17` is not), or `system:` and the name of a backend."""
 
@@ -56,6 +60,15 @@ def split_case_id(case: str) -> tuple[str, str, str]:
         raise ValueError("a case is named kind:ORGANISATION:reference") from None
     case_id(kind, organisation, reference)
     return kind, organisation, reference
+
+
+def id_fault(id: str) -> str | None:
+    """Why this cannot be the id of an update or an event; None if it can."""
+    if not MESSAGE_ID.match(id):
+        return "1 to 100 of A-Z a-z 0-9 . _ : -"
+    if PERSONAL_CODE.search(id):
+        return "looks like a personal code; ids stay readable for ever"
+    return None
 
 
 def given_reference(sender_reference: str) -> str:

@@ -329,7 +329,7 @@ class ConfirmAnswerSent(PrivacyMessage):
     """The answer was handed over or sent by a person: by portal, by post, in person."""
 
     channel: Channel = Field(description="post, portal, in_person, phone or email")
-    sent_on: date | None = Field(default=None, description="the day it was sent")
+    sent_on: Day | None = Field(default=None, description="the day it was sent")
     sent_at: Instant | None = Field(default=None, description="or the instant, such as 2026-11-21T10:00+02:00")
     reference: Text = Field(description="reference to the proof of sending")
     correction: Correction | None = Field(

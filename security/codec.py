@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, Self
 
+from google.protobuf.message import DecodeError
 from temporalio.api.common.v1 import Payload
 from temporalio.converter import (
     ActivitySerializationContext,
@@ -18,9 +19,9 @@ from temporalio.converter import (
     WorkflowSerializationContext,
 )
 
-from models.converter import IN_CLEAR, ORIGIN
+from models.converter import IN_CLEAR, ORIGIN, UNREADABLE
 from models.names import split_case_id
-from security.keys import INSTALLATION, DataKey, KeyDestroyed, Keyring, NoKey
+from security.keys import INSTALLATION, DataKey, KeyDestroyed, Keyring, NoKey, Unreadable
 
 ENCODING = b"binary/encrypted"
 CIPHER = b"AES-256-GCM"
@@ -35,7 +36,9 @@ class CaseCodec(PayloadCodec, WithSerializationContext):
     """AES-256-GCM with a key for each case; the installation's key for what is no case.
 
     A case without a key is one that was not filed, or was erased: a worker answers it under the installation's key
-    (references, field names and fault codes only), a client refuses, so that no filing goes past intake.
+    (references, field names and fault codes only), a client refuses, so that no filing goes past intake. What cannot be
+    opened is an error for a client; to a worker it comes as unreadable, for the case to refuse: an error would fail the
+    task at every try, and so anybody who sends a broken payload could hang a case.
     """
 
     def __init__(
@@ -67,7 +70,8 @@ class CaseCodec(PayloadCodec, WithSerializationContext):
         """Open what is sealed; mark what came in clear; `<erased>` where the key is destroyed.
 
         Raises:
-            Unreadable: It was changed.
+            Unreadable, NoKey, ValueError, DecodeError: It was changed, or belongs to another installation (and this
+                is the codec of a client).
         """
         return [await self._decode(payload) for payload in payloads]
 
@@ -77,12 +81,16 @@ class CaseCodec(PayloadCodec, WithSerializationContext):
             marked.CopyFrom(payload)
             marked.metadata[ORIGIN] = IN_CLEAR
             return marked
-        key_id = bytes.fromhex(payload.metadata[KEY].decode())
         try:
+            key_id = bytes.fromhex(payload.metadata[KEY].decode())
             key = self._keyring.cached_by_id(key_id) or await self._keyring.by_id(key_id)
+            return Payload.FromString(key.open(payload.data, USE))
         except KeyDestroyed:
             return ERASED
-        return Payload.FromString(key.open(payload.data, USE))
+        except (Unreadable, NoKey, ValueError, DecodeError):
+            if self._not_filed == "refuse":
+                raise
+            return UNREADABLE
 
     async def _key(self) -> DataKey:
         if self._case is None:

@@ -73,7 +73,7 @@ class Answer:
 def refused(faults: Sequence[str], **more: Any) -> Answer:
     """A refusal of ours: it says why."""
     assert faults, "a refusal without a reason"
-    assert all(isinstance(fault, str) and fault.strip() for fault in faults), faults
+    assert all(fault.strip() for fault in faults), faults
     return Answer(taken=False, said="\n".join(faults), **more)
 
 

@@ -67,15 +67,14 @@ ACTORS: tuple[Any, ...] = (
     "",
 )
 NAMES: tuple[Any, ...] = ("BTA", "BL", "DZ", "GJ", "SE", "T", "ZZ", "bta", "BTA\n", "claim", "privacy_request", "sweep")
+NUMBERS: tuple[Any, ...] = (0, 1, -1, 2**31, 2**63, 10**99, 10**100, 0.1, 1e308, float("nan"), float("inf"), True, None)
 
 texts = st.one_of(st.sampled_from(TEXTS), st.text(max_size=30).map(lambda text: f"{JUNK}{text}"))
 leaves = st.one_of(
     texts,
     st.sampled_from([*INSTANTS, *AMOUNTS, *ACTORS, *NAMES]),
     st.sampled_from(list(RAW)),
-    st.sampled_from(
-        [None, True, False, 0, 1, -1, 2**31, 2**63, 10**99, 10**100, 0.1, 1e308, float("nan"), float("inf")]
-    ),
+    st.sampled_from(NUMBERS),
 )
 keys = st.one_of(
     st.sampled_from(["case", "actor", "kind", "once", "", "a.b", "__proto__"]),
@@ -86,9 +85,7 @@ junk = st.recursive(
     leaves,
     lambda inner: st.one_of(
         st.lists(inner, max_size=4),
-        st.dictionaries(
-            st.one_of(st.sampled_from(["case", "actor", "kind", "", "a.b", "__proto__"]), texts), inner, max_size=4
-        ),
+        st.dictionaries(keys, inner, max_size=4),
     ),
     max_leaves=6,
 )

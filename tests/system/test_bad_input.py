@@ -18,6 +18,7 @@ from decimal import Decimal
 from functools import partial
 from itertools import count
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -32,13 +33,13 @@ from models.case import AdoptRecord, Message
 from models.names import KINDS, TASK_QUEUE, split_case_id
 from models.operator import ROLES
 from models.tables import CaseRow, NoticeRow
+from operations.health import STUCK
 from operations.loading import load
 from operations.operators import Operators
 from operations.samples import SAMPLES, Sample, Samples, read, resolved
 from security.endpoint import Endpoint, serving
 from tests.system import doors, junk
 from tests.system.doors import Answer
-from tests.system.test_other_callers import stuck
 from tests.world import RIGA, World
 from workflows import registry
 from workflows.case import Case
@@ -55,11 +56,13 @@ FILED = (
 """The samples whose copies are spoken to: every kind, most stages, a closed one."""
 OLD = 150
 """Steps after which a copy has heard enough; another takes its place."""
-KIND: dict[str, type[Case]] = {w.kind: w for w in registry.ALL if issubclass(w, Case)}
+EVERY: list[type[Any]] = list(registry.ALL)
+KIND: dict[str, type[Case]] = {w.kind: w for w in EVERY if issubclass(w, Case)}
+ADOPT: tuple[type[Message], ...] = (AdoptRecord,)
 MESSAGES: dict[str, type[Message]] = {
     m.update_name(): m
     for kind in KIND.values()
-    for messages in [*kind.stages.values(), kind.always, (AdoptRecord,)]
+    for messages in (*kind.stages.values(), kind.always, ADOPT)
     for m in messages
 }
 
@@ -93,6 +96,7 @@ class Arena:
         await player.settle()
         for copy, sample in zip(copies, samples, strict=True):
             self.cases[copy.case] = sample
+        await self.quiet()
 
     async def counts(self) -> dict[str, int]:
         """Rows by table. What clocks do by themselves is left out."""
@@ -138,7 +142,7 @@ class Arena:
             elif row is not None:
                 described = await self.world.handle(case).describe()
                 assert described.status is not WorkflowExecutionStatus.RUNNING, f"{case} is closed, and runs"
-        found = set(await stuck(self.world))
+        found = [run.id async for run in self.world.client.list_workflows(STUCK)]
         assert not found, f"stuck: {found}"
 
     async def renew(self) -> None:
@@ -194,7 +198,6 @@ async def arena(world: World, http_api: str) -> AsyncIterator[Arena]:
         url = await stack.enter_async_context(serving(made, "127.0.0.1:0"))
         arena = Arena(world, http_api, url, tokens, wanted, said)
         await arena.file(*wanted)
-        await arena.quiet()
         yield arena
         print(f"\n{sum(arena.tally.values())} inputs: {dict(sorted(arena.tally.items()))}")
         assert not arena.faults, "\n\n".join([f"{len(arena.faults)} faults", *arena.faults])
@@ -362,7 +365,7 @@ async def by_http(arena: Arena, draw: Draw, case: str) -> Answer:
     sent = await payloads(arena, draw, case, value)
     args = [value] if shorthand else [json_payload(p) for p in sent]
     what = draw(st.sampled_from(["update", "update", "signal", "query", "start"]))
-    quoted = doors.quote(name, safe="")
+    quoted = quote(name, safe="")
     wait = {"lifecycleStage": "UPDATE_WORKFLOW_EXECUTION_LIFECYCLE_STAGE_COMPLETED"}
     update_id = draw(st.one_of(st.uuids().map(str), junk.ids))
     match what:

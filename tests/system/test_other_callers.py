@@ -1,10 +1,15 @@
-"""Other callers: the server's command line and its HTTP API start and move a case, and no wrong shape wedges it."""
+"""Other callers: the server's command line and its HTTP API start and move a case, and no wrong shape wedges it.
+
+A start may come in clear; a message must come through the codec endpoint, which says who speaks.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import http.client
 import json
+import os
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
@@ -15,10 +20,12 @@ import pytest
 from temporalio import workflow
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
+from models.case import SEAL_IT
 from models.names import TASK_QUEUE
 from tests.conftest import TEMPORAL
+from tests.door import Door, opened
 from tests.workflows.test_claim import content
-from tests.world import World
+from tests.world import Refused, World
 
 _numbers = count(1)
 
@@ -53,7 +60,20 @@ async def filing(world: World) -> tuple[str, dict[str, Any]]:
     }
 
 
-async def temporal(world: World, *words: str, expect: int | None = 0) -> str:
+@pytest.fixture(scope="module")
+async def door(world: World) -> AsyncIterator[Door]:
+    """The codec endpoint."""
+    async with opened(world) as door:
+        yield door
+
+
+@pytest.fixture(scope="module")
+async def token(door: Door) -> str:
+    """An operator's token."""
+    return await door.token("op-7")
+
+
+async def temporal(world: World, *words: str, expect: int | None = 0, env: dict[str, str] | None = None) -> str:
     """Run the server's own command line."""
     assert TEMPORAL
     address = world.client.service_client.config.target_host
@@ -61,6 +81,7 @@ async def temporal(world: World, *words: str, expect: int | None = 0) -> str:
         *(TEMPORAL, *words, "--address", address),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **(env or {})},
     )
     said = (await process.communicate())[0].decode()
     assert expect is None or process.returncode == expect, said
@@ -92,6 +113,13 @@ def update(*args: Any) -> dict[str, Any]:
     }
 
 
+def sealed_update(payload: dict[str, Any]) -> dict[str, Any]:
+    """The same with a payload that the codec endpoint sealed."""
+    body = update()
+    body["request"]["input"]["args"] = {"payloads": [payload]}
+    return body
+
+
 def start(workflow_type: str, *args: Any) -> dict[str, Any]:
     """The body of a start."""
     return {"workflowType": {"name": workflow_type}, "taskQueue": {"name": TASK_QUEUE}, "input": list(args)}
@@ -113,33 +141,47 @@ async def still_answers(world: World, case: str) -> None:
 # ---- right ----------------------------------------------------------------------------------------------------------
 
 
-async def test_the_servers_command_line_starts_and_moves_a_case(world: World, present: None) -> None:
+async def test_the_servers_command_line_starts_and_moves_a_case(
+    world: World, present: None, door: Door, token: str
+) -> None:
+    """The token travels in the environment, so that no list of processes shows it."""
     case, filed = await filing(world)
     await temporal(
         *(world, "workflow", "start", "--type", "Claim", "--task-queue", TASK_QUEUE, "--workflow-id", case),
         *("--input", json.dumps({"filing": filed})),
     )
     await world.stage(case, "collecting")
-    message = {"case": case, "actor": "op-7", "handler": "op-7"}
-    said = await temporal(
-        *(world, "workflow", "update", "execute", "--workflow-id", case, "--name", "assign_case"),
-        *("--input", json.dumps(message)),
-    )
+    words = ("workflow", "update", "execute", "--workflow-id", case, "--name", "assign_case", "--input")
+    codec = {"TEMPORAL_CODEC_ENDPOINT": door.url, "TEMPORAL_CODEC_AUTH": f"Bearer {token}"}
+    said = await temporal(world, *words, json.dumps({"case": case, "handler": "op-7"}), env=codec)
     assert "assigned" in said
+    said = await temporal(world, *words, json.dumps({"case": case, "handler": 7}), env=codec, expect=1)
+    assert "handler: Input should be a valid string" in said
+    said = await temporal(world, *words, json.dumps({"handler": "op-7"}), env=codec, expect=1)
+    assert "400" in said
     row = await world.row(case)
     assert row is not None
     assert row.handler == "op-7"
 
 
-async def test_the_http_api_starts_and_moves_a_case(world: World, present: None, http_api: str) -> None:
+async def test_the_http_api_starts_and_moves_a_case(
+    world: World, present: None, http_api: str, door: Door, token: str
+) -> None:
+    """What it sends is sealed by the endpoint first, and what it gets is opened by the endpoint after."""
     case, filed = await filing(world)
     status, said = await post(f"{http_api}/workflows/{case}", start("Claim", {"filing": filed}))
     assert (status, said["started"]) == (200, True)
     await world.stage(case, "collecting")
-    message = {"case": case, "actor": "system:backend", "handler": "op-8"}
-    status, said = await post(f"{http_api}/workflows/{case}/update/assign_case", update(message))
+    send = f"{http_api}/workflows/{case}/update/assign_case"
+    status, said = await post(send, sealed_update(await door.encode({"case": case, "handler": "op-8"}, token)))
     assert status == 200
-    assert said["outcome"]["success"][0]["entry"] == "assigned"
+    assert (await door.decode(said["outcome"]["success"]["payloads"][0], token))["entry"] == "assigned"
+    row = (await world.timeline(case))[-1]
+    assert (row.entry, row.actor) == ("assigned", "op-7")
+    status, said = await post(send, sealed_update(await door.encode({"case": case, "colour": "red"}, token)))
+    failure = said["outcome"]["failure"]
+    assert (status, failure["message"]) == (200, "Encoded failure")
+    assert "handler: Field required" in (await door.decode(failure["encodedAttributes"], token))["message"]
 
 
 async def test_a_case_started_by_another_caller_is_the_one_that_the_starter_finds(world: World, present: None) -> None:
@@ -170,12 +212,25 @@ SHAPES: dict[str, list[Any]] = {
 async def test_a_wrong_update_over_http_is_refused_and_wedges_nothing(
     world: World, case: str, http_api: str, args: list[Any]
 ) -> None:
+    """In clear nothing is taken, right or wrong, and the caller can read why; no stack of ours comes along."""
     for name in ("assign_case", "add_document"):
         status, said = await post(f"{http_api}/workflows/{case}/update/{name}", update(*args))
-        assert status == 200
-        assert said["outcome"]["failure"]["applicationFailureInfo"]["type"] == "BadMessage", said
-        # what a caller reads is the fault and no stack of ours
-        assert "stackTrace" not in said["outcome"]["failure"]
+        failure = said["outcome"]["failure"]
+        assert (status, failure["applicationFailureInfo"]["type"]) == (200, "CameInClear" if args else "BadMessage")
+        assert failure["message"] == (SEAL_IT if args else "Encoded failure")
+        assert "stackTrace" not in failure
+    await still_answers(world, case)
+
+
+@pytest.mark.parametrize("args", SHAPES.values(), ids=SHAPES.keys())
+async def test_a_wrong_message_of_a_backend_with_keys_is_refused_and_wedges_nothing(
+    world: World, case: str, args: list[Any]
+) -> None:
+    for name in ("assign_case", "add_document"):
+        with pytest.raises(Refused) as refusal:
+            await world.send(case, name, *args)
+        assert refusal.value.type == "BadMessage"
+        assert refusal.value.faults
     await still_answers(world, case)
 
 
@@ -190,15 +245,19 @@ async def test_an_unknown_update_is_refused_and_wedges_nothing(world: World, cas
     await still_answers(world, case)
 
 
-async def test_the_command_line_sends_no_argument_two_and_bytes_and_wedges_nothing(world: World, case: str) -> None:
+async def test_the_command_line_sends_no_argument_two_and_bytes_and_wedges_nothing(
+    world: World, case: str, door: Door, token: str
+) -> None:
+    codec = {"TEMPORAL_CODEC_ENDPOINT": door.url, "TEMPORAL_CODEC_AUTH": f"Bearer {token}"}
     execute = ("workflow", "update", "execute", "--workflow-id", case, "--name", "assign_case")
-    for words, fault in (
-        ((), "no message"),
-        (("--input", "1", "--input", "2"), "one JSON object"),
-        (("--input", "raw bytes", "--input-meta", "encoding=binary/plain"), "no JSON object"),
-        (("--input", "who knows", "--input-meta", "encoding=x/unheard-of"), "no JSON object"),
+    assert "no message" in await temporal(world, *execute, env=codec, expect=1)
+    for words in (
+        ("--input", "1", "--input", "2"),
+        ("--input", "raw bytes", "--input-meta", "encoding=binary/plain"),
+        ("--input", "who knows", "--input-meta", "encoding=x/unheard-of"),
     ):
-        assert fault in await temporal(world, *execute, *words, expect=1)
+        assert "came in clear" in await temporal(world, *execute, *words, expect=1)
+        assert "400" in await temporal(world, *execute, *words, env=codec, expect=1)
     await still_answers(world, case)
 
 
@@ -234,9 +293,7 @@ async def test_signals_of_any_shape_wedge_nothing(world: World, case: str, http_
 
 
 @pytest.mark.parametrize("bad", ["a\x00b", "half \ud800 a character"], ids=["NUL", "surrogate"])
-async def test_a_text_that_no_database_keeps_is_refused_and_wedges_nothing(
-    world: World, case: str, http_api: str, bad: str
-) -> None:
+async def test_a_text_that_no_database_keeps_is_refused_and_wedges_nothing(world: World, case: str, bad: str) -> None:
     """A NUL would fail the transaction of every try to record the message."""
     message = {
         "case": case,
@@ -245,9 +302,10 @@ async def test_a_text_that_no_database_keeps_is_refused_and_wedges_nothing(
         "received_at": datetime.now(UTC).isoformat(),
         "reference": bad,
     }
-    _, said = await post(f"{http_api}/workflows/{case}/update/add_document", update(message))
-    if bad == "a\x00b":  # of half a character the server itself makes U+FFFD
-        assert "reference: holds the character U+0000" in said["outcome"]["failure"]["message"]
+    with pytest.raises((Refused, UnicodeEncodeError)) as refusal:  # half a character goes into no JSON of a client
+        await world.send(case, "add_document", message)
+    if isinstance(refusal.value, Refused):
+        assert "reference: holds the character U+0000" in " ".join(refusal.value.faults)
     await still_answers(world, case)
 
 
