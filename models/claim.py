@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
-from models.case import Correction, Instant, Message, Text
+from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
 from models.operator import Role
 from models.settlement import Head, Label, Money, Percent, Reduction

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -111,18 +111,19 @@ class HereOnly(DataConverter):
     """Takes nothing that says it is kept elsewhere: the SDK would fail the task at every try."""
 
     async def _decode_reference_payload_sequence(self, payloads: Sequence[Payload]) -> list[Payload]:
-        return [await _or_unreadable(super()._decode_reference_payload_sequence([payload])) for payload in payloads]
+        decode = super()._decode_reference_payload_sequence
+        return [await _or_unreadable(decode, payload) for payload in payloads]
 
     async def _external_retrieve_payload_sequence(self, payloads: Sequence[Payload]) -> list[Payload]:
-        return [await _or_unreadable(super()._external_retrieve_payload_sequence([payload])) for payload in payloads]
+        retrieve = super()._external_retrieve_payload_sequence
+        return [await _or_unreadable(retrieve, payload) for payload in payloads]
 
 
-async def _or_unreadable(decoding: Awaitable[list[Payload]]) -> Payload:
+async def _or_unreadable(read: Callable[[Sequence[Payload]], Awaitable[list[Payload]]], payload: Payload) -> Payload:
     try:
-        (payload,) = await decoding
+        return (await read([payload]))[0]
     except RuntimeError:
         return UNREADABLE
-    return payload
 
 
 data_converter = HereOnly(

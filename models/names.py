@@ -18,7 +18,10 @@ KINDS = {
 REFERENCE = re.compile(r"^[A-Za-z0-9._-]{1,64}\Z")
 ORGANISATION = re.compile(r"^[A-Z]{1,3}\Z")
 MESSAGE_ID = re.compile(r"^[A-Za-z0-9._:-]{1,100}\Z")
-"""The id of an update or an event: plain text in the engine and in the store, and never erased."""
+"""The id of an update: plain text in the engine and in the store, and never erased."""
+EVENT_ID = "event-"
+"""What the id of an update begins with that delivers an event; the sender's id follows."""
+MESSAGE_NAME = re.compile(r"^[a-z][a-z_]{1,40}\Z")
 PERSONAL_CODE = re.compile(r"(?<![0-9A-Za-z])[0-9]{6}-?[0-9]{5}(?![0-9A-Za-z])")
 """What looks like a personal code of one of the three countries. A hash or a UUID never does."""
 ACTOR = r"^(system:)?[a-z][a-z0-9._-]{1,31}$"
@@ -63,11 +66,12 @@ def split_case_id(case: str) -> tuple[str, str, str]:
 
 
 def id_fault(id: str) -> str | None:
-    """Why this cannot be the id of an update or an event; None if it can."""
-    if not MESSAGE_ID.match(id):
-        return "1 to 100 of A-Z a-z 0-9 . _ : -"
-    if PERSONAL_CODE.search(id):
-        return "looks like a personal code; ids stay readable for ever"
+    """Why this cannot be the id of an update; None if it can. What follows `event-` is meant where there is that."""
+    own = id.removeprefix(EVENT_ID)
+    if not MESSAGE_ID.match(id) or not own:
+        return f"1 to {100 - len(id) + len(own)} of A-Z a-z 0-9 . _ : -"
+    if PERSONAL_CODE.search(own):
+        return "looks like a personal code, and ids stay readable for ever"
     return None
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from models.case import Correction, Instant, Message, Text
+from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
 from models.operator import Role
 from models.settlement import Label

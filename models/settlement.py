@@ -32,13 +32,13 @@ def as_decimal(value: object, what: str) -> Decimal:
     try:
         number = Decimal(value)
     except InvalidOperation:
-        msg = f"{what} must be a number, not {value!r}"
+        msg = f"{what} must be a number"
         raise ValueError(msg) from None
     if not number.is_finite():
-        msg = f"{what} must be a finite number, not {value!r}"
+        msg = f"{what} must be a finite number"
         raise ValueError(msg)
     if number < 0:
-        msg = f"{what} must not be negative, but is {value}"
+        msg = f"{what} must not be negative"
         raise ValueError(msg)
     return number
 
@@ -47,10 +47,10 @@ def as_money(value: object) -> Decimal:
     """`value` as EUR with two decimals; refuses what is negative, too large, or finer than a cent."""
     amount = as_decimal(value, "money")
     if amount > LARGEST:
-        msg = f"money must not exceed {LARGEST}, but is {value}"
+        msg = f"money must not exceed {LARGEST}"
         raise ValueError(msg)
     if amount % CENT:
-        msg = f"money must be in whole cents, but is {value}"
+        msg = "money must be in whole cents"
         raise ValueError(msg)
     # `abs` turns a negative zero, which would print as -0.00, into zero
     return abs(amount).quantize(CENT)
@@ -60,10 +60,10 @@ def as_percent(value: object) -> Decimal:
     """`value` as a percentage from 0 to 100 with at most six decimals."""
     share = as_decimal(value, "a percentage")
     if share > WHOLE:
-        msg = f"a percentage must be from 0 to 100, but is {value}"
+        msg = "a percentage must be from 0 to 100"
         raise ValueError(msg)
     if share % Decimal("0.000001"):
-        msg = f"a percentage must have at most six decimals, but is {value}"
+        msg = "a percentage must have at most six decimals"
         raise ValueError(msg)
     return abs(share)
 

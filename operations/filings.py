@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,9 +14,13 @@ from models.claim import read_claim
 from models.common import Model
 from models.errors import Refusal
 from models.keepable import unkeepable
-from models.names import KINDS, REFERENCE, case_id, given_reference
+from models.names import KINDS, PERSONAL_CODE, REFERENCE, case_id, given_reference
 from models.privacy import PrivacyFiling
+from rules.calendar import FIRST_YEAR
 from rules.rulebook import books
+
+COUNTABLE_FROM = datetime(FIRST_YEAR, 1, 2, tzinfo=UTC)
+TOO_EARLY = f"lies before {FIRST_YEAR}, where the calendars begin"
 
 
 class Checked(Model):
@@ -49,6 +53,8 @@ def check(data: Any, now: datetime) -> Checked:
     faults = [*_name_faults(data), *_content_faults(data)]
     if filing.received_at > now:
         faults.append("received_at: lies in the future")
+    elif filing.received_at < COUNTABLE_FROM:
+        faults.append(f"received_at: {TOO_EARLY}")
     if faults:
         raise Refusal(*faults)
     return Checked(
@@ -113,6 +119,8 @@ def _name_faults(data: dict[str, Any]) -> list[str]:
         faults.append(f"kind: {', '.join(KINDS)}; not this one")
     if isinstance(reference, str) and not REFERENCE.match(reference):
         faults.append("reference: 1 to 64 of A-Z a-z 0-9 . _ -")
+    elif isinstance(reference, str) and PERSONAL_CODE.search(reference):
+        faults.append("reference: looks like a personal code, and references stay readable for ever")
     if isinstance(organisation, str):
         faults += _rulebook_faults(organisation, kind if isinstance(kind, str) else "")
     return faults
@@ -132,12 +140,15 @@ def _claim(data: dict[str, Any], now: datetime) -> Checked:
         if received_at > now:
             faults.append("received_at: lies in the future; the instant of entry is taken")
             received_at = now
+        elif received_at < COUNTABLE_FROM:
+            faults.append(f"received_at: {TOO_EARLY}; the instant of entry is taken")
+            received_at = now
     except ValidationError:
         faults.append("received_at: no instant with an offset; the instant of entry is taken")
     given = data.get("reference")
     said = given.strip() if isinstance(given, str) else "" if given is None else str(given)
     reference = said
-    if not REFERENCE.match(said):
+    if not REFERENCE.match(said) or PERSONAL_CODE.search(said):
         reference = given_reference(said or repr(sorted(data.items(), key=str)))
         faults.append(f"reference: cannot be part of a case's name; this claim is {reference}")
     content_ = data.get("content")

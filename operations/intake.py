@@ -19,14 +19,14 @@ from temporalio.client import (
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from models.case import Entry, StartCase
 from models.common import Model
 from models.errors import Refusal
 from models.keepable import unkeepable
-from models.names import KINDS, TASK_QUEUE, split_case_id
+from models.names import EVENT_ID, KINDS, MESSAGE_NAME, TASK_QUEUE, id_fault, split_case_id
 from models.now import Now
 from models.tables import CaseRow, EventRow, IntakeRow, TimelineRow
 from models.tables.sealed import sealed, values_of
@@ -62,9 +62,6 @@ class Delivered(Model):
     refused: tuple[str, ...] = ()
     waiting: bool = False
 
-
-EVENT_ID = "event-"
-"""What the id of an update begins with that delivers an event; the sender's id follows."""
 
 REOPENS: dict[str, frozenset[str]] = {
     "claim": frozenset({"report_bounce", "reject_payment"}),
@@ -102,7 +99,10 @@ class Intake:
         return Filed(case=row.case, new=new, started=started, faults=tuple(row.faults), result=row.result)
 
     async def start(self, case: str, kind: str, event: str | None = None) -> bool:
-        """Start the workflow of a filed case. False if the engine does not answer: the sweep tries again."""
+        """Start the workflow of a filed case. False if the engine does not answer: the sweep tries again.
+
+        False too while somebody else's run has the case's name: of another type, or on a queue where nobody listens.
+        """
         if self._client is None:
             return False
         try:
@@ -111,11 +111,14 @@ class Intake:
                 StartCase(case=case, event=event),
                 id=case,
                 task_queue=TASK_QUEUE,
-                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                 static_summary=f"{KINDS[kind]} {split_case_id(case)[2]} of {split_case_id(case)[1]}",
                 static_details=_details(case),
             )
+        except WorkflowAlreadyStartedError:
+            if not await self._is_ours(case, kind):
+                return False
         except RPCError as e:
             log.warning("engine does not answer", case=case, status=e.status.name)
             return False
@@ -124,6 +127,19 @@ class Intake:
             if row is not None and row.started_at is None:
                 row.started_at = self._now()
         return True
+
+    async def _is_ours(self, case: str, kind: str) -> bool:
+        """Whether the run that has the case's name is the case's."""
+        assert self._client is not None
+        try:
+            run = await self._client.get_workflow_handle(case).describe()
+        except RPCError as e:
+            log.warning("engine does not answer", case=case, status=e.status.name)
+            return False
+        ours = (run.workflow_type, run.task_queue) == (KINDS[kind], TASK_QUEUE)
+        if not ours:
+            log.error("a foreign run has the name of a case", case=case)
+        return ours
 
     async def start_waiting(self, cases: Sequence[str] | None = None) -> int:
         """Start every filed case that an outage (or a crash) left behind; the number started."""
@@ -169,12 +185,12 @@ class Intake:
         message reopen it.
 
         Raises:
-            Refusal: There is no such case, or the event id was used for another message, or the message holds what
-                cannot be kept.
+            Refusal: There is no such case, or the event id was used for another message or may not stay readable, or
+                the message holds what cannot be kept.
         """
+        if faults := event_faults(case, event, name, message):
+            raise Refusal(*faults)
         message = {"case": case, **message}
-        if unkept := unkeepable({"event": event, "name": name, "message": message}):
-            raise Refusal(*unkept)
         async with self._sessions() as session, session.begin():
             intake = await session.get(IntakeRow, case)
             if intake is None:
@@ -280,6 +296,22 @@ class Intake:
         return said.model_dump(mode="json")
 
 
+def event_faults(case: Any, event: Any, name: Any, message: Any) -> list[str]:
+    """Every fault of an event's own form: what its case would never see, and what the engine would never take."""
+    faults = []
+    if not isinstance(case, str):
+        faults.append("case: no text")
+    if not isinstance(event, str):
+        faults.append("event: no text")
+    elif (fault := id_fault(EVENT_ID + event)) is not None:
+        faults.append(f"event: {fault}")
+    if not isinstance(name, str) or not MESSAGE_NAME.match(name):
+        faults.append("name: no message is named so")
+    if not isinstance(message, dict):
+        return [*faults, "message: no JSON object"]
+    return faults + unkeepable({"case": case, "message": message})
+
+
 def refusal_of(cause: BaseException | None) -> tuple[str, ...]:
     """Why a case refused an event, from the failure of its update."""
     if isinstance(cause, ApplicationError):
@@ -345,4 +377,4 @@ async def keep(
     return row, new
 
 
-__all__ = ["EVENT_ID", "REOPENS", "Delivered", "Filed", "Intake", "Sessions", "keep", "refusal_of"]
+__all__ = ["REOPENS", "Delivered", "Filed", "Intake", "Sessions", "keep", "refusal_of"]

@@ -41,13 +41,13 @@ from models.case import (
 )
 from models.common import Model
 from models.errors import InClear, Refusal
-from models.names import KINDS, case_id, split_case_id
+from models.names import EVENT_ID, KINDS, case_id, split_case_id
 from models.now import Now
 from models.privacy import Erased, Gathered, PrivacyWork
 from models.tables import BellRow, CaseRow, ClockRow, EventRow, IntakeRow
 from operations.erase import erase
 from operations.filings import check
-from operations.intake import EVENT_ID, Intake, Sessions, keep, refusal_of
+from operations.intake import Intake, Sessions, keep, refusal_of
 from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
 
 PROVE: dict[str, tuple[type[Any], type[Any]]] = {

@@ -124,6 +124,10 @@ def accepts(model: type[Message]) -> Any:
         return entry
 
     def validator(self: Any, message: Any = None, *more: Any) -> None:
+        info = workflow.current_update_info()
+        # here alone, never in the handler: a history may hold ids of before this rule
+        if info is not None and (fault := names.id_fault(info.id)) is not None:
+            raise refused(errors.BAD_MESSAGE, f"update id: {fault}")
         self.check(model, message, *more)
 
     handler.__name__ = name

@@ -50,6 +50,7 @@ INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\
 CODE = re.compile(r"\b\d{6}-?\d{5}\b")
 NAME = re.compile(r"Krūmiņ\w+")
 SECRET = re.compile(r"(?<=Vienreizējā parole: )\S+")
+STANDS = re.compile(r"(?<=Posms: )\w+")
 MESSAGE_ID = re.compile(r"\b[0-9a-f]{40}\b")
 SENDING = ("case.record again", "notice.send again", "access.issue again", "sweep.deliver letter taken")
 """The steps that can have sent a letter once more: an attempt after one that did not come to its end."""
@@ -191,7 +192,8 @@ class _Reader:
 
     def _letter(self, mail: EmailMessage) -> str:
         """One line for a letter; its copies give the same one."""
-        text = SECRET.sub("‹secret›", _text(mail))
+        # a letter to staff says where the case stands when it goes out: after a death that can be the next stage
+        text = STANDS.sub("‹then›", SECRET.sub("‹secret›", _text(mail)))
         files = sorted(part.get_filename() or "" for part in mail.iter_attachments())
         said = [str(mail[header]) for header in ("To", "From", "Subject", "Message-ID")]
         return json.dumps([self.plain(value) for value in (*said, text, files)], ensure_ascii=False)

@@ -20,6 +20,7 @@ import starter
 from models.names import TASK_QUEUE
 from models.tables import ClientRow, ClockRow, PolicyRow
 from operations.local import Postgres
+from operations.operators import Operators
 from operations.setup import SWEEP
 from rules.rulebook import book
 from tests.workflows.test_claim import ALL_DOCUMENTS, content, documents
@@ -194,7 +195,7 @@ async def test_what_is_filed_while_the_engine_is_down_is_kept_and_started_by_the
     waiting = await ask(engine_down, "list", "--stage", "not_started")
     assert case in [line["case"] for line in waiting]
 
-    message = ("event", case, "assign_case", "--event-id", "E1", "--actor", "op-1", "--field", "handler=op-5")
+    message = ("event", case, "assign_case", "--event-id", "E1", "--actor", "system:crm", "--field", "handler=op-5")
     assert (await ask(engine_down, *message))["waiting"]
 
     swept = await world.client.execute_workflow("Sweep", id=f"sweep-{uuid4()}", task_queue=TASK_QUEUE)
@@ -227,19 +228,38 @@ async def test_an_event_may_come_as_json_with_fields_beside_it(
     (tmp_path / "event.json").write_text(json.dumps({"document": "proof_of_amount", "reference": "dms/1"}))
     received = (datetime.now(UTC) - timedelta(minutes=5)).isoformat()
     answer = await ask(
-        *(where, "event", case, "add_document", "--event-id", "18", "--actor", "op-1"),
+        *(where, "event", case, "add_document", "--event-id", "18", "--actor", "system:dms"),
         *("--file", str(tmp_path / "event.json"), "--field", f"received_at={received}"),
     )
     assert answer["refused"] == []
     assert answer["answer"]["case"] == case
 
 
+async def test_an_operator_reports_with_a_token_and_under_no_other_name(world: World, where: Environment) -> None:
+    """The token comes by the environment; without it nothing is kept, let alone delivered."""
+    case = await opened(world, where)
+    token = (await Operators(world.sessions, world.now).renew("op-6")).token
+    words = ("event", case, "assign_case", "--event-id", "21", "--field", "handler=op-3")
+    for environment, more, fault in (
+        (where, ("--actor", "op-6"), "TERMINS_TOKEN is not set"),
+        ({**where, "TERMINS_TOKEN": "who knows"}, ("--actor", "op-6"), "TERMINS_TOKEN is not known"),
+        ({**where, "TERMINS_TOKEN": token}, ("--actor", "op-7"), "the token is that of op-6"),
+    ):
+        result = await cli(environment, *words, *more, code=1)
+        assert fault in result.stderr
+        assert token not in result.output
+    assert not (await ask(where, "show", case))["events"]
+    assert (await ask({**where, "TERMINS_TOKEN": token}, *words))["answer"]["entry"] == "assigned"
+    assert (await world.timeline(case))[-1].actor == "op-6"
+
+
 async def test_a_refused_event_names_every_fault(world: World, where: Environment) -> None:
     case = await opened(world, where)
-    result = await cli(where, "event", case, "assign_case", "--event-id", "19", "--field", "colour=red", code=1)
-    for fault in ("actor", "handler", "colour"):
+    words = ("event", case, "assign_case", "--actor", "system:crm", "--event-id", "19", "--field", "colour=red")
+    result = await cli(where, *words, code=1)
+    for fault in ("handler", "colour"):
         assert fault in result.stdout
-    result = await cli(where, "event", case, "no_such_update", "--event-id", "20", code=1)
+    result = await cli(where, "event", case, "no_such_update", "--actor", "system:crm", "--event-id", "20", code=1)
     assert "Traceback" not in result.output
     assert str(ROOT) not in result.output
 
@@ -272,9 +292,8 @@ async def test_the_list_finds_what_is_overdue_by_the_ledger_and_nothing_else(wor
 async def test_the_filters_of_the_list_narrow_it(world: World, where: Environment) -> None:
     now = datetime.now(UTC)
     deciding, collecting = await complete(world, where, now), await opened(world, where)
-    await cli(
-        where, "event", collecting, "assign_case", "--event-id", "1", "--actor", "op-1", "--field", "handler=op-77"
-    )
+    assigned = ("event", collecting, "assign_case", "--actor", "system:crm", "--field", "handler=op-77")
+    await cli(where, *assigned, "--event-id", "1")
 
     async def listed(*words: str) -> set[str]:
         return {line["case"] for line in await ask(where, "list", "--limit", "0", *words)}
@@ -467,5 +486,5 @@ async def test_other_python_code_files_and_reports(
         monkeypatch.setenv(name, value)
     filed = await starter.submit(await filing(world))
     await world.stage(filed.case, "collecting")
-    delivered = await starter.submit_event(filed.case, "1", "assign_case", {"actor": "op-1", "handler": "op-2"})
+    delivered = await starter.submit_event(filed.case, "1", "assign_case", {"actor": "system:crm", "handler": "op-2"})
     assert delivered.answer is not None
