@@ -5,15 +5,22 @@ The codec (`security.codec`) seals what it makes and marks what came in clear; t
 
 from __future__ import annotations
 
-import dataclasses
+import copy
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import PydanticPayloadConverter
-from temporalio.converter import DataConverter, DefaultFailureConverter, PayloadCodec, PayloadConverter
+from temporalio.converter import (
+    DataConverter,
+    DefaultFailureConverter,
+    PayloadCodec,
+    PayloadConverter,
+    SerializationContext,
+    WithSerializationContext,
+)
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory, FailureError
 
 from models.errors import CAME_IN_CLEAR, InClear
@@ -108,7 +115,19 @@ SEALED = "Encoded failure"
 
 
 class HereOnly(DataConverter):
-    """Takes nothing that says it is kept elsewhere: the SDK would fail the task at every try."""
+    """Takes nothing that says it is kept elsewhere: the SDK would fail the task at every try.
+
+    Of its parts only the codec needs to know the workflow; the SDK would make all of them anew for each task.
+    """
+
+    def with_context(self, context: SerializationContext) -> Self:
+        """The same with the codec of this context."""
+        codec: Any = self.payload_codec
+        if not isinstance(codec, WithSerializationContext):
+            return self
+        made = copy.copy(self)
+        object.__setattr__(made, "payload_codec", codec.with_context(context))
+        return made
 
     async def _decode_reference_payload_sequence(self, payloads: Sequence[Payload]) -> list[Payload]:
         decode = super()._decode_reference_payload_sequence
@@ -135,4 +154,8 @@ data_converter = HereOnly(
 
 def sealing(codec: PayloadCodec) -> DataConverter:
     """The data converter with a codec: what every client and worker uses."""
-    return dataclasses.replace(data_converter, payload_codec=codec, failure_converter_class=SealedFailureConverter)
+    return HereOnly(
+        payload_converter_class=TolerantPayloadConverter,
+        payload_codec=codec,
+        failure_converter_class=SealedFailureConverter,
+    )

@@ -54,6 +54,8 @@ with workflow.unsafe.imports_passed_through():
 
 RECORD_TIMEOUT = timedelta(seconds=30)
 EFFECT_TIMEOUT = timedelta(minutes=2)
+HEARTBEAT = timedelta(seconds=6)
+"""An activity whose worker died goes to another one after this, not after its own time limit."""
 PATIENT = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(minutes=1)
 )
@@ -237,6 +239,7 @@ class Case:
                 inline=start.filing is not None,
             ),
             start_to_close_timeout=RECORD_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT,
             retry_policy=PATIENT,
             summary="open the case",
         )
@@ -437,7 +440,12 @@ class Case:
     async def ask(self, method: Callable[..., Awaitable[R]], arg: Any, summary: str) -> R:
         """One activity of the store, tried until it answers."""
         result: R = await workflow.execute_activity_method(
-            method, arg, start_to_close_timeout=RECORD_TIMEOUT, retry_policy=PATIENT, summary=summary
+            method,
+            arg,
+            start_to_close_timeout=RECORD_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT,
+            retry_policy=PATIENT,
+            summary=summary,
         )
         return result
 
@@ -455,7 +463,12 @@ class Case:
         own = asyncio.current_task()  # asked for now: when a run is evicted, the end below runs outside of any loop
         try:
             result = await workflow.execute_activity_method(
-                method, arg, start_to_close_timeout=EFFECT_TIMEOUT, retry_policy=PATIENT, summary=summary
+                method,
+                arg,
+                start_to_close_timeout=EFFECT_TIMEOUT,
+                heartbeat_timeout=HEARTBEAT,
+                retry_policy=PATIENT,
+                summary=summary,
             )
             self.done.append(Done(key, result))
         except ActivityError as e:

@@ -1,4 +1,4 @@
-"""All workflows of a worker. Not in the package itself: the sandbox loads that anew for each run."""
+"""All workflows of a worker. A tuple: all runs share it."""
 
 from workflows.access_request import AccessRequest
 from workflows.authenticator_withdrawal import AuthenticatorWithdrawal
@@ -6,4 +6,4 @@ from workflows.claim import Claim
 from workflows.privacy_request import PrivacyRequest
 from workflows.sweep import Checkpoint, Recount, Sweep
 
-ALL = [AccessRequest, AuthenticatorWithdrawal, Checkpoint, Claim, PrivacyRequest, Recount, Sweep]
+ALL = (AccessRequest, AuthenticatorWithdrawal, Checkpoint, Claim, PrivacyRequest, Recount, Sweep)
