@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
-from sqlmodel import col, select
+from sqlmodel import SQLModel, col, select
 from temporalio.client import Client, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
@@ -25,8 +25,10 @@ from activities.case import CaseActivities
 from models.names import TASK_QUEUE
 from models.tables import BellRow, CaseRow, ClientRow, ClockRow, NoticeRow, PolicyRow, TimelineRow
 from operations.intake import Intake, Sessions
+from operations.own_store import opened
 from security.index import index_of
 from security.keys import Keyring
+from tests.replay.history import opened as in_clear
 from worker import runner
 from workflows import registry
 
@@ -299,6 +301,26 @@ class World:
                 if to in str(message["To"]):
                     found.append(message)
         return found
+
+    async def everything_stored(self) -> list[tuple[str, dict[str, Any]]]:
+        """Every row of every table, opened: the table's name and the row."""
+        async with self.sessions() as session:
+            connection = await session.connection()
+            return [
+                (table.name, row)
+                for table in SQLModel.metadata.sorted_tables
+                for row in await opened(connection, select(table))
+            ]
+
+    async def everything_told(self, case: str) -> str:
+        """All that a case's history holds, its payloads opened."""
+        history = await in_clear(
+            await self.handle(case).fetch_history(), self.client.data_converter, self.client.namespace
+        )
+        assert history is not None
+        return "\n".join(
+            [history.to_json(), *(e.SerializeToString().decode("utf-8", "replace") for e in history.events)]
+        )
 
     # ---- what cases need --------------------------------------------------------------------------------------------
 

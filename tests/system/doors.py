@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 from collections.abc import Mapping, Sequence
@@ -37,6 +38,7 @@ from models import errors
 from models.converter import UNKNOWN
 from models.errors import Refusal
 from operations.intake import refusal_of
+from security.endpoint import LARGEST
 from tests.system.junk import JUNK
 from tests.world import World
 
@@ -264,9 +266,14 @@ async def ask(url: str, method: str, path: str, body: bytes, headers: Mapping[st
     def send() -> tuple[int, str]:
         connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=WITHIN)
         try:
-            connection.request(method, urlsplit(url).path + path, body, dict(headers))
+            with contextlib.suppress(BrokenPipeError):  # who is told at once that it is too much need not send the rest
+                connection.request(method, urlsplit(url).path + path, body, dict(headers))
             answer = connection.getresponse()
             return answer.status, answer.read().decode("utf-8", "replace")
+        except ConnectionResetError:
+            # the answer was lost with the rest of a body that nobody reads: HTTP allows it for what is too large
+            assert len(body) > LARGEST
+            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, ""
         finally:
             connection.close()
 

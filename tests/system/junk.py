@@ -9,6 +9,7 @@ import copy
 import json
 import secrets
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from hypothesis import strategies as st
@@ -108,38 +109,55 @@ def _holder(value: Any, path: Sequence[Any]) -> Any:
     return value
 
 
-@st.composite
-def damaged(draw: st.DrawFn, value: Any, most: int = 3, least: int = 0) -> Any:
-    """A JSON value with up to so many of its parts dropped, replaced, retyped, nested, doubled, swapped or added."""
+OPERATIONS = ("drop", "replace", "replace", "retype", "nest", "double", "swap", "add", "odd")
+
+
+@dataclass(frozen=True)
+class Damage:
+    """One thing that is done to a JSON value; where it is done depends on the value."""
+
+    operation: str
+    place: int
+    key: str
+    value: Any
+
+
+damages = st.lists(st.builds(Damage, st.sampled_from(OPERATIONS), st.integers(0, 2**16), keys, junk), max_size=3)
+"""Up to three damages; none: the value stays as it is."""
+
+
+def damaged(value: Any, done: Sequence[Damage]) -> Any:
+    """A JSON value with parts dropped, replaced, retyped, nested, doubled, swapped or added."""
     value = copy.deepcopy(value)
-    for _ in range(draw(st.integers(least, most))):
+    for damage in done:
         places = list(_places(value))
         if not places:
-            return draw(junk)
-        path = draw(st.sampled_from(places))
+            return damage.value
+        path = places[damage.place % len(places)]
         holder, key = _holder(value, path), path[-1]
-        match draw(st.sampled_from(["drop", "replace", "replace", "retype", "nest", "double", "swap", "add", "case"])):
+        many = damage.place % 4
+        match damage.operation:
             case "drop":
                 del holder[key]
             case "replace":
-                holder[key] = draw(junk)
+                holder[key] = damage.value
             case "retype":
                 old = holder[key]
-                holder[key] = draw(st.sampled_from([str(old), [old], {"value": old}, None, json.dumps(old), True]))
+                holder[key] = [str(old), [old], {"value": old}, json.dumps(old)][many]
             case "nest":
-                for _ in range(draw(st.sampled_from([1, 3, 60, 400]))):
-                    holder[key] = [holder[key]] if draw(st.booleans()) else {"a": holder[key]}
+                for depth in range([1, 3, 60, 400][many]):
+                    holder[key] = [holder[key]] if depth % 2 else {"a": holder[key]}
             case "double":
-                holder[key] = [holder[key]] * draw(st.sampled_from([2, 3, 300]))
+                holder[key] = [holder[key]] * [2, 3, 30, 300][many]
             case "swap":
-                other = draw(st.sampled_from(places))
+                other = places[(damage.place // 7) % len(places)]
                 if path[: len(other)] != other and other[: len(path)] != path:
                     there = _holder(value, other)
                     holder[key], there[other[-1]] = there[other[-1]], holder[key]
             case "add" if isinstance(holder, dict):
-                holder[draw(keys)] = draw(junk)
+                holder[damage.key] = damage.value
             case _:
-                holder[key] = draw(st.sampled_from(INSTANTS + AMOUNTS))
+                holder[key] = (INSTANTS + AMOUNTS)[damage.place % len(INSTANTS + AMOUNTS)]
     return value
 
 
@@ -282,4 +300,36 @@ def wrapped(how: str, text: str, key: DataKey, foreign: DataKey) -> Payload:
     raise AssertionError(how)
 
 
-wrappings = st.one_of(st.just("sealed"), st.just("sealed"), st.just("clear"), st.sampled_from(WRAPPINGS))
+@dataclass(frozen=True)
+class Plan:
+    """One input, as far as it does not depend on where the cases stand; what does, the dice say."""
+
+    door: str
+    seed: int
+    damages: Sequence[Damage]
+    plain: bool
+    """Nothing of a valid input is left: the junk alone."""
+    junk: Any
+    name: str | None
+    """A name instead of the right one."""
+    id: str
+    """An id, right or wrong."""
+    wrappings: Sequence[str]
+    """How the payloads are wrapped: none to three of them."""
+
+
+def plans(doors: Sequence[str]) -> st.SearchStrategy[Plan]:
+    """Inputs through these doors."""
+    uuids = st.uuids().map(str)
+    wrapping = st.one_of(*[st.just("sealed")] * 3, st.just("clear"), st.sampled_from(WRAPPINGS))
+    return st.builds(
+        Plan,
+        door=st.sampled_from(doors),
+        seed=st.integers(0, 2**32),
+        damages=damages,
+        plain=st.sampled_from([False] * 5 + [True]),
+        junk=junk,
+        name=st.one_of(*[st.none()] * 4, names),
+        id=st.one_of(*[uuids] * 4, ids),
+        wrappings=st.one_of(*[st.tuples(wrapping)] * 5, st.lists(wrapping, max_size=3)),
+    )
