@@ -47,7 +47,7 @@ from models.tables import (
     WithdrawalRow,
 )
 from operations.filings import check
-from operations.intake import Sessions, keep
+from operations.intake import Sessions, client_of, keep, same_client
 from rules.calendar import load
 from rules.period import count
 from rules.personal_code import COUNTRIES, read
@@ -147,9 +147,9 @@ class AccessStore:
     async def open(self, session: AsyncSession, intake: IntakeRow, at: datetime) -> Opening:
         """The parties, and each user's line as far as it could be read; who may not ask goes another way."""
         filing = AccessFiling.model_validate(intake.content)
-        client = await _client(session, intake, filing.client)
+        client = await client_of(session, intake.organisation, filing.client)
         if filing.for_case is not None:
-            await _same_client(session, intake, filing)
+            await same_client(session, intake.organisation, filing)
         _add_people(session, intake.case, client)
         session.add(
             PartyRow(
@@ -276,7 +276,7 @@ class WithdrawalStore:
     async def open(self, session: AsyncSession, intake: IntakeRow, at: datetime) -> Opening:
         """The client's people, and the row whose CHECK keeps the effect from being early."""
         filing = WithdrawalFiling.model_validate(intake.content)
-        client = await _client(session, intake, filing.client)
+        client = await client_of(session, intake.organisation, filing.client)
         _add_people(session, intake.case, client)
         session.add(
             WithdrawalRow(
@@ -548,24 +548,6 @@ async def _effect(session: AsyncSession, row: WithdrawalRow, zone: ZoneInfo) -> 
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------
-
-
-async def _client(session: AsyncSession, intake: IntakeRow, code: str) -> ClientRow:
-    client = await session.get(ClientRow, code)
-    if client is None or client.organisation != intake.organisation:
-        raise Refusal("content.client: there is no such client")
-    return client
-
-
-async def _same_client(session: AsyncSession, intake: IntakeRow, filing: AccessFiling) -> None:
-    other = await session.get(IntakeRow, filing.for_case)
-    if (
-        other is None
-        or other.kind != WithdrawalStore.kind
-        or other.organisation != intake.organisation
-        or WithdrawalFiling.model_validate(other.content).client != filing.client
-    ):
-        raise Refusal("content.for_case: no withdrawal of an authenticator for this client")
 
 
 def _may_ask(client: ClientRow, email: str) -> bool:

@@ -38,7 +38,7 @@ from models.tables import (
     TimelineRow,
 )
 from operations.filings import check
-from operations.intake import Sessions, keep
+from operations.intake import Sessions, ask_store, keep
 from rules.calendar import load
 from rules.rulebook import book
 from security import proof
@@ -126,6 +126,7 @@ class CaseActivities:
     async def _find(self, session: AsyncSession, ask: OpenCase) -> IntakeRow:
         if ask.inline:
             checked = check({**await self._filing(ask), "kind": ask.workflow_kind}, self._now())
+            await ask_store(session, checked)
             row, _ = await keep(session, self._keyring, checked, self._now())
             return row
         case = ask.case or ask.workflow_id

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from models.common import Model
-from models.keepable import unkeepable
+from models.keepable import path_of, printable, too_much, unkeepable
 from models.names import ACTOR
 from models.operator import Role
 
@@ -113,7 +113,7 @@ def parse(model: type[M], message: Any, *more: Any) -> tuple[M | None, tuple[str
         return message, ()
     if not isinstance(message, dict):
         return None, ("the message is no JSON object",)
-    if unkept := unkeepable(message):
+    if unkept := unkeepable(message) or (too_much(message) if issubclass(model, Message) else []):
         return None, tuple(unkept)
     faults = [f"{path}: still to be filled in" for path in _marked(message)]
     try:
@@ -121,7 +121,7 @@ def parse(model: type[M], message: Any, *more: Any) -> tuple[M | None, tuple[str
     except ValidationError as e:
         unfilled = {f.split(":")[0] for f in faults}
         for error in e.errors(include_url=False, include_context=False, include_input=False):
-            where = ".".join(str(part) for part in error["loc"])
+            where = path_of(error["loc"])
             if where not in unfilled:
                 faults.append(f"{where}: {error['msg'].removeprefix('Value error, ')}")
         return None, tuple(faults)
@@ -133,7 +133,7 @@ def _marked(value: Any, path: str = "") -> Iterable[str]:
         yield path
     elif isinstance(value, dict):
         for key, inner in value.items():
-            yield from _marked(inner, f"{path}.{key}" if path else str(key))
+            yield from _marked(inner, f"{path}.{printable(key)}" if path else printable(key))
     elif isinstance(value, list):
         for i, inner in enumerate(value):
             yield from _marked(inner, f"{path}.{i}")

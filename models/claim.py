@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
 
 from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
+from models.keepable import MOST, path_of, printable
 from models.operator import Role
 from models.settlement import Head, Label, Money, Percent, Reduction
 
@@ -89,14 +90,16 @@ def read_claim(content: dict[str, Any], received_on: date) -> tuple[ClaimFiling,
     """What can be read of a claim, and every fault of the rest; a fault holds back only what it touches."""
     faults: list[str] = []
     read: dict[str, Any] = {}
-    faults += [f"{name}: unknown field" for name in sorted(set(content) - set(ClaimFiling.model_fields))]
+    faults += [f"{printable(name)}: unknown field" for name in sorted(set(content) - set(ClaimFiling.model_fields))]
     for name, field in ClaimFiling.model_fields.items():
         if name not in content:
             continue
         value = content[name]
         if name in ("claimants", "losses", "documents") and isinstance(value, list):
             item = {"claimants": Claimant, "losses": FiledLoss, "documents": FiledDocument}[name]
-            kept = [_one(TypeAdapter(item), v, f"{name}.{i}", faults) for i, v in enumerate(value)]
+            if len(value) > MOST:
+                faults.append(f"{name}: only the first {MOST} of {len(value)} are taken; file the others apart")
+            kept = [_one(TypeAdapter(item), v, f"{name}.{i}", faults) for i, v in enumerate(value[:MOST])]
             read[name] = tuple(v for v in kept if v is not None)
         else:
             adapter: TypeAdapter[Any] = TypeAdapter(Annotated[field.annotation, field])  # type: ignore[arg-type]  # a field is built at run time
@@ -129,7 +132,7 @@ def _one(adapter: TypeAdapter[Any], value: Any, where: str, faults: list[str]) -
         return adapter.validate_python(value)
     except ValidationError as e:
         for error in e.errors(include_url=False, include_context=False, include_input=False):
-            path = ".".join([where, *(str(p) for p in error["loc"])])
+            path = path_of([where, *error["loc"]])
             faults.append(f"{path}: {error['msg'].removeprefix('Value error, ')}")
         return None
 

@@ -6,20 +6,34 @@ Each would fail the database or a converter at every try, and so hang the case t
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from typing import Any
 
 DEEPEST = 50
 """No message is nested deeper."""
 LARGEST = 10**100
 """No amount, day or number of days is larger."""
+LONGEST = 4_000_000
+"""Characters of everything that arrives at once."""
+MOST = 300
+"""Items of a list: claimants, users, losses. Each can mean a letter, and a step must fit into what the engine takes."""
+MOST_SAID = 200_000
+"""Characters of a message."""
+_FIELD = re.compile(r"(?!.*\d{5})[A-Za-z0-9_.-]{1,40}", re.ASCII)
+"""No blanks, no accents, no run of digits that could be a personal code."""
 
 
 def unkeepable(value: Any) -> list[str]:
     """Every fault of this kind, with its path and without its value; asked without recursion."""
     faults = []
+    length = 0
     left: list[tuple[str, Any, int]] = [("", value, 0)]
     while left:
         path, one, depth = left.pop()
+        length += len(one) if isinstance(one, str | dict | list | tuple) else 1
+        if length > LONGEST:
+            return [f"larger than {LONGEST} characters"]
         if depth > DEEPEST:
             return [f"nested deeper than {DEEPEST}"]
         if isinstance(one, dict):
@@ -33,10 +47,31 @@ def unkeepable(value: Any) -> list[str]:
     return sorted(faults)
 
 
+def too_much(value: Any) -> list[str]:
+    """What no step could hold: a list that is too long, or too much text."""
+    faults, length = [], 0
+    left: list[tuple[str, Any]] = [("", value)]
+    while left:
+        path, one = left.pop()
+        if isinstance(one, str):
+            length += len(one)
+        elif isinstance(one, dict | list | tuple):
+            if len(one) > MOST:
+                faults.append(f"{path or 'object'}: more than {MOST}")
+                continue
+            inner = one.items() if isinstance(one, dict) else enumerate(one)
+            left += [(f"{path}.{printable(key)}".lstrip("."), each) for key, each in inner]
+    return [*sorted(faults), *([f"more than {MOST_SAID} characters"] if length > MOST_SAID else [])]
+
+
 def printable(key: Any) -> str:
-    """A key as it can stand in a fault."""
-    text = str(key).replace("\x00", "␀").encode("utf-8", "replace").decode()
-    return text if len(text) <= 60 else text[:57] + "…"  # noqa: PLR2004  # as much as a line of text bears
+    """A key as it can stand in a fault: only what can be the name of a field, for anybody may read a fault."""
+    return text if _FIELD.fullmatch(text := str(key)) else "(no field's name)"
+
+
+def path_of(parts: Iterable[Any]) -> str:
+    """Where a fault is: `claimants.0.email`."""
+    return ".".join(printable(part) for part in parts)
 
 
 def _faults(one: Any) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ from models.case import Filing
 from models.claim import read_claim
 from models.common import Model
 from models.errors import Refusal
-from models.keepable import unkeepable
+from models.keepable import path_of, printable, too_much, unkeepable
 from models.names import KINDS, PERSONAL_CODE, REFERENCE, case_id, given_reference
 from models.privacy import PrivacyFiling
 from rules.calendar import FIRST_YEAR
@@ -46,6 +47,8 @@ def check(data: Any, now: datetime) -> Checked:
         raise Refusal(*unkept)
     if data.get("kind") == "claim":
         return _claim(data, now)
+    if unkept := too_much(data):
+        raise Refusal(*unkept)
     try:
         filing = Filing.model_validate(data)
     except ValidationError as e:
@@ -67,9 +70,19 @@ def check(data: Any, now: datetime) -> Checked:
 def faults_of(error: ValidationError, within: str = "") -> list[str]:
     """Every fault of a validation, with its field and without its value."""
     return [
-        f"{within}{'.'.join(str(p) for p in e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
+        f"{within}{path_of(e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
         for e in error.errors(include_url=False, include_context=False, include_input=False)
     ]
+
+
+MOST_FAULTS = 100
+"""No answer, letter or step names more."""
+
+
+def at_most(faults: Sequence[str]) -> tuple[str, ...]:
+    """As many as somebody reads, and as fit into a step."""
+    left = len(faults) - MOST_FAULTS
+    return (*faults[:MOST_FAULTS], *([f"and {left} more"] if left > 0 else []))
 
 
 CONTENT: dict[str, type[Model]] = {
@@ -164,12 +177,12 @@ def _claim(data: dict[str, Any], now: datetime) -> Checked:
         sender=sender if isinstance(sender, str) else "unknown",
         content=content_,
     )
-    faults += [f"{name}: unknown field" for name in sorted(set(data) - set(Filing.model_fields))]
+    faults += [f"{printable(name)}: unknown field" for name in sorted(set(data) - set(Filing.model_fields))]
     return Checked(
         filing=filing,
         case=case_id("claim", organisation, reference),
         sender_reference=said,
-        faults=(*faults, *(f"content.{f}" for f in claim_faults)),
+        faults=at_most((*faults, *(f"content.{f}" for f in claim_faults))),
         result=None if claim.is_claim else "not_a_claim",
     )
 

@@ -22,13 +22,14 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from models.access import AccessFiling, WithdrawalFiling
 from models.case import Entry, StartCase
 from models.common import Model
 from models.errors import Refusal
 from models.keepable import unkeepable
 from models.names import EVENT_ID, KINDS, MESSAGE_NAME, TASK_QUEUE, id_fault, split_case_id
 from models.now import Now
-from models.tables import CaseRow, EventRow, IntakeRow, TimelineRow
+from models.tables import CaseRow, ClientRow, EventRow, IntakeRow, TimelineRow
 from models.tables.sealed import sealed, values_of
 from operations.filings import Checked, check
 from security.keys import KeyDestroyed, Keyring
@@ -92,6 +93,7 @@ class Intake:
         now = self._now()
         checked = check(data, now)
         async with self._sessions() as session, session.begin():
+            await ask_store(session, checked)
             row, new = await keep(session, self._keyring, checked, now)
             started = row.started_at is not None
         if not started and row.result is None:
@@ -117,8 +119,8 @@ class Intake:
                 static_details=_details(case),
             )
         except WorkflowAlreadyStartedError:
-            if not await self._is_ours(case, kind):
-                return False
+            # it may be a run from before the filing, which ends as refused: opening the case says that it started
+            return await self._is_ours(case, kind)
         except RPCError as e:
             log.warning("engine does not answer", case=case, status=e.status.name)
             return False
@@ -332,6 +334,50 @@ class _StillStarting(Exception):
     """The case is between two runs; the event is delivered by the next sweep."""
 
 
+async def ask_store(session: AsyncSession, checked: Checked) -> None:
+    """Check what only the store knows of a filing; nothing is written, no key is made.
+
+    Raises:
+        Refusal: There is no such client, or no such withdrawal in which it asked.
+    """
+    filing = checked.filing
+    if filing.kind == "access_request":
+        asked = AccessFiling.model_validate(filing.content)
+        await client_of(session, filing.organisation, asked.client)
+        if asked.for_case is not None:
+            await same_client(session, filing.organisation, asked)
+    elif filing.kind == "authenticator_withdrawal":
+        await client_of(session, filing.organisation, WithdrawalFiling.model_validate(filing.content).client)
+
+
+async def client_of(session: AsyncSession, organisation: str, code: str) -> ClientRow:
+    """The organisation's client of this code.
+
+    Raises:
+        Refusal: There is none.
+    """
+    client = await session.get(ClientRow, code)
+    if client is None or client.organisation != organisation:
+        raise Refusal("content.client: there is no such client")
+    return client
+
+
+async def same_client(session: AsyncSession, organisation: str, filing: AccessFiling) -> None:
+    """Check that a request belongs to the withdrawal that it names.
+
+    Raises:
+        Refusal: There is no such withdrawal, or it is another client's.
+    """
+    other = await session.get(IntakeRow, filing.for_case)
+    if (
+        other is None
+        or other.kind != "authenticator_withdrawal"
+        or other.organisation != organisation
+        or WithdrawalFiling.model_validate(other.content).client != filing.client
+    ):
+        raise Refusal("content.for_case: no withdrawal of an authenticator for this client")
+
+
 async def keep(
     session: AsyncSession, keyring: Keyring, checked: Checked, now: datetime, parent: str | None = None
 ) -> tuple[IntakeRow, bool]:
@@ -377,4 +423,15 @@ async def keep(
     return row, new
 
 
-__all__ = ["REOPENS", "Delivered", "Filed", "Intake", "Sessions", "keep", "refusal_of"]
+__all__ = [
+    "REOPENS",
+    "Delivered",
+    "Filed",
+    "Intake",
+    "Sessions",
+    "ask_store",
+    "client_of",
+    "keep",
+    "refusal_of",
+    "same_client",
+]

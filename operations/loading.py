@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from sqlalchemy.dialects.postgresql import insert
 
 from models.common import Model
+from models.keepable import printable
 from models.loading import LoadedClient, LoadedPolicy
 from models.tables import ClientRow, PolicyRow
 from models.tables.sealed import values_of
@@ -32,7 +33,7 @@ async def load(sessions: Sessions, keyring: Keyring, data: Any) -> Loaded:
     """Write `policies` and `clients`; a row that is there already takes the file's values."""
     if not isinstance(data, dict):
         return Loaded(policies=0, clients=0, faults=("the file is no JSON object with policies and clients",))
-    faults = [f"{name}: unknown field" for name in data if name not in SECTIONS]
+    faults = [f"{printable(name)}: unknown field" for name in data if name not in SECTIONS]
     rows = {name: _rows(name, data.get(name, []), faults) for name in SECTIONS}
     if not faults and not any(rows.values()):
         faults.append("there is nothing in it: policies or clients are needed")

@@ -61,6 +61,9 @@ PATIENT = RetryPolicy(
 )
 """For ever: a store or a carrier that is down is waited for, and the UI shows the pending activity."""
 
+LARGEST_STEP = 1_500_000
+"""Bytes: the engine ends a run that asks for more than 2 MiB."""
+
 CLOSED = "closed"
 
 REOPENING = timedelta(minutes=5)
@@ -549,6 +552,9 @@ class Case:
             waits_for="" if outcome else self.waiting(stage, self.read(after)),
             outcome=outcome,
         )
+        if said is not None and len(transition.model_dump_json()) > LARGEST_STEP:
+            said.refusal = refused(errors.REFUSED, "what follows from it is more than one step can hold")
+            return None
         self.recording = True
         try:
             where = state.stage if stage == state.stage else f"{state.stage} → {stage}"

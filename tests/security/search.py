@@ -87,6 +87,8 @@ def personal(value: Any, field: str = "") -> Iterator[str]:
     """Every personal text of a filing or message."""
     if isinstance(value, dict):
         for name, inner in value.items():
+            if name == "terms":  # the names of sublimits
+                continue
             yield from personal(inner, name)
     elif isinstance(value, list):
         for inner in value:

@@ -96,6 +96,13 @@ async def submit(world: World, data: Any) -> Answer:
     except Refusal as e:
         return refused(e.faults)
     assert filed.started or filed.result, filed
+    if filed.result is None:
+
+        async def stands() -> bool:
+            row = await world.row(filed.case)
+            return row is not None and row.step > 0
+
+        await world.until(stands, f"{filed.case} was taken: a case", seconds=WITHIN)
     return Answer(taken=True, said=filed.model_dump_json(), touched=(filed.case,))
 
 

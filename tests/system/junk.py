@@ -122,7 +122,10 @@ class Damage:
     value: Any
 
 
-damages = st.lists(st.builds(Damage, st.sampled_from(OPERATIONS), st.integers(0, 2**16), keys, junk), max_size=3)
+damages: st.SearchStrategy[list[Damage]] = st.one_of(
+    st.just([]),
+    st.lists(st.builds(Damage, st.sampled_from(OPERATIONS), st.integers(0, 2**16), keys, junk), min_size=1, max_size=3),
+)
 """Up to three damages; none: the value stays as it is."""
 
 

@@ -148,10 +148,18 @@ class Arena:
                 assert entry["entry"] == "assigned"
                 await asyncio.wait_for(self.world.handle(case).query("__temporal_workflow_metadata"), doors.WITHIN)
             elif row is not None:
-                described = await self.world.handle(case).describe()
-                assert described.status is not WorkflowExecutionStatus.RUNNING, f"{case} is closed, and runs"
+                await self.world.until(partial(self._ended, case), f"{case} is closed, and its run ends")
         found = [run.id async for run in self.world.client.list_workflows(STUCK)]
         assert not found, f"stuck: {found}"
+
+    async def runs(self, case: str) -> bool:
+        """Let the sweep start again what was terminated; whether the case runs, or is closed."""
+        await self.world.intake.restart_ended()
+        row = await self.world.row(case)
+        return (row is not None and row.closed_at is not None) or not await self._ended(case)
+
+    async def _ended(self, case: str) -> bool:
+        return (await self.world.handle(case).describe()).status is not WorkflowExecutionStatus.RUNNING
 
     async def renew(self) -> None:
         """End what is stuck or tries in vain, and let new copies stand in the place of all."""
@@ -350,7 +358,10 @@ async def by_start(arena: Arena, plan: junk.Plan, dice: Random, case: str) -> An
     sent = await payloads(arena, plan, dice, case, value)
     conflict = dice.choice(["FAIL", "FAIL", "USE_EXISTING", "TERMINATE_EXISTING"])
     arena.note(f"start {workflow_id!r} {kind} {conflict} {plan.wrappings} {value!r}")
-    return await doors.start(arena.world, workflow_id, kind, TASK_QUEUE, sent, conflict=conflict)
+    answer = await doors.start(arena.world, workflow_id, kind, TASK_QUEUE, sent, conflict=conflict)
+    if conflict == "TERMINATE_EXISTING" and workflow_id == case:
+        await arena.world.until(partial(arena.runs, case), f"the sweep lets {case} run again")
+    return answer
 
 
 def json_payload(payload: Payload) -> dict[str, Any]:

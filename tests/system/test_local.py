@@ -125,7 +125,7 @@ async def test_taken_ports_are_left_to_their_owner(
     first, ui, http = (int(address.rsplit(":", 1)[1]) for address in addresses)
     async with temporal(folder, Ports(temporal=first, ui=ui, http=http), Ports(ui=strangers_port)) as server:
         used = set(server.ports.model_dump().values())
-        assert len(used) == 3
+        assert len(used) == 4
         assert used.isdisjoint({first, ui, http, strangers_port})
         client = await Client.connect(server.address)
         others = await Client.connect(services.temporal_address)
@@ -147,7 +147,8 @@ async def test_a_port_lost_at_the_last_moment_is_replaced(
 
 async def test_a_free_wished_port_is_taken(strangers_port: int) -> None:
     free = module._free_ports(())
-    assert module._free_ports([Ports(temporal=strangers_port, ui=strangers_port, http=strangers_port), free]) == free
+    taken = Ports(temporal=strangers_port, ui=strangers_port, http=strangers_port, codec=strangers_port)
+    assert module._free_ports([taken, free]) == free
 
 
 async def test_a_server_that_fails_says_why_and_leaves_nothing_running(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""An operator's work in the real Temporal UI: sign in, find what is late, see where it stands, decide it from the form."""
+"""An operator's work in the real Temporal UI: sign in, find what is late, see where it stands, decide it there."""
 
 from __future__ import annotations
 
@@ -220,7 +220,7 @@ async def test_a_late_claim_is_decided_once_from_the_form(desk: Desk) -> None:
     before = await desk.rows(TimelineRow, LATE)
     form = await desk.form("propose_decision")
     await form.get_by_role("button", name="Submit").click()
-    await expect(form).to_contain_text("no message: one JSON object is needed")
+    await expect(form).to_contain_text("no message: one JSON object is needed")  # opened for who may see the case
     await desk.shot("4-refused")
     assert len(await desk.rows(TimelineRow, LATE)) == len(before)
 
@@ -242,9 +242,18 @@ async def test_a_late_claim_is_decided_once_from_the_form(desk: Desk) -> None:
     assert statuses["BTA-10.5a"] == "late", "decided after the 30 days: said so, and for ever"
 
 
+async def test_a_case_of_another_organisation_is_not_shown(desk: Desk) -> None:
+    """The handler of claims sees that the case is there, and nothing of what it holds."""
+    await desk.sign_in("op-7")
+    details = await desk.open("privacy_request:GJ:2026-3102")
+    await expect(details.locator("body")).to_contain_text("No Current Details")
+    await desk.shot("7-not-yours-to-see")
+
+
 @pytest.mark.parametrize("case", list(OTHERS))
 async def test_every_kind_says_in_one_look_where_it_stands(desk: Desk, case: str) -> None:
     """Stage, date and who acts are seen without scrolling; nothing is too wide; every JSON can be pasted."""
+    await desk.sign_in("op-1")
     details = await desk.open(case)
     line = details.get_by_role("listitem")
     await _within_the_window(details.locator("h2"))
