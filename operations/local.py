@@ -586,7 +586,7 @@ async def _already_running(var: Path) -> AlreadyRunning:
     holder = f"process {(var / 'local.lock').read_text().strip() or '?'}"
     if services is None:
         return AlreadyRunning(f"{holder} is just starting or stopping the servers in {var}; try again", None)
-    where = f"Temporal at {services.temporal_address}, its UI at {services.ui_url}"
+    where = f"Temporal at {services.temporal_address}, its UI through http://{services.codec_http}"
     return AlreadyRunning(f"{holder} already runs the servers in {var}: {where}", services)
 
 

@@ -228,7 +228,10 @@ class Endpoint:
 
     async def sign_in(self, request: web.Request) -> web.Response:
         """Exchange the token for a cookie, and go to the UI."""
-        form = await request.post()
+        try:
+            form = await request.post()
+        except (ValueError, LookupError, web.RequestPayloadError):
+            raise web.HTTPBadRequest(text="one form is needed, with the token") from None
         token_hash = _hash(str(form.get("token", "")).strip())
         to = _safe(str(form.get("to", "")))
         operator = await self._operators.by_token(token_hash)

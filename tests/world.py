@@ -21,6 +21,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from activities.beating import Beating
 from activities.case import CaseActivities
 from models.names import TASK_QUEUE
 from models.tables import BellRow, CaseRow, ClientRow, ClockRow, NoticeRow, PolicyRow, TimelineRow
@@ -127,6 +128,7 @@ class World:
             workflows=registry.ALL,
             activities=self.activities,
             workflow_runner=runner(),
+            interceptors=[Beating()],
         )
 
     # ---- doing ------------------------------------------------------------------------------------------------------

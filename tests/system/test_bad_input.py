@@ -24,17 +24,23 @@ from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text as sql
 from sqlmodel import col, select, update
-from temporalio.api.common.v1 import Payload
+from temporalio.api.common.v1 import Payload, WorkflowType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 from temporalio.client import WorkflowExecutionStatus
 
 from models.case import AdoptRecord, Message
+from models.errors import Refusal
+from models.keepable import MOST
 from models.names import KINDS, TASK_QUEUE, split_case_id
 from models.operator import ROLES
 from models.tables import CaseRow, NoticeRow, TimelineRow
+from operations.filings import check
 from operations.health import STUCK
 from operations.loading import load
 from operations.operators import Operators
@@ -42,7 +48,9 @@ from operations.samples import SAMPLES, Sample, Samples, read, resolved
 from security.endpoint import Endpoint, serving
 from tests.system import doors, junk
 from tests.system.doors import Answer
-from tests.world import RIGA, World
+from tests.system.test_other_callers import still_answers
+from tests.workflows.test_claim import content
+from tests.world import RIGA, Refused, World
 from workflows import registry
 from workflows.case import Case
 
@@ -513,3 +521,217 @@ async def test_any_input_in_any_order_has_one_clear_answer_and_wedges_nothing(
     arena.examples += 1
     if EXAMPLES and arena.examples % 50 == 0:
         print(f"{arena.examples} of {EXAMPLES}: {sum(arena.tally.values())} inputs", flush=True)
+
+
+# ---- what was found, in plain words ---------------------------------------------------------------------------------
+
+
+async def claim(world: World) -> str:
+    """An open claim that waits for a document."""
+    case = await world.file("claim", "BTA", content(await world.policy(), occurred_on="2026-01-20"))
+    await world.stage(case, "collecting")
+    return case
+
+
+@pytest.mark.parametrize("how", junk.WRAPPINGS)
+async def test_a_payload_that_cannot_be_opened_is_refused_and_wedges_nothing(
+    world: World, present: None, how: str
+) -> None:
+    """Cut, turned, of another installation, or said to be kept elsewhere: each failed the task at every try."""
+    case = await claim(world)
+    own, foreign = await world.keyring.of(case), await world.keyring.of("installation")
+    payload = junk.wrapped(how, json.dumps({"case": case, "actor": "op-1", "handler": 7}), own, foreign)
+    for answer in (
+        await doors.update(world, case, "assign_case", [payload], str(uuid4()), {"h": payload}),
+        await doors.signal(world, case, "look_again", [payload], {"h": payload}),
+        await doors.start(world, f"{case}-2", "Claim", TASK_QUEUE, [payload]),
+    ):
+        assert not answer.taken
+        doors.check(answer)
+    await still_answers(world, case)
+
+
+@pytest.mark.parametrize("id", ["320505-10058", "32050510058", "crm:32050510058", "a b", "ā", "a/b", "x" * 101])
+async def test_the_id_of_an_update_stays_readable_so_it_may_not_be_just_anything(
+    world: World, present: None, id: str
+) -> None:
+    case = await claim(world)
+    with pytest.raises(Refused, match="update id: ") as refusal:
+        await world.say(case, "assign_case", handler="op-7", id=id)
+    assert refusal.value.type == "BadMessage"
+    with pytest.raises(Refusal, match="event: ") as refused:
+        await world.intake.submit_event(case, id, "assign_case", {"actor": "op-1", "handler": "op-7"})
+    assert id not in str(refused.value)
+    await still_answers(world, case)
+
+
+@pytest.mark.parametrize(
+    "id", [str(uuid4()), uuid4().hex, "crm-40", "event-dms-2", "2026-11-22T10:00:00.123", "x" * 100]
+)
+async def test_ids_that_senders_make_are_taken(world: World, present: None, id: str) -> None:
+    case = await claim(world)
+    await world.say(case, "assign_case", handler="op-7", id=id)
+
+
+@pytest.mark.parametrize(
+    ("case", "event", "name", "message"),
+    [
+        ("", "e-1", "assign_case", {}),
+        ("claim:BTA:nobody\n", "e-1", "assign_case", {}),
+        (None, 7, None, None),
+        ("claim:BTA:nobody", "e-1", "", {}),
+        ("claim:BTA:nobody", "e-1", "a" * 1200, {}),
+        ("claim:BTA:nobody", "", "assign_case", []),
+    ],
+)
+async def test_an_event_without_form_is_refused_at_once(
+    world: World, case: Any, event: Any, name: Any, message: Any
+) -> None:
+    """Kept it would have waited for ever, for the engine takes no such update, and held up all events after it."""
+    with pytest.raises(Refusal):
+        await world.intake.submit_event(case, event, name, message)
+
+
+async def test_an_event_that_no_case_knows_is_refused_and_holds_up_nothing(world: World, present: None) -> None:
+    case = await claim(world)
+    delivered = await world.intake.submit_event(case, "e-1", "no_such_message", {"actor": "op-1"})
+    assert (delivered.waiting, bool(delivered.refused)) == (False, True)
+    assert await world.intake.deliver_waiting() == 0
+
+
+async def test_an_update_of_a_name_that_is_none_is_refused_without_the_name(world: World, present: None) -> None:
+    case = await claim(world)
+    with pytest.raises(Refused, match="Update handler for this name expected but not found"):
+        await world.send(case, "Anna Bērziņa " * 50, {"case": case})
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2019-12-31T10:00:00+02:00"])
+async def test_a_claim_from_the_ends_of_time_is_kept_with_a_fault_and_counted_from_its_entry(
+    world: World, present: None, at: str
+) -> None:
+    """No clock can be counted there: the step would have failed at every try."""
+    filed = {"kind": "claim", "organisation": "BTA", "reference": f"END-{uuid4().hex[:8]}", "sender": "system:tests"}
+    answer = await world.intake.submit({**filed, "received_at": at, "content": content(await world.policy())})
+    assert any(fault.startswith("received_at: ") for fault in answer.faults)
+    await world.stage(answer.case, "collecting")
+    await still_answers(world, answer.case)
+
+
+async def test_instants_at_the_ends_of_time_are_refused(world: World, present: None) -> None:
+    case = await claim(world)
+    for at in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        with pytest.raises(Refused, match="received_at: an instant lies in the years 1900 to 2199"):
+            await world.say(case, "add_document", document="proof_of_amount", received_at=at, reference="dms/1")
+    await still_answers(world, case)
+
+
+async def test_a_fault_of_an_amount_does_not_repeat_it(world: World, present: None) -> None:
+    """Whoever writes a name into the wrong field does not find it in the faults."""
+    for amount in ("Anna Bērziņa", "-7.13", "0.137", "1" * 20, "NaN"):
+        loss = {"claimant": 1, "head": "property_damaged", "amount": amount}
+        checked = check(
+            {
+                "kind": "claim",
+                "organisation": "BTA",
+                "reference": "x",
+                "received_at": "2026-11-20T10:00:00+02:00",
+                "sender": "system:tests",
+                "content": content("P1", losses=[loss]),
+            },
+            world.now(),
+        )
+        said = [fault for fault in checked.faults if fault.startswith("content.losses.0.amount: ")]
+        assert said
+        assert amount not in said[0]
+
+
+@pytest.mark.parametrize("reference", ["320505-10058", "38001010018", "x\n"])
+async def test_a_reference_that_is_a_personal_code_names_no_case(world: World, reference: str) -> None:
+    """A case's name is the id of its workflow: readable for ever, and in every list."""
+    filed = {"organisation": "BTA", "reference": reference, "received_at": "2026-11-20T10:00:00+02:00", "sender": "x"}
+    checked = check({**filed, "kind": "claim", "content": content("P1")}, world.now())
+    assert checked.case.startswith("claim:BTA:G-") or checked.case == "claim:BTA:x"
+    with pytest.raises(Refusal, match="reference: "):
+        check({**filed, "kind": "authenticator_withdrawal", "organisation": "BL", "content": {}}, world.now())
+
+
+@pytest.mark.parametrize(("type", "queue"), [("Claim", "nobody-listens"), ("AccessRequest", "nobody-listens")])
+async def test_a_foreign_run_under_a_cases_name_does_not_pass_for_the_case(
+    world: World, present: None, type: str, queue: str
+) -> None:
+    """The filing is kept, and starts as soon as somebody ended what is in its place."""
+    reference = f"SQUAT-{uuid4().hex[:8]}"
+    foreign = await world.client.start_workflow(type, id=f"claim:BTA:{reference}", task_queue=queue)
+    filed = {"kind": "claim", "organisation": "BTA", "reference": reference, "sender": "system:tests"}
+    whole = {**filed, "received_at": world.now().isoformat(), "content": content(await world.policy())}
+    answer = await world.intake.submit(whole)
+    assert (answer.new, answer.started) == (True, False)
+    assert await world.intake.start_waiting([answer.case]) == 0
+    await foreign.terminate("it was in the way")
+    assert await world.intake.start_waiting([answer.case]) == 1
+    await world.stage(answer.case, "collecting")
+
+
+async def test_a_run_from_before_the_filing_does_not_count_as_its_start(world: World, present: None) -> None:
+    """It ends as refused, for it found nothing filed; the case would never have begun."""
+    reference = f"EARLY-{uuid4().hex[:8]}"
+    case = f"claim:BTA:{reference}"
+    early = StartWorkflowExecutionRequest(
+        namespace=world.client.namespace,
+        workflow_id=case,
+        workflow_type=WorkflowType(name="Claim"),
+        task_queue=TaskQueue(name=TASK_QUEUE),
+        request_id=case,
+        workflow_start_delay=Duration(seconds=3600),
+    )
+    await world.client.workflow_service.start_workflow_execution(early)
+    filed = {"kind": "claim", "organisation": "BTA", "reference": reference, "sender": "system:tests"}
+    whole = {**filed, "received_at": world.now().isoformat(), "content": content(await world.policy())}
+    assert (await world.intake.submit(whole)).case == case
+    await world.handle(case).terminate("as if it had ended as refused")
+    assert await world.intake.start_waiting([case]) == 1
+    await world.stage(case, "collecting")
+
+
+async def test_a_claim_of_thousands_is_read_as_far_as_a_step_can_hold(world: World, present: None) -> None:
+    whole = content(await world.policy(), occurred_on="2026-01-20")
+    whole["claimants"] = [{**whole["claimants"][0], "name": f"Nobody {n}"} for n in range(3000)]
+    whole |= {f"unknown_{'a' * (n % 7)}{n // 7 % 9999}": 1 for n in range(3000)}
+    case = await world.file("claim", "BTA", whole)
+
+    async def stands() -> CaseRow | None:
+        row = await world.row(case)
+        return row if row is not None and row.step > 0 else None
+
+    row = await world.until(stands, "its first step is recorded")
+    assert len(row.state["body"]["claimants"]) == MOST
+    assert row.state["body"]["faults"][100].startswith("and ")
+    await still_answers(world, case)
+
+
+async def test_a_message_that_no_step_could_hold_is_refused(world: World, present: None) -> None:
+    case = await claim(world)
+    loss = {"claimant": "C1", "head": "property_damaged", "proven": "1.00"}
+    for more, fault in (
+        ({"losses": [loss] * 301}, "losses: more than 300"),
+        ({"reasons": ["a" * 1999] * 101}, "200000"),
+    ):
+        with pytest.raises(Refused, match=fault):
+            await world.say(case, "propose_decision", outcome="reject", **more)
+    await still_answers(world, case)
+
+
+async def test_the_endpoint_answers_a_body_that_is_not_what_it_says_with_the_senders_fault(
+    arena: Arena,
+) -> None:
+    """It said that the store does not answer: an alarm for everybody, by one broken request."""
+    headers = {"Authorization": f"Bearer {arena.tokens['op-61']}", "Content-Encoding": "gzip"}
+    for path, body, more in (
+        ("/encode", b"no gzip", headers),
+        ("/decode", b'{"payloads":' * 3000, {"Authorization": headers["Authorization"]}),
+        ("/sign-in", b"no gzip", {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"}),
+        ("/sign-in", b"no form", {"Content-Type": "multipart/form-data"}),
+        ("/sign-in", b"token=x", {"Content-Type": "application/x-www-form-urlencoded; charset=no-such"}),
+    ):
+        status, said = await doors.endpoint(arena.endpoint, "POST", path, body, more)
+        assert status == HTTPStatus.BAD_REQUEST, (path, status, said)
