@@ -6,4 +6,4 @@ from workflows.claim import Claim
 from workflows.privacy_request import PrivacyRequest
 from workflows.sweep import Checkpoint, Recount, Sweep
 
-ALL = (AccessRequest, AuthenticatorWithdrawal, Checkpoint, Claim, PrivacyRequest, Recount, Sweep)
+ALL: tuple[type, ...] = (AccessRequest, AuthenticatorWithdrawal, Checkpoint, Claim, PrivacyRequest, Recount, Sweep)
