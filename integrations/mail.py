@@ -171,7 +171,7 @@ class MaildirOut:
 
     def _deliver(self, name: str, content: bytes) -> datetime:
         for part in ("tmp", "new", "cur"):
-            (self._folder / part).mkdir(parents=True, exist_ok=True)
+            (self._folder / part).mkdir(parents=True, exist_ok=True, mode=0o700)
         if (found := self._find(name)) is not None:
             return _accepted_at(found.read_bytes())
         # Two senders at once must not write one file; `mailbox.Maildir.clean` sweeps what a crash leaves in `tmp`.

@@ -10,6 +10,14 @@ from security.keys import Keyring
 from security.master import MasterKey
 
 
+ANSWERS_WITHIN = 25
+"""Seconds after which a statement without an answer fails: less than a step may take, so that it is tried again on
+another connection."""
+FORGOTTEN_AFTER = 150
+"""Seconds after which the server ends a transaction whose owner is silent, and with it the locks on a case: more than
+an effect may take."""
+
+
 def engine(url: str, keyring: Keyring, *, pool: int = 10) -> AsyncEngine:
     """An engine for `postgresql+asyncpg://…` whose sealed columns are opened by this keyring."""
     made = _engine(url, pool)
@@ -27,7 +35,17 @@ def _engine(url: str, pool: int) -> AsyncEngine:
 
     Errors never repeat the values of a statement: they reach logs and histories.
     """
-    return create_async_engine(url, pool_size=pool, max_overflow=pool, pool_pre_ping=True, hide_parameters=True)
+    return create_async_engine(
+        url,
+        pool_size=pool,
+        max_overflow=pool,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args={
+            "command_timeout": ANSWERS_WITHIN,
+            "server_settings": {"idle_in_transaction_session_timeout": f"{FORGOTTEN_AFTER}s"},
+        },
+    )
 
 
 def sessions(of: AsyncEngine) -> async_sessionmaker[AsyncSession]:

@@ -125,6 +125,8 @@ class Endpoint:
             raise
         except web.HTTPException as e:
             answer = _failure(HTTPStatus(e.status), e.text or e.reason)
+        except web.RequestPayloadError:
+            answer = _failure(HTTPStatus.BAD_REQUEST, "the body is not what its headers say")
         except Exception as e:  # noqa: BLE001  # whatever it is, its text could hold what was sent
             log.error("the endpoint failed", path=request.path, problem=type(e).__name__)  # noqa: TRY400  # as above
             answer = _failure(HTTPStatus.SERVICE_UNAVAILABLE, "the store or the key store does not answer")
@@ -230,7 +232,7 @@ class Endpoint:
         """Exchange the token for a cookie, and go to the UI."""
         try:
             form = await request.post()
-        except (ValueError, LookupError, web.RequestPayloadError):
+        except (ValueError, LookupError):
             raise web.HTTPBadRequest(text="one form is needed, with the token") from None
         token_hash = _hash(str(form.get("token", "")).strip())
         to = _safe(str(form.get("to", "")))
