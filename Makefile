@@ -3,7 +3,7 @@
 PYTHON ?= python3
 ARGS ?=
 
-.PHONY: demo test chaos record bench lint style types arrows secrets audit requirements clean
+.PHONY: demo test chaos fuzz record bench lint style types arrows secrets audit requirements clean
 
 # Fresh machine to a running product; ARGS=--once ends it after the first table.
 demo: .venv/requirements.stamp
@@ -20,6 +20,15 @@ record: .venv/requirements-dev.stamp
 # Thousands of runs in which somebody is killed; ARGS=--help says what can be chosen.
 chaos: .venv/requirements-dev.stamp
 	.venv/bin/python -m tests.chaos $(ARGS)
+
+# Thousands of bad inputs through every door: RUNS so many examples of one to four, SEED to repeat them, ARGS for pytest.
+fuzz: .venv/requirements-dev.stamp
+	@echo "seed $(SEED)"
+	TERMINS_FUZZ=$(RUNS) .venv/bin/python -m pytest tests/system/test_bad_input.py -k any_input --capture=no \
+		--hypothesis-seed=$(SEED) $(ARGS)
+
+fuzz: RUNS ?= 3000
+fuzz: SEED := $(or $(SEED),$(shell date +%s))
 
 # What a case costs, beside a minimal claim on the bare SDK; ARGS=--quick for a look, ARGS=--help for the rest.
 bench: .venv/requirements-dev.stamp

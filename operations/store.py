@@ -9,7 +9,6 @@ from models.tables.sealed import use_keys
 from security.keys import Keyring
 from security.master import MasterKey
 
-
 ANSWERS_WITHIN = 25
 """Seconds after which a statement without an answer fails: less than a step may take, so that it is tried again on
 another connection."""

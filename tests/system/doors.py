@@ -37,6 +37,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from models import errors
 from models.converter import UNKNOWN
 from models.errors import Refusal
+from models.names import KINDS, TASK_QUEUE
 from operations.intake import refusal_of
 from security.endpoint import LARGEST
 from tests.system.junk import JUNK
@@ -236,6 +237,10 @@ async def start(
         came = await world.client.workflow_service.start_workflow_execution(request, timeout=timedelta(seconds=WITHIN))
     except RPCError as e:
         return _rpc(e)
+    if type not in KINDS.values() or queue != TASK_QUEUE:
+        # nobody takes it, and it touches nothing: whoever began it has to end it
+        await world.client.get_workflow_handle(id, run_id=came.run_id).terminate("of no kind of ours")
+        return Answer(taken=False, said="", touched=(id,))
     return await started(world, id, came.run_id)
 
 

@@ -362,11 +362,12 @@ async def by_start(arena: Arena, plan: junk.Plan, dice: Random, case: str) -> An
     value = plan.junk if plan.plain else junk.damaged(whole, plan.damages)
     fresh = f"claim:BTA:FZ-{uuid4().hex[:8]}"
     workflow_id = dice.choice([own, own, own, case, fresh, f"{own}\n", f"x-{uuid4().hex[:8]}", ""])
-    kind = KINDS[filed["kind"]] if dice.random() < 0.8 else dice.choice([*KINDS.values()])
+    kind = KINDS[filed["kind"]] if dice.random() < 0.8 else dice.choice([*KINDS.values(), "NoSuchKind"])
+    queue = TASK_QUEUE if dice.random() < 0.9 else "nobody-listens"
     sent = await payloads(arena, plan, dice, case, value)
     conflict = dice.choice(["FAIL", "FAIL", "USE_EXISTING", "TERMINATE_EXISTING"])
-    arena.note(f"start {workflow_id!r} {kind} {conflict} {plan.wrappings} {value!r}")
-    answer = await doors.start(arena.world, workflow_id, kind, TASK_QUEUE, sent, conflict=conflict)
+    arena.note(f"start {workflow_id!r} {kind} {queue} {conflict} {plan.wrappings} {value!r}")
+    answer = await doors.start(arena.world, workflow_id, kind, queue, sent, conflict=conflict)
     if conflict == "TERMINATE_EXISTING" and workflow_id == case:
         await arena.world.until(partial(arena.runs, case), f"the sweep lets {case} run again")
     return answer
