@@ -21,6 +21,7 @@ from itertools import count
 from random import Random
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from google.protobuf.duration_pb2 import Duration
@@ -98,7 +99,7 @@ class Arena:
         """Copies of samples, each where its sample stands."""
         copies = []
         for sample in samples:
-            reference = f"FZ-{next(REFERENCES)}-{'bfde0d8909ab49378cb3287aa0a960ef'[:6]}"
+            reference = f"FZ-{next(REFERENCES)}-{uuid4().hex[:6]}"
             copies.append(sample.model_copy(update={"filing": {**sample.filing, "reference": reference}}))
         player = Samples(copies, self.world.sessions, self.world.intake, self.world.now)
         await player.file()
@@ -289,7 +290,7 @@ def filing(arena: Arena, dice: Random) -> dict[str, Any]:
     """A filing that is taken as it is."""
     real: dict[str, Any] = resolved(dice.choice(arena.samples).filing, arena.world.now(), RIGA)
     known = [split_case_id(case)[2] for case in arena.cases]
-    new = f"FZ-{next(REFERENCES)}-{'bfde0d8909ab49378cb3287aa0a960ef'[:6]}"
+    new = f"FZ-{next(REFERENCES)}-{uuid4().hex[:6]}"
     return {**real, "reference": new if dice.random() < 0.8 else dice.choice(known)}
 
 
@@ -359,10 +360,8 @@ async def by_start(arena: Arena, plan: junk.Plan, dice: Random, case: str) -> An
     own = f"{filed['kind']}:{filed['organisation']}:{filed['reference']}"
     whole = dice.choice([{"filing": filed}, {"case": case}, {"case": own}, {"case": case, "event": "e-1"}])
     value = plan.junk if plan.plain else junk.damaged(whole, plan.damages)
-    fresh = f"claim:BTA:FZ-{'bfde0d8909ab49378cb3287aa0a960ef'[:8]}"
-    workflow_id = dice.choice(
-        [own, own, own, case, fresh, f"{own}\n", f"x-{'bfde0d8909ab49378cb3287aa0a960ef'[:8]}", ""]
-    )
+    fresh = f"claim:BTA:FZ-{uuid4().hex[:8]}"
+    workflow_id = dice.choice([own, own, own, case, fresh, f"{own}\n", f"x-{uuid4().hex[:8]}", ""])
     kind = KINDS[filed["kind"]] if dice.random() < 0.8 else dice.choice([*KINDS.values(), "NoSuchKind"])
     queue = TASK_QUEUE if dice.random() < 0.9 else "nobody-listens"
     sent = await payloads(arena, plan, dice, case, value)
@@ -403,7 +402,7 @@ async def by_http(arena: Arena, plan: junk.Plan, dice: Random, case: str) -> Ans
         case _:
             path, kind = "", dice.choice([*KINDS.values()])
             body = {"workflowType": {"name": kind}, "taskQueue": {"name": TASK_QUEUE}, "input": part}
-            case = f"{split_case_id(case)[0]}:BTA:FZ-{'bfde0d8909ab49378cb3287aa0a960ef'[:8]}"
+            case = f"{split_case_id(case)[0]}:BTA:FZ-{uuid4().hex[:8]}"
     text = junk.text_of(body)
     arena.note(f"http {case} {path} {plan.wrappings} {text}")
     return await doors.http_api(arena.world, arena.http_api, case, path, text, shorthand=shorthand)
@@ -436,7 +435,7 @@ async def by_endpoint(arena: Arena, plan: junk.Plan, dice: Random, case: str) ->
         Payload(metadata={k: base64.b64decode(v) for k, v in p["metadata"].items()}, data=base64.b64decode(p["data"]))
         for p in json.loads(came).get("payloads", [])
     ]
-    return await doors.update(arena.world, case, name, sealed, "0f8c1d2e-23de-43c1-9699-bdcd3b978bb4", {})
+    return await doors.update(arena.world, case, name, sealed, str(uuid4()), {})
 
 
 HEADERS: list[Mapping[str, str]] = [
@@ -544,9 +543,7 @@ async def test_a_payload_that_cannot_be_opened_is_refused_and_wedges_nothing(
     own, foreign = await world.keyring.of(case), await world.keyring.of("installation")
     payload = junk.wrapped(how, json.dumps({"case": case, "actor": "op-1", "handler": 7}), own, foreign)
     for answer in (
-        await doors.update(
-            world, case, "assign_case", [payload], "0f8c1d2e-23de-43c1-9699-bdcd3b978bb4", {"h": payload}
-        ),
+        await doors.update(world, case, "assign_case", [payload], str(uuid4()), {"h": payload}),
         await doors.signal(world, case, "look_again", [payload], {"h": payload}),
         await doors.start(world, f"{case}-2", "Claim", TASK_QUEUE, [payload]),
     ):
@@ -622,12 +619,7 @@ async def test_a_claim_from_the_ends_of_time_is_kept_with_a_fault_and_counted_fr
     world: World, present: None, at: str
 ) -> None:
     """No clock can be counted there: the step would have failed at every try."""
-    filed = {
-        "kind": "claim",
-        "organisation": "BTA",
-        "reference": f"END-{'bfde0d8909ab49378cb3287aa0a960ef'[:8]}",
-        "sender": "system:tests",
-    }
+    filed = {"kind": "claim", "organisation": "BTA", "reference": f"END-{uuid4().hex[:8]}", "sender": "system:tests"}
     answer = await world.intake.submit({**filed, "received_at": at, "content": content(await world.policy())})
     assert any(fault.startswith("received_at: ") for fault in answer.faults)
     await world.stage(answer.case, "collecting")
@@ -677,7 +669,7 @@ async def test_a_foreign_run_under_a_cases_name_does_not_pass_for_the_case(
     world: World, present: None, type: str, queue: str
 ) -> None:
     """The filing is kept, and starts as soon as somebody ended what is in its place."""
-    reference = f"SQUAT-{'bfde0d8909ab49378cb3287aa0a960ef'[:8]}"
+    reference = f"SQUAT-{uuid4().hex[:8]}"
     foreign = await world.client.start_workflow(type, id=f"claim:BTA:{reference}", task_queue=queue)
     filed = {"kind": "claim", "organisation": "BTA", "reference": reference, "sender": "system:tests"}
     whole = {**filed, "received_at": world.now().isoformat(), "content": content(await world.policy())}
@@ -691,7 +683,7 @@ async def test_a_foreign_run_under_a_cases_name_does_not_pass_for_the_case(
 
 async def test_a_run_from_before_the_filing_does_not_count_as_its_start(world: World, present: None) -> None:
     """It ends as refused, for it found nothing filed; the case would never have begun."""
-    reference = f"EARLY-{'bfde0d8909ab49378cb3287aa0a960ef'[:8]}"
+    reference = f"EARLY-{uuid4().hex[:8]}"
     case = f"claim:BTA:{reference}"
     early = StartWorkflowExecutionRequest(
         namespace=world.client.namespace,
