@@ -264,8 +264,9 @@ async def started(world: World, id: str, run_id: str) -> Answer:
     if result["result"] not in ENDED:
         return Answer(taken=True, said=json.dumps(result), touched=(id,))
     touched = (id, *([result["right_case"]] if result["right_case"] else []))
-    # a filing under another id is kept under its own, and the sweep starts it
-    kept = frozenset({"intake", "data_key"} if result["result"] == "duplicate" else ())
+    # a filing under another id is kept under its own, and the sweep starts it; what is no claim is kept as that
+    is_kept = result["result"] == "duplicate" or result["faults"][:1] == ["kept as not_a_claim"]
+    kept = frozenset({"intake", "data_key"} if is_kept else ())
     return refused(result["faults"], touched=touched, kept=kept)
 
 

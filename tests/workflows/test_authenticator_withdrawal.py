@@ -499,9 +499,8 @@ async def test_an_open_request_that_ends_lets_the_effect_come(world: World) -> N
 
 
 async def test_a_request_for_a_foreign_withdrawal_is_refused(world: World) -> None:
-    """for_case names a withdrawal for the same client, or the request does not open."""
+    """for_case names a withdrawal for the same client, or the request is not taken."""
     _, case = await noticed(world)
     other = await world.customer()
-    request = await world.file("access_request", "BL", request_content(other, user(), for_case=case))
-    outcome = await world.handle(request).result()
-    assert outcome["result"] == "refused"
+    with pytest.raises(Refusal, match="for_case: no withdrawal of an authenticator for this client"):
+        await world.file("access_request", "BL", request_content(other, user(), for_case=case))
