@@ -49,7 +49,7 @@ async def test_servers_that_die_one_after_another_change_nothing(
     deaths = len(servers.deaths)
     scripts = ("claim_twice_paid", "access_request", "withdrawal", "privacy_erasure")
     results = await trial.live(
-        [Plan(script) for script in scripts], meanwhile=lambda: turmoil(servers, dice, victims, every=5.0)
+        [Plan(script) for script in scripts], meanwhile=lambda: turmoil(servers, dice, victims, every=2.0)
     )
     assert not told(results), told(results)
     assert len(servers.deaths) > deaths

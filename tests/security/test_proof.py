@@ -498,7 +498,7 @@ async def test_erasing_one_person_from_a_closed_case_leaves_its_chain_whole(
     claim["claimants"][0]["personal_code"] = code
     case = await world.file("claim", "BTA", claim, received_at=MONDAY, reference=code)
     await world.stage(case, "collecting")
-    await world.say(case, "assign_case", handler="op-7", id="Anna-Bērziņa 1")
+    await world.say(case, "assign_case", handler="op-7", id="anna-berzina-1")
     await world.say(case, "withdraw_claim", withdrawn_at=MONDAY.isoformat(), reference="dms/1", id=NAME)
     await world.stage(case, "closed")
     await published(world, tmp_path)
