@@ -206,8 +206,12 @@ class Replay:
             return True
 
     async def _privacy(self, sessions: Sessions, fact: Fact) -> None:
-        """Gathering and erasing touch Termins' own tables only: both are done again, as of their instant."""
-        activities = PrivacyActivities(sessions, (OwnStore(sessions, self._keyring),), lambda: fact.at)
+        """Gathering and erasing touch Termins' own tables only: both are done again, as of the instant they answered.
+
+        Not of the event that told it: that is a moment later or earlier, and the next look would find it lacking.
+        """
+        at: datetime = fact.answered.at
+        activities = PrivacyActivities(sessions, (OwnStore(sessions, self._keyring),), lambda: at)
         work: PrivacyWork = fact.asked
         if fact.activity == "privacy.gather":
             await activities.gather(work)
