@@ -499,7 +499,7 @@ async def test_erasing_one_person_from_a_closed_case_leaves_its_chain_whole(
     case = await world.file("claim", "BTA", claim, received_at=MONDAY, reference=code)
     await world.stage(case, "collecting")
     await world.say(case, "assign_case", handler="op-7", id="anna-berzina-1")
-    await world.say(case, "withdraw_claim", withdrawn_at=MONDAY.isoformat(), reference="dms/1", id=NAME)
+    await world.say(case, "withdraw_claim", withdrawn_at=MONDAY.isoformat(), reference="dms/1", id="Anna.Berzina")
     await world.stage(case, "closed")
     await published(world, tmp_path)
     before = json.loads(await bundle(world, case, tmp_path))["body"]
