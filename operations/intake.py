@@ -194,7 +194,8 @@ class Intake:
             raise Refusal(*faults)
         message = {"case": case, **message}
         async with self._sessions() as session, session.begin():
-            intake = await session.get(IntakeRow, case)
+            # shared with other senders, not with an erasure: an event kept beside one could never be answered
+            intake = await session.get(IntakeRow, case, with_for_update={"read": True})
             if intake is None:
                 raise Refusal("case: there is no such case")
             if intake.erased_at is not None:
