@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -61,6 +61,9 @@ _LOCKED = (
 OWED_WITHIN = 5.0
 """Seconds for what a step owes to others; the sweep delivers the rest."""
 
+MISSED = 500_000
+"""Bytes of missed steps that an answer carries: the engine takes no more than 2 MiB."""
+
 
 class CaseActivities:
     """The database's side of every case."""
@@ -76,7 +79,7 @@ class CaseActivities:
         *,
         replays: bool = False,
     ) -> None:
-        """`replays` puts steps back that were recorded once: operators are not asked for their rights again."""
+        """`replays` puts steps back that were recorded once: nobody is asked for rights, no bell is heard again."""
         self._sessions = sessions
         self._keyring = keyring
         self._client = client
@@ -84,6 +87,7 @@ class CaseActivities:
         self._stores = stores
         self._now = now
         self._replays = replays
+        self._owing: set[asyncio.Task[None]] = set()
 
     # ---- open -------------------------------------------------------------------------------------------------------
 
@@ -118,7 +122,8 @@ class CaseActivities:
         state = CaseState.model_validate(row.state)
         if row.closed_at is not None:
             if not await self._reopens(session, row, ask):
-                return Opened(result="closed", faults=(f"this case ended as {row.outcome}; nothing reopened it",))
+                ended = f"this case ended as {row.outcome}; nothing reopened it"
+                return Opened(result="closed", state=state, faults=(ended,))
             state = state.model_copy(update={"stage": "resting", "body": {**state.body, "outcome": None}})
         ledger = await Ledger.of(session, row.case, row.organisation, ask.at)
         return Opened(result="opened", state=state, reopened=row.closed_at is not None, clocks=ledger.states)
@@ -189,37 +194,42 @@ class CaseActivities:
             async with self._sessions() as session, session.begin():
                 recorded, owes = await self._record(session, t)
         except Refusal as e:
+            if t.said is None:
+                # there is nobody whom the case could tell: a person has to look
+                async with self._sessions() as session, session.begin():
+                    await session.exec(update(CaseRow).where(col(CaseRow.case) == t.case).values(diverged=True))
             return Recorded(result="refused", step=t.step - 1, faults=e.faults)
-        if recorded.result == "diverged":
-            async with self._sessions() as session, session.begin():
-                await session.exec(update(CaseRow).where(col(CaseRow.case) == t.case).values(diverged=True))
-            return recorded
-        if not owes:
-            return recorded
-        try:
-            # a carrier that hangs must not hold up the step, which is committed
-            async with asyncio.timeout(OWED_WITHIN):
-                await self._outbox.flush(t.case)
-        except Exception as e:  # noqa: BLE001  # the step is committed; what it owes to others is delivered by the sweep
-            log.warning("outbox waits for the sweep", case=t.case, problem=type(e).__name__)
+        if owes:
+            # the step is committed, and its case goes on: neither waits for a carrier
+            delivery = asyncio.create_task(self._deliver(t.case))
+            self._owing.add(delivery)
+            delivery.add_done_callback(self._owing.discard)
         return recorded
+
+    async def _deliver(self, case: str) -> None:
+        try:
+            async with asyncio.timeout(OWED_WITHIN):
+                await self._outbox.flush(case)
+        except Exception as e:  # noqa: BLE001  # what a step owes to others is delivered by the sweep
+            log.warning("outbox waits for the sweep", case=case, problem=type(e).__name__)
 
     async def _record(self, session: AsyncSession, t: Transition) -> tuple[Recorded, bool]:
         """What the step answers, and whether others are owed something after it: bells, letters to staff, cases."""
         row, operators = await self._locked(session, t)
         key = await self._keyring.of(t.case)
-        digest = digest_of(t, key)
+        transition = t.model_dump(mode="json")
+        digest = digest_of(transition, key)
         if t.step <= row.step:
-            entry = (
-                await session.exec(select(TimelineRow).where(TimelineRow.case == t.case, TimelineRow.step == t.step))
-            ).one()
-            if entry.digest == digest:
+            entries = await session.exec(
+                select(TimelineRow)
+                .where(TimelineRow.case == t.case, col(TimelineRow.step) >= t.step)
+                .order_by(col(TimelineRow.step))
+            )
+            held = entries.all()
+            if held[0].digest == digest:
                 # repeated: the first try may have died before it delivered
-                return Recorded.model_validate(entry.answer), True
-            if t.said is None or not set(t.said.ids).isdisjoint(CaseState.model_validate(row.state).said):
-                return Recorded(result="behind", step=row.step), False
-            fault = f"step {t.step} is recorded as {entry.entry}; this run makes it {t.entry}"
-            return Recorded(result="diverged", step=row.step, faults=(fault,)), False
+                return Recorded.model_validate(held[0].answer), True
+            return Recorded(result="behind", step=row.step, missed=_fitting(held)), False
         if t.step != row.step + 1:
             raise ApplicationError(f"step {t.step} waits: {row.step} is the last one", type=errors.STEP_OUT_OF_ORDER)
         if t.said is not None and not self._replays and (faults := lacking(t.said, row.organisation, operators)):
@@ -258,9 +268,16 @@ class CaseActivities:
                 )
         for bell in t.bells:
             session.add(BellRow(case=bell.case, reason=bell.reason, created_at=now))
-        if t.heard:
+        if t.heard and not self._replays:
             await session.exec(update(BellRow).where(col(BellRow.id).in_(t.heard)).values(heard_at=now))
-        recorded = Recorded(result="recorded", step=t.step, recorded_at=now, clocks=ledger.touched_states, acts=acts)
+        recorded = Recorded(
+            result="recorded",
+            step=t.step,
+            transition=transition,
+            recorded_at=now,
+            clocks=ledger.touched_states,
+            acts=acts,
+        )
         entry = TimelineRow(
             case=t.case,
             step=t.step,
@@ -353,14 +370,25 @@ class CaseActivities:
         return Bells(ids=tuple(b.id for b in bells if b.id is not None), reasons=tuple(b.reason for b in bells))
 
 
-def digest_of(t: Transition, key: DataKey) -> str:
-    """What a repeated step is known by: all but what differs when a reset repeats it later.
+def digest_of(transition: Mapping[str, Any], key: DataKey) -> str:
+    """What a repeated step (`Transition` as JSON) is known by: all but what differs when it is repeated later.
 
     Keyed, for nobody shall try out names against it once the case is erased.
     """
-    content = t.model_dump(mode="json", exclude={"at", "body", "heard", "waits_for"})
+    content = {name: value for name, value in transition.items() if name not in ("at", "body", "heard", "waits_for")}
     text = json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
     return hmac.digest(key.derived(b"digest"), text, "sha256").hex()
+
+
+def _fitting(held: Sequence[TimelineRow]) -> tuple[dict[str, Any], ...]:
+    """The answers of these steps, as many as an answer can carry."""
+    answers, size = [], 0
+    for entry in held:
+        size += len(json.dumps(entry.answer))
+        if size > MISSED:
+            break
+        answers.append(entry.answer)
+    return tuple(answers)
 
 
 def lacking(said: Said, organisation: str, operators: Mapping[str, Operator]) -> tuple[str, ...]:

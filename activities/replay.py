@@ -159,14 +159,14 @@ class Replay:
         _same(opened.state, fact.answered.state)
 
     async def _record(self, sessions: Sessions, fact: Fact) -> int:
-        t: Transition = fact.asked
+        t = Transition.model_validate(fact.step)
         # at the store's time of then, which is in the step's link: what is published of the chain stays true
         recorded_at = fact.answered.recorded_at or fact.at
-        # bells were heard by numbers that the store has given to others, or never gives again
-        recorded = await self._case(sessions, recorded_at).record(t.model_copy(update={"heard": ()}))
+        recorded = await self._case(sessions, recorded_at).record(t)
         _same(recorded, fact.answered)
         async with sessions() as session, session.begin():
             if t.heard:
+                # by their order: their numbers the store has given to others, or never gives again
                 oldest = (
                     await session.exec(
                         select(BellRow.id)
@@ -243,9 +243,9 @@ class _Held:
                     self._rights = _rights(fact.answered.state.body)
                 return True
             case Recorded():
-                if fact.answered.result != "recorded" or fact.asked.step <= self._step:
+                if fact.answered.result != "recorded" or fact.answered.step <= self._step:
                     return False
-                self._step = fact.asked.step
+                self._step = fact.answered.step
                 return True
             case NoticesSent():
                 return any(_ended(proof) and proof.key not in self.letters for proof in fact.answered.notices)

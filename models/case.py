@@ -374,14 +374,18 @@ class Transition(Model):
 
 
 class Recorded(Model):
-    """What `case.record` answers.
+    """What `case.record` answers, and all that a history holds of a step: it is asked within a workflow task.
 
-    `behind`: the record is further on and holds this message already (a reset repeats steps in another order): the
-    case goes on from the record. `diverged`: the record is further on and does not know this message: a person decides.
+    `behind`: the record is further on and this is not the step that it holds (a task that was lost, or a reset, repeats
+    steps in another order): the case goes on from the record.
     """
 
-    result: Literal["recorded", "refused", "behind", "diverged"]
+    result: Literal["recorded", "refused", "behind"]
     step: int
+    transition: dict[str, Any] = Field(default_factory=dict)
+    """The step as it was recorded first (`Transition` as JSON); its repetition goes on from the same."""
+    missed: tuple[dict[str, Any], ...] = ()
+    """What the record answered to the steps that this run does not know (`Recorded` as JSON), oldest first."""
     recorded_at: datetime | None = None
     """The store's time of a step that was recorded: part of its link, so a restore must put back the same."""
     faults: tuple[str, ...] = ()

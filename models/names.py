@@ -76,5 +76,9 @@ def id_fault(id: str) -> str | None:
 
 
 def given_reference(sender_reference: str) -> str:
-    """The reference that Termins gives where the sender's cannot be part of an id; the same text, the same one."""
+    """A short reference for one that Termins made itself and that is too long for an id; the same text, the same one.
+
+    Without a key, as a workflow knows none: only for what is readable anyway. What a sender wrote is
+    `security.index.reference_of`.
+    """
     return "G-" + hashlib.sha256(sender_reference.encode()).hexdigest()[:12]

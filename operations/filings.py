@@ -15,7 +15,7 @@ from models.claim import read_claim
 from models.common import Model
 from models.errors import Refusal
 from models.keepable import path_of, printable, too_much, unkeepable
-from models.names import KINDS, PERSONAL_CODE, REFERENCE, case_id, given_reference
+from models.names import KINDS, PERSONAL_CODE, REFERENCE, case_id
 from models.privacy import PrivacyFiling
 from rules.calendar import FIRST_YEAR
 from rules.rulebook import books
@@ -29,9 +29,12 @@ class Checked(Model):
 
     filing: Filing
     case: str
+    """Empty until `intake.named` gave it a name, as is the filing's reference."""
     sender_reference: str
     faults: tuple[str, ...] = ()
     result: str | None = None
+    unnamed: str | None = None
+    """What its reference is to be made of, where the sender's cannot be part of an id."""
 
 
 def check(data: Any, now: datetime) -> Checked:
@@ -160,10 +163,10 @@ def _claim(data: dict[str, Any], now: datetime) -> Checked:
         faults.append("received_at: no instant with an offset; the instant of entry is taken")
     given = data.get("reference")
     said = given.strip() if isinstance(given, str) else "" if given is None else str(given)
-    reference = said
+    reference, unnamed = said, None
     if not REFERENCE.match(said) or PERSONAL_CODE.search(said):
-        reference = given_reference(said or repr(sorted(data.items(), key=str)))
-        faults.append(f"reference: cannot be part of a case's name; this claim is {reference}")
+        reference, unnamed = "", said or repr(sorted(data.items(), key=str))
+        faults.append("reference: cannot be part of a case's name; this claim has one that Termins gave it")
     content_ = data.get("content")
     if not isinstance(content_, dict):
         content_ = {"unreadable": content_}
@@ -180,10 +183,11 @@ def _claim(data: dict[str, Any], now: datetime) -> Checked:
     faults += [f"{printable(name)}: unknown field" for name in sorted(set(data) - set(Filing.model_fields))]
     return Checked(
         filing=filing,
-        case=case_id("claim", organisation, reference),
+        case=case_id("claim", organisation, reference) if unnamed is None else "",
         sender_reference=said,
         faults=at_most((*faults, *(f"content.{f}" for f in claim_faults))),
         result=None if claim.is_claim else "not_a_claim",
+        unnamed=unnamed,
     )
 
 

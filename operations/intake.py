@@ -27,11 +27,12 @@ from models.case import Entry, StartCase
 from models.common import Model
 from models.errors import Refusal
 from models.keepable import unkeepable
-from models.names import EVENT_ID, KINDS, MESSAGE_NAME, TASK_QUEUE, id_fault, split_case_id
+from models.names import EVENT_ID, KINDS, MESSAGE_NAME, TASK_QUEUE, case_id, id_fault, split_case_id
 from models.now import Now
 from models.tables import CaseRow, ClientRow, EventRow, IntakeRow, TimelineRow
 from models.tables.sealed import sealed, values_of
 from operations.filings import Checked, check
+from security.index import reference_of
 from security.keys import KeyDestroyed, Keyring
 
 log = structlog.get_logger()
@@ -379,6 +380,19 @@ async def same_client(session: AsyncSession, organisation: str, filing: AccessFi
         raise Refusal("content.for_case: no withdrawal of an authenticator for this client")
 
 
+async def named(keyring: Keyring, checked: Checked) -> Checked:
+    """The filing under the name of its case: the sender's reference, or one made of it under the installation's key.
+
+    Whoever keeps a filing asks here, so that every door gives the same text the same case.
+    """
+    if checked.unnamed is None:
+        return checked
+    reference = await reference_of(keyring, checked.unnamed)
+    filing = checked.filing.model_copy(update={"reference": reference})
+    case = case_id(filing.kind, filing.organisation, reference)
+    return checked.model_copy(update={"filing": filing, "case": case, "unnamed": None})
+
+
 async def keep(
     session: AsyncSession, keyring: Keyring, checked: Checked, now: datetime, parent: str | None = None
 ) -> tuple[IntakeRow, bool]:
@@ -387,6 +401,7 @@ async def keep(
     Raises:
         Refusal: The reference has other content already (the fields that differ are named), or its case was erased.
     """
+    checked = await named(keyring, checked)
     filing = checked.filing
     try:
         await keyring.create(checked.case)
@@ -433,6 +448,7 @@ __all__ = [
     "ask_store",
     "client_of",
     "keep",
+    "named",
     "refusal_of",
     "same_client",
 ]

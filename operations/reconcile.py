@@ -8,6 +8,7 @@ order in which it happened. Nothing is sent, paid or issued.
 from __future__ import annotations
 
 import heapq
+import json
 from collections import Counter, defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -68,6 +69,9 @@ _KINDS = {workflow: kind for kind, workflow in KINDS.items()}
 PROVE_NOTHING = frozenset({"claim.assess", "access.fallbacks", "sweep.deliver", "recount.ring", "checkpoint.publish"})
 """Activities that only look, or belong to no case."""
 
+ASKED_AT_ONCE = "core_local_activity"
+"""The SDK's name for the marker of an activity that was asked within a workflow task; its answer is in it."""
+
 UNREADABLE = (ValueError, RuntimeError, ApplicationError, NoKey, Unreadable)
 """What reading the payloads of a case gives whose key is not here."""
 
@@ -93,7 +97,14 @@ class Fact:
     """When the engine had its answer."""
     activity: str
     asked: Any
+    """None where the history holds the answer only: it was asked within a workflow task."""
     answered: Any
+
+    @property
+    def step(self) -> dict[str, Any]:
+        """Of `case.record`: the step, a `Transition` as JSON; empty if nothing was recorded."""
+        transition: dict[str, Any] = self.answered.transition
+        return transition
 
 
 class Verdict(Enum):
@@ -229,7 +240,7 @@ async def tell(client: Client, case: str, runs: Sequence[WorkflowExecution]) -> 
             told.filing = told.filing or reader.filing
             for fact in reader.facts:
                 # a reset copies what went before it into the history of its new run
-                key = (fact.activity, fact.at, repr(fact.asked))
+                key = (fact.activity, fact.at, repr(fact.answered))
                 if key not in known:
                     known.add(key)
                     told.facts.append(fact)
@@ -247,7 +258,7 @@ async def tell(client: Client, case: str, runs: Sequence[WorkflowExecution]) -> 
 def _bells(fact: Fact) -> tuple[int, ...]:
     if fact.activity == "case.listen":
         return tuple(fact.answered.ids)
-    return tuple(fact.asked.heard) if fact.activity == "case.record" else ()
+    return tuple(fact.step.get("heard", ())) if fact.activity == "case.record" else ()
 
 
 class _Run:
@@ -281,6 +292,13 @@ class _Run:
                 if completed.scheduled_event_id in self._asked:
                     name, asked = self._asked.pop(completed.scheduled_event_id)
                     await self._ended(at, name, asked, completed.result.payloads)
+            case EventType.EVENT_TYPE_MARKER_RECORDED:
+                marker = event.marker_recorded_event_attributes
+                if marker.marker_name == ASKED_AT_ONCE and "result" in marker.details:
+                    (about,) = marker.details["data"].payloads
+                    name = json.loads(about.data)["activity_type"]
+                    if name in PROVE:
+                        await self._ended(at, name, (), marker.details["result"].payloads)
             case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ADMITTED:
                 request = event.workflow_execution_update_admitted_event_attributes.request
                 self._requests[request.meta.update_id] = (at, request)
@@ -300,8 +318,10 @@ class _Run:
 
     async def _ended(self, at: datetime, name: str, asked: Sequence[Payload], answered: Sequence[Payload]) -> None:
         asks, answers = PROVE[name]
-        (ask,) = await self._converter.decode(asked, [asks])
+        ask = next(iter(await self._converter.decode(asked, [asks])), None)
         (answer,) = await self._converter.decode(answered, [answers])
+        if isinstance(answer, Recorded):
+            self.facts += [Fact(self._case, at, name, None, Recorded.model_validate(m)) for m in answer.missed]
         self.facts.append(Fact(self._case, at, name, ask, answer))
         if isinstance(answer, Opened) and answer.state is not None:
             self.stands = answer.state.step
@@ -602,7 +622,6 @@ class _Reconciliation:
             )
             if (await session.exec(waits)).first() is None:
                 session.add(BellRow(case=case, reason=RESTORED, created_at=self._now(), rung_at=self._now()))
-        # before anything else is said to it: a message that comes first would find the run diverged
         await self._client.get_workflow_handle(case).signal("look_again")
 
     async def _runs(self, case: str) -> bool:
@@ -637,7 +656,7 @@ class _Reconciliation:
 
 def _step(queue: Sequence[Fact]) -> int:
     """The step at which a case is stuck; 0 is its opening."""
-    return next((fact.asked.step for fact in queue if fact.activity == "case.record"), 0)
+    return next((fact.step["step"] for fact in queue if fact.activity == "case.record"), 0)
 
 
 __all__ = ["PROVE", "PROVE_NOTHING", "Applied", "Fact", "Reconciled", "Store", "Verdict", "reconcile"]

@@ -52,6 +52,8 @@ with workflow.unsafe.imports_passed_through():
 
 # ---- execution policies ---------------------------------------------------------------------------------------------
 
+AT_ONCE = timedelta(seconds=5)
+"""What the store answers within this costs no task of its own; what takes longer is waited for where people see it."""
 RECORD_TIMEOUT = timedelta(seconds=30)
 EFFECT_TIMEOUT = timedelta(minutes=2)
 HEARTBEAT = timedelta(seconds=6)
@@ -60,6 +62,11 @@ PATIENT = RetryPolicy(
     initial_interval=timedelta(seconds=1), backoff_coefficient=2.0, maximum_interval=timedelta(minutes=1)
 )
 """For ever: a store or a carrier that is down is waited for, and the UI shows the pending activity."""
+
+ONCE = RetryPolicy(maximum_attempts=1)
+
+LARGE_STEP = 100_000
+"""Bytes: several steps of one task go to the engine together, which takes 4 MiB; a larger one goes by itself."""
 
 LARGEST_STEP = 1_500_000
 """Bytes: the engine ends a run that asks for more than 2 MiB."""
@@ -179,6 +186,7 @@ class Case:
         self.adopted = False
         self.diverged: tuple[str, ...] = ()
         self.unheard: tuple[int, ...] = ()
+        self.spent: set[str] = set()
         self.ended: Outcome | None = None
         self.shown: dict[str, Any] = {}
 
@@ -220,6 +228,9 @@ class Case:
             outcome = Outcome(case=self.id, result=str(self.body.outcome or CLOSED))
         self.ended = outcome
         for item in self.inbox:
+            if self.state is not None and self._step_of(item.id, item.message) is not None:
+                item.entry = self._recorded_before(item)
+                continue
             item.refusal = refused(errors.NOT_ALLOWED_NOW, f"this case has ended: {outcome.result}", *outcome.faults)
         self.clocks.disarm()
         await workflow.wait_condition(workflow.all_handlers_finished)
@@ -246,12 +257,12 @@ class Case:
             retry_policy=PATIENT,
             summary="open the case",
         )
-        if opened.state is None:
+        self.state = opened.state or self.state
+        if opened.result != "opened":
             return Outcome(case=self.id, result=opened.result, faults=opened.faults, right_case=opened.right_case)
-        self.state = opened.state
         self.reopened = opened.reopened
         self.clocks.take(opened.clocks)
-        self.body = self.read(opened.state.body)
+        self.body = self.read(self.case.body)
         self.show()
         return None
 
@@ -307,6 +318,9 @@ class Case:
             raise refused(errors.BAD_MESSAGE, *faults)
         if parsed.case != self.id:
             raise refused(errors.BAD_MESSAGE, "case: this message is meant for another case")
+        if parsed.once in self.spent:
+            # its sealed text stands in the history: nobody else may say it for its sender when it would be allowed
+            raise refused(errors.NOT_ALLOWED_NOW, "this was refused before: seal it again to say it again")
         # while a step is on its way to the store, what is allowed after it is not known here: asked when it is taken
         # one that was recorded before (a reset, a sender who asks again) is answered, not judged anew
         known = info is not None and self.state is not None and self._step_of(info.id, parsed) is not None
@@ -344,6 +358,8 @@ class Case:
         self.inbox.append(item)
         await workflow.wait_condition(lambda: item.settled)
         if item.refusal is not None:
+            if parsed.once is not None:
+                self.spent.add(parsed.once)
             raise item.refusal
         assert item.entry is not None
         return item.entry
@@ -440,9 +456,16 @@ class Case:
 
     # ---- effects ----------------------------------------------------------------------------------------------------
 
-    async def ask(self, method: Callable[..., Awaitable[R]], arg: Any, summary: str) -> R:
-        """One activity of the store, tried until it answers."""
-        result: R = await workflow.execute_activity_method(
+    async def ask(self, method: Callable[..., Awaitable[R]], arg: Any, summary: str, *, at_once: bool = True) -> R:
+        """One activity of the store, tried until it answers; within this workflow task if it does so at once."""
+        result: R
+        if at_once:
+            with contextlib.suppress(ActivityError):
+                result = await workflow.execute_local_activity_method(
+                    method, arg, schedule_to_close_timeout=AT_ONCE, retry_policy=ONCE, summary=summary
+                )
+                return result
+        result = await workflow.execute_activity_method(
             method,
             arg,
             start_to_close_timeout=RECORD_TIMEOUT,
@@ -552,14 +575,18 @@ class Case:
             waits_for="" if outcome else self.waiting(stage, self.read(after)),
             outcome=outcome,
         )
-        if said is not None and len(transition.model_dump_json()) > LARGEST_STEP:
+        size = len(transition.model_dump_json())
+        if said is not None and size > LARGEST_STEP:
             said.refusal = refused(errors.REFUSED, "what follows from it is more than one step can hold")
             return None
         self.recording = True
         try:
             where = state.stage if stage == state.stage else f"{state.stage} → {stage}"
             recorded = await self.ask(
-                CaseActivities.record, transition, f"{where}: {entry}{f' ({duty})' if duty else ''}"
+                CaseActivities.record,
+                transition,
+                f"{where}: {entry}{f' ({duty})' if duty else ''}",
+                at_once=size <= LARGE_STEP,
             )
         finally:
             self.recording = False
@@ -573,13 +600,10 @@ class Case:
         if recorded.result == "behind":
             await self._adopt()
             if said is not None:
-                said.entry = self._recorded_before(said)
+                self._answer_by_record(said, recorded)
             return None
-        if recorded.result == "diverged":
-            self.diverged = recorded.faults
-            if said is not None:
-                said.refusal = refused(errors.REFUSED, "the case has diverged from its record", *recorded.faults)
-            return None
+        # a step that was recorded before may have been so at another instant, with another body: the record is right
+        after = recorded.transition["body"]
         self.state = state.model_copy(
             update={
                 "step": recorded.step,
@@ -596,15 +620,18 @@ class Case:
         self.body = self.read(after)
         self.unheard = () if heard else self.unheard
         if said is not None:
-            said.entry = Entry(
-                case=self.id,
-                step=recorded.step,
-                entry=entry,
-                stage=stage,
-                at=transition.at,
-                clocks=tuple(f"{c.label}: {c.status}, due {c.shown}" for c in recorded.clocks),
-            )
+            said.entry = _entry(recorded)
         return recorded
+
+    def _answer_by_record(self, said: Item, behind: Recorded) -> None:
+        """What the message came to, if the record knows it; else it is judged once more, by the record."""
+        self.taken = None
+        for missed in behind.missed:
+            answer = Recorded.model_validate(missed)
+            if (said_then := answer.transition["said"]) is not None and said_then["id"] == said.id:
+                said.entry = _entry(answer)
+                return
+        self.inbox.insert(0, said)
 
     async def _divergence(self) -> None:
         """The store and this run do not agree on a step: nothing is written, the case says so, a person decides."""
@@ -727,6 +754,18 @@ def _said(item: Item, amount: Decimal | None) -> Said:
         role=item.message.role,
         amount=None if amount is None else str(amount),
         second=correction.second_person if correction is not None else None,
+    )
+
+
+def _entry(recorded: Recorded) -> Entry:
+    step = recorded.transition
+    return Entry(
+        case=step["case"],
+        step=recorded.step,
+        entry=step["entry"],
+        stage=step["stage"],
+        at=datetime.fromisoformat(step["at"]),
+        clocks=tuple(f"{c.label}: {c.status}, due {c.shown}" for c in recorded.clocks),
     )
 
 

@@ -23,8 +23,8 @@ from tests.world import RIGA
 
 LOOKS = 0.15
 """Seconds between two looks at something that is still to come."""
-PATIENCE = 180.0
-"""Seconds without what was waited for, after which a run counts as stuck; a death costs about ten."""
+IDLE_LOOKS = 1.5
+"""The same while the run passes no step: most of a campaign's time nothing changes, and looking costs more than waiting."""
 ANSWERS = 20.0
 """Seconds after which a sender asks again."""
 
@@ -37,8 +37,8 @@ class Stuck(Exception):
     """A run that makes no progress, or is refused what its script says; the text says what, and where it stands."""
 
 
-async def persist(ask: Callable[[], Awaitable[R]], what: str, patience: float = PATIENCE) -> R:
-    """Ask until there is an answer.
+async def persist(ask: Callable[[], Awaitable[R]], what: str, patience: float) -> R:
+    """Ask until there is an answer, or for so many seconds.
 
     Raises:
         Stuck: There was none.

@@ -12,7 +12,7 @@ import signal
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 TOKEN = re.compile(r"k\d+x\d+")
 
@@ -81,9 +81,20 @@ class Journal:
         """Every point that a run passed."""
         return sorted(Point(step, n) for step, count in self.passed(token).items() for n in range(1, count + 1))
 
-    def size(self) -> int:
-        """How much all runs together have passed, in bytes: it grows as long as anything goes on."""
-        return sum(path.stat().st_size for path in self._folder.glob("*.journal"))
+    def size(self, token: str = "*") -> int:
+        """How much a run, or all together, has passed, in bytes: it grows as long as anything goes on."""
+        return sum(path.stat().st_size for path in self._folder.glob(f"{token}.journal"))
+
+    def letter(self, what: Literal["offered", "recorded"], id: str) -> None:
+        """A letter (`case#key`) is handed to its carrier, or its proof is committed."""
+        if (token := token_of(id)) is not None:
+            with (self._folder / f"{token}.letters").open("ab", buffering=0) as letters:
+                letters.write(f"{what} {id}\n".encode())
+
+    def letters(self, token: str) -> Counter[str]:
+        """How often each letter of a run was offered, and recorded: `offered case#key`."""
+        path = self._folder / f"{token}.letters"
+        return Counter(path.read_text().splitlines()) if path.exists() else Counter()
 
     def struck(self, token: str) -> bool:
         """Whether its deadly point was reached."""

@@ -52,8 +52,6 @@ NAME = re.compile(r"Krūmiņ\w+")
 SECRET = re.compile(r"(?<=Vienreizējā parole: )\S+")
 STANDS = re.compile(r"(?<=Posms: )\w+")
 MESSAGE_ID = re.compile(r"\b[0-9a-f]{40}\b")
-SENDING = ("case.record again", "notice.send again", "access.issue again", "sweep.deliver letter taken")
-"""The steps that can have sent a letter once more: an attempt after one that did not come to its end."""
 
 Projection = dict[str, Any]
 
@@ -79,14 +77,19 @@ def differences(undisturbed: Projection, disturbed: Projection) -> list[str]:
 def copies(house: House, token: str) -> list[str]:
     """Letters of a run that came more often than they may.
 
-    A maildir takes a letter once. SMTP cannot promise it: an attempt that did not come to its end may have left a copy,
-    always with the same Message-ID. So a run without a second attempt has one of each letter, and a run with one death
-    at most two. (A one-time secret is another one in each attempt, so that its letter is another letter.)
+    A maildir takes a letter once. SMTP cannot promise it: an attempt whose proof was not committed may have left a copy,
+    always with the same Message-ID; so each such attempt of a letter allows one more. (A one-time secret is another one
+    in each attempt, so that its letter is another letter.)
     """
-    passed = house.journal.passed(token)
-    allowed = 1 + (sum(passed[step] for step in SENDING) if house.mail == "smtp" else 0)
+    attempts = house.journal.letters(token)
+    lost: Counter[str] = Counter()
+    for attempt, n in attempts.items():
+        what, id = attempt.split(" ", 1)
+        if what == "offered" and house.mail == "smtp":
+            lost[hashlib.sha256(id.encode()).hexdigest()[:40]] = n - attempts[f"recorded {id}"]
     counted = Counter(str(mail["Message-ID"]) for mail in _mails(house) if _whose(mail) == token)
-    return [f"letter {which} came {n} times, {allowed} allowed" for which, n in counted.items() if n > allowed]
+    allowed = {which: 1 + max(0, lost[which.strip("<").split("@")[0]]) for which in counted}
+    return [f"letter {w} came {n} times, {allowed[w]} allowed" for w, n in counted.items() if n > allowed[w]]
 
 
 def _mails(house: House) -> list[EmailMessage]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from unittest.mock import patch
 
-from sqlalchemy import event
+from sqlalchemy import event, inspect
 from sqlalchemy.orm import Session
 from temporalio import activity, workflow
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
@@ -40,6 +40,7 @@ import worker
 from activities import outbox
 from integrations.bank import Bank, BankFolder, BankProof, PaymentOrder
 from integrations.mail import Letter, MailOut, Proof
+from models.tables import NoticeRow
 from settings import Settings
 from tests.chaos.points import Journal
 
@@ -118,6 +119,23 @@ def strike_commits(journal: Journal) -> None:
     event.listen(Session, "after_commit", strike("after commit"))
 
 
+def note_letters(journal: Journal) -> None:
+    """Every letter whose proof is committed."""
+
+    def flushed(session: Session, *_: Any) -> None:
+        sent = [r for r in session.dirty if isinstance(r, NoticeRow) and r.sent_at is not None]
+        fresh = [f"{row.case}#{row.key}" for row in sent if inspect(row).attrs.sent_at.history.has_changes()]
+        session.info["letters"] = [*session.info.get("letters", ()), *fresh]
+
+    def committed(session: Session) -> None:
+        for letter in session.info.pop("letters", ()):
+            journal.letter("recorded", letter)
+
+    event.listen(Session, "before_flush", flushed)
+    event.listen(Session, "after_commit", committed)
+    event.listen(Session, "after_rollback", lambda session: session.info.pop("letters", None))
+
+
 def strike_files(journal: Journal) -> None:
     """Every file that an activity puts in its place, in the bank's folder or the maildir: just before that."""
 
@@ -138,6 +156,7 @@ class StruckMail:
 
     async def send(self, letter: Letter, at: datetime) -> Proof:
         """See `MailOut`."""
+        self._journal.letter("offered", letter.id)
         proof = await self._carrier.send(letter, at)
         self._journal.passes(letter.id, f"{activity.info().activity_type} letter taken")
         return proof
@@ -225,6 +244,7 @@ def serve(var: Path, environment: dict[str, str], log: Path, plant: Plant | None
     os.dup2(output, 2)
     os.environ.update(environment)
     journal = Journal(var / "chaos")
+    note_letters(journal)
     strike_commits(journal)
     strike_files(journal)
     made, carrier = Worker, worker.carrier

@@ -18,6 +18,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.converter import DataConverter, WorkflowSerializationContext
 
 from models.names import KINDS
+from operations.reconcile import ASKED_AT_ONCE
 from security.codec import ERASED
 
 FOLDER = Path(__file__).parent / "histories"
@@ -131,7 +132,7 @@ class Shown:
 def shown(history: WorkflowHistory) -> Shown:
     """What a history shows."""
     found = Shown("")
-    scheduled: dict[int, tuple[str, Any]] = {}
+    scheduled: dict[int, str] = {}
     for event in history.events:
         kind = event.WhichOneof("attributes")
         attributes: Any = getattr(event, kind) if kind else None
@@ -141,13 +142,11 @@ def shown(history: WorkflowHistory) -> Shown:
                 found.steps.append("(continued)")
         elif kind == "activity_task_scheduled_event_attributes":
             name = attributes.activity_type.name
-            given = _json(attributes.input.payloads[0]) if attributes.input.payloads else None
-            scheduled[event.event_id] = name, given
+            scheduled[event.event_id] = name
             found.activities.add(name)
         elif kind == "activity_task_completed_event_attributes":
-            name, given = scheduled[attributes.scheduled_event_id]
-            if name == "case.record":
-                _step(found, given, _json(attributes.result.payloads[0]))
+            if scheduled[attributes.scheduled_event_id] == "case.record":
+                _step(found, _json(attributes.result.payloads[0]))
         elif kind == "workflow_execution_update_accepted_event_attributes":
             if attributes.HasField("accepted_request"):
                 found.messages.add(attributes.accepted_request.input.name)
@@ -157,16 +156,24 @@ def shown(history: WorkflowHistory) -> Shown:
         elif kind == "workflow_execution_signaled_event_attributes":
             found.messages.add(attributes.signal_name)
         elif kind == "marker_recorded_event_attributes":
-            found.steps.append(f"({attributes.marker_name})")
+            if (name := activity_of(event)) is None:
+                found.steps.append(f"({attributes.marker_name})")
+                continue
+            found.activities.add(name)
+            if "result" not in attributes.details:
+                found.steps.append(f"({name} not at once)")
+            elif name == "case.record":
+                _step(found, _json(attributes.details["result"].payloads[0]))
     last = event_type(history.events[-1]).removeprefix("WorkflowExecution")
     if last in CLOSING:
         found.steps.append(f"→ {last}")
     return found
 
 
-def _step(found: Shown, transition: Any, recorded: Any) -> None:
+def _step(found: Shown, recorded: Any) -> None:
+    transition = recorded["transition"]
     if recorded["result"] != "recorded":
-        found.steps.append(f"{transition['entry']}({recorded['result']})")
+        found.steps.append(f"({recorded['result']})")
         return
     found.stages.add(transition["stage"])
     ended = [clock for clock in recorded["clocks"] if clock["status"] in ENDED]
@@ -176,6 +183,17 @@ def _step(found: Shown, transition: Any, recorded: Any) -> None:
     found.steps.append(transition["entry"] + (f"[{ends}]" if ends else ""))
 
 
+def activity_of(event: HistoryEvent) -> str | None:
+    """The activity that an event asks for, or whose answer it holds from within a workflow task; None for others."""
+    if event.HasField("activity_task_scheduled_event_attributes"):
+        return event.activity_task_scheduled_event_attributes.activity_type.name
+    marker = event.marker_recorded_event_attributes
+    if marker.marker_name != ASKED_AT_ONCE:
+        return None
+    name: str = _json(marker.details["data"].payloads[0])["activity_type"]
+    return name
+
+
 def event_type(event: HistoryEvent) -> str:
     """`ActivityTaskScheduled`."""
     return EventType.Name(event.event_type).removeprefix("EVENT_TYPE_").title().replace("_", "")
@@ -183,9 +201,7 @@ def event_type(event: HistoryEvent) -> str:
 
 def described(event: HistoryEvent) -> str:
     """An event for people: type, name, summary."""
-    kind = event.WhichOneof("attributes")
-    attributes: Any = getattr(event, kind) if kind else None
-    name = getattr(getattr(attributes, "activity_type", None), "name", "")
+    name = activity_of(event) or ""
     summary = str(_json(event.user_metadata.summary)) if event.user_metadata.HasField("summary") else ""
     return f"{event_type(event)} {name}".strip() + (f" “{summary}”" if summary else "")
 

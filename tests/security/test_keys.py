@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import stat
 import time
 from pathlib import Path
@@ -10,9 +11,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from models.names import PERSONAL_CODE, REFERENCE
+from operations.local import Postgres
 from operations.store import keyring as make_keyring
 from security import keys as keys_module
-from security.index import index_of
+from security.index import index_of, reference_of
 from security.keys import DataKey, KeyDestroyed, Keyring, NoKey, Unreadable, data_key
 from security.master import MasterKeyError, MasterKeyFile, MasterKeys
 
@@ -199,3 +202,21 @@ async def test_keyed_hashes_find_the_same_person_however_the_code_is_written(key
     assert len(same) == 1
     assert await index_of(keyring, "personal_code", "120390-12346") not in same
     assert await index_of(keyring, "name", "120390-12345") not in same
+
+
+async def test_a_given_reference_cannot_be_tried_out_without_the_key(
+    keyring: Keyring, postgres: Postgres, tmp_path: Path
+) -> None:
+    """The same text, the same reference, to the letter; in another installation another one."""
+    code = "320505-10058"
+    given = await reference_of(keyring, code)
+    assert REFERENCE.match(given)
+    assert not PERSONAL_CODE.search(given)
+    assert await reference_of(keyring, code) == given
+    assert await reference_of(keyring, code.replace("-", "")) != given
+    assert hashlib.sha256(code.encode()).hexdigest()[:8] not in given
+    await postgres.create_database("keys_elsewhere")
+    elsewhere = make_keyring(postgres.url("keys_elsewhere"), MasterKeyFile(tmp_path / "elsewhere"))
+    await elsewhere.setup()
+    assert await reference_of(elsewhere, code) != given
+    await elsewhere.close()

@@ -42,6 +42,7 @@ from models.operator import ROLES
 from models.tables import CaseRow, NoticeRow, TimelineRow
 from operations.filings import check
 from operations.health import STUCK
+from operations.intake import named
 from operations.loading import load
 from operations.operators import Operators
 from operations.samples import SAMPLES, Sample, Samples, read, resolved
@@ -658,8 +659,9 @@ async def test_a_fault_of_an_amount_does_not_repeat_it(world: World, present: No
 async def test_a_reference_that_is_a_personal_code_names_no_case(world: World, reference: str) -> None:
     """A case's name is the id of its workflow: readable for ever, and in every list."""
     filed = {"organisation": "BTA", "reference": reference, "received_at": "2026-11-20T10:00:00+02:00", "sender": "x"}
-    checked = check({**filed, "kind": "claim", "content": content("P1")}, world.now())
+    checked = await named(world.keyring, check({**filed, "kind": "claim", "content": content("P1")}, world.now()))
     assert checked.case.startswith("claim:BTA:G-") or checked.case == "claim:BTA:x"
+    assert reference not in checked.model_dump_json(include={"case", "faults"})
     with pytest.raises(Refusal, match="reference: "):
         check({**filed, "kind": "authenticator_withdrawal", "organisation": "BL", "content": {}}, world.now())
 

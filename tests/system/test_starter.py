@@ -122,6 +122,25 @@ async def test_a_program_files_through_a_pipe(world: World, where: Environment) 
     await world.stage(filed["case"], "collecting")
 
 
+@pytest.mark.parametrize("reference", ["320505-10058", ""])
+async def test_a_reference_that_names_no_case_gives_the_same_case_by_every_door(
+    world: World, where: Environment, reference: str
+) -> None:
+    """The command line, another process and a run that somebody started around both: one case, named in each answer."""
+    data = {**await filing(world), "reference": reference}
+    by_hand = await ask(where, "file", data=json.dumps(data))
+    assert by_hand["case"].startswith("claim:BTA:G-")
+    assert reference == "" or reference not in json.dumps(by_hand)
+    await world.stage(by_hand["case"], "collecting")
+    again = await world.intake.submit(data)
+    assert (again.case, again.new) == (by_hand["case"], False)
+    run = await world.client.start_workflow(
+        "Claim", {"filing": data}, id=f"claim:BTA:{uuid4().hex[:8]}", task_queue=TASK_QUEUE
+    )
+    ended = await run.result()
+    assert (ended["result"], ended["right_case"]) == ("duplicate", by_hand["case"])
+
+
 async def test_the_same_filing_twice_is_one_case(world: World, where: Environment) -> None:
     data = json.dumps(await filing(world))
     first, second = await ask(where, "file", data=data), await ask(where, "file", data=data)

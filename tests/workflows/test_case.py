@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -228,22 +228,44 @@ async def test_a_repeated_step_answers_as_before_and_another_one_diverges(world:
     again = await activities.record(t.model_copy(update={"at": t.at + timedelta(days=1)}))
     assert first == again
     behind = await activities.record(t.model_copy(update={"facts": {"handler": "op-2"}}))
-    assert behind.result == "behind"
+    assert (behind.result, behind.missed) == ("behind", (first.model_dump(mode="json"),))
     unknown = Said(id="never recorded", name="assign_case", actor="op-1")
-    assert (await activities.record(t.model_copy(update={"said": unknown}))).result == "diverged"
+    assert (await activities.record(t.model_copy(update={"said": unknown}))).result == "behind"
     assert len(await world.timeline(case)) == len(before) + 1
 
 
 def test_the_digest_leaves_out_what_a_reset_changes() -> None:
-    t = Transition(case="claim:BTA:1", step=1, at=MONDAY, stage="deciding", entry="x")
+    t = Transition(case="claim:BTA:1", step=1, at=MONDAY, stage="deciding", entry="x").model_dump(mode="json")
     key = DataKey("claim:BTA:1", b"1" * 16, b"K" * 32)
-    assert digest_of(t, key) == digest_of(t.model_copy(update={"at": MONDAY + timedelta(days=9), "heard": (4,)}), key)
-    assert digest_of(t, key) != digest_of(t.model_copy(update={"entry": "y"}), key)
+    assert digest_of(t, key) == digest_of({**t, "at": str(MONDAY + timedelta(days=9)), "heard": [4]}, key)
+    assert digest_of(t, key) != digest_of({**t, "entry": "y"}, key)
     assert digest_of(t, key) != digest_of(t, DataKey("claim:BTA:1", b"2" * 16, b"k" * 32))
 
 
-async def test_a_case_that_diverged_says_so_and_goes_on_from_the_record(world: World) -> None:
-    """Somebody wrote step 2 behind the case's back: the case stops, a person adopts the record, the case goes on."""
+async def lose_a_clock(world: World, case: str) -> None:
+    """Somebody ends the next clock behind the case's back, in the store; then its instant comes."""
+    async with world.sessions() as session, session.begin():
+        query = select(ClockRow).where(ClockRow.case == case, ClockRow.status == "running").order_by(col(ClockRow.due))
+        clock = (await session.exec(query.limit(1))).one()
+        clock.status, clock.ended_at = "void", world.now()
+        first = min([clock.due, *map(datetime.fromisoformat, clock.reminders)])
+    await world.advance(case, first + timedelta(seconds=1))
+
+
+async def test_a_case_whose_own_step_is_refused_says_so_and_goes_on_from_the_record(world: World) -> None:
+    """Nobody sent it, so nobody can be told: the case stops, a person adopts the record, the case goes on."""
+    case = await deciding(world)
+    await lose_a_clock(world, case)
+    assert (await world.row(case)).diverged  # type: ignore[union-attr]  # it is there
+    with pytest.raises(Refused, match="adopt_record comes first"):
+        await world.say(case, "assign_case", handler="op-9")
+    await world.say(case, "adopt_record", reason="the duty was lifted")
+    await world.say(case, "assign_case", handler="op-9")
+    assert (await world.entries(case)) == ["received", "record_adopted", "assigned"]
+
+
+async def test_a_message_to_a_case_that_is_behind_its_record_is_judged_by_the_record(world: World) -> None:
+    """A step that was committed while its workflow task was lost: what another says first comes after it."""
     case = await deciding(world)
     await world.case_activities.record(
         Transition(
@@ -256,13 +278,30 @@ async def test_a_case_that_diverged_says_so_and_goes_on_from_the_record(world: W
             body=(await world.row(case)).state["body"],  # type: ignore[union-attr]  # it is there
         )
     )
-    with pytest.raises(Refused, match="diverged"):
-        await world.say(case, "assign_case", handler="op-9")
-    with pytest.raises(Refused, match="adopt_record comes first"):
-        await world.say(case, "assign_case", handler="op-9")
-    await world.say(case, "adopt_record", reason="it was recorded by hand")
-    await world.say(case, "assign_case", handler="op-9")
-    assert (await world.entries(case)) == ["received", "assigned", "record_adopted", "assigned"]
+    assert (await world.say(case, "assign_case", handler="op-9"))["step"] == 3
+    assert (await world.entries(case)) == ["received", "assigned", "assigned"]
+    with pytest.raises(Refused, match="not in stage"):
+        await world.say(case, "adopt_record", reason="there is nothing to adopt")
+
+
+async def test_a_message_that_the_record_holds_already_is_answered_with_its_step(world: World) -> None:
+    """Its workflow task was lost after the commit, and it comes again: the same answer, no second step."""
+    case = await deciding(world)
+    first = await world.case_activities.record(
+        Transition(
+            case=case,
+            step=2,
+            at=world.now(),
+            stage="deciding",
+            entry="assigned",
+            facts={"handler": "op-77", "seen": "before the task was lost"},
+            said=Said(id="m-1", name="assign_case", actor="op-1"),
+            body=(await world.row(case)).state["body"],  # type: ignore[union-attr]  # it is there
+        )
+    )
+    answer = await world.say(case, "assign_case", id="m-1", handler="op-77")
+    assert (answer["entry"], answer["step"], answer["at"]) == ("assigned", 2, first.transition["at"])
+    assert (await world.entries(case)) == ["received", "assigned"]
 
 
 async def _reset(world: World, case: str, first: bool) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from models.errors import Refusal
 from models.tables import PartyRow
+from tests.replay.history import activity_of
 from tests.world import RIGA, VILNIUS, Refused, VirtualNow, World
 
 MONDAY = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
@@ -508,8 +509,7 @@ async def test_the_portal_identifies_by_its_sign_in(world: World) -> None:
     assert await world.entries(case) == ["received_and_identified", "gathered", "answered", "closed"]
     assert await gate_of(world, case, "GJ-identity") == ["received_and_identified"]
     history = await world.handle(case).fetch_history()
-    activities = [e for e in history.events if e.HasField("activity_task_scheduled_event_attributes")]
-    assert len(activities) == 7
+    assert len([e for e in history.events if activity_of(e)]) == 7
     assert len(history.events) < 70
 
 
