@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import secrets
 from collections.abc import Mapping
@@ -17,10 +18,17 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.directory import account_of, hashed, one_time_secret, take_authenticator, users_of
+from activities.directory import (
+    account_of,
+    active_account,
+    hashed,
+    one_time_secret,
+    take_authenticator,
+    users_of,
+)
 from activities.letters import render
 from activities.store import ActHandler, Opening
-from integrations.mail import MailOut, MailRefused, MailUnavailable, one_address
+from integrations.mail import Letter, MailOut, MailRefused, MailUnavailable, Proof, one_address
 from models import errors
 from models.access import (
     AccessBody,
@@ -35,6 +43,7 @@ from models.access import (
     Withdrawn,
 )
 from models.errors import Refusal
+from models.names import split_case_id
 from models.now import Now
 from models.tables import (
     AccountRow,
@@ -57,6 +66,9 @@ from security.keys import Keyring
 
 NOTICE = "BL-3-notice"
 EFFECT_DAY = "T-effect-day"
+TAKEN_WITHIN = 100.0
+"""Seconds in which a carrier takes a letter with a secret, or is down: less than the engine gives a run, so that it
+begins no other one meanwhile."""
 
 # ---- reading a user's line ------------------------------------------------------------------------------------------
 
@@ -253,7 +265,7 @@ class AccessStore:
         notice = await _notice(session, case, data["waiting"])
         if notice.sent_at is not None:
             raise Refusal("line: it was issued meanwhile")
-        notice.refused = notice.refused or "dropped"
+        notice.refused, notice.attempt = notice.refused or "dropped", None
 
 
 # ---- a withdrawal's side of the store -------------------------------------------------------------------------------
@@ -395,58 +407,101 @@ class AccessActivities:
         """Make the user's account and mail login data or the confirmation straight to the user (BL 4).
 
         A one-time secret is born and mailed in here and leaves only as a hash. Account, hash and proof are one commit,
-        made after the carrier took the mail, under a lock of the letter: a run that dies before it leaves nothing, and
-        the next one sends another secret, so that the secret of the last mail is the one that works. Once the proof is
-        there, again only returns it.
+        made after the carrier took the mail: a run that dies before it leaves no more than its mark on the letter, and
+        the next one sends another secret. No connection is held while the carrier is asked. Only the run that marked
+        the letter last keeps anything, so that its secret is the one that works; once the proof is there, again only
+        returns it.
+
+        Raises:
+            ApplicationError: OutsideDown: the carrier does not take it now. Overtaken: another run began later, or
+                what the mail says was changed meanwhile. Nothing was kept; it is tried again.
         """
+        begun = await self._begin(ask)
+        if isinstance(begun, Issued):
+            return begun
+        secret_hash = await hashed(begun.secret) if begun.secret is not None else None
         try:
-            async with self._sessions() as session, session.begin():
-                return await self._issue(session, ask)
-        except MailUnavailable:
+            async with asyncio.timeout(TAKEN_WITHIN):
+                proof = await self._mail.send(begun.letter, self._now())
+        except (MailUnavailable, TimeoutError):
             raise ApplicationError(
                 "the carrier does not take letters now",
                 type=errors.OUTSIDE_DOWN,
                 category=ApplicationErrorCategory.BENIGN,
             ) from None
         except MailRefused as e:
-            return await self._close(ask, str(e)[:200])
-        except ValidationError:
-            return await self._close(ask, "the address is not one that mail can reach")
+            return await self._refuse(ask, begun, str(e)[:200])
+        return await self._prove(ask, begun, secret_hash, proof)
 
-    async def _issue(self, session: AsyncSession, ask: IssueAccess) -> Issued:
-        notice = await _notice(session, ask.case, ask.key)
-        if notice.sent_at is not None or notice.refused is not None:
-            return _issued(notice)
-        party = await _user(session, ask.case, notice.party)
-        if party.personal_code is None or party.email is None:
-            raise MailRefused("no personal code or no address")
-        intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == ask.case))).one()
-        rulebook = book(intake.organisation)
-        account = await account_for(session, self._keyring, notice, self._now())
-        letter_id, facts = f"{ask.case}#{ask.key}", {"user_name": party.name, "authenticator": account.authenticator}
-        if notice.template == "BL-4-secret":
-            secret = one_time_secret()
-            account.secret_hash, account.must_change = await hashed(secret), True
-            facts |= {
-                "username": account.username,
-                "secret": secret,
-                "address": rulebook.values["access"]["sign_in_address"],
-            }
-            # a carrier takes one letter of an id once: another secret is another letter
-            letter_id += f"#{secrets.token_hex(8)}"
-        sender = self._sender.format(organisation=intake.organisation.lower())
-        letter = render(notice.template, party.language, facts, id=letter_id, to=party.email, sender=sender)
-        proof = await self._mail.send(letter, self._now())
-        account.mailed_at = notice.sent_at = proof.accepted_at
-        notice.carrier, notice.reference = proof.carrier, proof.reference
-        return _issued(notice)
-
-    async def _close(self, ask: IssueAccess, refused: str) -> Issued:
+    async def _begin(self, ask: IssueAccess) -> _Begun | Issued:
+        """Mark the letter and write it; or what became of it already, or why it cannot be written."""
         async with self._sessions() as session, session.begin():
             notice = await _notice(session, ask.case, ask.key)
-            if notice.sent_at is None:
-                notice.refused = refused
+            if notice.sent_at is not None or notice.refused is not None:
+                return _issued(notice)
+            party = await _user(session, ask.case, notice.party)
+            if party.personal_code is None or party.email is None:
+                notice.refused = "no personal code or no address"
+                return _issued(notice)
+            new = await _account_wanted(session, self._keyring, notice, self._now())
+            account = await active_account(session, new.client, new.person) or new
+            organisation = split_case_id(ask.case)[1]
+            facts = {"user_name": party.name, "authenticator": _authenticator(party, account)}
+            letter_id, secret = f"{ask.case}#{ask.key}", None
+            if notice.template == "BL-4-secret":
+                secret = one_time_secret()
+                facts |= {
+                    "username": account.username,
+                    "secret": secret,
+                    "address": book(organisation).values["access"]["sign_in_address"],
+                }
+                # a carrier takes one letter of an id once: another secret is another letter
+                letter_id += f"#{secrets.token_hex(8)}"
+            sender = self._sender.format(organisation=organisation.lower())
+            try:
+                letter = render(notice.template, party.language, facts, id=letter_id, to=party.email, sender=sender)
+            except ValidationError:
+                notice.refused = "the address is not one that mail can reach"
+                return _issued(notice)
+            notice.attempt = secrets.token_hex(8)
+            return _Begun(
+                notice.attempt,
+                letter,
+                secret,
+                to=(party.email, party.personal_code),
+                says=(account.username, facts["authenticator"]),
+            )
+
+    async def _prove(self, ask: IssueAccess, begun: _Begun, secret_hash: str | None, proof: Proof) -> Issued:
+        """Account, hash and proof together, if nobody began after this run and what the mail says is still so."""
+        async with self._sessions() as session, session.begin():
+            notice = await self._still(session, ask, begun)
+            if notice.sent_at is not None or notice.refused is not None:
+                return _issued(notice)
+            account = await account_for(session, self._keyring, notice, self._now())
+            if (account.username, account.authenticator) != begun.says:
+                raise _overtaken()
+            if secret_hash is not None:
+                account.secret_hash, account.must_change = secret_hash, True
+            account.mailed_at = notice.sent_at = proof.accepted_at
+            notice.carrier, notice.reference, notice.attempt = proof.carrier, proof.reference, None
             return _issued(notice)
+
+    async def _refuse(self, ask: IssueAccess, begun: _Begun, refused: str) -> Issued:
+        async with self._sessions() as session, session.begin():
+            notice = await self._still(session, ask, begun)
+            if notice.sent_at is None and notice.refused is None:
+                notice.refused, notice.attempt = refused, None
+            return _issued(notice)
+
+    async def _still(self, session: AsyncSession, ask: IssueAccess, begun: _Begun) -> NoticeRow:
+        """The letter, locked: it has its end already, or is still this run's and goes to the same person and address."""
+        notice = await _notice(session, ask.case, ask.key)
+        if notice.sent_at is None and notice.refused is None:
+            party = await _user(session, ask.case, notice.party)
+            if notice.attempt != begun.attempt or (party.email, party.personal_code) != begun.to:
+                raise _overtaken()
+        return notice
 
     @activity.defn(name="access.withdraw_authenticator")
     async def withdraw_authenticator(self, ask: TakeAway) -> Withdrawn:
@@ -499,26 +554,55 @@ class AccessActivities:
         return Fallbacks(cases=tuple(sorted(done)))
 
 
+@dataclass(frozen=True)
+class _Begun:
+    """A letter to a user that is about to be handed over."""
+
+    attempt: str
+    """The mark of this run on it."""
+    letter: Letter
+    secret: str | None
+    to: tuple[str, str]
+    """The user's address and personal code."""
+    says: tuple[str, str | None]
+    """The user name and authenticator of the account that it is about."""
+
+
+def _authenticator(party: PartyRow, account: AccountRow) -> str | None:
+    authenticator: str | None = party.other.get("authenticator", account.authenticator)
+    return authenticator
+
+
+def _overtaken() -> ApplicationError:
+    return ApplicationError(
+        "another run began later, or what the mail says was changed meanwhile",
+        type=errors.OVERTAKEN,
+        category=ApplicationErrorCategory.BENIGN,
+    )
+
+
 async def account_for(session: AsyncSession, keyring: Keyring, notice: NoticeRow, at: datetime) -> AccountRow:
     """The account that a letter to a user is about, locked; made at this instant where the person has none."""
+    account = await account_of(session, await _account_wanted(session, keyring, notice, at))
+    account.authenticator = _authenticator(await _user(session, notice.case, notice.party), account)
+    return account
+
+
+async def _account_wanted(session: AsyncSession, keyring: Keyring, notice: NoticeRow, at: datetime) -> AccountRow:
+    """The account as it would be made at this instant; it is in no session."""
     party = await _user(session, notice.case, notice.party)
     intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == notice.case))).one()
     assert party.personal_code is not None  # only a complete line has a letter
     n = notice.key.rpartition(":")[2]
-    account = await account_of(
-        session,
-        AccountRow(
-            client=AccessFiling.model_validate(intake.content).client,
-            username=f"{intake.reference}-{notice.party}" + (f"-{n}" if n != "1" else ""),
-            case=notice.case,
-            subject=notice.party,
-            personal_code=party.personal_code,
-            person=await index_of(keyring, "personal_code", party.personal_code),
-            created_at=at,
-        ),
+    return AccountRow(
+        client=AccessFiling.model_validate(intake.content).client,
+        username=f"{intake.reference}-{notice.party}" + (f"-{n}" if n != "1" else ""),
+        case=notice.case,
+        subject=notice.party,
+        personal_code=party.personal_code,
+        person=await index_of(keyring, "personal_code", party.personal_code),
+        created_at=at,
     )
-    account.authenticator = party.other.get("authenticator", account.authenticator)
-    return account
 
 
 def _issued(notice: NoticeRow) -> Issued:

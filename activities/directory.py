@@ -42,6 +42,17 @@ async def signs_in(session: AsyncSession, client: str, username: str, secret: st
         return False
 
 
+async def active_account(session: AsyncSession, client: str, person: bytes) -> AccountRow | None:
+    """The person's active account with the client, if there is one."""
+    return (
+        await session.exec(
+            select(AccountRow).where(
+                AccountRow.client == client, AccountRow.person == person, AccountRow.status == "active"
+            )
+        )
+    ).one_or_none()
+
+
 async def account_of(session: AsyncSession, new: AccountRow) -> AccountRow:
     """The person's active account with the client, locked; `new` becomes it where there is none.
 

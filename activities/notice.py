@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
@@ -44,22 +47,38 @@ class Post:
         Raises:
             MailUnavailable: The carrier does not take it now.
         """
+        (sent,) = await self.send_all(case, (key,))
+        return sent
+
+    async def send_all(self, case: str, keys: Sequence[str]) -> list[NoticeSent]:
+        """Send letters of a case: the proofs of those that the carrier took, or why it never will.
+
+        One that must wait does not hold back the others.
+
+        Raises:
+            MailUnavailable: The carrier takes none of them now.
+        """
+        async with self._sessions() as session:
+            known = await _Known.of(session, case)
+        sent = []
+        for key in keys:
+            try:
+                sent.append(await self._send(known, key))
+            except MailUnavailable:
+                continue
+        if keys and not sent:
+            raise MailUnavailable("the carrier does not take letters now")
+        return sent
+
+    async def _send(self, known: _Known, key: str) -> NoticeSent:
+        case, row = known.row.case, known.row
+        # asked for each letter: while the one before it was on its way this one can have been called off, or the
+        # address corrected
         async with self._sessions() as session:
             notice = (await session.exec(select(NoticeRow).where(NoticeRow.case == case, NoticeRow.key == key))).one()
             if notice.sent_at is not None or notice.refused is not None:
                 return _proof(notice)
-            row = (await session.exec(select(CaseRow).where(CaseRow.case == case))).one()
             party = await session.get(PartyRow, (case, notice.party))
-            clocks = {
-                (c.duty, c.subject): c
-                for c in (
-                    await session.exec(select(ClockRow).where(ClockRow.case == case).order_by(col(ClockRow.n)))
-                ).all()
-            }
-            names = {
-                p.party: p.name or p.email or p.party
-                for p in (await session.exec(select(PartyRow).where(PartyRow.case == case))).all()
-            }
             archive = await session.get(ArchiveRow, case) if notice.facts.get("attach") == "archive" else None
         rulebook = book(row.organisation)
         language = party.language if party is not None and not notice.internal else rulebook.language
@@ -76,7 +95,7 @@ class Post:
             letter = render(
                 notice.template,
                 language,
-                _facts(notice, row, party, language, clocks, names, self._now()),
+                _facts(notice, known, party, language, self._now()),
                 id=f"{case}#{key}",
                 to=to,
                 sender=self._sender.format(organisation=row.organisation.lower()),
@@ -101,6 +120,27 @@ class Post:
             return _proof(notice)
 
 
+@dataclass(frozen=True)
+class _Known:
+    """What all letters of a case are written from; a case can have hundreds of parties, and as many letters."""
+
+    row: CaseRow
+    clocks: dict[tuple[str, str], ClockRow]
+    """The newest of each duty and subject."""
+    names: dict[str, str]
+    """Party → name."""
+
+    @classmethod
+    async def of(cls, session: AsyncSession, case: str) -> Self:
+        clocks = await session.exec(select(ClockRow).where(ClockRow.case == case).order_by(col(ClockRow.n)))
+        parties = await session.exec(select(PartyRow).where(PartyRow.case == case))
+        return cls(
+            row=(await session.exec(select(CaseRow).where(CaseRow.case == case))).one(),
+            clocks={(clock.duty, clock.subject): clock for clock in clocks},
+            names={party.party: party.name or party.email or party.party for party in parties},
+        )
+
+
 def _proof(notice: NoticeRow) -> NoticeSent:
     return NoticeSent(
         key=notice.key,
@@ -111,15 +151,7 @@ def _proof(notice: NoticeRow) -> NoticeSent:
     )
 
 
-def _facts(
-    notice: NoticeRow,
-    case: CaseRow,
-    party: PartyRow | None,
-    language: str,
-    clocks: dict[tuple[str, str], ClockRow],
-    names: dict[str, str],
-    now: datetime,
-) -> dict[str, Any]:
+def _facts(notice: NoticeRow, known: _Known, party: PartyRow | None, language: str, now: datetime) -> dict[str, Any]:
     """The letter's facts: those of the draft, in the reader's language where they differ by it, and the party's name.
 
     `{"day_of": instant}` is its day in the organisation's zone; `{"last_day_of": [duty, subject]}` the last day of that
@@ -127,6 +159,7 @@ def _facts(
     `{"name_of": party}` the party's name, which no draft carries; `{"free_from": [duty, day]}` the first day on which
     an effect can come if this letter is its notice and goes out now, or that day if it is later.
     """
+    case = known.row
     zone = ZoneInfo(book(case.organisation).zone)
     facts: dict[str, Any] = {"reference": case.case.split(":")[2], "case": case.case, "stage": case.stage}
     for name, value in notice.facts.items():
@@ -134,12 +167,12 @@ def _facts(
             facts[name] = datetime.fromisoformat(value["day_of"]).astimezone(zone).date()
         elif isinstance(value, dict) and set(value) == {"last_day_of"}:
             duty, subject = value["last_day_of"]
-            facts[name] = clocks[(duty, subject)].last_day
+            facts[name] = known.clocks[(duty, subject)].last_day
         elif isinstance(value, dict) and set(value) == {"free_from"}:
             duty, at_least = value["free_from"]
             facts[name] = _free_from(duty, at_least, case.organisation, now)
         else:
-            facts[name] = _say(_named(value, names), language)
+            facts[name] = _say(_named(value, known.names), language)
     if isinstance(facts.get("titles"), str):
         facts["title"] = facts["titles"]
     if party is not None:
@@ -193,20 +226,8 @@ class NoticeActivities:
 
     @activity.defn(name="notice.send")
     async def send(self, wanted: SendNotices) -> NoticesSent:
-        """Send queued letters: the proofs of those that the carrier took, or the reason why it never will.
-
-        One that must wait does not hold back the others; if all must wait, the activity is tried again.
-        """
-        proofs = []
-        for key in wanted.keys:
-            try:
-                proofs.append(await self._post.send(wanted.case, key))
-            except MailUnavailable:
-                continue
-        if not proofs:
-            raise ApplicationError(
-                "the carrier does not take letters now",
-                type=errors.OUTSIDE_DOWN,
-                category=ApplicationErrorCategory.BENIGN,
-            )
-        return NoticesSent(notices=tuple(proofs))
+        """Send queued letters; if all must wait, the activity is tried again."""
+        try:
+            return NoticesSent(notices=tuple(await self._post.send_all(wanted.case, wanted.keys)))
+        except MailUnavailable as e:
+            raise ApplicationError(str(e), type=errors.OUTSIDE_DOWN, category=ApplicationErrorCategory.BENIGN) from None

@@ -2,7 +2,7 @@
 
     make bench                                    everything; on two quiet cores about half an hour
     make bench ARGS=--quick                       a look, with small numbers
-    make bench ARGS="--part transitions --variant runner=plain --variant local=case.record"
+    make bench ARGS="--part transitions --variant runner=sandbox --variant remote=yes"
 
 The servers are real, in a folder of their own that is deleted afterwards; every subject has a namespace, a database and
 a worker of its own, and the subjects take turns block by block, because a machine's speed drifts. CPU is that of the

@@ -44,6 +44,8 @@ class Kind:
     """From filing to where it was brought; the bench's own answers included."""
     events: int
     activities: int
+    at_once: int
+    """Activities within a workflow task."""
     workflow_tasks: int
     history_bytes: int
     by_activity: list[Activity]
@@ -97,6 +99,7 @@ async def _left(product: Product, case: str, kind: str, end: str, seconds: float
         seconds=round(seconds, 2),
         events=len(events),
         activities=types[EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED],
+        at_once=types[EventType.EVENT_TYPE_MARKER_RECORDED],
         workflow_tasks=types[EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED],
         history_bytes=described.history_size_bytes,
         by_activity=[],

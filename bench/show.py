@@ -45,7 +45,7 @@ def _costs(what: str) -> Callable[[list[Cost]], list[Lines]]:
 
 def _kinds(rows: list[Kind]) -> list[Lines]:
     cases = [
-        (r.kind, r.until, r.events, r.activities, r.workflow_tasks, f"{r.history_bytes / 1024:.1f}", r.seconds)
+        (r.kind, r.until, r.events, r.activities, r.at_once, r.workflow_tasks, f"{r.history_bytes / 1024:.1f}", r.seconds)
         for r in rows
     ]
     activities = [
@@ -53,7 +53,7 @@ def _kinds(rows: list[Kind]) -> list[Lines]:
         for r in rows
         for n, a in enumerate(r.by_activity)
     ]
-    header = ("case", "until", "events", "activities", "workflow tasks", "history kB", "seconds")
+    header = ("case", "until", "events", "activities", "at once", "workflow tasks", "history kB", "seconds")
     return [
         ("One straight-through case", 2, header, cases),
         ("Its activities", 2, ("case", "activity", "runs", "statements", "commits"), activities),

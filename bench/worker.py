@@ -1,15 +1,13 @@
 """The product's own worker with some of its options changed: `python -m bench.worker runner=plain,cache=500`.
 
 runner=plain|sandbox     without the sandbox, or with it
-local=NAME+NAME          these activities as local ones: inside the workflow task, without events of their own
+remote=yes               what is asked within a workflow task becomes an activity of its own
 eager=no                 activities are never handed over with the workflow task
 cache=N                  runs kept in memory
 pollers=N                for workflow tasks
 activity_pollers=N       for activities
 pool=N                   connections to the store
 sticky=SECONDS           how long a task waits for the worker that has the case in memory
-timeout=SECONDS          start-to-close of every activity
-heartbeat=SECONDS        activities beat, and are given to another worker when they have not for so long
 count=FILE               at its end the worker writes here how often each activity of each case ran, and with how
 many statements and commits
 """
@@ -22,7 +20,6 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +28,7 @@ from unittest.mock import patch
 from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio import activity
+from temporalio.common import Priority
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ExecuteActivityInput,
@@ -50,18 +48,17 @@ from temporalio.workflow import ActivityHandle
 import worker
 from operations.store import engine
 from security.keys import Keyring
+from workflows.case import HEARTBEAT, PATIENT, RECORD_TIMEOUT
 
 NAMES = (
     "runner",
-    "local",
+    "remote",
     "eager",
     "cache",
     "pollers",
     "activity_pollers",
     "pool",
     "sticky",
-    "timeout",
-    "heartbeat",
     "count",
 )
 PASSED_THROUGH = (
@@ -96,42 +93,32 @@ def read(text: str) -> Options:
     return options
 
 
-class Changed(Interceptor):
-    """Makes activities local, or gives them another time limit, without touching the workflows."""
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
+class Remote(Interceptor):
+    """Makes what is asked within a workflow task an activity of its own, without touching the workflows."""
 
     def workflow_interceptor_class(self, input: WorkflowInterceptorClassInput) -> type[WorkflowInboundInterceptor]:
         """As the SDK asks for it."""
-        local = frozenset(self._options.get("local", "").split("+"))
-        limit = _seconds(self._options, "timeout")
-        beat = _seconds(self._options, "heartbeat")
 
         class Outbound(WorkflowOutboundInterceptor):
-            def start_activity(self, input: StartActivityInput) -> ActivityHandle[Any]:
-                if input.activity not in local:
-                    return super().start_activity(
-                        replace(
-                            input,
-                            start_to_close_timeout=limit or input.start_to_close_timeout,
-                            heartbeat_timeout=beat or input.heartbeat_timeout,
-                        )
-                    )
-                return self.start_local_activity(
-                    StartLocalActivityInput(
+            def start_local_activity(self, input: StartLocalActivityInput) -> ActivityHandle[Any]:
+                return self.start_activity(
+                    StartActivityInput(
                         activity=input.activity,
                         args=input.args,
                         activity_id=input.activity_id,
-                        schedule_to_close_timeout=input.schedule_to_close_timeout,
-                        schedule_to_start_timeout=input.schedule_to_start_timeout,
-                        start_to_close_timeout=limit or input.start_to_close_timeout,
-                        retry_policy=input.retry_policy,
-                        local_retry_threshold=None,
+                        task_queue=None,
+                        schedule_to_close_timeout=None,
+                        schedule_to_start_timeout=None,
+                        start_to_close_timeout=RECORD_TIMEOUT,
+                        heartbeat_timeout=HEARTBEAT,
+                        retry_policy=PATIENT,
                         cancellation_type=input.cancellation_type,
                         headers=input.headers,
+                        disable_eager_execution=False,
+                        versioning_intent=None,
                         summary=input.summary,
                         event_groups=input.event_groups,
+                        priority=Priority.default,
                         arg_types=input.arg_types,
                         ret_type=input.ret_type,
                     )
@@ -142,35 +129,6 @@ class Changed(Interceptor):
                 super().init(Outbound(outbound))
 
         return Inbound
-
-
-def _seconds(options: Options, name: str) -> timedelta | None:
-    return timedelta(seconds=float(options[name])) if name in options else None
-
-
-class Beating(Interceptor):
-    """Lets every activity beat while it runs."""
-
-    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
-        """Beat four times within the limit; one that is done sooner never does."""
-
-        class Inbound(ActivityInboundInterceptor):
-            async def execute_activity(self, input: ExecuteActivityInput) -> Any:
-                limit = activity.info().heartbeat_timeout
-                if limit is None:
-                    return await super().execute_activity(input)
-                beating = asyncio.create_task(self._beat(limit.total_seconds() / 4))
-                try:
-                    return await super().execute_activity(input)
-                finally:
-                    beating.cancel()
-
-            async def _beat(self, every: float) -> None:
-                while True:
-                    await asyncio.sleep(every)
-                    activity.heartbeat()
-
-        return Inbound(next)
 
 
 class Counting(Interceptor):
@@ -237,10 +195,8 @@ async def main(options: Options) -> None:
     changed = arguments(options)
     interceptors: list[Interceptor] = []
     counting = Counting() if "count" in options else None
-    if {"local", "timeout", "heartbeat"} & set(options):
-        interceptors.append(Changed(options))
-    if "heartbeat" in options:
-        interceptors.append(Beating())
+    if options.get("remote") == "yes":
+        interceptors.append(Remote())
     if counting is not None:
         interceptors.append(counting)
 

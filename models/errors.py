@@ -7,6 +7,7 @@ StepOutOfOrder    a step that is not the next one; it is tried again and shows i
 StaleTables       this worker's rulebooks or calendars are older than the target; it is tried again
 NotYet            an effect that may not be early was asked for too early; nothing was done
 OutsideDown       a system outside does not answer; it is tried again
+Overtaken         another run of the same effect began later, or what it was about changed; it is tried again
 EvidenceBroken    a checkpoint was made, and the past of a case is not what an earlier one holds; a person must look
 CameInClear       the message was not sealed by the codec endpoint; it is refused and leaves no trace
 """
@@ -21,6 +22,7 @@ STEP_OUT_OF_ORDER = "StepOutOfOrder"
 STALE_TABLES = "StaleTables"
 NOT_YET = "NotYet"
 OUTSIDE_DOWN = "OutsideDown"
+OVERTAKEN = "Overtaken"
 EVIDENCE_BROKEN = "EvidenceBroken"
 CAME_IN_CLEAR = "CameInClear"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -43,6 +43,14 @@ ANSWERS_WITHIN = 10.0
 """Seconds after which a sweep goes on without the answer of a case."""
 AT_ONCE = 10
 """Cases to which a sweep speaks at the same time."""
+LOOKED_UP = 500
+"""Cases that a sweep looks up in the store at a time, however many there are."""
+ENDED = (
+    "ExecutionStatus IN ('Terminated', 'Failed', 'TimedOut', 'Canceled') AND "
+    f"WorkflowType IN ({', '.join(map(repr, KINDS.values()))})"
+)
+"""The engine's query for runs of cases that did not end by themselves. By type: a run that was ended before its first
+task has no search attributes."""
 
 
 class Filed(Model):
@@ -158,17 +166,33 @@ class Intake:
     async def restart_ended(self) -> int:
         """Start again what was ended around its case (terminated, timed out): a duty does not end by a click.
 
-        The number of cases that run again; each goes on from its record.
+        Also what was ended before its case was opened. The number of cases that run again; each goes on from its
+        record.
         """
         if self._client is None:
             return 0
-        query = "ExecutionStatus IN ('Terminated', 'Failed', 'TimedOut', 'Canceled') AND CaseKind IS NOT NULL"
-        ended = {run.id async for run in self._client.list_workflows(query)}
+        restarted = 0
+        ended: set[str] = set()
+        async for run in self._client.list_workflows(ENDED):
+            ended.add(run.id)
+            if len(ended) == LOOKED_UP:
+                restarted += await self._restart(ended)
+                ended = set()
+        return restarted + await self._restart(ended)
+
+    async def _restart(self, ended: Collection[str]) -> int:
+        """Start those of these that are filed, not closed, and do not run; a statement takes 32,767 parameters."""
+        assert self._client is not None
         async with self._sessions() as session:
             still_open = (
                 await session.exec(
-                    select(CaseRow.case, CaseRow.kind).where(
-                        col(CaseRow.case).in_(ended), col(CaseRow.closed_at).is_(None)
+                    select(IntakeRow.case, IntakeRow.kind)
+                    .join(CaseRow, col(CaseRow.case) == col(IntakeRow.case), isouter=True)
+                    .where(
+                        col(IntakeRow.case).in_(ended),
+                        col(IntakeRow.result).is_(None),
+                        col(IntakeRow.erased_at).is_(None),
+                        col(CaseRow.closed_at).is_(None),
                     )
                 )
             ).all()

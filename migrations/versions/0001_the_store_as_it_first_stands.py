@@ -274,6 +274,7 @@ def upgrade() -> None:
         sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("carrier", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("reference", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
+        sa.Column("attempt", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("refused", sa.LargeBinary(), nullable=True),
         sa.Column("bounced_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
@@ -288,6 +289,13 @@ def upgrade() -> None:
         ["case"],
         unique=False,
         postgresql_where=sa.text("internal AND sent_at IS NULL AND refused IS NULL"),
+    )
+    op.create_index(
+        "notice_waiting",
+        "notice",
+        ["queued_at"],
+        unique=False,
+        postgresql_where=sa.text("sent_at IS NULL AND refused IS NULL"),
     )
     op.create_table(
         "party",
@@ -416,6 +424,11 @@ def downgrade() -> None:
     op.drop_table("timeline")
     op.drop_table("payment_order")
     op.drop_table("party")
+    op.drop_index(
+        "notice_waiting",
+        table_name="notice",
+        postgresql_where=sa.text("sent_at IS NULL AND refused IS NULL"),
+    )
     op.drop_index(
         "notice_internal_waiting",
         table_name="notice",

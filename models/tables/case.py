@@ -178,6 +178,7 @@ class NoticeRow(OfCase, table=True):
             "case",
             postgresql_where=text("internal AND sent_at IS NULL AND refused IS NULL"),
         ),
+        Index("notice_waiting", "queued_at", postgresql_where=text("sent_at IS NULL AND refused IS NULL")),
     )
 
     case: str = Field(primary_key=True, foreign_key="cases.case")
@@ -193,6 +194,8 @@ class NoticeRow(OfCase, table=True):
     sent_at: datetime | None = instant(nullable=True)
     carrier: str | None = None
     reference: str | None = None
+    attempt: str | None = None
+    """The mark of the run of `access.issue` that began to hand it over last, until it has its end."""
     refused: str | None = sealed_text()
     bounced_at: datetime | None = instant(nullable=True)
 

@@ -126,9 +126,10 @@ async def test_what_outlasts_its_heartbeat_timeout_is_not_given_to_another_worke
     """How long that is, another queue tells: there nobody beats, and the server gives the same activity out again."""
     queue, silent = str(uuid4()), str(uuid4())
     hands, silent_hands = Hands(), Hands()
+    elsewhere = await Client.connect(client.service_client.config.target_host)
     async with (
         serving(client, queue, hands),
-        serving(client, queue, hands),
+        serving(elsewhere, queue, hands),
         serving(client, silent, silent_hands, beating=False),
     ):
         called = await call(client, queue, "held")

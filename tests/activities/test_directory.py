@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.pool import QueuePool
 from sqlmodel import select
 from temporalio.exceptions import ApplicationError
 
-from activities.access import AccessActivities, read_line
+from activities import access
+from activities.access import TAKEN_WITHIN, AccessActivities, AccessStore, read_line
 from activities.directory import one_time_secret, signs_in
 from integrations.mail import Letter, MaildirOut, MailOut, MailRefused, MailUnavailable, Proof
-from models.access import IssueAccess
-from models.errors import OUTSIDE_DOWN
+from models.access import IssueAccess, Issued
+from models.errors import OUTSIDE_DOWN, OVERTAKEN
 from models.tables import AccountRow, CaseRow, IntakeRow, NoticeRow, PartyRow
+from operations.local import Postgres
+from operations.store import engine, sessions
 from tests.workflows.test_access_request import content, dump, user
 from tests.world import RIGA, World
+from workflows.case import EFFECT_TIMEOUT
 
 MONDAY = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
 KEY = "BL-4:U1:1"
@@ -173,15 +179,117 @@ async def test_a_worker_killed_before_its_commit_leaves_nothing(
     assert len(await accounts(world, client)) == 1
 
 
-async def test_two_workers_at_once_send_one_mail(world: World, tmp_path: Path) -> None:
-    """The letter's lock makes the second one wait; then it finds the proof."""
+class Slow(Carrier):
+    """A carrier that lets a letter wait until it is told to take it."""
+
+    def __init__(self, folder: Path, *, refuses: bool = False) -> None:
+        super().__init__(folder, refuses=refuses)
+        self.asked, self.goes_on = asyncio.Event(), asyncio.Event()
+
+    async def send(self, letter: Letter, at: datetime) -> Proof:
+        """Take the letter when it is time."""
+        self.asked.set()
+        await self.goes_on.wait()
+        return await super().send(letter, at)
+
+
+async def under_way(world: World, carrier: Slow, case: str) -> asyncio.Task[Issued]:
+    """A run that has asked the carrier, which has not answered."""
+    run = asyncio.create_task(worker(world, carrier).issue(IssueAccess(case=case, key=KEY)))
+    await asyncio.wait_for(carrier.asked.wait(), 30)
+    return run
+
+
+async def test_of_two_runs_at_once_the_one_that_began_last_counts(world: World, tmp_path: Path) -> None:
+    """The engine gave up the first, which lives and ends last: its secret is dead, and it keeps nothing."""
     client, case = await queued(world)
-    carrier = Carrier(tmp_path)
-    ask = IssueAccess(case=case, key=KEY)
-    one, two = await asyncio.gather(worker(world, carrier).issue(ask), worker(world, carrier).issue(ask))
-    assert one == two
-    assert len(carrier.sent) == 1
+    slow, carrier = Slow(tmp_path / "slow"), Carrier(tmp_path)
+    first = await under_way(world, slow, case)
+    second = await worker(world, carrier).issue(IssueAccess(case=case, key=KEY))
+    slow.goes_on.set()
+    assert await first == second
+    assert [await opens(world, client, letter) for letter in (*slow.sent, *carrier.sent)] == [False, True]
     assert len(await accounts(world, client)) == 1
+
+
+async def test_a_run_that_was_overtaken_keeps_nothing(world: World, tmp_path: Path) -> None:
+    """While the newer one is still under way, the older one ends: it is told so, and the newer one's secret works."""
+    client, case = await queued(world)
+    older, newer = Slow(tmp_path / "older"), Slow(tmp_path / "newer")
+    runs = [await under_way(world, carrier, case) for carrier in (older, newer)]
+    older.goes_on.set()
+    with pytest.raises(ApplicationError) as overtaken:
+        await runs[0]
+    assert overtaken.value.type == OVERTAKEN
+    assert await accounts(world, client) == []
+    newer.goes_on.set()
+    assert (await runs[1]).sent_at is not None
+    assert [await opens(world, client, letter) for letter in (*older.sent, *newer.sent)] == [False, True]
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_an_address_that_is_corrected_while_the_carrier_hangs_gets_the_letter(
+    world: World, tmp_path: Path, *, refuses: bool
+) -> None:
+    """Whatever the carrier says of the former address: nothing is kept of it, and its secret is dead."""
+    client, case = await queued(world)
+    slow, carrier = Slow(tmp_path / "slow", refuses=refuses), Carrier(tmp_path)
+    run = await under_way(world, slow, case)
+    async with world.sessions() as session, session.begin():
+        data = {"user": "U1", "email": "jauna@noliktavas.example", "waiting": KEY}
+        await AccessStore(world.keyring).acts["access.set_address"](session, case, data, world.now())
+    slow.goes_on.set()
+    with pytest.raises(ApplicationError, match="changed meanwhile"):
+        await run
+    assert await accounts(world, client) == []
+    assert (await worker(world, carrier).issue(IssueAccess(case=case, key=KEY))).sent_at is not None
+    assert [letter.to for letter in carrier.sent] == ["jauna@noliktavas.example"]
+    assert [await opens(world, client, letter) for letter in (*slow.sent, *carrier.sent)][-1]
+    assert not any([await opens(world, client, letter) for letter in slow.sent])
+
+
+async def test_a_line_that_is_dropped_while_the_carrier_hangs_gives_no_access(world: World, tmp_path: Path) -> None:
+    client, case = await queued(world)
+    slow = Slow(tmp_path)
+    run = await under_way(world, slow, case)
+    async with world.sessions() as session, session.begin():
+        await AccessStore(world.keyring).acts["access.drop"](session, case, {"waiting": KEY}, world.now())
+    slow.goes_on.set()
+    assert (await run).refused == "dropped"
+    assert await accounts(world, client) == []
+
+
+async def test_a_carrier_that_hangs_holds_no_connection(world: World, postgres: Postgres, tmp_path: Path) -> None:
+    """However many letters wait for it, the store answers everybody else."""
+    cases = [(await queued(world))[1] for _ in range(4)]
+    database = engine(postgres.url("world"), world.keyring, pool=1)
+    slow = Slow(tmp_path)
+    issuing = AccessActivities(sessions(database), world.keyring, slow, world.now, "noreply@bl.example")
+    runs = [asyncio.create_task(issuing.issue(IssueAccess(case=case, key=KEY))) for case in cases]
+    await asyncio.wait_for(slow.asked.wait(), 30)
+    await world.until(lambda: _nobody_holds_one(database), "no connection is held")
+    slow.goes_on.set()
+    assert all(issued.sent_at for issued in await asyncio.gather(*runs))
+    await database.dispose()
+
+
+async def _nobody_holds_one(database: AsyncEngine) -> bool:
+    pool = database.pool
+    assert isinstance(pool, QueuePool)
+    return pool.checkedout() == 0
+
+
+async def test_a_carrier_that_never_answers_counts_as_down(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the engine gives the run up: so no two of them ask the carrier at the same time."""
+    assert timedelta(seconds=TAKEN_WITHIN) < EFFECT_TIMEOUT
+    monkeypatch.setattr(access, "TAKEN_WITHIN", 0.1)
+    client, case = await queued(world)
+    with pytest.raises(ApplicationError) as down:
+        await worker(world, Slow(tmp_path)).issue(IssueAccess(case=case, key=KEY))
+    assert down.value.type == OUTSIDE_DOWN
+    assert await accounts(world, client) == []
 
 
 async def test_a_mail_that_is_refused_for_ever_makes_no_account(world: World, tmp_path: Path) -> None:

@@ -17,8 +17,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tests.chaos.campaign import Plan, Result, Trial, turmoil
+from tests.chaos.campaign import Plan, Trial, turmoil
 from tests.chaos.house import Victim, house
+from tests.chaos.points import Point
 from tests.chaos.scripts import SCRIPTS
 
 BATCH = 40
@@ -26,9 +27,9 @@ BATCH = 40
 VICTIMS: tuple[Victim, ...] = ("worker", "postgres", "temporal", "mail")
 
 
-def plans(wanted: argparse.Namespace, dice: random.Random, undisturbed: dict[str, Result]) -> list[Plan]:
+def plans(wanted: argparse.Namespace, dice: random.Random, points: dict[str, list[Point]]) -> list[Plan]:
     """Which runs to make: each point of each script once, or so many at random."""
-    every = [Plan(script, point) for script in wanted.script for point in undisturbed[script].points]
+    every = [Plan(script, point) for script in wanted.script for point in points[script]]
     if wanted.every_point:
         dice.shuffle(every)
         return every

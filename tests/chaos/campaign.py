@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
-from itertools import count
+from itertools import count, product
 from typing import Any
 from uuid import uuid4
 
@@ -18,7 +18,8 @@ from models.names import TASK_QUEUE
 from tests.chaos.house import House, Victim
 from tests.chaos.lives import ANSWERS, OUTAGES, Days, Life, Stuck, persist
 from tests.chaos.points import Point
-from tests.chaos.projection import Projection, copies, differences, project
+from tests.chaos.projection import Projection, broken_promises, copies, differences, project, troubles
+from tests.chaos.scripts import AT_ONCE as SAID_AT_ONCE
 from tests.chaos.scripts import SCRIPTS
 from tests.world import RIGA
 
@@ -26,6 +27,11 @@ AT_ONCE = 10
 """Runs that do something at the same time; more of them wait for each other's deaths."""
 SWEEP_EVERY = 4.0
 """Seconds between two sweeps, which a schedule makes every minute."""
+
+NOT_FOLLOWED = (
+    "ExecutionStatus = 'Running' AND TemporalReportedProblems = 'cause=WorkflowTaskFailedCauseNonDeterministicError'"
+)
+"""The cases whose last task failed because the code asked for something else than the history has."""
 
 _numbers = count(1)
 
@@ -36,9 +42,16 @@ class Plan:
 
     script: str
     doom: Point | None = None
+    order: tuple[bool, ...] | None = None
+    """For each time that the script says two things at once: they are said one after the other, or in reverse."""
 
     def __str__(self) -> str:
         return f"{self.script}, {self.doom or 'undisturbed'}"
+
+
+def orders(script: str) -> list[tuple[bool, ...]]:
+    """Every order in which a script's messages can come: in each of them it has an end of its own that is right."""
+    return list(product((False, True), repeat=SAID_AT_ONCE.get(script, 0)))
 
 
 @dataclass
@@ -49,11 +62,12 @@ class Result:
     token: str
     problem: str | None = None
     projection: Projection = field(default_factory=dict)
-    copies: list[str] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     struck: bool = False
+    wrong: list[str] = field(default_factory=list)
+    """What is wrong with it, whatever the undisturbed run is like."""
     faults: list[str] = field(default_factory=list)
-    """Everything in which the run is not as the undisturbed one."""
+    """All that, and everything in which the run is not as an undisturbed one."""
 
 
 async def campaign(
@@ -64,7 +78,7 @@ async def campaign(
     ended: Callable[[Result], None] = lambda _: None,
 ) -> list[Result]:
     """Live all these runs; the clocks begin at the machine's present, and days pass for all of them together."""
-    await persist(lambda: house.now.set(datetime.now(UTC)), "the clocks are set")
+    await persist(house, lambda: house.now.set(datetime.now(UTC)), "the clocks are set")
     days = Days(house, len(plans))
     room = asyncio.Semaphore(at_once)
     sweeping = asyncio.create_task(_sweep(house))
@@ -76,16 +90,16 @@ async def campaign(
             await sweeping
 
 
-def new_life(house: House, days: Days, room: asyncio.Semaphore) -> Life:
+def new_life(house: House, days: Days, room: asyncio.Semaphore, order: Sequence[bool] | None = None) -> Life:
     """A run with a token of its own."""
     number = next(_numbers)
-    return Life(house, days, f"k{house.number}x{number}", number, room)
+    return Life(house, days, f"k{house.number}x{number}", number, room, order)
 
 
 async def _live(
     house: House, plan: Plan, days: Days, room: asyncio.Semaphore, ended: Callable[[Result], None]
 ) -> Result:
-    life = new_life(house, days, room)
+    life = new_life(house, days, room, plan.order)
     result = Result(plan, life.token)
     if plan.doom is not None:
         house.journal.doom(life.token, plan.doom)
@@ -98,18 +112,24 @@ async def _live(
             await days.leave()
         result.points, result.struck = house.journal.points(life.token), house.journal.struck(life.token)
         if result.problem is None:
-            result.projection = await persist(lambda: project(house, life.cases), "the run is read")
-            result.copies = copies(house, life.token)
+            result.projection = await persist(house, lambda: project(house, life.cases), "the run is read")
+            result.wrong = [
+                *copies(house, life.token),
+                *await persist(house, lambda: broken_promises(house, life.answers), "the answers are looked up"),
+                *await persist(house, lambda: troubles(house, life.cases), "the histories are read"),
+            ]
     ended(result)
     return result
 
 
 async def _sweep(house: House) -> None:
-    """Deliver what a death left behind, more often than the schedule does."""
+    """Deliver what a death left behind, more often than the schedule does; and see which cases a build lost."""
     while True:
         await asyncio.sleep(SWEEP_EVERY)
         with suppress(*OUTAGES, WorkflowFailureError):
             async with asyncio.timeout(ANSWERS):
+                async for case in house.client.list_workflows(NOT_FOLLOWED):
+                    house.lost.add(case.id)
                 await house.client.execute_workflow("Sweep", id=f"chaos-sweep-{uuid4()}", task_queue=TASK_QUEUE)
 
 
@@ -119,22 +139,27 @@ class Trial:
     def __init__(self, house: House) -> None:
         self._house = house
         self._day: date | None = None
-        self.undisturbed: dict[str, Result] = {}
+        self._undisturbed: dict[str, list[Result]] = {}
 
-    async def live_in_peace(self, scripts: Sequence[str] = tuple(SCRIPTS)) -> dict[str, Result]:
-        """The undisturbed run of each of these scripts.
+    async def live_in_peace(self, scripts: Sequence[str] = tuple(SCRIPTS)) -> dict[str, list[Point]]:
+        """The points that the undisturbed runs of each of these scripts pass.
 
         Raises:
-            AssertionError: It cannot be lived even so.
+            AssertionError: One of them cannot be lived even so.
         """
         if self._day != _today():
-            self._day, self.undisturbed = _today(), {}
-        new = [Plan(script) for script in scripts if script not in self.undisturbed]
+            self._day, self._undisturbed = _today(), {}
+        new = [
+            Plan(script, order=order)
+            for script in scripts
+            if script not in self._undisturbed
+            for order in orders(script)
+        ]
         for result in await campaign(self._house, new):
             assert result.problem is None, f"{result.plan}: {result.problem}"
-            assert not result.copies, f"{result.plan}: {result.copies}"
-            self.undisturbed[result.plan.script] = result
-        return self.undisturbed
+            assert not result.wrong, f"{result.plan}: {result.wrong}"
+            self._undisturbed.setdefault(result.plan.script, []).append(result)
+        return {script: self._undisturbed[script][0].points for script in scripts}
 
     async def live(
         self,
@@ -161,12 +186,13 @@ class Trial:
             if disturbing is not None and not disturbing.cancelled():
                 disturbing.result()
             for result in results:
-                if result.problem is None:
-                    same = self.undisturbed[result.plan.script].projection
-                    result.faults = [*result.copies, *differences(same, result.projection)]
-                else:
-                    result.faults = [result.problem]
+                result.faults = [result.problem] if result.problem is not None else self._faults(result)
             return results
+
+    def _faults(self, result: Result) -> list[str]:
+        """What is wrong with a run, and what it has unlike the undisturbed run that it is most like."""
+        ways = [differences(same.projection, result.projection) for same in self._undisturbed[result.plan.script]]
+        return [*result.wrong, *min(ways, key=len)]
 
 
 def _today() -> date:

@@ -126,10 +126,13 @@ class House:
     journal: Journal
     environment: dict[str, str]
     mail_port: int
-    plant: worker.Plant | None = None
     workers: list[BaseProcess | None] = field(default_factory=list)
     deaths: list[str] = field(default_factory=list)
     """What died, in that order."""
+    patience: float = 180.0
+    """Seconds without what was waited for, after which a run counts as stuck; a death costs about ten."""
+    lost: set[str] = field(default_factory=set)
+    """Cases whose history was not followed by a worker's code: they never go on."""
     _mail: BaseProcess | None = None
     _keepers: list[asyncio.Task[None]] = field(default_factory=list)
     _may_live: dict[str, asyncio.Event] = field(
@@ -155,26 +158,21 @@ class House:
 
     # ---- workers and the mail server --------------------------------------------------------------------------------
 
-    def start_worker(self) -> BaseProcess:
-        """One more process that serves."""
-        process = _processes.Process(
-            target=worker.serve,
-            args=(self.var, self.environment, self.var / "log" / "worker.log", self.plant),
-            daemon=True,
-        )
-        process.start()
-        return process
-
-    async def employ(self, count: int) -> None:
-        """Have so many workers from now on; each that dies is replaced."""
+    async def employ(self, count: int, plant: worker.Plant | None = None) -> None:
+        """Have so many workers from now on; each that dies is replaced by one of its kind."""
         for number in range(len(self.workers), count):
             self.workers.append(None)
-            self._keepers.append(asyncio.create_task(self._keep_worker(number)))
+            self._keepers.append(asyncio.create_task(self._keep_worker(number, plant)))
 
-    async def _keep_worker(self, number: int) -> None:
+    async def _keep_worker(self, number: int, plant: worker.Plant | None) -> None:
         while True:
             await self._may_live["worker"].wait()
-            process = self.start_worker()
+            process = _processes.Process(
+                target=worker.serve,
+                args=(self.var, self.environment, self.var / "log" / "worker.log", plant),
+                daemon=True,
+            )
+            process.start()
             self.workers[number] = process
             await _gone(process)
             self.deaths.append("worker")
@@ -335,12 +333,11 @@ async def house(
             journal=journal,
             environment=settings,
             mail_port=mail_port,
-            plant=plant,
         )
         for may_live in made._may_live.values():
             may_live.set()
         stack.push_async_callback(made.close)
         if mail == "smtp":
             made._keepers.append(asyncio.create_task(made._keep_mail()))
-        await made.employ(workers)
+        await made.employ(workers, plant)
         yield made

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy import func
+from sqlalchemy import exists, or_
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from temporalio.client import WorkflowExecutionStatus
@@ -19,12 +20,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from models.tables import BellRow, CaseRow, NoticeRow, PaymentOrderRow
 from operations.loading import load
 from tests.chaos.house import House
+from tests.chaos.scripts import Said
 from tests.world import RIGA
 
 LOOKS = 0.15
 """Seconds between two looks at something that is still to come."""
 IDLE_LOOKS = 1.5
-"""The same while the run passes no step: most of a campaign's time nothing changes, and looking costs more than waiting."""
+"""The same while the run passes no step: mostly nothing changes, and looking costs more than waiting."""
 ANSWERS = 20.0
 """Seconds after which a sender asks again."""
 
@@ -37,14 +39,14 @@ class Stuck(Exception):
     """A run that makes no progress, or is refused what its script says; the text says what, and where it stands."""
 
 
-async def persist(ask: Callable[[], Awaitable[R]], what: str, patience: float) -> R:
-    """Ask until there is an answer, or for so many seconds.
+async def persist(house: House, ask: Callable[[], Awaitable[R]], what: str) -> R:
+    """Ask until there is an answer.
 
     Raises:
         Stuck: There was none.
     """
     loop = asyncio.get_running_loop()
-    give_up = loop.time() + patience
+    give_up = loop.time() + house.patience
     while True:
         try:
             async with asyncio.timeout(ANSWERS):
@@ -53,6 +55,15 @@ async def persist(ask: Callable[[], Awaitable[R]], what: str, patience: float) -
             if loop.time() > give_up:
                 raise Stuck(f"no answer: {what}: {type(e).__name__}") from e
             await asyncio.sleep(LOOKS)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a sender was told of an event: the step that took it, or that it was refused."""
+
+    case: str
+    event: str
+    step: int | None
 
 
 class Days:
@@ -83,22 +94,48 @@ class Days:
             return
         day = min(self._waiting)
         self._busy = self._waiting.pop(day)
-        await persist(lambda: self._house.now.set(self.at(day)), "the clocks are set")
+        await persist(self._house, lambda: self._house.now.set(self.at(day)), "the clocks are set")
         self._begun[day].set()
+
+
+_STANDS = select(
+    col(CaseRow.stage),
+    col(CaseRow.step),
+    col(CaseRow.waits_for),
+    or_(
+        exists().where(
+            col(NoticeRow.case) == col(CaseRow.case), col(NoticeRow.sent_at).is_(None), col(NoticeRow.refused).is_(None)
+        ),
+        exists().where(col(PaymentOrderRow.case) == col(CaseRow.case), col(PaymentOrderRow.issued_at).is_(None)),
+        exists().where(col(BellRow.case) == col(CaseRow.case), col(BellRow.heard_at).is_(None)),
+    ),
+)
+"""Where a case stands, and whether a letter, an order or a bell of it is on its way."""
 
 
 class Life:
     """See `scripts.Life`."""
 
-    def __init__(self, house: House, days: Days, token: str, number: int, room: asyncio.Semaphore) -> None:
+    def __init__(
+        self,
+        house: House,
+        days: Days,
+        token: str,
+        number: int,
+        room: asyncio.Semaphore,
+        order: Sequence[bool] | None = None,
+    ) -> None:
+        """`order`: for each time that two things are said at once, that they are said in turn, or in reverse."""
         self._house = house
         self._days = days
         self._day = 0
         self._said = 0
         self._room = room
+        self._order = None if order is None else list(order)
         self.token = token
         self.number = number
         self.cases: list[str] = []
+        self.answers: list[Answer] = []
 
     # ---- what scripts ask -------------------------------------------------------------------------------------------
 
@@ -113,6 +150,7 @@ class Life:
     async def load(self, **data: Any) -> None:
         """See `scripts.Life`."""
         loaded = await persist(
+            self._house,
             lambda: load(self._house.connection.sessions, self._house.connection.keyring, data),
             "policies and clients are loaded",
         )
@@ -128,7 +166,7 @@ class Life:
             "sender": "system:chaos",
             "content": content,
         }
-        filed = await persist(lambda: self._house.intake.submit(filing), "the filing is taken")
+        filed = await persist(self._house, lambda: self._house.intake.submit(filing), "the filing is taken")
         self.cases.append(filed.case)
         return filed.case
 
@@ -138,15 +176,40 @@ class Life:
         """See `scripts.Life`."""
         await self.rests(case, when, waits_for)
         self._said += 1
-        event, message = f"{self._said}-{name}", {"actor": actor, **fields}
+        await self._tell(case, f"{self._said}-{name}", name, {"actor": actor, **fields}, may_be_refused=False)
+
+    async def say_both(
+        self, case: str, one: Said, other: Said, *, when: str, waits_for: str = "", may_be_refused: bool = False
+    ) -> list[bool]:
+        """See `scripts.Life`."""
+        await self.rests(case, when, waits_for)
+        self._said += 1
+        told = [
+            partial(self._tell, case, f"both{self._said}-{name}", name, message, may_be_refused=may_be_refused)
+            for name, message in (one, other)
+        ]
+        if self._order is None:
+            return list(await asyncio.gather(*(tell() for tell in told)))
+        taken = [False, False]
+        for which in (1, 0) if self._order.pop(0) else (0, 1):
+            taken[which] = await told[which]()
+        return taken
+
+    async def _tell(self, case: str, event: str, name: str, message: dict[str, Any], *, may_be_refused: bool) -> bool:
+        """Report an event until it is answered; whether the case took it."""
+        step: int | None = None
 
         async def told() -> bool:
-            delivered = await self._house.intake.submit_event(case, event, name, message)
-            if delivered.refused:
+            nonlocal step
+            delivered = await self._house.intake.submit_event(case, event, name, {"actor": "op-1", **message})
+            if delivered.refused and not may_be_refused:
                 raise Stuck(f"{name} was refused: {'; '.join(delivered.refused)}")
+            step = delivered.answer["step"] if delivered.answer else None
             return not delivered.waiting
 
         await self._until(told, f"{case} takes {name}")
+        self.answers.append(Answer(case, event, step))
+        return step is not None
 
     async def rests(self, case: str, stage: str, waits_for: str = "") -> None:
         """See `scripts.Life`."""
@@ -163,17 +226,25 @@ class Life:
             await self._room.acquire()
         self._day = day
         for case in list(self.cases):
-            await persist(partial(self._skip, case), f"{case} comes to day {day}")
+            await persist(self._house, partial(self._skip, case), f"{case} comes to day {day}")
 
     # ---- how it waits -----------------------------------------------------------------------------------------------
 
     async def _until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
         loop = asyncio.get_running_loop()
-        give_up = loop.time() + PATIENCE
-        while not await persist(condition, what):
+        give_up = loop.time() + self._house.patience
+        while True:
+            passed, idle = self._house.journal.size(self.token), loop.time() + IDLE_LOOKS
+            if await persist(self._house, condition, what):
+                return
+            if lost := self._house.lost.intersection(self.cases):
+                raise Stuck(f"never came: {what}; the build that served it cannot follow {', '.join(sorted(lost))}")
             if loop.time() > give_up:
                 raise Stuck(f"never came: {what}; {await self._where()}")
             await asyncio.sleep(LOOKS)
+            # what other processes write wakes nobody here
+            while self._house.journal.size(self.token) == passed and loop.time() < idle:  # noqa: ASYNC110  # as above
+                await asyncio.sleep(LOOKS)
 
     async def _where(self) -> str:
         async def look() -> str:
@@ -181,32 +252,23 @@ class Life:
                 rows = (await session.exec(select(CaseRow).where(col(CaseRow.case).in_(self.cases)))).all()
             return "; ".join(f"{r.case} is in {r.stage}, step {r.step}, waits for {r.waits_for}" for r in rows)
 
-        return await persist(look, "where it stands")
+        return await persist(self._house, look, "where it stands")
 
     async def _still(self, case: str, stage: str, waits_for: str) -> bool:
         """Whether the case stands there with nothing on its way: no letter, order, bell, activity or task."""
+        stands = _STANDS.where(col(CaseRow.case) == case)
         async with self._house.connection.sessions() as session:
-            row = await session.get(CaseRow, case)
-            if row is None or row.stage != stage or waits_for not in row.waits_for or "carrier" in row.waits_for:
-                return False
-            waiting = [
-                select(func.count())
-                .select_from(NoticeRow)
-                .where(NoticeRow.case == case, col(NoticeRow.sent_at).is_(None), col(NoticeRow.refused).is_(None)),
-                select(func.count())
-                .select_from(PaymentOrderRow)
-                .where(PaymentOrderRow.case == case, col(PaymentOrderRow.issued_at).is_(None)),
-                select(func.count()).select_from(BellRow).where(BellRow.case == case, col(BellRow.heard_at).is_(None)),
-            ]
-            for query in waiting:
-                if (await session.exec(query)).one():
-                    return False
+            before = (await session.exec(stands)).one_or_none()
+        if before is None:
+            return False
+        now_in, _, waits, busy = before
+        if busy or now_in != stage or waits_for not in waits or "carrier" in waits:
+            return False
         raw = (await self._house.client.get_workflow_handle(case).describe()).raw_description
         if raw.pending_activities or raw.HasField("pending_workflow_task"):
             return False
         async with self._house.connection.sessions() as session:
-            again = await session.get(CaseRow, case)
-        return again is not None and again.step == row.step
+            return (await session.exec(stands)).one() == before
 
     async def _skip(self, case: str) -> None:
         """Bring the case's own time to the campaign's."""

@@ -81,15 +81,15 @@ class Journal:
         """Every point that a run passed."""
         return sorted(Point(step, n) for step, count in self.passed(token).items() for n in range(1, count + 1))
 
-    def size(self, token: str = "*") -> int:
+    def size(self, token: str | None = None) -> int:
         """How much a run, or all together, has passed, in bytes: it grows as long as anything goes on."""
-        return sum(path.stat().st_size for path in self._folder.glob(f"{token}.journal"))
+        return sum(path.stat().st_size for path in self._folder.glob(f"{token or '*'}.journal"))
 
-    def letter(self, what: Literal["offered", "recorded"], id: str) -> None:
+    def letter(self, what: Literal["offered", "recorded"], letter: str) -> None:
         """A letter (`case#key`) is handed to its carrier, or its proof is committed."""
-        if (token := token_of(id)) is not None:
+        if (token := token_of(letter)) is not None:
             with (self._folder / f"{token}.letters").open("ab", buffering=0) as letters:
-                letters.write(f"{what} {id}\n".encode())
+                letters.write(f"{what} {letter}\n".encode())
 
     def letters(self, token: str) -> Counter[str]:
         """How often each letter of a run was offered, and recorded: `offered case#key`."""

@@ -20,11 +20,14 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 from sqlmodel import SQLModel, col, select
+from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 from temporalio.client import WorkflowExecutionStatus
+from temporalio.common import SearchAttributeKey
 
 from activities.directory import signs_in
 from integrations.bank import end_to_end_id
 from integrations.mail import ACCEPTED
+from models.names import EVENT_ID
 from models.tables import (
     AccountRow,
     ArchiveRow,
@@ -42,6 +45,7 @@ from models.tables import (
     WithdrawalRow,
 )
 from tests.chaos.house import House
+from tests.chaos.lives import Answer
 from tests.chaos.mailserver import kept
 from tests.chaos.points import TOKEN, token_of
 from tests.world import RIGA
@@ -52,6 +56,10 @@ NAME = re.compile(r"Krūmiņ\w+")
 SECRET = re.compile(r"(?<=Vienreizējā parole: )\S+")
 STANDS = re.compile(r"(?<=Posms: )\w+")
 MESSAGE_ID = re.compile(r"\b[0-9a-f]{40}\b")
+
+REPORTED = SearchAttributeKey.for_keyword_list("TemporalReportedProblems")
+BOTH = re.compile(r"both\d+-")
+"""What the ids of two events have in common that were said at once."""
 
 Projection = dict[str, Any]
 
@@ -77,19 +85,52 @@ def differences(undisturbed: Projection, disturbed: Projection) -> list[str]:
 def copies(house: House, token: str) -> list[str]:
     """Letters of a run that came more often than they may.
 
-    A maildir takes a letter once. SMTP cannot promise it: an attempt whose proof was not committed may have left a copy,
-    always with the same Message-ID; so each such attempt of a letter allows one more. (A one-time secret is another one
-    in each attempt, so that its letter is another letter.)
+    A maildir takes a letter once. SMTP cannot promise it: an attempt whose proof was not committed may have left a
+    copy, always with the same Message-ID; so each such attempt of a letter allows one more. (A one-time secret is
+    another one in each attempt, so that its letter is another letter.)
     """
     attempts = house.journal.letters(token)
     lost: Counter[str] = Counter()
     for attempt, n in attempts.items():
-        what, id = attempt.split(" ", 1)
+        what, letter = attempt.split(" ", 1)
         if what == "offered" and house.mail == "smtp":
-            lost[hashlib.sha256(id.encode()).hexdigest()[:40]] = n - attempts[f"recorded {id}"]
+            lost[hashlib.sha256(letter.encode()).hexdigest()[:40]] = n - attempts[f"recorded {letter}"]
     counted = Counter(str(mail["Message-ID"]) for mail in _mails(house) if _whose(mail) == token)
     allowed = {which: 1 + max(0, lost[which.strip("<").split("@")[0]]) for which in counted}
     return [f"letter {w} came {n} times, {allowed[w]} allowed" for w, n in counted.items() if n > allowed[w]]
+
+
+async def broken_promises(house: House, answers: list[Answer]) -> list[str]:
+    """What senders were told and the record does not hold: a message acknowledged and lost, or refused and recorded."""
+    faults = []
+    async with house.connection.sessions() as session:
+        for answer in answers:
+            found = (
+                await session.exec(
+                    select(TimelineRow.step).where(
+                        TimelineRow.case == answer.case, TimelineRow.message_id == EVENT_ID + answer.event
+                    )
+                )
+            ).all()
+            if list(found) != ([] if answer.step is None else [answer.step]):
+                told = "refused" if answer.step is None else f"recorded as step {answer.step}"
+                faults.append(f"{answer.case}: {answer.event} was answered as {told}, and is in steps {list(found)}")
+    return faults
+
+
+async def troubles(house: House, cases: list[str]) -> list[str]:
+    """Cases whose last task failed, and tasks that failed because the code did not follow the history."""
+    faults = []
+    for case in cases:
+        handle = house.client.get_workflow_handle(case)
+        described = await handle.describe()
+        if problems := described.typed_search_attributes.get(REPORTED):
+            faults.append(f"{case} is left with {', '.join(problems)}")
+        async for event in handle.fetch_history_events():
+            failed = event.workflow_task_failed_event_attributes
+            if failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_NON_DETERMINISTIC_ERROR:
+                faults.append(f"{case}: {failed.failure.message}")
+    return faults
 
 
 def _mails(house: House) -> list[EmailMessage]:
@@ -160,7 +201,8 @@ class _Reader:
             **{name: [_columns(r) for r in found] for name, found in tables.items()},
             "notices": [_columns(n) for n in notices],
             "orders": [_columns(o) for o in orders],
-            "events": [{"name": e.name, "refused": e.refused, "delivered": e.delivered_at is not None} for e in events],
+            # which words refuse the second of two that came at once depends on where it was met
+            "events": sorted((e.name, bool(e.refused), e.delivered_at is not None) for e in events),
             "bells": sorted((b.reason, b.heard_at is not None) for b in bells),
             "archive": sorted(archive.systems.get("files", {})) if archive is not None else None,
             "erasure": {"plan": erasure.plan, "done": erasure.done_at is not None} if erasure is not None else None,
@@ -242,7 +284,7 @@ def _timeline(rows: list[TimelineRow]) -> list[dict[str, Any]]:
     """
     groups: list[dict[str, Any]] = []
     for (by_message, day), found in groupby(
-        rows, key=lambda r: (r.message_id is not None, r.at.astimezone(RIGA).date())
+        _both_first(rows), key=lambda r: (r.message_id is not None, r.at.astimezone(RIGA).date())
     ):
         entries = list(found)
         if by_message:
@@ -250,6 +292,19 @@ def _timeline(rows: list[TimelineRow]) -> list[dict[str, Any]]:
         else:
             groups.append(_group(day, entries))
     return groups
+
+
+def _both_first(rows: list[TimelineRow]) -> list[TimelineRow]:
+    """What a case wrote by itself between two messages that were said at once stands after them."""
+    ordered: list[TimelineRow] = []
+    for row in rows:
+        both = BOTH.search(row.message_id or "")
+        at = len(ordered)
+        if both and any(r.message_id is not None and both[0] in r.message_id for r in ordered):
+            while ordered[at - 1].message_id is None:
+                at -= 1
+        ordered.insert(at, row)
+    return ordered
 
 
 def _group(day: date, entries: list[TimelineRow]) -> dict[str, Any]:

@@ -11,6 +11,9 @@ from typing import Any, Protocol
 
 from stdnum.lv import pvn
 
+Said = tuple[str, dict[str, Any]]
+"""A message: its name and its fields."""
+
 
 class Life(Protocol):
     """One run of a script, as the script sees it."""
@@ -38,6 +41,12 @@ class Life(Protocol):
         self, case: str, name: str, *, when: str, waits_for: str = "", actor: str = "op-1", **fields: Any
     ) -> None:
         """Report something once the case is in this stage, waits for this, and has nothing on its way."""
+        ...
+
+    async def say_both(
+        self, case: str, one: Said, other: Said, *, when: str, waits_for: str = "", may_be_refused: bool = False
+    ) -> list[bool]:
+        """Report two things at once, from two senders; for each, whether the case took it and did not refuse it."""
         ...
 
     async def rests(self, case: str, stage: str, waits_for: str = "") -> None:
@@ -92,22 +101,24 @@ async def claim_filed(life: Life, received_at: str) -> str:
     return await life.file("claim", "BTA", content, received_at=received_at)
 
 
+DECISION: dict[str, Any] = {
+    "outcome": "pay",
+    "losses": [{"claimant": "C1", "head": "property_damaged", "proven": "1200.00"}],
+}
+
+
 async def _decide(life: Life, case: str) -> None:
-    losses = [{"claimant": "C1", "head": "property_damaged", "proven": "1200.00"}]
-    await life.say(case, "propose_decision", when="deciding", outcome="pay", losses=losses)
+    await life.say(case, "propose_decision", when="deciding", **DECISION)
+
+
+def _confirmed(life: Life, payment: str) -> dict[str, Any]:
+    reference = f"bank/{payment}"
+    return {"actor": "system:bank", "payment": payment, "executed_on": life.day(), "bank_reference": reference}
 
 
 async def _pay(life: Life, case: str, payment: str = "C1:indemnity") -> None:
-    await life.say(
-        case,
-        "confirm_payment",
-        when="telling_and_paying",
-        waits_for=f"the bank: {payment}",
-        actor="system:bank",
-        payment=payment,
-        executed_on=life.day(),
-        bank_reference=f"bank/{payment}",
-    )
+    waits_for = f"the bank: {payment}"
+    await life.say(case, "confirm_payment", when="telling_and_paying", waits_for=waits_for, **_confirmed(life, payment))
 
 
 async def claim_paid(life: Life) -> None:
@@ -160,6 +171,44 @@ async def claim_overdue(life: Life) -> None:
     await life.rests(case, "closed")
 
 
+async def claim_hasty(life: Life) -> None:
+    """Two speak at once, twice: a handler is named while another decides; a letter comes back while the bank pays."""
+    case = await claim_filed(life, life.ago(hours=1))
+    assigned, decided = ("assign_case", {"handler": "op-7"}), ("propose_decision", DECISION)
+    await life.say_both(case, assigned, decided, when="deciding")
+    await life.say_both(
+        case,
+        ("confirm_payment", _confirmed(life, "C1:indemnity")),
+        ("report_bounce", {"actor": "system:mail", "notice": "BTA-10.5b:C1:1", "bounced_at": life.ago()}),
+        when="telling_and_paying",
+        waits_for="the bank: C1:indemnity",
+    )
+    await life.say(
+        case, "correct_address", when="telling_and_paying", party="C1", email=f"anna.new.{life.token}@example.lv"
+    )
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def claim_contested(life: Life) -> None:
+    """It is withdrawn and decided at once: who comes first is right, and the other is refused and leaves nothing."""
+    case = await claim_filed(life, life.ago(hours=1))
+    withdrawn, decided = await life.say_both(
+        case,
+        ("withdraw_claim", {"withdrawn_at": life.ago(), "reference": "dms/withdrawn-1"}),
+        ("propose_decision", DECISION),
+        when="deciding",
+        may_be_refused=True,
+    )
+    assert withdrawn != decided
+    if decided:
+        await _pay(life, case)
+        await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
 # ---- access ---------------------------------------------------------------------------------------------------------
 
 
@@ -205,6 +254,26 @@ async def access_request(life: Life) -> None:
     await life.rests(case, "resting")
     await life.say(
         case, "report_bounce", when="resting", actor="system:mail", notice="BL-4:U1:1", bounced_at=life.ago()
+    )
+    await life.say(case, "correct_address", when="issuing", party="U1", email=f"u9.{life.token}@noliktavas.example")
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def access_hasty(life: Life) -> None:
+    """A missing field comes while the letter of another line comes back."""
+    requester = await _client(life)
+    incomplete = _user(life, 1)
+    del incomplete["phone"]
+    users = [_user(life, 0), incomplete]
+    content = {"client": f"K-{life.token}", "requester": requester, "action": "issue", "users": users}
+    case = await life.file("access_request", "BL", content, received_at=life.ago(hours=1))
+    await life.say_both(
+        case,
+        ("complete_line", {"line": "U2", "phone": "+371 20000009", "received_at": life.ago()}),
+        ("report_bounce", {"actor": "system:mail", "notice": "BL-4:U1:1", "bounced_at": life.ago()}),
+        when="resting",
     )
     await life.say(case, "correct_address", when="issuing", party="U1", email=f"u9.{life.token}@noliktavas.example")
     await life.rests(case, "resting")
@@ -296,9 +365,15 @@ SCRIPTS: dict[str, Script] = {
         claim_paid,
         claim_twice_paid,
         claim_overdue,
+        claim_hasty,
+        claim_contested,
         access_request,
+        access_hasty,
         withdrawal,
         privacy_access,
         privacy_erasure,
     )
 }
+
+AT_ONCE = {"claim_hasty": 2, "claim_contested": 1, "access_hasty": 1}
+"""How often a script says two things at once: who is heard first is open, and each order has its own right end."""

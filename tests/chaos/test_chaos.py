@@ -34,8 +34,8 @@ async def test_a_run_in_which_a_worker_died_ends_as_the_undisturbed_one(trial: T
     seed = secrets.randbelow(10**9)
     print(f"seed {seed}")
     dice = random.Random(seed)  # noqa: S311  # dice, no secret
-    peace = await trial.live_in_peace()
-    plans = [Plan(script, point) for script in SCRIPTS for point in dice.sample(peace[script].points, EACH)]
+    points = await trial.live_in_peace()
+    plans = [Plan(script, point) for script in SCRIPTS for point in dice.sample(points[script], EACH)]
     results = await trial.live(plans)
     assert not told(results), f"seed {seed}\n{told(results)}"
     assert sum(result.struck for result in results) > len(results) / 2, "most of them died at their point"

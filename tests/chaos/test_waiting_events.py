@@ -1,11 +1,14 @@
-"""What a death left waiting: an event is answered by the entry that it made, and one silent case holds up no other."""
+"""What a death left waiting: events are answered once, no silent case stops others, and what was ended runs again."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from sqlmodel import select
+from temporalio.client import WorkflowExecution
 
 from models.case import StartCase
 from models.tables import EventRow
@@ -71,3 +74,39 @@ async def test_a_case_that_does_not_answer_holds_up_the_events_of_no_other(
     assert (await waiting(world, answering, "crm-1")).delivered_at is not None
     assert (await waiting(world, filed.case, "crm-1")).delivered_at is None
     await silent.terminate()
+
+
+async def test_a_run_that_was_ended_before_its_case_was_opened_is_started_again(worker_world: World) -> None:
+    """Terminated while no worker served: nothing was recorded of it but its filing."""
+    world = worker_world
+    await world.begin(datetime.now(UTC))
+    case = await world.file("claim", "BTA", content(await world.policy()))
+    await world.handle(case).terminate("by mistake")
+
+    async def restarted() -> bool:
+        # the list of ended runs follows a moment later
+        return await world.intake.restart_ended() == 1
+
+    await world.until(restarted, "it is started again")
+    async with world.serving():
+        await world.stage(case, "collecting")
+
+
+async def test_however_many_runs_were_ended_the_open_case_among_them_starts_again(
+    worker_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than PostgreSQL takes parameters in one statement."""
+    world = worker_world
+    await world.begin(datetime.now(UTC))
+    case = await world.file("claim", "BTA", content(await world.policy()))
+    await world.handle(case).terminate("by mistake")
+    last = await world.handle(case).describe()
+
+    async def listed(query: str) -> AsyncIterator[WorkflowExecution]:
+        assert query == intake.ENDED
+        for number in range(40_000):
+            yield replace(last, id=f"claim:BTA:ENDED-{number}")
+        yield last
+
+    monkeypatch.setattr(world.client, "list_workflows", listed)
+    assert await world.intake.restart_ended() == 1

@@ -47,7 +47,11 @@ async def test_any_kind_is_assigned_counts_anew_diverges_and_adopts_its_record(w
         await world.say(case, "assign_case", handler="op-9")
     await world.say(case, "adopt_record", reason="the duty was lifted")
     await world.say(case, "assign_case", handler="op-9")
-    assert (await world.entries(case))[-5:] == ["recounted", "assigned", "assigned", "record_adopted", "assigned"]
+    entries = await world.entries(case)
+    # a case that rested opens its follow-up again: its clock is gone
+    assert [entry for entry in entries[entries.index("recounted") :] if entry != "reopened"] == [
+        *("recounted", "assigned", "assigned", "record_adopted", "assigned"),
+    ]
 
 
 async def test_a_recount_rings_until_no_case_is_left(worker_world: World) -> None:
