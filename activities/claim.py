@@ -311,7 +311,7 @@ def _requirements(filing: ClaimFiling, received_at: datetime) -> tuple[Requireme
         Requirement(
             document=a.document,
             clause=a.clause,
-            title=a.title,
+            title=a.title.en,
             proves=a.proves,
             status="received" if a.document in came else "missing" if a.document in wanted else "not_asked",
             # what was not asked for is kept, but starts nothing

@@ -24,6 +24,7 @@ from models.now import Now
 from models.tables import ArchiveRow, CaseRow, ClockRow, NoticeRow, PartyRow
 from operations.intake import Sessions
 from rules.calendar import load
+from rules.documents import asked
 from rules.period import count
 from rules.rulebook import book, duty_for
 
@@ -156,8 +157,9 @@ def _facts(notice: NoticeRow, known: _Known, party: PartyRow | None, language: s
 
     `{"day_of": instant}` is its day in the organisation's zone; `{"last_day_of": [duty, subject]}` the last day of that
     clock, counted in the step that queued the letter;
-    `{"name_of": party}` the party's name, which no draft carries; `{"free_from": [duty, day]}` the first day on which
-    an effect can come if this letter is its notice and goes out now, or that day if it is later.
+    `{"title_of": document}` what the document is called; `{"name_of": party}` the party's name, which no draft carries;
+    `{"free_from": [duty, day]}` the first day on which an effect can come if this letter is its notice and goes out
+    now, or that day if it is later.
     """
     case = known.row
     zone = ZoneInfo(book(case.organisation).zone)
@@ -200,6 +202,8 @@ def _named(value: Any, names: dict[str, str]) -> Any:
 def _say(value: Any, language: str) -> Any:
     if isinstance(value, dict) and set(value) == {"lv", "lt", "en"}:
         return _say(value[language], language)
+    if isinstance(value, dict) and set(value) == {"title_of"}:
+        return _say(asked(value["title_of"]).title.model_dump(), language)
     if isinstance(value, list):
         return [_say(v, language) for v in value]
     if isinstance(value, dict):

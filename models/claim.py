@@ -13,7 +13,7 @@ from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
 from models.keepable import MOST, path_of, printable
 from models.operator import Role
-from models.settlement import Head, Label, Money, Percent, Reduction
+from models.settlement import Head, Money, Percent, Reduction
 
 # ---- what is filed --------------------------------------------------------------------------------------------------
 
@@ -147,7 +147,8 @@ class Requirement(Model):
 
     document: Document
     clause: str
-    title: Label
+    title: str
+    """In English, for those who handle claims."""
     proves: Proves
     status: Literal["not_asked", "missing", "received", "waived"]
     received_at: datetime | None = None
@@ -180,7 +181,7 @@ class Proposal(Model):
     aggregate_taken: Money
     """What the limits had given when it was worked out: the decision stands only if that still holds."""
     letters: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Per claimant, the calculation lines of the letter in each language."""
+    """Per claimant, the calculation lines of the letter in each language, until the letters are queued."""
 
 
 class Payment(Model):

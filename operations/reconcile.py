@@ -318,7 +318,7 @@ class _Run:
 
     async def _ended(self, at: datetime, name: str, asked: Sequence[Payload], answered: Sequence[Payload]) -> None:
         asks, answers = PROVE[name]
-        ask = next(iter(await self._converter.decode(asked, [asks])), None)
+        ask = (await self._converter.decode(asked, [asks]))[0] if asked else None
         (answer,) = await self._converter.decode(answered, [answers])
         if isinstance(answer, Recorded):
             self.facts += [Fact(self._case, at, name, None, Recorded.model_validate(m)) for m in answer.missed]

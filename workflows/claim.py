@@ -239,7 +239,7 @@ class Claim(Case):
             party=party,
             facts={
                 "received_on": {"day_of": self.body.received_at.isoformat()},
-                "missing": [r.title.model_dump() for r in self.body.missing],
+                "missing": [{"title_of": r.document} for r in self.body.missing],
             },
         )
 
@@ -372,7 +372,7 @@ class Claim(Case):
             to="telling_and_paying",
             body=self.body.model_copy(
                 update={
-                    "proposal": proposal,
+                    "proposal": proposal.model_copy(update={"letters": {}}),
                     "decided_at": at,
                     "notices": {**self.body.notices, **{_letter_key(party): "queued" for party in told}},
                     "payments": payments,
@@ -695,9 +695,9 @@ class Claim(Case):
         """What is waited for, and from whom."""
         match stage:
             case "collecting":
-                return "documents from the claimant: " + ", ".join(r.title.en for r in body.missing)
+                return "documents from the claimant: " + ", ".join(r.title for r in body.missing)
             case "deciding":
-                missing = f"; asked for later: {', '.join(r.title.en for r in body.missing)}" if body.missing else ""
+                missing = f"; asked for later: {', '.join(r.title for r in body.missing)}" if body.missing else ""
                 return ("set_policy by the handler" if body.policy is None else "the handler's decision") + missing
             case "approving":
                 return f"a second person's approval of {body.proposal.total if body.proposal else ''} EUR"
@@ -725,7 +725,7 @@ class Claim(Case):
         lines += [f"- **Letter {key}:** {status}" for key, status in body.notices.items() if key.startswith(TELL)]
         lines += [f"- **Claimed:** {head.removesuffix(' claimed')}" for head in body.heads]
         for status in ("missing", "received", "waived"):
-            of = [f"{r.title.en} ({r.document}, {r.clause})" for r in body.requirements if r.status == status]
+            of = [f"{r.title} ({r.document}, {r.clause})" for r in body.requirements if r.status == status]
             lines += [f"- **Documents {status}:** {'; '.join(of)}"] if of else []
         lines += [f"- **Received:** {body.received_at:%Y-%m-%d %H:%M} UTC, policy {body.policy or 'not known'}"]
         lines += [f"- **Fault of the filing:** {fault}" for fault in body.faults]

@@ -160,6 +160,30 @@ async def test_a_document_from_the_future_is_refused(world: World) -> None:
         )
 
 
+@pytest.mark.parametrize(
+    ("language", "asked_for"),
+    [
+        ("lv", ["zaudējumu apmēru apliecinoši dokumenti", "kompetentas iestādes izziņa"]),
+        ("lt", ["žalos dydį patvirtinantys dokumentai", "kompetentingos institucijos pažyma"]),
+        ("en", ["proof of the amount", "certificate of an authority"]),
+    ],
+)
+async def test_the_receipt_names_what_is_missing_in_the_claimants_language(
+    world: World, language: str, asked_for: list[str]
+) -> None:
+    """9.1: only what is missing, by its title."""
+    await world.begin(MONDAY)
+    claim = content(await world.policy(), documents=documents(MONDAY, "proof_of_entitlement"))
+    claim["claimants"][0] |= {"language": language, "email": f"receipt.{language}@example.lv"}
+    await world.stage(await world.file("claim", "BTA", claim), "collecting")
+
+    async def came() -> list[str]:
+        return [m.get_content() for m in world.mails(f"receipt.{language}@example.lv")]
+
+    [letter] = await world.until(came, "the receipt")
+    assert [line.removeprefix("- ") for line in letter.splitlines() if line.startswith("- ")] == asked_for
+
+
 async def test_a_waived_document_completes_the_claim(world: World) -> None:
     await world.begin(MONDAY)
     claim = content(await world.policy(), documents=documents(MONDAY, "proof_of_amount", "proof_of_entitlement"))
