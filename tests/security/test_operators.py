@@ -16,7 +16,7 @@ from temporalio.api.workflowservice.v1 import UpdateWorkflowExecutionRequest
 
 from activities.case import lacking
 from models.case import Said
-from models.errors import REFUSED, Refusal
+from models.errors import NOT_ALLOWED_NOW, REFUSED, Refusal
 from models.operator import Operator
 from operations.local import Postgres
 from operations.operators import Operators, with_actor
@@ -158,6 +158,21 @@ async def test_what_was_sealed_once_is_taken_once(world: World, door: Door) -> N
     assert row is not None
     entries = [(e.entry, e.actor) for e in await world.timeline(case)]
     assert entries.count(("sent_back", "op-2")) == 1
+
+
+async def test_what_was_sealed_and_refused_is_not_taken_later(world: World, door: Door, table: Operators) -> None:
+    """It lies in the history too: when it would be allowed, its sender says it anew, and nobody says it for them."""
+    case = await proposed(world)
+    approver = await code(table, "approve", limit="100")
+    token = (await table.renew(approver)).token
+    sealed = of_json(await door.encode({"case": case}, token))
+    assert (await send_sealed(world, case, "approve_decision", sealed)).outcome.HasField("failure")
+    await table.change(approver, limit=Decimal(50_000))
+    again = (await send_sealed(world, case, "approve_decision", sealed)).outcome
+    assert again.failure.application_failure_info.type == NOT_ALLOWED_NOW
+    assert (await world.entries(case))[-1] == "proposed"
+    anew = of_json(await door.encode({"case": case}, token))
+    assert (await send_sealed(world, case, "approve_decision", anew)).outcome.HasField("success")
 
 
 async def test_who_speaks_is_who_holds_the_token(world: World, door: Door) -> None:
