@@ -16,7 +16,7 @@ from activities.case import CaseActivities, digest_of
 from models.case import OpenCase, Said, Transition
 from models.errors import Refusal
 from models.names import TASK_QUEUE
-from models.tables import BellRow, ClockRow, TimelineRow
+from models.tables import BellRow, CaseRow, ClockRow, TimelineRow
 from security.keys import DataKey
 from tests.workflows.test_claim import MONDAY, content, documents
 from tests.world import Refused, World
@@ -282,6 +282,41 @@ async def test_a_message_to_a_case_that_is_behind_its_record_is_judged_by_the_re
     assert (await world.entries(case)) == ["received", "assigned", "assigned"]
     with pytest.raises(Refused, match="not in stage"):
         await world.say(case, "adopt_record", reason="there is nothing to adopt")
+
+
+async def test_what_the_store_does_not_answer_at_once_is_waited_for_where_people_see_it(world: World) -> None:
+    """A step is asked within its workflow task; when that takes too long, as an activity, and it is recorded once."""
+    case = await deciding(world)
+
+    async def pending() -> list[str]:
+        described = (await world.handle(case).describe()).raw_description
+        return [activity.activity_type.name for activity in described.pending_activities]
+
+    async with world.sessions() as session:
+        await session.exec(select(CaseRow).where(CaseRow.case == case).with_for_update())
+        saying = asyncio.create_task(world.say(case, "assign_case", handler="op-9"))
+        assert await world.until(pending, "it is asked again, for people to see") == ["case.record"]
+        await session.rollback()
+    assert (await saying)["step"] == 2
+    assert (await world.entries(case)) == ["received", "assigned"]
+
+
+async def test_a_large_step_is_an_activity_of_its_own_and_a_larger_one_is_refused(world: World) -> None:
+    """The engine takes 2 MiB at once and 4 MiB of a task: nothing that can be said wedges the case."""
+    case = await deciding(world)
+    reasons = ["x" * 900] * 200
+    await world.say(case, "propose_decision", outcome="reject", reasons=reasons)
+    history = await world.handle(case).fetch_history()
+    asked = [e.activity_task_scheduled_event_attributes.activity_type.name for e in history.events]
+    assert "case.record" in asked
+    people = [{"name": f"Person {n}", "email": f"p{n}@example.lv", "language": "lv"} for n in range(9)]
+    claim = content(await world.policy(), documents=documents(MONDAY), claimants=people)
+    many = await world.file("claim", "BTA", claim)
+    await world.stage(many, "deciding")
+    with pytest.raises(Refused, match="more than one step can hold"):
+        await world.say(many, "propose_decision", outcome="reject", reasons=reasons)
+    await world.say(many, "propose_decision", outcome="reject", reasons=["8.2: the duty to report was breached"])
+    assert "decided" in await world.entries(many)
 
 
 async def test_a_message_that_the_record_holds_already_is_answered_with_its_step(world: World) -> None:
