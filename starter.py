@@ -804,10 +804,14 @@ async def _public_key(as_json: bool) -> int:
 
 
 async def _proof(case: str, out: Path | None, personal: bool, as_json: bool) -> int:
-    settings = Settings()
-    async with connect(settings, engine="not needed") as connection:
+    async with connect(engine="not needed") as connection:
         signed = await prove(
-            connection.sessions, connection.keyring, settings.checkpoints, case, wall_clock, personal=personal
+            connection.sessions,
+            connection.keyring,
+            connection.settings.checkpoints,
+            case,
+            wall_clock,
+            personal=personal,
         )
     if out is None:
         sys.stdout.write(signed.decode())
@@ -832,14 +836,13 @@ def checkpoint(as_json: Json = False) -> None:
 
 
 async def _checkpoint(as_json: bool) -> int:
-    settings = Settings()
-    async with connect(settings, engine="not needed") as connection:
+    async with connect(engine="not needed") as connection:
         with Progress(console=_console(error=True), transient=True) as bar:
             task = bar.add_task("checking what changed", total=None)
             made = await publish(
                 connection.sessions,
                 connection.keyring,
-                settings.checkpoints,
+                connection.settings.checkpoints,
                 wall_clock,
                 lambda done, total: bar.update(task, completed=done, total=total),
             )
@@ -861,14 +864,13 @@ def check(
 
 
 async def _check(cases: Sequence[str], as_json: bool) -> int:
-    settings = Settings()
-    async with connect(settings, engine="not needed") as connection:
+    async with connect(engine="not needed") as connection:
         with Progress(console=_console(error=True), transient=True) as bar:
             task = bar.add_task("checking", total=None)
             done = await check_cases(
                 connection.sessions,
                 connection.keyring,
-                settings.checkpoints,
+                connection.settings.checkpoints,
                 cases,
                 lambda so_far, total: bar.update(task, completed=so_far, total=total),
             )
@@ -913,7 +915,8 @@ def health(as_json: Json = False) -> None:
 
 async def _health(as_json: bool) -> int:
     async with connect() as connection:
-        found = await ask(connection.sessions, connection.client, connection.keyring.answers, wall_clock())
+        checkpoints = connection.settings.checkpoints
+        found = await ask(connection.sessions, connection.client, connection.keyring.answers, checkpoints, wall_clock())
     if as_json:
         _json(found)
     else:

@@ -25,6 +25,7 @@ from integrations.mail import MaildirOut, MailOut, SmtpOut
 from models.names import TASK_QUEUE
 from models.now import wall_clock
 from operations import metrics, watching
+from operations.intake import filed_in
 from operations.logs import configure
 from operations.place import find, keys
 from operations.setup import missing
@@ -87,14 +88,16 @@ async def main() -> None:
     Runtime.set_default(sdk)
     place = await find(settings)
     keyring = keys(place, settings)
-    client = await place.connect(keyring, not_filed="installation")
+    database = engine(place.database_url, keyring)
+    client = await place.connect(keyring, filed=filed_in(sessions(database)))
     if lacking := await missing(client):
         raise SystemExit(f"run setup first: {', '.join(lacking)}")
-    database = engine(place.database_url, keyring)
     # connections of its own: a probe takes none from the cases, and answers when they use all of theirs
     watched = engine(place.database_url, keyring, pool=1)
     failures = metrics.Failures()
-    watch = watching.Watch(sessions(watched), client, keyring.answers, wall_clock, failures.registry, sdk_metrics)
+    watch = watching.Watch(
+        sessions(watched), client, keyring.answers, settings.checkpoints, wall_clock, failures.registry, sdk_metrics
+    )
     activities = build(
         sessions(database),
         keyring,

@@ -495,7 +495,7 @@ class AccessActivities:
             return _issued(notice)
 
     async def _still(self, session: AsyncSession, ask: IssueAccess, begun: _Begun) -> NoticeRow:
-        """The letter, locked: it has its end already, or is still this run's and goes to the same person and address."""
+        """The letter, locked: it has its end already, or is still this run's and its reader's."""
         notice = await _notice(session, ask.case, ask.key)
         if notice.sent_at is None and notice.refused is None:
             party = await _user(session, ask.case, notice.party)

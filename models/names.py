@@ -75,7 +75,7 @@ def id_fault(id: str) -> str | None:
     return None
 
 
-def given_reference(sender_reference: str) -> str:
+def shortened(sender_reference: str) -> str:
     """A short reference for one that Termins made itself and that is too long for an id; the same text, the same one.
 
     Without a key, as a workflow knows none: only for what is readable anyway. What a sender wrote is

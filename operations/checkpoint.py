@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import os
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sqlmodel import select
@@ -90,6 +92,26 @@ async def publish(
     return Published(number=number, file=str(path), cases=len(heads), changed=len(changed) + len(gone), faults=faults)
 
 
+def newest(folder: Path) -> datetime | None:
+    """When the newest checkpoint in this folder says that it was made; None where there is none.
+
+    It is not verified: `check` does that.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no checkpoint.
+    """
+    paths = sorted(folder.glob("*.checkpoint"))
+    if not paths:
+        return None
+    with paths[-1].open("rb") as file:
+        statement = json.loads(file.readline())
+    try:
+        return datetime.fromisoformat(statement["body"]["at"]).astimezone(UTC)
+    except (KeyError, TypeError):
+        raise ValueError("no checkpoint") from None
+
+
 async def _faults(sessions: Sessions, keyring: Keyring, before: verify.Checkpoints, case: str) -> tuple[str, ...]:
     async with snapshot(sessions) as session:
         return tuple(faults_of(await bundle(session, keyring, case, personal=False), before))
@@ -113,4 +135,4 @@ def _write(path: Path, data: bytes, public_key: str) -> None:
     (path.parent / PUBLIC_KEY).write_text(public_key + "\n", encoding="ascii")
 
 
-__all__ = ["PUBLIC_KEY", "Published", "publish"]
+__all__ = ["PUBLIC_KEY", "Published", "newest", "publish"]

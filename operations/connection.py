@@ -36,6 +36,7 @@ class NotAnswering(Exception):
 class Connection:
     """Store and engine of one installation."""
 
+    settings: Settings
     place: Place
     sessions: Sessions
     keyring: Keyring
@@ -83,7 +84,7 @@ async def connect(
     database = make_engine(place.database_url, keyring, pool=2)
     try:
         made = sessions(database)
-        yield Connection(place, made, keyring, client, Intake(made, keyring, client, wall_clock), problem)
+        yield Connection(settings, place, made, keyring, client, Intake(made, keyring, client, wall_clock), problem)
     except (NoKey, MasterKeyError) as e:
         raise NotAnswering(str(e)) from None
     except (SQLAlchemyError, asyncpg.PostgresError, OSError) as e:

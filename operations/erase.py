@@ -123,10 +123,14 @@ def erased_before(backups: Path) -> list[str]:
     return path.read_text(encoding="utf-8").split() if path.exists() else []
 
 
+BESIDE = ".new-"
+"""How the name of a file begins that is not in its place yet, or was left by a death."""
+
+
 def write_whole(path: Path, text: str) -> None:
     """Beside its place and flushed, then into its place: a file is always whole, and its owner's alone."""
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=BESIDE)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)

@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
-from functools import cache
+from pathlib import Path
 from typing import Any, Literal
 
-from alembic.script import ScriptDirectory
 from asyncpg import PostgresError
-from sqlalchemy import ColumnElement, literal, text, union_all
+from sqlalchemy import ColumnElement, exists, literal, text, union_all
 from sqlalchemy.exc import DBAPIError, ProgrammingError, SQLAlchemyError
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -26,8 +25,9 @@ from temporalio.service import RPCError, RPCStatusCode
 from models.common import Model
 from models.names import TASK_QUEUE
 from models.tables import BellRow, CaseRow, ClockRow, EventRow, IntakeRow, NoticeRow, PaymentOrderRow
+from operations.checkpoint import newest
 from operations.intake import Sessions
-from operations.setup import ROOT, SWEEP, missing
+from operations.setup import CHECKPOINT, SWEEP, last_checkpoint, missing, revisions
 
 ANSWERS_WITHIN = 5.0
 """Seconds after which a part that does not answer counts as down."""
@@ -36,14 +36,18 @@ LONG = timedelta(minutes=5)
 STUCK = "TemporalReportedProblems IS NOT NULL AND ExecutionStatus = 'Running'"
 """The query of docs/operators.md: cases whose program fails again and again."""
 
+LOOKED_BACK = timedelta(days=30)
+"""For so long a filing whose case was not opened is said; a look at all that were ever filed would cost too much."""
+
 SETUP = "run: python starter.py setup"
 
 Keys = Callable[[], Awaitable[None]]
 """Asks the key store, past every cache; raises if it does not answer or its key cannot be opened."""
 
-What = Literal["filing", "event", "bell", "letter", "order", "instant"]
+What = Literal["filing", "case", "event", "bell", "letter", "order", "instant"]
 NAMED: dict[What, str] = {
     "filing": "filings that were not started",
+    "case": "filings that were started and whose case was not opened",
     "event": "events that were not delivered",
     "bell": "bells that were not heard",
     "letter": "letters that were not sent",
@@ -56,7 +60,19 @@ NAMED: dict[What, str] = {
 class Part(Model):
     """One thing that was asked."""
 
-    name: Literal["engine", "attributes", "sweep", "workers", "stuck", "store", "schema", "diverged", "waiting", "keys"]
+    name: Literal[
+        "engine",
+        "attributes",
+        "sweep",
+        "checkpoint",
+        "workers",
+        "stuck",
+        "store",
+        "schema",
+        "diverged",
+        "waiting",
+        "keys",
+    ]
     needed: bool
     """Without it no worker can work. The rest is for people: it makes no worker unready."""
     problem: str | None = None
@@ -91,12 +107,18 @@ class Health(Model):
     """Cases that the engine reports as stuck; None where it does not answer."""
     diverged: int | None = None
     """Cases that differ from their record; None where the store does not answer."""
+    checkpoint_at: datetime | None = None
+    """When the newest checkpoint was made; None where there is none, or where it cannot be read."""
 
 
-async def ask(sessions: Sessions, client: Client | None, keys: Keys, now: datetime) -> Health:
-    """Ask everything at once. It never fails and takes no longer than a part may take; no client is an engine down."""
-    (engine, stuck), (store, diverged, waiting), key = await asyncio.gather(
-        _engine(client), _store(sessions, now), _keys(keys)
+async def ask(sessions: Sessions, client: Client | None, keys: Keys, checkpoints: Path, now: datetime) -> Health:
+    """Ask everything at once; `checkpoints` is the folder where they are published.
+
+    It never fails and takes no longer than a part may take; no client is an engine down.
+    """
+    published = asyncio.create_task(_newest(checkpoints))
+    (engine, stuck), (store, diverged, waiting), key, checkpoint_at = await asyncio.gather(
+        _engine(client, published, now), _store(sessions, now), _keys(keys), published
     )
     parts = (*engine, *store, key)
     return Health(
@@ -106,21 +128,24 @@ async def ask(sessions: Sessions, client: Client | None, keys: Keys, now: dateti
         waiting=waiting,
         stuck=stuck,
         diverged=diverged,
+        checkpoint_at=checkpoint_at,
     )
 
 
 # ---- the engine -----------------------------------------------------------------------------------------------------
 
 
-async def _engine(client: Client | None) -> tuple[tuple[Part, ...], int | None]:
+async def _engine(
+    client: Client | None, published: asyncio.Task[datetime | None], now: datetime
+) -> tuple[tuple[Part, ...], int | None]:
     try:
         if client is None:
             return (Part(name="engine", needed=True, problem="the engine does not answer"),), None
         async with asyncio.timeout(ANSWERS_WITHIN):
             # first the one that the client does not try again: an engine that is down says so at once
             lacking = await missing(client)
-            sweep, workers, stuck = await asyncio.gather(
-                _sweep(client), _workers(client), client.count_workflows(STUCK)
+            sweep, checkpoint, workers, stuck = await asyncio.gather(
+                _sweep(client), _checkpoint(client, published, now), _workers(client), client.count_workflows(STUCK)
             )
     except TimeoutError:
         return (Part(name="engine", needed=True, problem="the engine does not answer in time"),), None
@@ -134,6 +159,7 @@ async def _engine(client: Client | None) -> tuple[tuple[Part, ...], int | None]:
             problem=f"the engine lacks search attributes: {', '.join(lacking)}; {SETUP}" if lacking else None,
         ),
         Part(name="sweep", needed=False, problem=sweep),
+        Part(name="checkpoint", needed=False, problem=checkpoint),
         Part(name="workers", needed=False, problem=workers),
         Part(
             name="stuck",
@@ -151,6 +177,36 @@ async def _sweep(client: Client) -> str | None:
             return f"there is no sweep: what an outage leaves behind stays; {SETUP}"
         raise
     return "the sweep is paused: what an outage leaves behind stays" if described.schedule.state.paused else None
+
+
+async def _checkpoint(client: Client, published: asyncio.Task[datetime | None], now: datetime) -> str | None:
+    """Why the record is not published as its schedule promises.
+
+    The age of the newest one is its promise kept or not, whoever made it; before the first one the schedule's own.
+    """
+    try:
+        described = await client.get_schedule_handle(CHECKPOINT).describe()
+    except RPCError as e:
+        if e.status is RPCStatusCode.NOT_FOUND:
+            return f"there is no schedule of checkpoints: nothing is published; {SETUP}"
+        raise
+    if described.schedule.state.paused:
+        return "the schedule of checkpoints is paused: nothing is published"
+    at, promised = await asyncio.shield(published), last_checkpoint(now)
+    if (at or described.info.created_at) >= promised:
+        return None
+    if at is None:
+        return "no checkpoint is found where they are published; see Checkpoint late in docs/watching.md"
+    hours = int((now - at).total_seconds() // 3600)
+    return f"the last checkpoint is {hours} hours old; see Checkpoint late in docs/watching.md"
+
+
+async def _newest(folder: Path) -> datetime | None:
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            return await asyncio.to_thread(newest, folder)
+    except (OSError, ValueError):
+        return None
 
 
 async def _workers(client: Client) -> str | None:
@@ -209,19 +265,12 @@ async def _schema(session: AsyncSession) -> Part | None:
         found = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all()
     except ProgrammingError:
         return Part(name="schema", needed=True, problem=f"the store has no tables yet; {SETUP}")
-    known, heads = _revisions()
-    if set(found) == heads:
+    known, newest_one = revisions()
+    if set(found) == {newest_one}:
         return None
     if set(found) <= known:
         return Part(name="schema", needed=True, problem=f"the store's schema is older than this version; {SETUP}")
     return Part(name="schema", needed=False, problem="the store's schema is newer than this version; bring it up to it")
-
-
-@cache
-def _revisions() -> tuple[frozenset[str], frozenset[str]]:
-    """All revisions of the schema that this version knows, and the newest."""
-    scripts = ScriptDirectory(str(ROOT / "migrations"))
-    return frozenset(s.revision for s in scripts.walk_revisions()), frozenset(scripts.get_heads())
 
 
 async def _diverged(session: AsyncSession) -> int:
@@ -249,6 +298,16 @@ async def waiting(session: AsyncSession, now: datetime) -> tuple[Waiting, ...]:
             IntakeRow.recorded_at,
             col(IntakeRow.started_at).is_(None),
             col(IntakeRow.result).is_(None),
+        ),
+        # a worker opens a case in its first task: it is down, or the case is stuck, or the run has ended wrongly
+        waits(
+            "case",
+            IntakeRow.organisation,
+            IntakeRow.started_at,
+            col(IntakeRow.started_at) > now - LOOKED_BACK,
+            col(IntakeRow.result).is_(None),
+            col(IntakeRow.erased_at).is_(None),
+            ~exists().where(col(CaseRow.case) == col(IntakeRow.case)),
         ),
         waits("event", of_case(EventRow.case), EventRow.recorded_at, col(EventRow.delivered_at).is_(None)),
         waits("bell", of_case(BellRow.case), BellRow.created_at, col(BellRow.heard_at).is_(None)),

@@ -32,6 +32,7 @@ from models.now import Now
 from models.tables import CaseRow, ClientRow, EventRow, IntakeRow, TimelineRow
 from models.tables.sealed import sealed, values_of
 from operations.filings import Checked, check
+from security.codec import WasFiled
 from security.index import reference_of
 from security.keys import KeyDestroyed, Keyring
 
@@ -104,7 +105,9 @@ class Intake:
         async with self._sessions() as session, session.begin():
             await ask_store(session, checked)
             row, new = await keep(session, self._keyring, checked, now)
-            started = row.started_at is not None
+            # one whose first run ended before it was opened is started again by whoever files the same again
+            opened = new or await session.get(CaseRow, row.case) is not None
+            started = row.started_at is not None and opened
         if not started and row.result is None:
             started = await self.start(row.case, row.kind)
         return Filed(case=row.case, new=new, started=started, faults=tuple(row.faults), result=row.result)
@@ -360,6 +363,17 @@ class _StillStarting(Exception):
     """The case is between two runs; the event is delivered by the next sweep."""
 
 
+def filed_in(sessions: Sessions) -> WasFiled:
+    """Asks this store whether a case was filed, and not erased since."""
+
+    async def filed(case: str) -> bool:
+        query = select(IntakeRow.case).where(IntakeRow.case == case, col(IntakeRow.erased_at).is_(None))
+        async with sessions() as session:
+            return (await session.exec(query)).first() is not None
+
+    return filed
+
+
 async def ask_store(session: AsyncSession, checked: Checked) -> None:
     """Check what only the store knows of a filing; nothing is written, no key is made.
 
@@ -424,13 +438,22 @@ async def keep(
 
     Raises:
         Refusal: The reference has other content already (the fields that differ are named), or its case was erased.
+        NoKey: It was filed before, and the key of its case is lost.
     """
     checked = await named(keyring, checked)
     filing = checked.filing
-    try:
-        await keyring.create(checked.case)
-    except KeyDestroyed:
-        raise Refusal("reference: the case of this reference was erased") from None
+    query = select(IntakeRow.case, IntakeRow.erased_at).where(IntakeRow.case == checked.case)
+    there = (await session.exec(query)).first()
+    erased = there is not None and there[1] is not None
+    if there is None:
+        # for what is new alone: a lost key is brought back, which could not be done with another one in its place
+        try:
+            await keyring.create(checked.case)
+        except KeyDestroyed:
+            erased = True
+    if erased:
+        raise Refusal("reference: the case of this reference was erased")
+    await keyring.of(checked.case)
     filed = IntakeRow(
         case=checked.case,
         kind=filing.kind,
@@ -471,6 +494,7 @@ __all__ = [
     "Sessions",
     "ask_store",
     "client_of",
+    "filed_in",
     "keep",
     "named",
     "refusal_of",

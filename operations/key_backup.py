@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from models.common import Model
 from models.errors import Refusal
 from models.now import Now
-from operations.erase import destroy_again, erased_before, write_whole
+from operations.erase import BESIDE, destroy_again, erased_before, write_whole
 from operations.intake import Sessions
 from security.keys import Keyring
 
@@ -39,11 +39,11 @@ class Restored(Model):
 
 
 async def back_up(keyring: Keyring, folder: Path, keep: timedelta, now: Now) -> BackedUp:
-    """Write a backup and remove those that are older than `keep`."""
+    """Write a backup and remove those that are older than `keep`, also what a death left of one."""
     at, rows = now(), await keyring.backup()
     path = folder / at.strftime(_NAME)
     write_whole(path, "\n".join(json.dumps(row) for row in rows) + "\n")
-    old = [one for one in backups(folder) if at - _made_at(one) > keep]
+    old = [one for one in [*backups(folder), *halves(folder)] if at - _made_at(one) > keep]
     for one in old:
         one.unlink()
     return BackedUp(file=str(path), keys=len(rows), removed=tuple(one.name for one in old))
@@ -70,5 +70,12 @@ def backups(folder: Path) -> list[Path]:
     return sorted(folder.glob("keys-*.json"))
 
 
+def halves(folder: Path) -> list[Path]:
+    """What deaths left of backups that were being written: they hold keys as well."""
+    return sorted(folder.glob(f"{BESIDE}*"))
+
+
 def _made_at(path: Path) -> datetime:
+    if path.name.startswith(BESIDE):
+        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
     return datetime.strptime(f"{path.name}+0000", f"{_NAME}%z")

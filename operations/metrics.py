@@ -167,6 +167,11 @@ class _Asked(Collector):
         for name, text, number in (
             ("termins_stuck_cases", "Cases that the engine reports as stuck", health.stuck),
             ("termins_diverged_cases", "Cases that differ from their record", health.diverged),
+            (
+                "termins_checkpoint_timestamp_seconds",
+                "When the newest checkpoint was made",
+                health.checkpoint_at.timestamp() if health.checkpoint_at is not None else None,
+            ),
         ):
             if number is not None:
                 yield GaugeMetricFamily(name, text, number)

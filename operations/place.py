@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
@@ -12,7 +10,7 @@ from models.common import Model
 from models.converter import sealing
 from operations.local import LocalServerError, running
 from operations.store import keyring
-from security.codec import CaseCodec
+from security.codec import CaseCodec, WasFiled
 from security.keys import Keyring
 from security.master import MasterKey, MasterKeyFile, MasterKeys
 from settings import Settings
@@ -34,10 +32,10 @@ class Place(Model):
     codec_url: str = f"http://{CODEC_HTTP}"
     """Where operators sign in and open the UI: the codec endpoint as browsers reach it."""
 
-    async def connect(self, keyring: Keyring, *, not_filed: Literal["installation", "refuse"] = "refuse") -> Client:
+    async def connect(self, keyring: Keyring, *, filed: WasFiled | None = None) -> Client:
         """A client of the engine; TLS and API key by `TEMPORAL_*` of the environment.
 
-        `not_filed` says what becomes of payloads for a case without a key: only a worker answers such a case.
+        `filed` is for a worker: it alone answers a case without a key, if that was not filed.
 
         Raises:
             RuntimeError: It does not answer.
@@ -45,8 +43,7 @@ class Place(Model):
         config = ClientConfig.load_client_connect_config()
         config["target_host"] = self.temporal_address
         config["namespace"] = self.namespace
-        codec = CaseCodec(keyring, not_filed=not_filed)
-        return await Client.connect(**config, data_converter=sealing(codec))
+        return await Client.connect(**config, data_converter=sealing(CaseCodec(keyring, filed=filed)))
 
 
 async def find(settings: Settings) -> Place:

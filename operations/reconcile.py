@@ -48,7 +48,7 @@ from models.privacy import Erased, Gathered, PrivacyWork
 from models.tables import BellRow, CaseRow, ClockRow, EventRow, IntakeRow
 from operations.erase import erase
 from operations.filings import check
-from operations.intake import Intake, Sessions, keep, refusal_of
+from operations.intake import Intake, Sessions, keep, named, refusal_of
 from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
 
 PROVE: dict[str, tuple[type[Any], type[Any]]] = {
@@ -492,7 +492,7 @@ class _Reconciliation:
             return
         at = opened.answered.filed_at or opened.at
         try:
-            checked = check(told.filing, at)
+            checked = await named(self._keyring, check(told.filing, at))
         except Refusal:
             return
         if await self._is_filed(checked.case):

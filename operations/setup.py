@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, time, timedelta
+from functools import cache
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.namespace.v1 import NamespaceConfig
@@ -42,6 +41,8 @@ SWEEP = "termins-sweep"
 CHECKPOINT = "termins-checkpoint"
 CHECKPOINT_AT = timedelta(hours=1)
 """After midnight UTC."""
+CHECKPOINT_WITHIN = timedelta(hours=1)
+"""So long it may take: the first one of a large store checks every case."""
 RETENTION = timedelta(days=3650)
 """How long the engine keeps a closed run; the evidence itself lies in the store."""
 
@@ -58,8 +59,18 @@ async def setup(client: Client, database_url: str, keyring: Keyring) -> list[str
     return done
 
 
+@cache
+def revisions() -> tuple[frozenset[str], str]:
+    """All revisions of the schema that this version knows, and the newest: their files are named by their numbers."""
+    known = frozenset(path.name.partition("_")[0] for path in (ROOT / "migrations" / "versions").glob("*.py"))
+    return known, max(known)
+
+
 def migrate(database_url: str) -> str:
     """Bring the schema to the newest revision."""
+    from alembic import command  # noqa: PLC0415  # a tenth of the start of every worker and command; only setup migrates
+    from alembic.config import Config  # noqa: PLC0415  # as above
+
     config = Config()
     config.set_main_option("script_location", str(ROOT / "migrations"))
     config.attributes["url"] = database_url
@@ -119,6 +130,12 @@ async def schedule_sweep(client: Client) -> str:
     except ScheduleAlreadyRunningError:
         return "schedules: the sweep is there"
     return "schedules: a sweep every minute"
+
+
+def last_checkpoint(now: datetime) -> datetime:
+    """The last instant at which the schedule promised a checkpoint that must be there by now."""
+    begun = (now - CHECKPOINT_WITHIN - CHECKPOINT_AT).astimezone(UTC)
+    return datetime.combine(begun.date(), time(), UTC) + CHECKPOINT_AT
 
 
 async def schedule_checkpoint(client: Client) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import structlog
 from aiohttp import ClientError, ClientSession, ClientTimeout, web
@@ -29,6 +30,7 @@ class Watch:
         sessions: Sessions,
         client: Client,
         keys: Keys,
+        checkpoints: Path,
         now: Now,
         own: CollectorRegistry,
         sdk: str | None = None,
@@ -37,13 +39,14 @@ class Watch:
         self._sessions = sessions
         self._client = client
         self._keys = keys
+        self._checkpoints = checkpoints
         self._now = now
         self._own = own
         self._sdk = sdk
 
     async def health(self) -> Health:
         """Ask everything."""
-        return await ask(self._sessions, self._client, self._keys, self._now())
+        return await ask(self._sessions, self._client, self._keys, self._checkpoints, self._now())
 
     async def metrics(self) -> bytes:
         """Everything for one scrape. What does not answer is left out, and `termins_part_ok` says so."""

@@ -6,8 +6,8 @@ reading needs no context. A payload that arrived in clear is marked, for the cas
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal, Self
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Self
 
 from google.protobuf.message import DecodeError
 from temporalio.api.common.v1 import Payload
@@ -28,6 +28,9 @@ CIPHER = b"AES-256-GCM"
 KEY = "key"
 USE = b"payload"
 
+WasFiled = Callable[[str], Awaitable[bool]]
+"""Whether a case was filed, and not erased since; the store knows."""
+
 ERASED = Payload(metadata={"encoding": b"json/plain"}, data=b'"<erased>"')
 """What is read of a case whose key is destroyed."""
 
@@ -39,27 +42,30 @@ class CaseCodec(PayloadCodec, WithSerializationContext):
     (references, field names and fault codes only), a client refuses, so that no filing goes past intake. What cannot be
     opened is an error for a client; to a worker it comes as unreadable, for the case to refuse: an error would fail the
     task at every try, and so anybody who sends a broken payload could hang a case.
+
+    A filed case without a key has lost it (an older backup of the keys was restored). That is an error for a worker
+    too: its task fails, is shown as stuck, and is tried again until the key is back. Else a filing would be refused
+    that stays in the intake, and what is personal would be sealed by a key that outlives the case.
     """
 
-    def __init__(
-        self, keyring: Keyring, *, not_filed: Literal["installation", "refuse"] = "refuse", case: str | None = None
-    ) -> None:
+    def __init__(self, keyring: Keyring, *, filed: WasFiled | None = None, case: str | None = None) -> None:
+        """`filed` makes it the codec of a worker."""
         self._keyring = keyring
-        self._not_filed: Literal["installation", "refuse"] = not_filed
+        self._filed = filed
         self._case = case
 
     def with_context(self, context: SerializationContext) -> Self:
         """The codec for the workflow of this context."""
         if isinstance(context, WorkflowSerializationContext | ActivitySerializationContext):
-            return type(self)(self._keyring, not_filed=self._not_filed, case=_case(context.workflow_id))
+            return type(self)(self._keyring, filed=self._filed, case=_case(context.workflow_id))
         return self
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Seal.
 
         Raises:
-            KeyDestroyed: The case was erased.
-            NoKey: The case was not filed (and this codec refuses then).
+            KeyDestroyed: The case was erased (and this is the codec of a client).
+            NoKey: The case was not filed (and this is the codec of a client), or it was and its key is lost.
         """
         if not payloads:
             return []
@@ -72,6 +78,7 @@ class CaseCodec(PayloadCodec, WithSerializationContext):
         Raises:
             Unreadable, NoKey, ValueError, DecodeError: It was changed, or belongs to another installation (and this
                 is the codec of a client).
+            NoKey: The case was filed and its key is lost.
         """
         return [await self._decode(payload) for payload in payloads]
 
@@ -88,8 +95,9 @@ class CaseCodec(PayloadCodec, WithSerializationContext):
         except KeyDestroyed:
             return ERASED
         except (Unreadable, NoKey, ValueError, DecodeError):
-            if self._not_filed == "refuse":
+            if self._filed is None:
                 raise
+            await self._key()
             return UNREADABLE
 
     async def _key(self) -> DataKey:
@@ -97,9 +105,9 @@ class CaseCodec(PayloadCodec, WithSerializationContext):
             return self._keyring.cached(INSTALLATION) or await self._keyring.of(INSTALLATION)
         try:
             return self._keyring.cached(self._case) or await self._keyring.of(self._case)
-        except (NoKey, KeyDestroyed):
+        except (NoKey, KeyDestroyed) as e:
             # a run of a case that was never filed, or was erased, ends in its first step and says references only
-            if self._not_filed == "refuse":
+            if self._filed is None or (isinstance(e, NoKey) and await self._filed(self._case)):
                 raise
             return await self._keyring.of(INSTALLATION)
 

@@ -20,7 +20,7 @@ from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Row, String, Tab
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from security.master import KEY_BYTES, MasterKey, MasterKeyFile
+from security.master import KEY_BYTES, MasterKey, MasterKeyFile, MasterKeys
 
 INSTALLATION = "installation"
 """The owner of the key for what belongs to no case: sweeps, refused starts; it holds no personal data."""
@@ -36,6 +36,8 @@ CACHED = 10_000
 CACHED_FOR = 300.0
 """Seconds after which a key is asked for again: so long can another process still read a case that was erased."""
 _BATCH = 500
+_ROTATION = 0x7465726D
+"""The name of the lock that a rotation holds in the key database."""
 
 metadata = MetaData()
 
@@ -296,8 +298,18 @@ class Keyring:
 
         A master key in a file is made and destroyed here. One from elsewhere must be there already, beside the former,
         in every process; who removes the former is told. Safe to repeat: after a crash the next rotation also takes
-        what the first one left.
+        what the first one left. One at a time: another one waits.
         """
+        async with self._engine.connect() as alone:
+            # not of a transaction, which the server ends when it is silent for long; it goes with the connection
+            await alone.execution_options(isolation_level="AUTOCOMMIT")
+            await alone.execute(select(func.pg_advisory_lock(_ROTATION)))
+            try:
+                return await self._rotate()
+            finally:
+                await alone.execute(select(func.pg_advisory_unlock(_ROTATION)))
+
+    async def _rotate(self) -> Rotated:
         master = self._master
         new = master.add() if isinstance(master, MasterKeyFile) else master.current
         async with self._engine.begin() as connection:
@@ -327,6 +339,9 @@ class Keyring:
             wrapped += len(rows)
             if not rows:
                 break
+        if isinstance(master, MasterKeys):
+            # also those of a rotation that died after its last key was wrapped: no key says their names any more
+            former.update(master.held)
         left = sorted(former - {new})
         if isinstance(master, MasterKeyFile):
             for one in left:

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_BYTES = 32
 _NONCE_BYTES = 12
+_BESIDE = ".master-"
+"""How the names of files begin that lie beside the master key file for a moment, or were left there by a death."""
 
 
 class MasterKeyError(Exception):
@@ -59,6 +61,11 @@ class MasterKeys:
     def current(self) -> str:
         """The id of the key that a rotation wraps by."""
         return next(iter(self._keys))
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The ids of all that are here, the current one first."""
+        return tuple(self._keys)
 
     async def wrap(self, key: bytes, master: str, context: bytes) -> bytes:
         """The data key, encrypted by this master key.
@@ -112,16 +119,7 @@ class MasterKeyFile(MasterKeys):
         """Destroy a former master key: its bytes are overwritten before they leave the disk's directory."""
         if master == self.current:
             raise MasterKeyError("the current master key cannot be forgotten")
-        left = [word for word in self._read().split() if word.partition(":")[0] != master]
-        former = self._path.open("r+b")
-        self._write(left)
-        # the replaced file has no name any more; where the file system writes in place its bytes go too
-        with former:
-            size = former.seek(0, os.SEEK_END)
-            former.seek(0)
-            former.write(b"\0" * size)
-            former.flush()
-            os.fsync(former.fileno())
+        self._write([word for word in self._read().split() if word.partition(":")[0] != master])
         self._keys = _parse(self._read())
 
     def _read(self) -> str:
@@ -131,8 +129,8 @@ class MasterKeyFile(MasterKeys):
             raise MasterKeyError(f"the master key file cannot be read: {type(e).__name__}") from None
 
     def _write(self, words: Sequence[str], *, first: bool = False) -> None:
-        """Write and flush beside the file, then put it in its place: it is always whole."""
-        handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".master-")
+        """Write and flush beside the file, then put it in its place: it is always whole, and the former one is gone."""
+        handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=_BESIDE)
         try:
             with os.fdopen(handle, "w", encoding="ascii") as file:
                 file.write("\n".join(words) + "\n")
@@ -144,9 +142,34 @@ class MasterKeyFile(MasterKeys):
                 except FileExistsError:
                     return
             else:
+                # by this name it can be overwritten, by the next write if this process dies before it does
+                os.link(self._path, f"{name}-former")
                 Path(name).replace(self._path)
         finally:
             Path(name).unlink(missing_ok=True)
+        self._flush_names()
+        if not first:
+            self._destroy_what_lies_beside()
+
+    def _flush_names(self) -> None:
+        """No data key is wrapped by a master key whose file could still be lost in a power cut."""
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _destroy_what_lies_beside(self) -> None:
+        """Overwrite former files before their names go; their bytes go too where the file system writes in place."""
+        for former in self._path.parent.glob(f"{_BESIDE}*"):
+            if not former.samefile(self._path):
+                with former.open("r+b") as file:
+                    size = file.seek(0, os.SEEK_END)
+                    file.seek(0)
+                    file.write(b"\0" * size)
+                    file.flush()
+                    os.fsync(file.fileno())
+            former.unlink()
 
 
 def _new() -> str:

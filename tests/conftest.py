@@ -26,7 +26,7 @@ from integrations.mail import MaildirOut
 from models.converter import sealing
 from models.operator import ROLES
 from models.tables import OperatorRow
-from operations.intake import Intake
+from operations.intake import Intake, filed_in
 from operations.local import Postgres
 from operations.setup import add_search_attributes, migrate
 from operations.store import engine, keyring, sessions
@@ -166,12 +166,12 @@ async def make_world(
     database = engine(postgres.url(name), keys)
     now = VirtualNow(database)
     await now.take_over()
+    store = sessions(database)
     config = environment.client.config()
-    config["data_converter"] = sealing(CaseCodec(keys, not_filed="installation"))
+    config["data_converter"] = sealing(CaseCodec(keys, filed=filed_in(store)))
     config["interceptors"] = [*config["interceptors"], StartAtVirtualNow(environment, now)]
     client = Client(**config)
     await add_search_attributes(client)
-    store = sessions(database)
     async with store() as session, session.begin():
         session.add_all(everybody(now()))
     with folder:

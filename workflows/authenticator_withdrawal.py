@@ -34,7 +34,7 @@ with workflow.unsafe.imports_passed_through():
         Tick,
         Void,
     )
-    from models.names import REFERENCE, case_id, given_reference
+    from models.names import REFERENCE, case_id, shortened
 
 NOTICE = "BL-3-notice"
 EFFECT = "BL-3-effect"
@@ -270,7 +270,7 @@ class AuthenticatorWithdrawal(Case):
         """On the client's request login data go to the users concerned: a request of its own, with its two days."""
         reference = f"{self.id.split(':')[2]}-F{len(self.body.fallbacks) + 1}"
         if not REFERENCE.match(reference):
-            reference = given_reference(reference)
+            reference = shortened(reference)
         child = case_id("access_request", self.case.organisation, reference)
         await self.record(
             "fallback_requested",

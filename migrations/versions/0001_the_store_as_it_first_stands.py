@@ -58,6 +58,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("case"),
         sa.UniqueConstraint("kind", "organisation", "reference"),
     )
+    op.create_index("intake_started", "intake", ["started_at"], unique=False)
     op.create_index(
         "intake_waiting",
         "intake",
@@ -454,6 +455,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_policy_insured_index"), table_name="policy")
     op.drop_table("policy")
     op.drop_table("operator")
+    op.drop_index("intake_started", table_name="intake")
     op.drop_index(
         "intake_waiting", table_name="intake", postgresql_where=sa.text("started_at IS NULL AND result IS NULL")
     )

@@ -19,6 +19,7 @@ class IntakeRow(OfCase, table=True):
     __table_args__ = (
         UniqueConstraint("kind", "organisation", "reference"),
         Index("intake_waiting", "case", postgresql_where=text("started_at IS NULL AND result IS NULL")),
+        Index("intake_started", "started_at"),
     )
 
     case: str = Field(primary_key=True)

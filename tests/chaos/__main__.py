@@ -22,7 +22,7 @@ from tests.chaos.house import Victim, house
 from tests.chaos.points import Point
 from tests.chaos.scripts import SCRIPTS
 
-BATCH = 40
+BATCH = 120
 """Runs that live through the same days."""
 VICTIMS: tuple[Victim, ...] = ("worker", "postgres", "temporal", "mail")
 
@@ -47,6 +47,7 @@ async def run(wanted: argparse.Namespace, console: Console) -> int:
     with tempfile.TemporaryDirectory(prefix="termins-chaos-", ignore_cleanup_errors=True) as folder:
         var = Path(folder) / "var"
         async with house(var, mail=wanted.mail, workers=wanted.workers) as servers:
+            servers.patience += 3 * max(wanted.away)
             trial = Trial(servers)
             console.print(f"undisturbed: {', '.join(wanted.script)}")
             todo = plans(wanted, dice, await trial.live_in_peace(wanted.script))
@@ -71,8 +72,9 @@ async def run(wanted: argparse.Namespace, console: Console) -> int:
                             )
                             if wanted.keep is not None:
                                 wanted.keep.mkdir(parents=True, exist_ok=True)
-                                for log in (var / "log").iterdir():
-                                    (wanted.keep / log.name).write_bytes(log.read_bytes())
+                                passed = (var / "chaos").glob(f"{result.token}.*")
+                                for file in (*(var / "log").iterdir(), *passed):
+                                    (wanted.keep / file.name).write_bytes(file.read_bytes())
             deaths = Counter(servers.deaths)
     console.print(
         f"seed {wanted.seed}: {made} runs, {struck} died at their point; deaths: {dict(deaths)}; {bad} differ"
@@ -93,8 +95,14 @@ def main() -> None:
         "--kill", nargs="*", choices=VICTIMS, default=list(VICTIMS), help="who dies at random beside them"
     )
     parser.add_argument("--every", type=float, default=20.0, help="seconds between two random deaths, on average")
-    parser.add_argument("--away", type=float, nargs="+", default=[0.0, 1.0, 3.0], help="seconds until they are back")
-    parser.add_argument("--keep", type=Path, help="a folder for the logs, if a run differs")
+    parser.add_argument(
+        "--away",
+        type=float,
+        nargs="+",
+        default=[0.0, 1.0, 3.0],
+        help="seconds until they are back, one of these each time; 60 300 for outages of minutes",
+    )
+    parser.add_argument("--keep", type=Path, help="a folder for logs and for what a run passed, if it differs")
     wanted = parser.parse_args()
     wanted.script = wanted.script or list(SCRIPTS)
     console = Console(highlight=False)

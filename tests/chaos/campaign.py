@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Coroutine, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from itertools import count, product
@@ -60,6 +60,7 @@ class Result:
 
     plan: Plan
     token: str
+    cases: list[str] = field(default_factory=list)
     problem: str | None = None
     projection: Projection = field(default_factory=dict)
     points: list[Point] = field(default_factory=list)
@@ -81,13 +82,19 @@ async def campaign(
     await persist(house, lambda: house.now.set(datetime.now(UTC)), "the clocks are set")
     days = Days(house, len(plans))
     room = asyncio.Semaphore(at_once)
-    sweeping = asyncio.create_task(_sweep(house))
-    try:
+    async with sweeping(house):
         return await asyncio.gather(*(_live(house, plan, days, room, ended) for plan in plans))
+
+
+@asynccontextmanager
+async def sweeping(house: House) -> AsyncIterator[None]:
+    """Sweeps every few seconds, for as long as the block runs."""
+    sweeps = asyncio.create_task(_sweep(house))
+    try:
+        yield
     finally:
-        sweeping.cancel()
-        with suppress(asyncio.CancelledError):
-            await sweeping
+        sweeps.cancel()
+        await asyncio.wait([sweeps])
 
 
 def new_life(house: House, days: Days, room: asyncio.Semaphore, order: Sequence[bool] | None = None) -> Life:
@@ -110,6 +117,7 @@ async def _live(
             result.problem = str(e)
         finally:
             await days.leave()
+        result.cases = life.cases
         result.points, result.struck = house.journal.points(life.token), house.journal.struck(life.token)
         if result.problem is None:
             result.projection = await persist(house, lambda: project(house, life.cases), "the run is read")
@@ -159,7 +167,10 @@ class Trial:
             assert result.problem is None, f"{result.plan}: {result.problem}"
             assert not result.wrong, f"{result.plan}: {result.wrong}"
             self._undisturbed.setdefault(result.plan.script, []).append(result)
-        return {script: self._undisturbed[script][0].points for script in scripts}
+        return {
+            script: sorted({point for result in self._undisturbed[script] for point in result.points})
+            for script in scripts
+        }
 
     async def live(
         self,
@@ -174,20 +185,29 @@ class Trial:
         """
         while True:
             await self.live_in_peace(sorted({plan.script for plan in plans}))
-            disturbing = asyncio.create_task(meanwhile()) if meanwhile is not None else None
-            try:
-                results = await campaign(self._house, plans, ended=ended)
-            finally:
-                if disturbing is not None:
-                    disturbing.cancel()
-                    await asyncio.wait([disturbing])
+            results = await self._disturbed(campaign(self._house, plans, ended=ended), meanwhile)
             if self._day != _today():
                 continue
-            if disturbing is not None and not disturbing.cancelled():
-                disturbing.result()
             for result in results:
                 result.faults = [result.problem] if result.problem is not None else self._faults(result)
             return results
+
+    async def _disturbed(
+        self, living: Coroutine[Any, Any, list[Result]], meanwhile: Callable[[], Coroutine[Any, Any, None]] | None
+    ) -> list[Result]:
+        """Live, and be disturbed meanwhile; what cannot go on disturbing ends the lives too."""
+        if meanwhile is None:
+            return await living
+        lives, disturbing = asyncio.create_task(living), asyncio.create_task(meanwhile())
+        try:
+            await asyncio.wait([lives, disturbing], return_when=asyncio.FIRST_COMPLETED)
+            if disturbing.done():
+                disturbing.result()
+            return await lives
+        finally:
+            for task in (lives, disturbing):
+                task.cancel()
+            await asyncio.wait([lives, disturbing])
 
     def _faults(self, result: Result) -> list[str]:
         """What is wrong with a run, and what it has unlike the undisturbed run that it is most like."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import random
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
@@ -48,6 +49,15 @@ _processes = multiprocessing.get_context("forkserver")
 _processes.set_forkserver_preload(["tests.chaos.worker", "tests.chaos.mailserver"])
 
 
+def free_port() -> int:
+    """A port that nobody listens at, and that no connection is given as its own while its server is away."""
+    while True:
+        port = random.randrange(10240, 32768)  # noqa: S311  # a port, no secret
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(("127.0.0.1", port))
+            return port
+
+
 class _Postgres(embedded.Postgres):
     """The product's own, within reach."""
 
@@ -64,12 +74,13 @@ class _Temporal(embedded.TemporalServer):
     made: _Temporal
 
     def __init__(self, var: Path, **more: Any) -> None:
-        super().__init__(var, **{**more, "wished": (embedded.Ports(temporal=0, ui=0, http=0),)})
+        super().__init__(var, **{**more, "wished": (embedded.Ports(temporal=free_port(), ui=0, http=0),)})
         type(self).made = self
 
     async def start(self) -> None:
+        port = self._wished[0].temporal
         await super().start()
-        self._wished = (self.ports,)
+        assert self.ports.temporal == port, "somebody took the port while the server was away: nobody will find it"
 
     async def _command(self) -> list[str]:
         skipping = ("frontend.WorkflowTimeSkippingEnabled=true", 'history.timerProcessorMaxTimeShift="1ms"')
@@ -127,6 +138,12 @@ class House:
     environment: dict[str, str]
     mail_port: int
     workers: list[BaseProcess | None] = field(default_factory=list)
+    letters: mailserver.Letters = field(default_factory=mailserver.Letters)
+    """Every letter that was read until now."""
+    orders: dict[Path, str | None] = field(default_factory=dict)
+    """Every payment order that was read until now, and whose it is."""
+    pids: list[set[int]] = field(default_factory=list)
+    """For each worker the processes that it has been."""
     deaths: list[str] = field(default_factory=list)
     """What died, in that order."""
     patience: float = 180.0
@@ -156,12 +173,27 @@ class House:
         """Where payment orders arrive."""
         return Path(self.environment.get("TERMINS_BANK_FOLDER", self.var / "bank"))
 
+    @property
+    def postgres(self) -> Path:
+        """Where the store's data lie."""
+        return _Postgres.made.data
+
+    @property
+    def postgres_socket(self) -> Path:
+        """Where the store listens."""
+        return _Postgres.made.socket_folder / ".s.PGSQL.5432"
+
+    def said_by(self, server: str) -> str:
+        """What a server wrote into its log."""
+        return (self.var / "log" / f"{server}.log").read_text()
+
     # ---- workers and the mail server --------------------------------------------------------------------------------
 
     async def employ(self, count: int, plant: worker.Plant | None = None) -> None:
         """Have so many workers from now on; each that dies is replaced by one of its kind."""
         for number in range(len(self.workers), count):
             self.workers.append(None)
+            self.pids.append(set())
             self._keepers.append(asyncio.create_task(self._keep_worker(number, plant)))
 
     async def _keep_worker(self, number: int, plant: worker.Plant | None) -> None:
@@ -173,7 +205,9 @@ class House:
                 daemon=True,
             )
             process.start()
+            assert process.pid is not None
             self.workers[number] = process
+            self.pids[number].add(process.pid)
             await _gone(process)
             self.deaths.append("worker")
 
@@ -222,8 +256,11 @@ class House:
     async def _kill_server(self, server: _Postgres | _Temporal) -> None:
         process = server._process
         assert process is not None
-        root = psutil.Process(process.pid)
-        family = [root, *root.children(recursive=True)]
+        family: list[psutil.Process] = []
+        # it may have ended by itself: a store without room does
+        with suppress(psutil.NoSuchProcess):
+            root = psutil.Process(process.pid)
+            family = [root, *root.children(recursive=True)]
         for member in family:
             with suppress(psutil.NoSuchProcess):
                 member.kill()
@@ -290,9 +327,7 @@ async def house(
     """The servers and workers, for as long as the block runs."""
     for name in [n for n in os.environ if n.startswith(("TEMPORAL_", "TERMINS_")) or n == "DATABASE_URL"]:
         del os.environ[name]
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        mail_port = free.getsockname()[1]
+    mail_port = free_port()
     settings = {
         "TERMINS_VAR": str(var),
         "TERMINS_MAIL": mail,

@@ -207,7 +207,7 @@ class Life:
             step = delivered.answer["step"] if delivered.answer else None
             return not delivered.waiting
 
-        await self._until(told, f"{case} takes {name}")
+        await self.until(told, f"{case} takes {name}")
         self.answers.append(Answer(case, event, step))
         return step is not None
 
@@ -215,7 +215,7 @@ class Life:
         """See `scripts.Life`."""
         if case not in self.cases:
             self.cases.append(case)
-        await self._until(lambda: self._still(case, stage, waits_for), f"{case} in {stage}, waiting for {waits_for}")
+        await self.until(lambda: self._still(case, stage, waits_for), f"{case} in {stage}, waiting for {waits_for}")
 
     async def until_day(self, day: int) -> None:
         """See `scripts.Life`."""
@@ -230,7 +230,8 @@ class Life:
 
     # ---- how it waits -----------------------------------------------------------------------------------------------
 
-    async def _until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    async def until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Look until it is so."""
         loop = asyncio.get_running_loop()
         give_up = loop.time() + self._house.patience
         while True:

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from tests.chaos.points import Journal
+from tests.chaos.points import Journal, token_of
 
 
 class Keeper:
@@ -35,14 +35,22 @@ class Keeper:
         return "250 2.0.0 taken"
 
 
-def kept(folder: Path) -> list[EmailMessage]:
-    """What lies in a folder of letters, in the order in which it was accepted where names say so."""
-    mails = []
-    for path in sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith(".")):
-        message = message_from_bytes(path.read_bytes(), policy=policy.SMTP)
-        assert isinstance(message, EmailMessage)
-        mails.append(message)
-    return mails
+class Letters:
+    """What lies in a folder of letters. Each is read once: a campaign of thousands of runs asks for its own again."""
+
+    def __init__(self) -> None:
+        self._read: set[str] = set()
+        self._of: dict[str | None, list[EmailMessage]] = {}
+
+    def of(self, token: str, folder: Path) -> list[EmailMessage]:
+        """The letters of a run, in the order in which they were accepted where names say so."""
+        names = {path.name for path in folder.glob("[!.]*") if path.is_file()}
+        for name in sorted(names - self._read):
+            message = message_from_bytes((folder / name).read_bytes(), policy=policy.SMTP)
+            assert isinstance(message, EmailMessage)
+            self._of.setdefault(token_of(f"{message['To']} {message['Subject']}"), []).append(message)
+        self._read |= names
+        return self._of.get(token, [])
 
 
 def serve(folder: Path, port: int, chaos: Path) -> None:

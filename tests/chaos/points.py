@@ -83,7 +83,10 @@ class Journal:
 
     def size(self, token: str | None = None) -> int:
         """How much a run, or all together, has passed, in bytes: it grows as long as anything goes on."""
-        return sum(path.stat().st_size for path in self._folder.glob(f"{token or '*'}.journal"))
+        if token is None:
+            return sum(path.stat().st_size for path in self._folder.glob("*.journal"))
+        path = self._folder / f"{token}.journal"
+        return path.stat().st_size if path.exists() else 0
 
     def letter(self, what: Literal["offered", "recorded"], letter: str) -> None:
         """A letter (`case#key`) is handed to its carrier, or its proof is committed."""

@@ -46,7 +46,6 @@ from models.tables import (
 )
 from tests.chaos.house import House
 from tests.chaos.lives import Answer
-from tests.chaos.mailserver import kept
 from tests.chaos.points import TOKEN, token_of
 from tests.world import RIGA
 
@@ -95,9 +94,13 @@ def copies(house: House, token: str) -> list[str]:
         what, letter = attempt.split(" ", 1)
         if what == "offered" and house.mail == "smtp":
             lost[hashlib.sha256(letter.encode()).hexdigest()[:40]] = n - attempts[f"recorded {letter}"]
-    counted = Counter(str(mail["Message-ID"]) for mail in _mails(house) if _whose(mail) == token)
+    counted = Counter(str(mail["Message-ID"]) for mail in _mails(house, token))
     allowed = {which: 1 + max(0, lost[which.strip("<").split("@")[0]]) for which in counted}
-    return [f"letter {w} came {n} times, {allowed[w]} allowed" for w, n in counted.items() if n > allowed[w]]
+    return [
+        f"letter {which} came {n} times, {allowed[which]} allowed; attempts: {dict(attempts)}"
+        for which, n in counted.items()
+        if n > allowed[which]
+    ]
 
 
 async def broken_promises(house: House, answers: list[Answer]) -> list[str]:
@@ -133,14 +136,10 @@ async def troubles(house: House, cases: list[str]) -> list[str]:
     return faults
 
 
-def _mails(house: House) -> list[EmailMessage]:
-    """Every letter that the carrier ever took, the first one first."""
-    mails = kept(house.mails)
+def _mails(house: House, token: str) -> list[EmailMessage]:
+    """Every letter of a run that the carrier ever took, the first one first."""
+    mails = house.letters.of(token, house.mails)
     return sorted(mails, key=lambda mail: str(mail[ACCEPTED])) if house.mail == "maildir" else mails
-
-
-def _whose(mail: EmailMessage) -> str | None:
-    return token_of(f"{mail['To']} {mail['Subject']}")
 
 
 class _Reader:
@@ -215,11 +214,13 @@ class _Reader:
     async def outside(self) -> dict[str, Any]:
         """What left the house: payment orders in the bank's folder, letters at the carrier, secrets that work."""
         folder = self._house.bank
-        paid = [self._payment(path) for path in folder.glob("*.xml") if token_of(path.read_text()) == self._token]
+        for path in set(folder.glob("*.xml")) - self._house.orders.keys():
+            self._house.orders[path] = token_of(path.read_text())
+        paid = [self._payment(path) for path, whose in self._house.orders.items() if whose == self._token]
         half = [
             path.name for path in (folder / ".orders").glob("*.pending") if token_of(path.read_text()) == self._token
         ]
-        mails = [m for m in _mails(self._house) if _whose(m) == self._token]
+        mails = _mails(self._house, self._token)
         letters = {self._letter(mail) for mail in mails}
         last = {str(mail["To"]): mail for mail in mails if SECRET.search(_text(mail))}
         works = {to: await self._opens(mail) for to, mail in last.items()}

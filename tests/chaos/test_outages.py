@@ -6,12 +6,11 @@ All of them come in the middle of runs, and end; the runs must come to the end o
 from __future__ import annotations
 
 import asyncio
-import os
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -24,6 +23,7 @@ from tests.chaos.campaign import Plan, Trial, new_life
 from tests.chaos.house import House, Victim, house
 from tests.chaos.lives import Days
 from tests.chaos.points import Point
+from tests.chaos.proxy import Where, proxy
 from tests.chaos.scripts import claim_filed
 from tests.chaos.test_chaos import told
 from tests.world import RIGA
@@ -76,7 +76,7 @@ async def test_a_mail_server_that_hangs_holds_up_no_step(servers: House) -> None
             message = {"actor": "op-1", "handler": "op-7"}
             return not (await servers.intake.submit_event(case, "1", "assign_case", message)).waiting
 
-        await life._until(assigned, "the claim is assigned")
+        await life.until(assigned, "the claim is assigned")
     async with servers.connection.sessions() as session:
         waiting = (await session.exec(select(NoticeRow).where(NoticeRow.case == case, NoticeRow.internal))).all()
     assert waiting
@@ -119,7 +119,7 @@ async def test_a_full_disk_is_waited_for() -> None:
     """Maildir and the bank's folder have no room left: nothing is half written, and all goes out once there is room."""
     with tempfile.TemporaryDirectory(prefix="termins-chaos-", ignore_cleanup_errors=True) as folder:
         var = Path(folder) / "var"
-        with small_disk(Path(folder) / "small") as small:
+        with small_disk(Path(folder) / "small", size="512k") as small:
             environment = {"TERMINS_BANK_FOLDER": str(small / "bank"), "TERMINS_MAIL_FOLDER": str(small / "mail")}
             async with house(var, mail="maildir", environment=environment) as servers:
                 trial = Trial(servers)
@@ -127,12 +127,7 @@ async def test_a_full_disk_is_waited_for() -> None:
 
                 async def full() -> None:
                     await servers.busy(20)
-                    with (small / "filler").open("wb") as filler:
-                        while True:
-                            try:
-                                os.write(filler.fileno(), bytes(512))
-                            except OSError:
-                                break
+                    fill(small / "filler")
                     await asyncio.sleep(OUTAGE)
                     (small / "filler").unlink()
 
@@ -140,15 +135,78 @@ async def test_a_full_disk_is_waited_for() -> None:
                 assert not told(results), told(results)
 
 
+async def test_a_full_disk_under_the_store_is_waited_for() -> None:
+    """PostgreSQL can write no row and at last no log: it may even end; nothing that it acknowledged is lost."""
+    async with AsyncExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="termins-chaos-", ignore_cleanup_errors=True))
+        servers = await stack.enter_async_context(house(Path(folder) / "var", workers=0))
+        async with servers.without("postgres"):
+            aside = servers.postgres.rename(servers.postgres.with_name("aside"))
+            stack.enter_context(small_disk(servers.postgres, size="192m"))
+            subprocess.run(["cp", "-a", f"{aside}/.", servers.postgres], check=True)  # noqa: S607  # as in every shell
+        await servers.employ(1)
+        trial = Trial(servers)
+
+        async def full() -> None:
+            await servers.busy()
+            filler = servers.postgres / "filler"
+            fill(filler)
+            await asyncio.sleep(OUTAGE)
+            fill(filler)
+            filler.unlink()
+            # whoever runs a store starts it again when it has ended; here that is us
+            await servers.kill("postgres")
+
+        plans = [Plan(script) for script in ("claim_twice_paid", "access_request", "claim_hasty")]
+        results = await trial.live(plans, meanwhile=full)
+        assert not told(results), told(results)
+        assert "No space left on device" in servers.said_by("postgres")
+
+
+@pytest.mark.parametrize("where", ["asked", "answered"])
+async def test_one_connection_that_freezes_holds_up_one_step_for_a_while(where: Where) -> None:
+    """A commit that never arrives, or whose answer never does, while all other connections go on.
+
+    The worker gives the statement up, the store ends the silent transaction and its locks, and the step is there once.
+    """
+    with tempfile.TemporaryDirectory(prefix="termins-chaos-", ignore_cleanup_errors=True) as folder:
+        async with house(Path(folder) / "var", workers=0) as servers, proxy(servers.postgres_socket) as between:
+            for name, database in (("DATABASE_URL", "termins"), ("TERMINS_KEYS_DATABASE_URL", "termins_keys")):
+                servers.environment[name] = f"postgresql://postgres@127.0.0.1:{between.port}/{database}"
+            await servers.employ(1)
+            trial = Trial(servers)
+
+            async def freeze() -> None:
+                for _ in range(4):
+                    await servers.busy(15)
+                    await between.freeze(b"COMMIT", where)
+
+            results = await trial.live([Plan("claim_twice_paid"), Plan("access_request")], meanwhile=freeze)
+            assert not told(results), told(results)
+            assert between.frozen
+            ended = "idle-in-transaction timeout" in servers.said_by("postgres")
+            assert ended == (where == "asked"), "a commit that never came leaves a transaction, and only that"
+
+
+def fill(filler: Path) -> None:
+    """Leave no room on a disk; again, also none where something was given back meanwhile."""
+    with filler.open("ab", buffering=0) as all_of_it, suppress(OSError):
+        for size in (1 << 20, 4096, 512):
+            with suppress(OSError):
+                while True:
+                    all_of_it.write(bytes(size))
+
+
 @contextmanager
-def small_disk(at: Path) -> Iterator[Path]:
-    """A file system of half a megabyte, where this user may mount one."""
+def small_disk(at: Path, *, size: str) -> Iterator[Path]:
+    """A file system of this size, where this user may mount one."""
     at.mkdir()
     mount, umount = shutil.which("mount"), shutil.which("umount")
-    command = [mount or "", "-t", "tmpfs", "-o", "size=512k", "tmpfs", str(at)]
+    command = [mount or "", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(at)]
     if mount is None or umount is None or subprocess.run(command, check=False).returncode:
         pytest.skip("this user may not mount a file system that can be filled")
     try:
         yield at
     finally:
-        subprocess.run([umount, at], check=True)
+        # lazily: the store may still be there
+        subprocess.run([umount, "--lazy", at], check=True)

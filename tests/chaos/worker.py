@@ -41,6 +41,7 @@ from activities import outbox
 from integrations.bank import Bank, BankFolder, BankProof, PaymentOrder
 from integrations.mail import Letter, MailOut, Proof
 from models.tables import NoticeRow
+from operations import store
 from settings import Settings
 from tests.chaos.points import Journal
 
@@ -48,7 +49,13 @@ STICKY = timedelta(seconds=3)
 ATTEMPT = timedelta(seconds=10)
 """An activity that says nothing for so long has died with its worker."""
 AGAIN = timedelta(seconds=4)
-"""So soon a sweep takes up what a step left behind."""
+"""So soon a bell that nobody heard is rung again."""
+ON_ITS_WAY = timedelta(seconds=12)
+"""So soon a sweep takes up a letter that a step left behind: later than the step gives up sending it, as in life."""
+ANSWERS = 8
+"""Seconds for a statement: less than an attempt, as in life."""
+FORGOTTEN = 12
+"""Seconds until the store ends a transaction whose owner is silent: more than an attempt, as in life."""
 
 
 class SharedNow:
@@ -136,13 +143,21 @@ def note_letters(journal: Journal) -> None:
     event.listen(Session, "after_rollback", lambda session: session.info.pop("letters", None))
 
 
-def strike_files(journal: Journal) -> None:
+def _activity() -> tuple[str, str] | None:
+    """Whose activity runs here, and which."""
+    if not activity.in_activity():
+        return None
+    info = activity.info()
+    return info.workflow_id or "", info.activity_type
+
+
+def strike_files(journal: Journal, doing: Callable[[], tuple[str, str] | None] = _activity) -> None:
     """Every file that an activity puts in its place, in the bank's folder or the maildir: just before that."""
 
     def hook(what: str, _: tuple[Any, ...]) -> None:
-        if what in ("os.rename", "os.link", "os.remove") and activity.in_activity():
-            info = activity.info()
-            journal.passes(info.workflow_id or "", f"{info.activity_type} before {what}")
+        if what in ("os.rename", "os.link", "os.remove") and (done := doing()) is not None:
+            whose, step = done
+            journal.passes(whose, f"{step} before {what}")
 
     sys.addaudithook(hook)
 
@@ -233,7 +248,7 @@ class _Struck(WorkflowInstance):
 class Plant(Protocol):
     """A fault that the harness must find: put into a worker before it serves."""
 
-    def __call__(self, journal: Journal) -> None: ...
+    def __call__(self, journal: Journal, /) -> None: ...
 
 
 def serve(var: Path, environment: dict[str, str], log: Path, plant: Plant | None) -> None:
@@ -268,8 +283,10 @@ def serve(var: Path, environment: dict[str, str], log: Path, plant: Plant | None
         patch.object(worker, "carrier", struck_carrier),
         patch.object(worker, "BankFolder", struck_bank),
         patch.object(worker, "wall_clock", SharedNow(var / "chaos" / "offset")),
+        patch.object(store, "ANSWERS_WITHIN", ANSWERS),
+        patch.object(store, "FORGOTTEN_AFTER", FORGOTTEN),
         patch.object(outbox, "RING_AGAIN", AGAIN),
-        patch.object(outbox, "ON_ITS_WAY", AGAIN),
+        patch.object(outbox, "ON_ITS_WAY", ON_ITS_WAY),
     ):
         asyncio.run(_until_orphaned())
 

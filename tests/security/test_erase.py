@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from sqlmodel import col, select
 from temporalio.client import WorkflowQueryFailedError
 
 from models.errors import Refusal
 from models.names import case_id
-from models.tables import CaseRow, IntakeRow, PartyRow, TimelineRow
+from models.tables import CaseRow, EventRow, IntakeRow, PartyRow, TimelineRow
 from operations.erase import LEDGER, check, erase, erased_before
 from operations.filings import check as check_filing
-from operations.intake import keep
+from operations.intake import Intake, keep
 from operations.key_backup import back_up, backups, restore
 from operations.local import Postgres
 from operations.reading import explain_case, show_case
@@ -148,6 +150,28 @@ async def test_nothing_comes_back_to_an_erased_case(world: World, tmp_path: Path
         await world.keyring.of(case)
 
 
+async def test_a_process_that_has_the_key_still_in_memory_is_told_that_the_case_was_erased(
+    world: World, postgres: Postgres, tmp_path: Path
+) -> None:
+    """So long as keys are held in memory: neither a fault of the filing, nor a case without anything in it."""
+    case = await closed(world)
+    other = Keyring(world.keyring._engine, world.keyring._master)
+    await other.of(case)
+    await erase(world.sessions, world.keyring, case, tmp_path, world.now)
+    database = engine(postgres.url("world"), other)
+    filing = {
+        "kind": "claim",
+        "organisation": "BTA",
+        "reference": case.split(":")[2],
+        "received_at": world.now().isoformat(),
+        "sender": "system:tests",
+        "content": content(await world.policy()),
+    }
+    with pytest.raises(Refusal, match="reference: the case of this reference was erased"):
+        await Intake(sessions(database), other, None, world.now).submit(filing)
+    await database.dispose()
+
+
 async def test_a_case_kept_without_a_run_can_be_erased(world: World, tmp_path: Path) -> None:
     await world.begin(MONDAY)
     case = await world.file("claim", "BTA", {"question": "Cik maksā polise?"})
@@ -158,6 +182,68 @@ async def test_a_case_kept_without_a_run_can_be_erased(world: World, tmp_path: P
         row = await session.get(IntakeRow, case)
     assert row is not None
     assert (row.content, row.result) == ({}, "not_a_claim")
+
+
+# ---- an event beside an erasure -------------------------------------------------------------------------------------
+
+
+async def stands_still(world: World, *words: str) -> bool:
+    """Whether a statement with these words waits for a lock."""
+    waiting = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with world.sessions() as session:
+        queries = (await (await session.connection()).execute(text(waiting))).scalars().all()
+    return any(all(word in query for word in words) for query in queries)
+
+
+async def event_of(world: World, case: str) -> EventRow | None:
+    """The event that was reported to a case."""
+    async with world.sessions() as session:
+        return await session.get(EventRow, (case, "e-1"))
+
+
+async def test_an_event_that_comes_while_its_case_is_being_erased_is_refused_and_leaves_nothing(
+    world: World, tmp_path: Path
+) -> None:
+    """The erasure has begun and is held up at the parties; the event has to wait for its end, and hears of it."""
+    case = await closed(world)
+    async with world.sessions() as holding, holding.begin():
+        await holding.exec(select(PartyRow).where(PartyRow.case == case).with_for_update())
+        erasing = asyncio.create_task(erase(world.sessions, world.keyring, case, tmp_path, world.now))
+        await world.until(lambda: stands_still(world, "UPDATE party"), "the erasure is half done")
+        telling = asyncio.create_task(
+            world.intake.submit_event(case, "e-1", "assign_case", {"actor": "op-1", "handler": "op-7"})
+        )
+        await world.until(lambda: stands_still(world, "FROM intake", "FOR SHARE"), "the event waits")
+    assert (await erasing).erased
+    with pytest.raises(Refusal, match="case: it was erased"):
+        await telling
+    assert await event_of(world, case) is None
+
+
+async def test_a_case_is_not_erased_beside_an_event_that_is_being_kept(world: World, tmp_path: Path) -> None:
+    """The erasure has to wait for the event, finds it, and refuses until its sender has an answer."""
+    case = await closed(world)
+    engine_down = Intake(world.sessions, world.keyring, None, world.now)
+    message = {"actor": "op-1", "handler": "op-7"}
+    async with world.sessions() as holding, holding.begin():
+        await (await holding.connection()).execute(text("LOCK TABLE event IN SHARE MODE"))
+        telling = asyncio.create_task(engine_down.submit_event(case, "e-1", "assign_case", message))
+        await world.until(lambda: stands_still(world, "INSERT INTO event"), "the event is half kept")
+        erasing = asyncio.create_task(erase(world.sessions, world.keyring, case, tmp_path, world.now))
+        await world.until(lambda: stands_still(world, "FROM intake", "FOR UPDATE"), "the erasure waits")
+    assert (await telling).waiting
+    with pytest.raises(Refusal, match="event e-1 is still to be delivered"):
+        await erasing
+    assert NAME in (await show_case(world.sessions, world.now(), case, personal=True)).model_dump_json()
+    assert (await world.keyring.of(case)).owner == case
+    assert erased_before(tmp_path) == []
+
+    answered = await world.intake.submit_event(case, "e-1", "assign_case", message)
+    assert "cannot reopen it" in answered.refused[0]
+    assert (await erase(world.sessions, world.keyring, case, tmp_path, world.now)).erased
+    event = await event_of(world, case)
+    assert event is not None
+    assert (event.message, event.refused) == ({}, None)
 
 
 # ---- dumps and backups ----------------------------------------------------------------------------------------------

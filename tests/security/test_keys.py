@@ -169,6 +169,25 @@ async def test_a_rotation_while_keys_are_made_leaves_none_under_the_former_maste
     await other.close()
 
 
+async def test_two_rotations_at_once_leave_one_master_key_and_every_data_key(
+    keyring: Keyring, keys_url: str, master_file: Path
+) -> None:
+    """One waits for the other: each destroys what the other one wraps by."""
+    await keyring.create(CASE)
+    key = (await keyring.of(CASE)).derived(b"use")
+    others = [make_keyring(keys_url, MasterKeyFile(master_file)) for _ in range(3)]
+    await asyncio.gather(*(one.rotate() for one in others))
+    async with keyring._engine.connect() as connection:
+        masters = set((await connection.execute(select(data_key.c.master))).scalars())
+    assert masters == set(MasterKeyFile(master_file).held)
+    assert len(masters) == 1
+    for one in (keyring, *others):
+        one.forget()
+        assert (await one.of(CASE)).derived(b"use") == key
+    for one in others:
+        await one.close()
+
+
 async def test_a_rotation_that_died_is_ended_by_the_next(keyring: Keyring, master_file: Path) -> None:
     await keyring.create(CASE)
     assert isinstance(keyring._master, MasterKeyFile)

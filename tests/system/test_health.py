@@ -16,26 +16,41 @@ from sqlmodel import col, update
 
 import operations.health
 from models.names import TASK_QUEUE
-from models.tables import BellRow, CaseRow
+from models.tables import BellRow, CaseRow, ClientRow
+from operations.checkpoint import publish
 from operations.health import Health, ask
 from operations.intake import Intake
 from operations.local import Postgres
 from operations.metrics import Failures
-from operations.setup import SWEEP, add_search_attributes, migrate, schedule_sweep
+from operations.reset import reset
+from operations.setup import (
+    CHECKPOINT,
+    CHECKPOINT_WITHIN,
+    SWEEP,
+    add_search_attributes,
+    last_checkpoint,
+    migrate,
+    schedule_checkpoint,
+    schedule_sweep,
+)
 from operations.store import engine, keyring, sessions
 from operations.watching import Watch, serving
 from security.master import MasterKeyFile
 from tests.conftest import virtual_temporal
 from tests.system.test_starter import cli
+from tests.workflows import test_access_request as access
 from tests.workflows.test_claim import content
-from tests.world import World
+from tests.world import RIGA, World
 
 SIX_MINUTES = timedelta(minutes=6)
+SECOND = timedelta(seconds=1)
 
 
 async def health(world: World, **ahead: float) -> Health:
     """The world's health, now or later."""
-    return await ask(world.sessions, world.client, world.keyring.answers, world.now() + timedelta(**ahead))
+    return await ask(
+        world.sessions, world.client, world.keyring.answers, world.var / "checkpoints", world.now() + timedelta(**ahead)
+    )
 
 
 def problems(found: Health) -> dict[str, str]:
@@ -48,6 +63,7 @@ async def watched(worker_world: World) -> AsyncIterator[World]:
     """A world of its own, set up as an installation is, with a worker."""
     await worker_world.begin(datetime.now(UTC))
     await schedule_sweep(worker_world.client)
+    await schedule_checkpoint(worker_world.client)
     async with worker_world.serving():
         yield worker_world
 
@@ -63,6 +79,7 @@ async def test_where_everything_answers_nothing_is_said(watched: World) -> None:
         "engine",
         "attributes",
         "sweep",
+        "checkpoint",
         "workers",
         "stuck",
         "store",
@@ -84,7 +101,7 @@ async def test_an_engine_that_is_stopped_is_named_and_the_store_still_answers(wo
     environment = await virtual_temporal()
     client = environment.client
     await environment.shutdown()
-    found = await ask(world.sessions, client, world.keyring.answers, world.now())
+    found = await ask(world.sessions, client, world.keyring.answers, world.var / "checkpoints", world.now())
     assert not found.ready
     # what others left in the store of these tests is named beside it
     assert set(problems(found)) - {"diverged", "waiting"} == {"engine"}
@@ -94,15 +111,20 @@ async def test_an_engine_that_is_stopped_is_named_and_the_store_still_answers(wo
 
 async def test_an_engine_without_its_search_attributes_and_sweep_is_sent_to_setup(world: World) -> None:
     async with await virtual_temporal() as environment:
-        found = await ask(world.sessions, environment.client, world.keyring.answers, world.now())
+        found = await ask(
+            world.sessions, environment.client, world.keyring.answers, world.var / "checkpoints", world.now()
+        )
         assert not found.ready
         said = problems(found)
         assert said["attributes"].startswith("the engine lacks search attributes: CaseKind, Due,")
         assert said["attributes"].endswith("run: python starter.py setup")
         assert said["sweep"].startswith("there is no sweep")
+        assert said["checkpoint"].startswith("there is no schedule of checkpoints")
         assert said["workers"] == "no worker has asked for work in the last minutes"
         await add_search_attributes(environment.client)
-        assert (await ask(world.sessions, environment.client, world.keyring.answers, world.now())).ready
+        assert (
+            await ask(world.sessions, environment.client, world.keyring.answers, world.var / "checkpoints", world.now())
+        ).ready
 
 
 async def test_a_paused_sweep_is_said(watched: World) -> None:
@@ -110,6 +132,64 @@ async def test_a_paused_sweep_is_said(watched: World) -> None:
     found = await health(watched)
     assert problems(found)["sweep"].startswith("the sweep is paused")
     assert found.ready
+
+
+# ---- checkpoints ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("now", "promised"),
+    [
+        ("2026-11-22T01:59", "2026-11-21T01:00"),
+        ("2026-11-22T02:00", "2026-11-22T01:00"),
+        ("2026-11-22T23:59", "2026-11-22T01:00"),
+        ("2026-11-23T00:30", "2026-11-22T01:00"),
+    ],
+)
+def test_a_checkpoint_is_promised_for_every_night_and_has_an_hour(now: str, promised: str) -> None:
+    at = datetime.fromisoformat(now).replace(tzinfo=UTC)
+    assert last_checkpoint(at) == datetime.fromisoformat(promised).replace(tzinfo=UTC)
+    assert last_checkpoint(at.astimezone(RIGA)) == last_checkpoint(at)
+
+
+async def test_a_checkpoint_that_is_late_is_said_with_its_age(watched: World) -> None:
+    """Before the first one as well; whoever makes the next, the fault is gone."""
+    tonight = last_checkpoint(watched.now()) + timedelta(days=1) + CHECKPOINT_WITHIN
+
+    async def said(at: datetime) -> str | None:
+        found = await ask(watched.sessions, watched.client, watched.keyring.answers, watched.var / "checkpoints", at)
+        assert found.ready
+        return problems(found).get("checkpoint")
+
+    async def made(at: datetime) -> None:
+        await publish(watched.sessions, watched.keyring, watched.var / "checkpoints", lambda: at)
+
+    assert await said(tonight - SECOND) is None
+    assert (await said(tonight + timedelta(days=1)) or "").startswith("no checkpoint is found")
+    await made(tonight)
+    assert await said(tonight + timedelta(hours=23)) is None
+    assert (await said(tonight + timedelta(hours=25)) or "").startswith("the last checkpoint is 25 hours old;")
+    await made(tonight + timedelta(hours=25))
+    assert await said(tonight + timedelta(hours=25)) is None
+    found = await health(watched)
+    assert found.checkpoint_at == tonight + timedelta(hours=25)
+
+
+async def test_a_checkpoint_that_cannot_be_read_counts_as_none(watched: World) -> None:
+    folder = watched.var / "checkpoints"
+    folder.mkdir()
+    for junk in (b"", b"half a li", b"[]", b'{"body": {"at": 7}}'):
+        (folder / "000001.checkpoint").write_bytes(junk)
+        assert (await health(watched)).checkpoint_at is None
+    assert problems(await health(watched, days=3))["checkpoint"].startswith("no checkpoint is found")
+
+
+async def test_checkpoints_that_are_paused_are_said(watched: World) -> None:
+    await watched.client.get_schedule_handle(CHECKPOINT).pause()
+    assert problems(await health(watched))["checkpoint"].startswith("the schedule of checkpoints is paused")
+
+
+# ---- cases ----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_stuck_case_is_counted_and_leaves_the_worker_ready(watched: World) -> None:
@@ -143,7 +223,9 @@ async def test_a_store_that_stops_is_named_and_found_again(world: World, own_pos
     database = engine(own_postgres.url(), world.keyring)
 
     async def asked() -> Health:
-        return await ask(sessions(database), world.client, world.keyring.answers, world.now())
+        return await ask(
+            sessions(database), world.client, world.keyring.answers, world.var / "checkpoints", world.now()
+        )
 
     assert (await asked()).ready
     await own_postgres.stop()
@@ -162,14 +244,18 @@ async def test_a_store_that_hangs_is_given_up(
 ) -> None:
     """Its connections stay open and nothing comes back, as behind a broken network."""
     database = engine(own_postgres.url(), world.keyring, pool=1)
-    assert (await ask(sessions(database), world.client, world.keyring.answers, world.now())).ready
+    assert (
+        await ask(sessions(database), world.client, world.keyring.answers, world.var / "checkpoints", world.now())
+    ).ready
     monkeypatch.setattr(operations.health, "ANSWERS_WITHIN", 0.5)
     serving_it = [p for p in psutil.process_iter(["cmdline"]) if str(own_postgres.data) in (p.info["cmdline"] or [])]
     of_server = [*serving_it, *(child for p in serving_it for child in p.children(recursive=True))]
     for process in of_server:
         process.suspend()
     try:
-        found = await ask(sessions(database), world.client, world.keyring.answers, world.now())
+        found = await ask(
+            sessions(database), world.client, world.keyring.answers, world.var / "checkpoints", world.now()
+        )
     finally:
         for process in of_server:
             process.resume()
@@ -179,7 +265,7 @@ async def test_a_store_that_hangs_is_given_up(
 
 async def test_a_store_without_tables_is_sent_to_setup(world: World, postgres: Postgres) -> None:
     database = engine(postgres.url("postgres"), world.keyring)
-    found = await ask(sessions(database), world.client, world.keyring.answers, world.now())
+    found = await ask(sessions(database), world.client, world.keyring.answers, world.var / "checkpoints", world.now())
     assert not found.ready
     assert problems(found)["schema"] == "the store has no tables yet; run: python starter.py setup"
     await database.dispose()
@@ -204,7 +290,7 @@ async def test_a_schema_of_another_version_is_said(
         await connection.execute(text("DELETE FROM alembic_version"))
         for revision in revisions:
             await connection.execute(text("INSERT INTO alembic_version VALUES (:revision)"), {"revision": revision})
-    found = await ask(sessions(database), world.client, world.keyring.answers, world.now())
+    found = await ask(sessions(database), world.client, world.keyring.answers, world.var / "checkpoints", world.now())
     assert (found.ready, problems(found)["schema"]) == (ready, says)
     await database.dispose()
 
@@ -246,12 +332,57 @@ async def test_what_waits_is_said_once_it_waits_longer_than_the_sweep_needs(watc
     assert [(w.what, w.organisation, w.number) for w in found.waiting] == [("bell", "BL", 1), ("filing", "BTA", 1)]
 
 
+@pytest.mark.parametrize("way", ["filed again", "reset"])
+async def test_a_filing_whose_first_run_ended_wrongly_is_said_until_its_case_is_opened(
+    worker_world: World, way: str
+) -> None:
+    """It was kept and started, nobody is stuck, and nothing runs: only the store knows that something lacks."""
+    world = worker_world
+    await world.begin(datetime.now(UTC))
+    client = await world.customer()
+    filed = {
+        "kind": "access_request",
+        "organisation": "BL",
+        "reference": "LOST-1",
+        "received_at": world.now().isoformat(),
+        "sender": "system:tests",
+        "content": access.content(client, access.user()),
+    }
+    case = (await world.intake.submit(filed)).case
+    await _belongs_to(world, client, "SE")
+    async with world.serving():
+        assert (await world.handle(case).result())["result"] == "refused"
+    assert "waiting" not in problems(await health(world))
+    found = await health(world, minutes=6)
+    assert problems(found)["waiting"] == (
+        "filings that were started and whose case was not opened: 1, the oldest for 6 minutes"
+    )
+    assert [(w.what, w.organisation, w.number) for w in found.waiting] == [("case", "BL", 1)]
+    assert case not in found.model_dump_json()
+    await _belongs_to(world, client, "BL")
+    async with world.serving():
+        if way == "filed again":
+            again = await world.intake.submit(filed)
+            assert (again.case, again.new, again.started) == (case, False, True)
+        else:
+            await reset(world.sessions, world.client, case, reason="the client is there again", to="first")
+        await world.stage(case, "resting")
+    assert (await health(world, minutes=6)).waiting == ()
+
+
+async def _belongs_to(world: World, client: str, organisation: str) -> None:
+    async with world.sessions() as session, session.begin():
+        row = await session.get(ClientRow, client)
+        assert row is not None
+        row.organisation = organisation
+
+
 # ---- the key store --------------------------------------------------------------------------------------------------
 
 
 async def test_a_key_store_that_cannot_be_had_is_named(world: World, postgres: Postgres, tmp_path: Path) -> None:
     keys = keyring(postgres.url("no_such_database"), MasterKeyFile(tmp_path / "master"))
-    found = await ask(world.sessions, world.client, keys.answers, world.now())
+    found = await ask(world.sessions, world.client, keys.answers, world.var / "checkpoints", world.now())
     assert not found.ready
     assert problems(found)["keys"] == "the key store does not answer: InvalidCatalogNameError (3D000)"
     await keys.close()
@@ -261,7 +392,7 @@ async def test_a_master_key_that_opens_no_key_is_named(world: World, postgres: P
     """The text names master keys by their ids, and holds no key."""
     master = MasterKeyFile(tmp_path / "master")
     other = keyring(postgres.url("world_keys"), master)
-    found = await ask(world.sessions, world.client, other.answers, world.now())
+    found = await ask(world.sessions, world.client, other.answers, world.var / "checkpoints", world.now())
     assert not found.ready
     assert problems(found)["keys"].startswith("the master key m-")
     assert (tmp_path / "master").read_text().split(":")[1].strip() not in found.model_dump_json()
@@ -280,7 +411,7 @@ async def test_the_probes_answer_over_http(watched: World) -> None:
             raise ConnectionRefusedError
 
     down: list[str] = []
-    watch = Watch(watched.sessions, watched.client, keys, watched.now, Failures().registry)
+    watch = Watch(watched.sessions, watched.client, keys, watched.var / "checkpoints", watched.now, Failures().registry)
     async with serving(watch, "127.0.0.1:0") as address, aiohttp.ClientSession(address) as http:
         assert await _get(http, "/livez") == (200, "ok\n")
         status, said = await _get(http, "/readyz")
@@ -298,7 +429,9 @@ async def _get(http: aiohttp.ClientSession, path: str) -> tuple[int, str]:
 
 
 async def test_an_address_that_is_taken_keeps_no_worker_from_its_work(world: World) -> None:
-    watch = Watch(world.sessions, world.client, world.keyring.answers, world.now, Failures().registry)
+    watch = Watch(
+        world.sessions, world.client, world.keyring.answers, world.var / "checkpoints", world.now, Failures().registry
+    )
     async with serving(watch, "127.0.0.1:0") as address:
         assert address is not None
         async with serving(watch, address.removeprefix("http://")) as second:

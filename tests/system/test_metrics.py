@@ -59,7 +59,7 @@ def value(of: Samples, name: str, **labels: str) -> float:
 async def scrape(world: World, failures: Failures | None = None) -> Samples:
     """What the world's metrics say now."""
     own = (failures or Failures()).registry
-    watch = Watch(world.sessions, world.client, world.keyring.answers, world.now, own)
+    watch = Watch(world.sessions, world.client, world.keyring.answers, world.var / "checkpoints", world.now, own)
     return samples((await watch.metrics()).decode())
 
 
@@ -167,7 +167,9 @@ async def test_no_label_and_no_line_names_a_case_or_a_person(worker_world: World
     async with serving(world, failures):
         case = await world.file("claim", "BTA", content(await world.policy(), documents=documents(MONDAY)))
         await world.stage(case, "deciding")
-        watch = Watch(world.sessions, world.client, world.keyring.answers, world.now, failures.registry)
+        watch = Watch(
+            world.sessions, world.client, world.keyring.answers, world.var / "checkpoints", world.now, failures.registry
+        )
         exposed = (await watch.metrics()).decode()
     labels = {(name, text) for (_, pairs) in samples(exposed) for name, text in pairs}
     assert {name for name, _ in labels} <= {"organisation", "duty", "state", "what", "part", "activity", "error"}
@@ -178,7 +180,14 @@ async def test_no_label_and_no_line_names_a_case_or_a_person(worker_world: World
 async def test_without_its_store_a_scrape_still_says_what_it_can(world: World, postgres: Postgres) -> None:
     """The ledger's numbers are missing then, rather than wrong."""
     nowhere = engine(postgres.url("no_such_database"), world.keyring)
-    watch = Watch(sessions(nowhere), world.client, world.keyring.answers, world.now, Failures().registry)
+    watch = Watch(
+        sessions(nowhere),
+        world.client,
+        world.keyring.answers,
+        world.var / "checkpoints",
+        world.now,
+        Failures().registry,
+    )
     found = samples((await watch.metrics()).decode())
     assert value(found, "termins_part_ok", part="store") == 0
     assert value(found, "termins_ready") == 0

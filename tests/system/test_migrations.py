@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-from operations.setup import ROOT
+from operations.setup import ROOT, revisions
 from tests.workflows import test_claim as claim
 from tests.world import World
 
@@ -122,3 +122,11 @@ def test_every_revision_says_whether_it_expands_or_contracts() -> None:
     for script in ScriptDirectory.from_config(config).walk_revisions():
         if script.down_revision is not None:
             assert script.doc.startswith(("Expand: ", "Contract: ")), script.revision
+
+
+def test_a_revision_is_the_number_that_its_file_begins_with() -> None:
+    """By the names alone health says whether the schema is of this version, without loading what migrates."""
+    scripts = ScriptDirectory(str(ROOT / "migrations"))
+    known, newest = revisions()
+    assert known == {script.revision for script in scripts.walk_revisions()}
+    assert [newest] == scripts.get_heads()

@@ -30,11 +30,11 @@ from activities.wiring import build, build_replay
 from integrations.bank import BankFolder
 from integrations.mail import MaildirOut
 from models import tables
-from models.case import StartCase
+from models.case import Said, StartCase, Transition
 from models.names import KINDS, TASK_QUEUE
 from models.tables import AccountRow
 from operations.erase import erase
-from operations.intake import Intake
+from operations.intake import Intake, filed_in
 from operations.local import Postgres, local
 from operations.place import find, keys
 from operations.reconcile import PROVE, PROVE_NOTHING, Reconciled, reconcile
@@ -203,6 +203,24 @@ class Lives:
         await self.world.stage(case, "deciding")
         return case
 
+    async def _lose_a_task(self, case: str) -> None:
+        """A step that was committed while its workflow task was lost: the next one tells the history of it."""
+        row = await self.world.row(case)
+        assert row is not None
+        step = Transition(
+            case=case,
+            step=row.step + 1,
+            at=self.world.now(),
+            stage=row.stage,
+            entry="assigned",
+            facts={"handler": "op-7"},
+            said=Said(id="lost-1", name="assign_case", actor="op-1"),
+            body=row.state["body"],
+            waits_for=row.waits_for,
+        )
+        await self.world.case_activities.record(step)
+        await self.world.say(case, "assign_case", handler="op-8")
+
     async def after(self) -> None:
         """What the dump does not hold."""
         world, cases = self.world, self.cases
@@ -224,6 +242,7 @@ class Lives:
             reason="AC04",
             rejected_on="2027-03-01",
         )
+        await self._lose_a_task(cases["second"])
         # filed since: one through intake, one as a whole with its start
         self.lost = claim.content(self.other_policy, documents=claim.documents(MONDAY))
         cases["lost"] = await world.file("claim", "BTA", self.lost, received_at=MONDAY)
@@ -389,10 +408,10 @@ async def installation(var: Path) -> AsyncIterator[World]:
     async with local(var):
         place = await find(settings)
         keyring = keys(place, settings)
-        client = await place.connect(keyring, not_filed="installation")
-        await setup(client, place.database_url, keyring)
         database = engine(place.database_url, keyring)
         store, now = sessions(database), VirtualNow(database)
+        client = await place.connect(keyring, filed=filed_in(store))
+        await setup(client, place.database_url, keyring)
         activities = build(
             store,
             keyring,
