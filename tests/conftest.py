@@ -202,5 +202,7 @@ async def make_world(
                 yield world
         else:
             yield world
+        # what steps owe to others is on its way beside them, and writes into folder and store
+        await asyncio.gather(*world.case_activities._owing)
     await database.dispose()
     await keys.close()

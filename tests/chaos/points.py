@@ -88,8 +88,8 @@ class Journal:
         path = self._folder / f"{token}.journal"
         return path.stat().st_size if path.exists() else 0
 
-    def letter(self, what: Literal["offered", "recorded"], letter: str) -> None:
-        """A letter (`case#key`) is handed to its carrier, or its proof is committed."""
+    def letter(self, what: Literal["offered", "swept", "recorded"], letter: str) -> None:
+        """A letter (`case#key`) is handed to its carrier (by a sweep), or its proof is committed."""
         if (token := token_of(letter)) is not None:
             with (self._folder / f"{token}.letters").open("ab", buffering=0) as letters:
                 letters.write(f"{what} {letter}\n".encode())

@@ -172,6 +172,8 @@ class StruckMail:
     async def send(self, letter: Letter, at: datetime) -> Proof:
         """See `MailOut`."""
         self._journal.letter("offered", letter.id)
+        if activity.info().activity_type == "sweep.deliver":
+            self._journal.letter("swept", letter.id)
         proof = await self._carrier.send(letter, at)
         self._journal.passes(letter.id, f"{activity.info().activity_type} letter taken")
         return proof

@@ -161,7 +161,8 @@ def shown(history: WorkflowHistory) -> Shown:
                 continue
             found.activities.add(name)
             if "result" not in attributes.details:
-                found.steps.append(f"({name} not at once)")
+                why = attributes.failure.WhichOneof("failure_info").removesuffix("_failure_info")
+                found.steps.append(f"({name} not at once: {why})")
             elif name == "case.record":
                 _step(found, _json(attributes.details["result"].payloads[0]))
     last = event_type(history.events[-1]).removeprefix("WorkflowExecution")

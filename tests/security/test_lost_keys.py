@@ -136,6 +136,7 @@ async def test_what_a_case_does_by_itself_is_sealed_by_its_own_key_or_waits(work
             await world.until(lambda: stuck(world), "the case is shown as stuck", seconds=60)
         await skipping
         await world.until(lambda: overdue(world, case), "the due instant is recorded", seconds=60)
+        await world.settled(case)
         assert await sealed_by(world, case) == {(await world.keyring.of(case)).id}
 
 

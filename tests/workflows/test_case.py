@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from sqlmodel import col, select, update
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
@@ -284,19 +287,39 @@ async def test_a_message_to_a_case_that_is_behind_its_record_is_judged_by_the_re
         await world.say(case, "adopt_record", reason="there is nothing to adopt")
 
 
-async def test_what_the_store_does_not_answer_at_once_is_waited_for_where_people_see_it(world: World) -> None:
-    """A step is asked within its workflow task; when that takes too long, as an activity, and it is recorded once."""
+@asynccontextmanager
+async def locked(world: World, case: str) -> AsyncIterator[None]:
+    """Somebody holds the row of the case."""
+    async with world.sessions() as session:
+        await session.exec(select(CaseRow).where(CaseRow.case == case).with_for_update())
+        yield
+        await session.rollback()
+
+
+@asynccontextmanager
+async def broken(world: World, case: str) -> AsyncIterator[None]:
+    """A table that every step needs is not there."""
+    for before, after in (("timeline", "gone"), ("gone", "timeline")):
+        async with world.sessions() as session, session.begin():
+            await (await session.connection()).execute(text(f"ALTER TABLE {before} RENAME TO {after}"))
+        if after == "gone":
+            yield
+
+
+@pytest.mark.parametrize("trouble", [locked, broken])
+async def test_what_the_store_does_not_answer_at_once_is_waited_for_where_people_see_it(
+    world: World, trouble: Callable[[World, str], AbstractAsyncContextManager[None]]
+) -> None:
+    """A step is asked within its workflow task; if that fails or takes too long, as an activity; it is written once."""
     case = await deciding(world)
 
     async def pending() -> list[str]:
         described = (await world.handle(case).describe()).raw_description
         return [activity.activity_type.name for activity in described.pending_activities]
 
-    async with world.sessions() as session:
-        await session.exec(select(CaseRow).where(CaseRow.case == case).with_for_update())
+    async with trouble(world, case):
         saying = asyncio.create_task(world.say(case, "assign_case", handler="op-9"))
         assert await world.until(pending, "it is asked again, for people to see") == ["case.record"]
-        await session.rollback()
     assert (await saying)["step"] == 2
     assert (await world.entries(case)) == ["received", "assigned"]
 
