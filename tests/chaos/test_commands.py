@@ -24,7 +24,6 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlmodel import SQLModel
-from temporalio.testing import WorkflowEnvironment
 
 from models.now import wall_clock
 from operations.erase import LEDGER, erased_before
@@ -37,7 +36,7 @@ from security.keys import KeyDestroyed, Keyring, data_key
 from security.master import MasterKeyFile
 from tests.chaos import command
 from tests.chaos.points import Journal, Point
-from tests.conftest import make_world
+from tests.conftest import make_world, virtual_temporal
 from tests.security.test_erase import IBAN, NAME, closed
 
 TOKEN = "k0x0"
@@ -139,9 +138,9 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-async def two_closed(postgres: Postgres, environment: WorkflowEnvironment, folder: Path) -> Scene:
+async def two_closed(postgres: Postgres, folder: Path) -> Scene:
     """Two closed claims of the same person."""
-    async with make_world(postgres, environment, "two_closed") as world:
+    async with await virtual_temporal() as environment, make_world(postgres, environment, "two_closed") as world:
         case, other = await closed(world), await closed(world)
         shutil.copytree(world.var / "keys", folder / "closed" / "keys")
     return Scene(postgres, "two_closed_keys", folder / "closed", "two_closed", case, other)
