@@ -98,7 +98,7 @@ async def main() -> None:
     watch = watching.Watch(
         sessions(watched), client, keyring.answers, settings.checkpoints, wall_clock, failures.registry, sdk_metrics
     )
-    activities = build(
+    activities, outbox = build(
         sessions(database),
         keyring,
         client,
@@ -130,6 +130,7 @@ async def main() -> None:
                 log.info("worker serves", queue=TASK_QUEUE, build=settings.build, http=address)
                 await stop.wait()
     finally:
+        await outbox.ended()
         await watched.dispose()
         await database.dispose()
         await keyring.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 import json
 from collections.abc import Mapping, Sequence
@@ -22,8 +21,9 @@ from activities.ledger import Ledger
 from activities.outbox import Outbox
 from activities.store import KindStore, act
 from models import errors
-from models.case import Bells, CaseState, NoticeDraft, OpenCase, Opened, Recorded, Said, Transition
+from models.case import Bells, CaseState, Listen, NoticeDraft, OpenCase, Opened, Recorded, Said, Transition
 from models.errors import InClear, Refusal
+from models.names import EVENT_ID
 from models.now import Now
 from models.operator import SYSTEM, Operator
 from models.tables import (
@@ -58,8 +58,8 @@ _LOCKED = (
     .with_for_update(of=CaseRow)
 )
 
-OWED_WITHIN = 5.0
-"""Seconds for what a step owes to others; the sweep delivers the rest."""
+DIFFERS = frozenset({"at", "events", "body", "heard", "waits_for"})
+"""What of a step is not the same when it is repeated later."""
 
 MISSED = 500_000
 """Bytes of missed steps that an answer carries: the engine takes no more than 2 MiB."""
@@ -87,7 +87,6 @@ class CaseActivities:
         self._stores = stores
         self._now = now
         self._replays = replays
-        self._owing: set[asyncio.Task[None]] = set()
 
     # ---- open -------------------------------------------------------------------------------------------------------
 
@@ -201,17 +200,8 @@ class CaseActivities:
             return Recorded(result="refused", step=t.step - 1, faults=e.faults)
         if owes:
             # the step is committed, and its case goes on: neither waits for a carrier
-            delivery = asyncio.create_task(self._deliver(t.case))
-            self._owing.add(delivery)
-            delivery.add_done_callback(self._owing.discard)
+            self._outbox.soon(t.case)
         return recorded
-
-    async def _deliver(self, case: str) -> None:
-        try:
-            async with asyncio.timeout(OWED_WITHIN):
-                await self._outbox.flush(case)
-        except Exception as e:  # noqa: BLE001  # what a step owes to others is delivered by the sweep
-            log.warning("outbox waits for the sweep", case=case, problem=type(e).__name__)
 
     async def _record(self, session: AsyncSession, t: Transition) -> tuple[Recorded, bool]:
         """What the step answers, and whether others are owed something after it: bells, letters to staff, cases."""
@@ -220,12 +210,7 @@ class CaseActivities:
         transition = t.model_dump(mode="json")
         digest = digest_of(transition, key)
         if t.step <= row.step:
-            entries = await session.exec(
-                select(TimelineRow)
-                .where(TimelineRow.case == t.case, col(TimelineRow.step) >= t.step)
-                .order_by(col(TimelineRow.step))
-            )
-            held = entries.all()
+            held = await self._held(session, t.case, t.step)
             if held[0].digest == digest:
                 # repeated: the first try may have died before it delivered
                 return Recorded.model_validate(held[0].answer), True
@@ -304,6 +289,15 @@ class CaseActivities:
         self._keep_state(row, t)
         return recorded, bool(t.bells or ledger.notices or t.acts)
 
+    async def _held(self, session: AsyncSession, case: str, step: int) -> Sequence[TimelineRow]:
+        """What is recorded from this step on."""
+        entries = await session.exec(
+            select(TimelineRow)
+            .where(TimelineRow.case == case, col(TimelineRow.step) >= step)
+            .order_by(col(TimelineRow.step))
+        )
+        return entries.all()
+
     async def _locked(self, session: AsyncSession, t: Transition) -> tuple[CaseRow, dict[str, Operator]]:
         """The row of the case, for this step alone, and the operators whom the step names: one round trip."""
         named = [t.said.actor, t.said.second] if t.said is not None else []
@@ -325,6 +319,9 @@ class CaseActivities:
         )
         row.stage, row.step, row.handler, row.state = t.stage, t.step, handler, state.model_dump(mode="json")
         row.waits_for = t.waits_for
+        direct = t.said is not None and not t.said.id.startswith(EVENT_ID) and not self._replays
+        if direct or row.unproven != t.events:
+            row.unproven = t.events if direct else None
         row.diverged = False
         row.outcome, row.closed_at = t.outcome, t.at if t.outcome is not None else None
 
@@ -340,7 +337,8 @@ class CaseActivities:
                     duty=draft.duty,
                     subject=draft.subject,
                     facts=draft.facts,
-                    queued_at=t.at,
+                    # to staff: how long the sweep leaves it to this step
+                    queued_at=self._now() if internal else t.at,
                 )
             )
 
@@ -357,17 +355,23 @@ class CaseActivities:
     # ---- listen -----------------------------------------------------------------------------------------------------
 
     @activity.defn(name="case.listen")
-    async def listen(self, case: str) -> Bells:
+    async def listen(self, ask: Listen) -> Bells:
         """The bells that wait for a case; it marks them heard with the step that they lead to."""
         async with self._sessions() as session:
+            missed = await self._held(session, ask.case, ask.step + 1)
             bells = (
                 await session.exec(
                     select(BellRow)
-                    .where(BellRow.case == case, col(BellRow.heard_at).is_(None))
+                    .where(BellRow.case == ask.case, col(BellRow.heard_at).is_(None))
                     .order_by(col(BellRow.id))
                 )
             ).all()
-        return Bells(ids=tuple(b.id for b in bells if b.id is not None), reasons=tuple(b.reason for b in bells))
+        return Bells(
+            ids=tuple(b.id for b in bells if b.id is not None),
+            reasons=tuple(b.reason for b in bells),
+            behind=bool(missed),
+            missed=_fitting(missed),
+        )
 
 
 def digest_of(transition: Mapping[str, Any], key: DataKey) -> str:
@@ -375,7 +379,7 @@ def digest_of(transition: Mapping[str, Any], key: DataKey) -> str:
 
     Keyed, for nobody shall try out names against it once the case is erased.
     """
-    content = {name: value for name, value in transition.items() if name not in ("at", "body", "heard", "waits_for")}
+    content = {name: value for name, value in transition.items() if name not in DIFFERS}
     text = json.dumps(content, sort_keys=True, ensure_ascii=False).encode()
     return hmac.digest(key.derived(b"digest"), text, "sha256").hex()
 

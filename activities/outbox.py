@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 import structlog
@@ -11,7 +12,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.notice import Post
 from models.now import Now
-from models.tables import BellRow, CaseRow, IntakeRow, NoticeRow
+from models.tables import BellRow, CaseRow, IntakeRow, NoticeRow, TimelineRow
 from operations.intake import Intake, Sessions
 
 log = structlog.get_logger()
@@ -23,6 +24,10 @@ ON_ITS_WAY = timedelta(minutes=1)
 """For so long a sweep leaves a letter to staff to the step that queued it: both at once would send it twice."""
 
 
+SOON = 5.0
+"""Seconds for what a step owes to others; the sweep delivers the rest."""
+
+
 class Outbox:
     """Delivers what the store says is owed; safe to run at any time, by anybody, twice."""
 
@@ -32,10 +37,32 @@ class Outbox:
         self._intake = intake
         self._post = post
         self._now = now
+        self._soon: dict[str, asyncio.Task[None]] = {}
 
-    async def flush(self, case: str | None = None) -> int:
-        """Deliver what a case owes (or all cases): the number of deliveries. What fails waits for the next sweep."""
-        return await self.ring() + await self.tell_staff(case) + await self._start_children(case)
+    def soon(self, case: str) -> None:
+        """Deliver what a case owes, beside it and one delivery at a time; what fails waits for the next sweep."""
+        delivery = asyncio.create_task(self._deliver(case, self._soon.get(case)))
+        self._soon[case] = delivery
+        delivery.add_done_callback(lambda done: self._forget(case, done))
+
+    def _forget(self, case: str, delivery: asyncio.Task[None]) -> None:
+        if self._soon.get(case) is delivery:
+            del self._soon[case]
+
+    async def ended(self) -> None:
+        """Wait for what is under way."""
+        await asyncio.gather(*self._soon.values())
+
+    async def _deliver(self, case: str, before: asyncio.Task[None] | None) -> None:
+        if before is not None:
+            await asyncio.wait([before])
+        try:
+            async with asyncio.timeout(SOON):
+                await self.ring()
+                await self.tell_staff(case)
+                await self._start_children(case)
+        except Exception as e:  # noqa: BLE001  # the step is committed: the sweep delivers what it owes
+            log.warning("outbox waits for the sweep", case=case, problem=type(e).__name__)
 
     async def ring(self) -> int:
         """Ring every bell that waits; the number of cases that hear one."""
@@ -93,9 +120,39 @@ class Outbox:
                 log.warning("letter to staff waits", case=owner, duty=duty, problem=type(e).__name__)
         return sent
 
-    async def _start_children(self, parent: str | None) -> int:
-        if parent is None:
-            return await self._intake.start_waiting()
+    async def ring_the_behind(self) -> int:
+        """Ring every case whose run may not know its last step; the number rung.
+
+        A step is committed within a workflow task. If that task is lost together with the message that led to it (the
+        engine keeps none that came to an idle case), nothing else tells the run.
+        """
+        async with self._sessions() as session:
+            query = (
+                select(CaseRow.case, CaseRow.unproven)
+                .join(TimelineRow, (col(TimelineRow.case) == CaseRow.case) & (col(TimelineRow.step) == CaseRow.step))
+                .where(col(CaseRow.unproven).is_not(None), TimelineRow.recorded_at < self._now() - ON_ITS_WAY)
+            )
+            unproven = (await session.exec(query)).all()
+        rung = 0
+        for case, events in unproven:
+            assert events is not None
+            try:
+                handle = self._client.get_workflow_handle(case)
+                known = (await handle.describe()).raw_description.workflow_execution_info.history_length > events
+                if not known:
+                    await handle.signal("look_again")
+                    rung += 1
+                    continue
+            except RPCError as e:
+                if e.status is not RPCStatusCode.NOT_FOUND:
+                    log.info("nobody says what the run knows", case=case, status=e.status.name)
+                    continue
+            async with self._sessions() as session, session.begin():
+                its = (col(CaseRow.case) == case) & (col(CaseRow.unproven) == events)
+                await session.exec(update(CaseRow).where(its).values(unproven=None))
+        return rung
+
+    async def _start_children(self, parent: str) -> int:
         async with self._sessions() as session:
             children = (
                 await session.exec(

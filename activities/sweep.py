@@ -47,7 +47,7 @@ class SweepActivities:
             started=await self._intake.start_waiting(),
             restarted=await self._intake.restart_ended(),
             delivered=await self._intake.deliver_waiting(),
-            rung=await self._outbox.ring(),
+            rung=await self._outbox.ring() + await self._outbox.ring_the_behind(),
             told=await self._outbox.tell_staff(None),
         )
 

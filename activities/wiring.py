@@ -37,8 +37,8 @@ def build(
     sender: str,
     staff: str,
     checkpoints: Path,
-) -> list[Callable[..., Any]]:
-    """All activities of a worker."""
+) -> tuple[list[Callable[..., Any]], Outbox]:
+    """All activities of a worker, and what delivers beside them."""
     intake = Intake(sessions, keyring, client, now)
     post = Post(sessions, mail, now, sender, staff)
     outbox = Outbox(sessions, client, intake, post, now)
@@ -46,7 +46,7 @@ def build(
     access = AccessActivities(sessions, keyring, mail, now, sender)
     privacy = PrivacyActivities(sessions, (OwnStore(sessions, keyring),), now)
     sweep = SweepActivities(sessions, intake, outbox, now)
-    return [
+    activities: list[Callable[..., Any]] = [
         case.open,
         case.record,
         case.listen,
@@ -62,6 +62,7 @@ def build(
         sweep.ring_outdated,
         CheckpointActivities(sessions, keyring, checkpoints, now).publish,
     ]
+    return activities, outbox
 
 
 def build_replay(sessions: Sessions, keyring: Keyring, client: Client) -> Replay:

@@ -45,7 +45,16 @@ def _costs(what: str) -> Callable[[list[Cost]], list[Lines]]:
 
 def _kinds(rows: list[Kind]) -> list[Lines]:
     cases = [
-        (r.kind, r.until, r.events, r.activities, r.at_once, r.workflow_tasks, f"{r.history_bytes / 1024:.1f}", r.seconds)
+        (
+            r.kind,
+            r.until,
+            r.events,
+            r.activities,
+            r.at_once,
+            r.workflow_tasks,
+            f"{r.history_bytes / 1024:.1f}",
+            r.seconds,
+        )
         for r in rows
     ]
     activities = [

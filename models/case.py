@@ -346,13 +346,15 @@ class Said(Model):
 class Transition(Model):
     """Everything one step changes, for `case.record`.
 
-    The digest by which a repeated step is known covers all but `at`, `body`, `heard` and `waits_for`, which can differ
-    when a reset repeats the step later.
+    The digest by which a repeated step is known covers all but `at`, `events`, `body`, `heard` and `waits_for`, which
+    can differ when the step is repeated later.
     """
 
     case: str
     step: int
     at: datetime
+    events: int = 0
+    """Events of the run's history when it asked: if it grows no further, the task was lost, and this step with it."""
     stage: str
     entry: str
     duty: str | None = None
@@ -482,11 +484,23 @@ class Outcome(Model):
     right_case: str | None = None
 
 
+class Listen(Model):
+    """What a case that was rung asks `case.listen`."""
+
+    case: str
+    step: int
+    """The last one that it knows."""
+
+
 class Bells(Model):
-    """Bells that wait for a case: ids and reasons."""
+    """Bells that wait for a case: ids and reasons; and whether its record is further on than the case."""
 
     ids: tuple[int, ...] = ()
     reasons: tuple[str, ...] = ()
+    behind: bool = False
+    """Steps were committed while their workflow task was lost: the case goes on from the record."""
+    missed: tuple[dict[str, Any], ...] = ()
+    """See `Recorded`."""
 
 
 class NoticeSent(Model):

@@ -42,6 +42,9 @@ Sessions = async_sessionmaker[AsyncSession]
 
 ANSWERS_WITHIN = 10.0
 """Seconds after which a sweep goes on without the answer of a case."""
+RUN_ENDED = "AcceptedUpdateCompletedWorkflow"
+"""The engine's answer for a message that a run had taken and did not answer before it ended."""
+
 AT_ONCE = 10
 """Cases to which a sweep speaks at the same time."""
 LOOKED_UP = 500
@@ -304,6 +307,8 @@ class Intake:
             handle = self._client.get_workflow_handle(row.case)
             answer = await handle.execute_update(row.name, row.message, id=EVENT_ID + row.event)
         except WorkflowUpdateFailedError as e:
+            if isinstance(e.cause, ApplicationError) and e.cause.type == RUN_ENDED:
+                raise _StillStarting from None
             return None, refusal_of(e.cause)
         except RPCError as e:
             if e.status is RPCStatusCode.NOT_FOUND:

@@ -31,6 +31,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from models.access import IssueAccess, Issued, TakeAway, Withdrawn
 from models.case import (
     Bells,
+    Listen,
     NoticesSent,
     OpenCase,
     Opened,
@@ -54,7 +55,7 @@ from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
 PROVE: dict[str, tuple[type[Any], type[Any]]] = {
     "case.open": (OpenCase, Opened),
     "case.record": (Transition, Recorded),
-    "case.listen": (str, Bells),
+    "case.listen": (Listen, Bells),
     "notice.send": (SendNotices, NoticesSent),
     "payment.order": (OrderRef, OrderIssued),
     "access.issue": (IssueAccess, Issued),
@@ -320,8 +321,9 @@ class _Run:
         asks, answers = PROVE[name]
         ask = (await self._converter.decode(asked, [asks]))[0] if asked else None
         (answer,) = await self._converter.decode(answered, [answers])
-        if isinstance(answer, Recorded):
-            self.facts += [Fact(self._case, at, name, None, Recorded.model_validate(m)) for m in answer.missed]
+        if isinstance(answer, Recorded | Bells):
+            missed = map(Recorded.model_validate, answer.missed)
+            self.facts += [Fact(self._case, at, "case.record", None, step) for step in missed]
         self.facts.append(Fact(self._case, at, name, ask, answer))
         if isinstance(answer, Opened) and answer.state is not None:
             self.stands = answer.state.step

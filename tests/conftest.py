@@ -175,7 +175,7 @@ async def make_world(
     async with store() as session, session.begin():
         session.add_all(everybody(now()))
     with folder:
-        activities = build(
+        activities, outbox = build(
             store,
             keys,
             client,
@@ -203,6 +203,6 @@ async def make_world(
         else:
             yield world
         # what steps owe to others is on its way beside them, and writes into folder and store
-        await asyncio.gather(*world.case_activities._owing)
+        await outbox.ended()
     await database.dispose()
     await keys.close()

@@ -35,6 +35,7 @@ with workflow.unsafe.imports_passed_through():
         Change,
         ClockState,
         Entry,
+        Listen,
         Message,
         NoticeDraft,
         OpenCase,
@@ -416,7 +417,13 @@ class Case:
                 return self.done.pop(0)
             if self.rung:
                 self.rung = False
-                bells = await self.ask(CaseActivities.listen, self.id, "hear the bells")
+                bells = await self.ask(
+                    CaseActivities.listen, Listen(case=self.id, step=self.case.step), "hear the bells"
+                )
+                if bells.behind:
+                    await self._adopt()
+                    self.rung = True
+                    continue
                 self.unheard = bells.ids
                 if "recount" in bells.reasons:
                     await self.record("recounted", recount=True, heard=bells.ids)
@@ -559,6 +566,7 @@ class Case:
             case=self.id,
             step=state.step + 1,
             at=workflow.now(),
+            events=workflow.info().get_current_history_length(),
             stage=stage,
             entry=entry,
             duty=duty,

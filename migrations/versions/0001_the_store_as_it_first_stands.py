@@ -147,6 +147,7 @@ def upgrade() -> None:
         sa.Column("closed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("outcome", sqlmodel.sql.sqltypes.AutoString(), nullable=True),
         sa.Column("diverged", sa.Boolean(), nullable=False),
+        sa.Column("unproven", sa.Integer(), nullable=True),
         sa.Column("commitment", sa.LargeBinary(), nullable=False),
         sa.Column("head", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
@@ -157,6 +158,7 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_cases_kind"), "cases", ["kind"], unique=False)
     op.create_index(op.f("ix_cases_organisation"), "cases", ["organisation"], unique=False)
+    op.create_index("case_unproven", "cases", ["case"], unique=False, postgresql_where=sa.text("unproven IS NOT NULL"))
     op.create_table(
         "event",
         sa.Column("case", sqlmodel.sql.sqltypes.AutoString(), nullable=False),
@@ -446,6 +448,7 @@ def downgrade() -> None:
     op.drop_table("clock")
     op.drop_index("event_waiting", table_name="event", postgresql_where=sa.text("delivered_at IS NULL"))
     op.drop_table("event")
+    op.drop_index("case_unproven", table_name="cases", postgresql_where=sa.text("unproven IS NOT NULL"))
     op.drop_index(op.f("ix_cases_organisation"), table_name="cases")
     op.drop_index(op.f("ix_cases_kind"), table_name="cases")
     op.drop_table("cases")

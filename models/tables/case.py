@@ -46,6 +46,7 @@ class CaseRow(OfCase, table=True):
     """A case as of its last recorded step."""
 
     __tablename__ = "cases"
+    __table_args__ = (Index("case_unproven", "case", postgresql_where=text("unproven IS NOT NULL")),)
 
     case: str = Field(primary_key=True, foreign_key="intake.case")
     kind: str = Field(index=True)
@@ -60,6 +61,9 @@ class CaseRow(OfCase, table=True):
     closed_at: datetime | None = instant(nullable=True)
     outcome: str | None = None
     diverged: bool = False
+    unproven: int | None = None
+    """Events of the run's history when its last step was asked by a message that nobody but its sender repeats: until
+    the history is longer, the run may know nothing of the step."""
     commitment: bytes = Field(sa_type=LargeBinary, nullable=False)
     """To the filing, its personal part too (`security/proof.py`)."""
     head: bytes = Field(sa_type=LargeBinary, nullable=False)

@@ -48,7 +48,6 @@ async def dies(servers: House, life: Life, way: Callable[[], Awaitable[object]])
     await life.until(struck, "the worker dies")
 
 
-@pytest.mark.xfail(strict=True, reason="listen hears no bell whose step is recorded, and the case stays behind")
 async def test_a_recount_is_known_to_its_case(servers: House, life: Life) -> None:
     """The record counts anew, and the bell is heard with that; the case must wait for the new date too."""
     case = await claim_filed(life, life.ago(hours=1))
@@ -80,7 +79,6 @@ async def test_a_recount_is_known_to_its_case(servers: House, life: Life) -> Non
     await life.until(lambda: waits_for(clock.due), "the case waits for the date that the record has")
 
 
-@pytest.mark.xfail(strict=True, reason="nothing tells the case of a message that was recorded and whose sender gave up")
 async def test_a_message_whose_sender_gave_up_is_known_to_its_case(servers: House, life: Life) -> None:
     """Worker and engine die together, and with the engine the update: recorded is recorded, letters and payment go."""
     case = await claim_filed(life, life.ago(hours=1))

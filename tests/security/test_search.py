@@ -347,7 +347,7 @@ async def without_a_codec(run: Run) -> None:
 
     open_client = await Client.connect(run.place.temporal_address, namespace="open", data_converter=data_converter)
     await until(there, "the namespace without a codec")
-    activities = build(
+    activities, _ = build(
         connection.sessions, connection.keyring, open_client, MaildirOut(run.var / "mail"),
         BankFolder(run.var / "bank"), wall_clock, sender="a@b.example", staff="a@b.example",
         checkpoints=run.var / "checkpoints",
