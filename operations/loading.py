@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from pydantic import ValidationError
 from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.common import Model
 from models.keepable import printable
@@ -16,7 +19,7 @@ from operations.filings import faults_of
 from operations.intake import Sessions
 from rules.rulebook import books
 from security.index import index_of
-from security.keys import Keyring
+from security.keys import Keyring, NoKey
 
 SECTIONS: dict[str, type[LoadedPolicy | LoadedClient]] = {"policies": LoadedPolicy, "clients": LoadedClient}
 
@@ -41,14 +44,32 @@ async def load(sessions: Sessions, keyring: Keyring, data: Any) -> Loaded:
         *[await _policy(keyring, v) for v in rows["policies"]],
         *(ClientRow(**v) for v in rows["clients"]),
     ]
-    await keyring.create(*(row.sealed_for for row in made))
+    loaded: Counter[str] = Counter()
     async with sessions() as session, session.begin():
+        new = [row for row in made if not await _is_there(session, row)]
+        await keyring.create(*(row.sealed_for for row in new))
         for row in made:
-            key, values = ("policy" if isinstance(row, PolicyRow) else "client"), values_of(row)
+            try:
+                await keyring.of(row.sealed_for)
+            except NoKey:
+                # a second key would make unreadable for good what the first one sealed
+                faults.append(f"{row.sealed_for}: its key is not here; restore the keys first")
+                continue
+            loaded[_key(row)] += 1
+            values = values_of(row)
             await session.exec(
-                insert(type(row)).values(values).on_conflict_do_update(index_elements=[key], set_=values)
+                insert(type(row)).values(values).on_conflict_do_update(index_elements=[_key(row)], set_=values)
             )
-    return Loaded(policies=len(rows["policies"]), clients=len(rows["clients"]), faults=tuple(faults))
+    return Loaded(policies=loaded["policy"], clients=loaded["client"], faults=tuple(faults))
+
+
+def _key(row: PolicyRow | ClientRow) -> str:
+    return "policy" if isinstance(row, PolicyRow) else "client"
+
+
+async def _is_there(session: AsyncSession, row: PolicyRow | ClientRow) -> bool:
+    key = getattr(type(row), _key(row))
+    return (await session.exec(select(key).where(key == getattr(row, _key(row))))).first() is not None
 
 
 def _rows(section: str, given: Any, faults: list[str]) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import delete
@@ -17,6 +18,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from models.converter import sealing
 from models.tables import IntakeRow
 from operations.health import STUCK
+from operations.loading import load
 from security.codec import ENCODING, KEY, CaseCodec
 from security.keys import Keyring, NoKey, data_key
 from tests.replay.history import payloads
@@ -159,3 +161,20 @@ async def sealed_by(world: World, case: str) -> set[bytes]:
     history = await world.handle(case).fetch_history()
     found = [payload for event in history.events for payload in payloads(event)]
     return {bytes.fromhex(p.metadata[KEY].decode()) for p in found if p.metadata.get("encoding") == ENCODING}
+
+
+async def test_a_client_whose_key_is_lost_is_not_loaded_under_a_second_one(world: World) -> None:
+    """Its accounts are sealed by the first: the others go in, this one is named, and its key can come back."""
+    client, other = await world.customer(), f"K-{uuid4().hex[:8]}"
+    person = {"name": "Ilze Kalna", "email": "ilze.kalna@noliktavas.example"}
+    rows = [
+        {"client": code, "organisation": "BL", "name": "SIA Noliktavas", "responsible": person, "requesters": [person]}
+        for code in (client, other)
+    ]
+    async with lost(world, f"client:{client}"):
+        loaded = await load(world.sessions, world.keyring, {"clients": rows})
+        assert (loaded.clients, loaded.faults) == (
+            1,
+            (f"client:{client}: its key is not here; restore the keys first",),
+        )
+    assert (await load(world.sessions, world.keyring, {"clients": rows})).clients == 2
