@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -236,9 +237,9 @@ class CaseActivities:
             ledger.recount()
         now = self._now()
         for draft in t.notices:
-            await self._queue(session, t, draft, internal=False)
+            await self._queue(session, t, draft, now, internal=False)
         for draft, _ in ledger.notices:
-            await self._queue(session, t, draft, internal=True)
+            await self._queue(session, t, draft, now, internal=True)
         for order in t.orders:
             if await session.get(PaymentOrderRow, (t.case, order.key)) is None:
                 session.add(
@@ -325,7 +326,9 @@ class CaseActivities:
         row.diverged = False
         row.outcome, row.closed_at = t.outcome, t.at if t.outcome is not None else None
 
-    async def _queue(self, session: AsyncSession, t: Transition, draft: NoticeDraft, *, internal: bool) -> None:
+    async def _queue(
+        self, session: AsyncSession, t: Transition, draft: NoticeDraft, now: datetime, *, internal: bool
+    ) -> None:
         if await session.get(NoticeRow, (t.case, draft.key)) is None:
             session.add(
                 NoticeRow(
@@ -337,8 +340,8 @@ class CaseActivities:
                     duty=draft.duty,
                     subject=draft.subject,
                     facts=draft.facts,
-                    # to staff: how long the sweep leaves it to this step
-                    queued_at=self._now() if internal else t.at,
+                    # to staff: by the clock by which the sweep leaves it to this step
+                    queued_at=now if internal else t.at,
                 )
             )
 

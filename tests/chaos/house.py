@@ -62,6 +62,7 @@ class _Postgres(embedded.Postgres):
     """The product's own, within reach."""
 
     made: _Postgres
+    """The one that was made last."""
 
     def __init__(self, var: Path) -> None:
         super().__init__(var)
@@ -72,6 +73,7 @@ class _Temporal(embedded.TemporalServer):
     """The product's own, within reach, at free ports, and able to skip a case's time."""
 
     made: _Temporal
+    """The one that was made last."""
 
     def __init__(self, var: Path, **more: Any) -> None:
         super().__init__(var, **{**more, "wished": (embedded.Ports(temporal=free_port(), ui=0, http=0),)})
@@ -137,6 +139,8 @@ class House:
     journal: Journal
     environment: dict[str, str]
     mail_port: int
+    _postgres: _Postgres
+    _temporal: _Temporal
     workers: list[BaseProcess | None] = field(default_factory=list)
     letters: mailserver.Letters = field(default_factory=mailserver.Letters)
     """Every letter that was read until now."""
@@ -176,12 +180,12 @@ class House:
     @property
     def postgres(self) -> Path:
         """Where the store's data lie."""
-        return _Postgres.made.data
+        return self._postgres.data
 
     @property
     def postgres_socket(self) -> Path:
         """Where the store listens."""
-        return _Postgres.made.socket_folder / ".s.PGSQL.5432"
+        return self._postgres.socket_folder / ".s.PGSQL.5432"
 
     def said_by(self, server: str) -> str:
         """What a server wrote into its log."""
@@ -237,7 +241,7 @@ class House:
     async def without(self, victim: Victim) -> AsyncIterator[None]:
         """An outage: ended by SIGKILL, and away for as long as the block runs."""
         if victim in ("postgres", "temporal"):
-            server = _Postgres.made if victim == "postgres" else _Temporal.made
+            server = self._postgres if victim == "postgres" else self._temporal
             await self._kill_server(server)
             try:
                 yield
@@ -271,7 +275,7 @@ class House:
     @contextmanager
     def hanging(self, victim: Literal["postgres", "temporal", "mail"]) -> Iterator[None]:
         """A server that does not die and does not answer, for as long as the block runs."""
-        servers = {"postgres": _Postgres.made._process, "temporal": _Temporal.made._process, "mail": self._mail}
+        servers = {"postgres": self._postgres._process, "temporal": self._temporal._process, "mail": self._mail}
         process = servers[victim]
         assert process is not None
         assert process.pid is not None
@@ -368,6 +372,8 @@ async def house(
             journal=journal,
             environment=settings,
             mail_port=mail_port,
+            _postgres=_Postgres.made,
+            _temporal=_Temporal.made,
         )
         for may_live in made._may_live.values():
             may_live.set()

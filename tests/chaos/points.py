@@ -94,10 +94,11 @@ class Journal:
             with (self._folder / f"{token}.letters").open("ab", buffering=0) as letters:
                 letters.write(f"{what} {letter}\n".encode())
 
-    def letters(self, token: str) -> Counter[str]:
-        """How often each letter of a run was offered, and recorded: `offered case#key`."""
+    def letters(self, token: str) -> list[tuple[str, str]]:
+        """What became of the letters of a run, in order: (what, `case#key`)."""
         path = self._folder / f"{token}.letters"
-        return Counter(path.read_text().splitlines()) if path.exists() else Counter()
+        lines = path.read_text().splitlines() if path.exists() else []
+        return [(what, letter) for what, letter in (line.split(" ", 1) for line in lines)]
 
     def struck(self, token: str) -> bool:
         """Whether its deadly point was reached."""

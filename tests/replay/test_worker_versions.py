@@ -65,8 +65,8 @@ async def make_current(world: World, build: str) -> None:
             "ROUTING_CONFIG_UPDATE_STATE_COMPLETED"
         )
 
-    await world.until(done, f"build {build} is current")
-    await world.until(routed, "every task queue knows")
+    await world.until(done, f"build {build} is current", seconds=90)
+    await world.until(routed, "every task queue knows", seconds=90)
 
 
 async def described(world: World) -> WorkerDeploymentInfo | None:
@@ -162,7 +162,7 @@ async def known(world: World, build: str) -> None:
         info = await described(world)
         return info is not None and any(v.deployment_version.build_id == build for v in info.version_summaries)
 
-    await world.until(seen, f"build {build} is known")
+    await world.until(seen, f"build {build} is known", seconds=90)
 
 
 async def nobody_answers(world: World, case: str) -> None:
