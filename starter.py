@@ -1,4 +1,4 @@
-"""The command line: file cases, report events, look, explain, count, recount, reset, reconcile, set up, load.
+"""The command line: file cases, report events, look, explain, count, settle, recount, reset, reconcile, set up, load.
 
     python starter.py --help
 
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -29,10 +30,12 @@ from models.errors import Refusal
 from models.names import split_case_id
 from models.now import wall_clock
 from models.operator import ROLES
+from models.settlement import ClaimantSettlement, Settlement, SettlementInput
 from operations import counting, duties, key_backup, loading, reading, reading_json
 from operations import erase as erasing
 from operations.checkpoint import publish
 from operations.connection import ANSWERS_WITHIN, Connection, NotAnswering, connect
+from operations.filings import faults_of
 from operations.health import ask
 from operations.intake import Delivered, Filed
 from operations.logs import configure
@@ -44,6 +47,7 @@ from operations.reconcile import reconcile as reconcile_cases
 from operations.recount import recount as recount_cases
 from operations.reset import reset as reset_case
 from operations.setup import setup as set_up
+from rules.settlement import settle as work_out
 from security.proof import Signer
 from settings import Settings
 
@@ -542,6 +546,64 @@ def count(source: Source = "-", as_json: Json = False) -> None:
         for line in result["derivation"]:
             print(f"  {line}")
     raise typer.Exit(REFUSED if any("error" in result for result in results) else DONE)
+
+
+@app.command(epilog=EXIT_CODES)
+def settle(source: Source = "-", as_json: Json = False) -> None:
+    """Work out what would be paid, by hand and without any server; nothing is kept.
+
+    One JSON object: {"policy": {"limit_per_occurrence": "100000.00", "limit_aggregate": "200000.00"}, "losses":
+    [{"claimant": "C1", "head": "property_damaged", "claimed": "1200.00", "proven": "1000.00"}]}; docs/operators.md has
+    the other fields. Faulty input is wrong usage (2): every fault is named, and nothing else is printed.
+    """
+    items = reading_json.read(_read(source))
+    faults = items[0].faults if len(items) == 1 else ("one JSON object is needed, not many",)
+    if faults:
+        _fail(USAGE, faults, as_json)
+    try:
+        settlement = work_out(SettlementInput.model_validate(items[0].value))
+    except ValidationError as e:
+        _fail(USAGE, faults_of(e), as_json)
+    if as_json:
+        _json(settlement)
+    else:
+        _print_settlement(settlement)
+
+
+def _print_settlement(settlement: Settlement) -> None:
+    console = _console()
+    for one in settlement.claimants:
+        _print_claimant(console, one)
+    console.print(
+        f"\nIn all: payable {settlement.payable}, withheld for earlier claims {settlement.withheld}, deductible taken "
+        f"{settlement.deductible}, unpaid premium withheld {settlement.premium} EUR"
+    )
+
+
+def _print_claimant(console: Console, one: ClaimantSettlement) -> None:
+    _section(
+        console,
+        f"{one.claimant}: payable {one.payable} EUR",
+        ("Clause", "Step", "Before", "After", "Why"),
+        [
+            (step.clause, step.label.en, str(step.before), str(step.after), step.note.en if step.note else "")
+            for step in (*(step for head in one.heads for step in head.steps), *one.steps)
+        ],
+    )
+    _section(
+        console,
+        f"{one.claimant}: heads",
+        ("Clause", "Head", "Payable", "of it to the insured", "Withheld"),
+        [(h.clause, h.head, str(h.payable), str(h.to_insured), str(h.withheld)) for h in one.heads],
+    )
+    _section(
+        console,
+        f"{one.claimant}: paid by others",
+        ("Clause", "Head", "Payer", "Day", "Amount", "Used here"),
+        [(s.clause, s.head, s.payer, str(s.paid_on or "not known"), str(s.amount), str(s.used)) for s in one.sums],
+    )
+    if one.uncompensated:
+        console.print(f"\n{one.claimant} stays uncompensated by {one.uncompensated} EUR (9.8)")
 
 
 # ---- running an installation ----------------------------------------------------------------------------------------

@@ -22,11 +22,12 @@ from models.claim import (
     ClaimBody,
     ClaimFiling,
     Document,
+    ProvenLoss,
     Requirement,
     read_claim,
 )
 from models.errors import Refusal
-from models.settlement import Loss, PolicyTerms, Readings, Reserved, SettlementInput, Taken
+from models.settlement import Loss, PaidSum, Payer, PolicyTerms, Readings, Reserved, SettlementInput, Taken
 from models.tables import IntakeRow, LimitRow, PartyRow, PaymentOrderRow, PolicyRow
 from operations.intake import Sessions
 from rules.documents import asked, required
@@ -127,6 +128,10 @@ class ClaimStore:
         total = Decimal(data["total"])
         if occurrence + total > terms.limit_per_occurrence or aggregate + total > terms.limit_aggregate:
             raise Refusal("5.4, 5.6: more than the limits have left")
+        if premium := Decimal(data.get("premium", 0)):
+            if premium > terms.unpaid_premium:
+                raise Refusal("9.5: the unpaid premium was paid or withheld meanwhile; propose again")
+            policy.terms = {**policy.terms, "unpaid_premium": str(terms.unpaid_premium - premium)}
         own.taken, own.reserved, own.deductible = total, Decimal(data["withheld"]), Decimal(data["deductible"])
 
     async def _release(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
@@ -184,7 +189,7 @@ class ClaimActivities:
         faults += [
             f"losses: {p.claimant} {p.head}: more than was claimed ({claimed[(p.claimant, p.head)]} EUR)"
             for p in ask.losses
-            if (p.claimant, p.head) in claimed and p.proven > claimed[(p.claimant, p.head)]
+            if (p.claimant, p.head) in claimed and (p.proven or 0) > claimed[(p.claimant, p.head)]
         ]
         if faults:
             return Assessment(faults=tuple(faults))
@@ -202,22 +207,19 @@ class ClaimActivities:
             settlement = settle(
                 SettlementInput(
                     policy=PolicyTerms.model_validate(policy.terms),
-                    losses=tuple(
-                        Loss(
-                            claimant=p.claimant,
-                            head=p.head,
-                            claimed=claimed[(p.claimant, p.head)],
-                            proven=p.proven,
-                            compensated=p.compensated,
-                        )
-                        for p in ask.losses
-                    ),
+                    losses=tuple(_loss(p, claimed[(p.claimant, p.head)]) for p in ask.losses),
                     liability_share=ask.liability_share,
+                    other_insurers=ask.other_insurers,
+                    recommended=ask.recommended,
+                    withhold_premium=ask.withhold_premium,
                     reductions=ask.reductions,
                     taken=Taken(occurrence=occurrence, aggregate=aggregate, deductible=deductible),
                     reserved_by_earlier=reserved,
                     readings=Readings(
-                        liability_before_deductible=bool(rulebook.values.get("liability_before_deductible", True))
+                        liability_before_deductible=bool(rulebook.values.get("liability_before_deductible", True)),
+                        unpaid_premium_with_deductible=bool(
+                            rulebook.values.get("unpaid_premium_with_deductible", True)
+                        ),
                     ),
                 )
             )
@@ -232,12 +234,17 @@ class ClaimActivities:
         return Assessment(
             claimants=tuple(
                 ClaimantDecision(
-                    claimant=c.claimant, payable=c.payable, withheld=c.withheld, account=accounts.get(c.claimant, False)
+                    claimant=c.claimant,
+                    payable=c.payable,
+                    withheld=c.withheld,
+                    account=accounts.get(c.claimant, False),
+                    to_insured=sum((head.to_insured for head in c.heads), Decimal("0.00")),
                 )
                 for c in settlement.claimants
             ),
             total=settlement.payable,
             deductible=settlement.deductible,
+            premium=settlement.premium,
             needs_second=settlement.payable > limit,
             occurrence_taken=occurrence,
             aggregate_taken=aggregate,
@@ -250,6 +257,13 @@ class ClaimActivities:
                 for c in settlement.claimants
             },
         )
+
+
+def _loss(proven: ProvenLoss, claimed: Decimal) -> Loss:
+    """What is proven beside what was claimed."""
+    data = proven.model_dump(exclude={"compensated", "compensations"})
+    lump = (PaidSum(payer=Payer.other, amount=proven.compensated),) if proven.compensated else ()
+    return Loss.model_validate({**data, "claimed": claimed, "compensations": proven.compensations or lump})
 
 
 async def _policy(session: AsyncSession, keyring: Keyring, organisation: str, filing: ClaimFiling) -> PolicyRow | None:

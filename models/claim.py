@@ -5,15 +5,15 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, TypeAdapter, ValidationError
+from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
 from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
 from models.keepable import MOST, path_of, printable
 from models.operator import Role
-from models.settlement import Head, Money, Percent, Reduction
+from models.settlement import Head, Money, OtherInsurer, Percent, Proof, Recommended, Reduction
 
 # ---- what is filed --------------------------------------------------------------------------------------------------
 
@@ -164,6 +164,8 @@ class ClaimantDecision(Model):
     withheld: Money
     account: bool = True
     """False if no account is known that money can reach: the payment is held, nothing else."""
+    to_insured: Money = Decimal(0)
+    """What of `payable` goes to the insured, whose costs it is or who paid it from own means (10.1.2)."""
 
 
 class Proposal(Model):
@@ -176,6 +178,8 @@ class Proposal(Model):
     claimants: tuple[ClaimantDecision, ...]
     total: Money
     deductible: Money
+    premium: Money = Decimal(0)
+    """Unpaid premium that is withheld (9.5)."""
     needs_second: bool
     occurrence_taken: Money
     aggregate_taken: Money
@@ -233,6 +237,9 @@ class Assess(Model):
     liability_share: Percent
     reductions: tuple[Reduction, ...]
     reject: bool
+    other_insurers: tuple[OtherInsurer, ...] = ()
+    recommended: tuple[Recommended, ...] = ()
+    withhold_premium: bool = False
 
 
 class Assessment(Model):
@@ -242,6 +249,7 @@ class Assessment(Model):
     claimants: tuple[ClaimantDecision, ...] = ()
     total: Money = Decimal(0)
     deductible: Money = Decimal(0)
+    premium: Money = Decimal(0)
     needs_second: bool = False
     occurrence_taken: Money = Decimal(0)
     aggregate_taken: Money = Decimal(0)
@@ -280,13 +288,19 @@ class SetPolicy(Message):
     policy: Text = Field(description="policy number")
 
 
-class ProvenLoss(Model):
+class ProvenLoss(Proof):
     """What of a claimed head is proven, and what others have already compensated."""
 
     claimant: Annotated[str, StringConstraints(pattern=r"^C[1-9][0-9]*$")]
-    head: Head
-    proven: Money
     compensated: Money = Decimal(0)
+    """By others in one sum, where neither payer nor day is told; else `compensations` (9.8)."""
+
+    @model_validator(mode="after")
+    def _compensated_in_one_way(self) -> Self:
+        if self.compensated and self.compensations:
+            msg = "compensated: say either one sum or the compensations"
+            raise ValueError(msg)
+        return self
 
 
 class ProposeDecision(Message):
@@ -301,6 +315,16 @@ class ProposeDecision(Message):
     )
     reductions: tuple[Reduction, ...] = Field(
         default=(), description="list of clause (the duty breached, such as 7.1.2) and percent; see 8.2"
+    )
+    other_insurers: tuple[OtherInsurer, ...] = Field(
+        default=(), description="list of insurer and limit per occurrence, where others insure the same liability; 9.9"
+    )
+    recommended: tuple[Recommended, ...] = Field(
+        default=(),
+        description="list of claimant and amount that was recommended, if the insured promised or spent more; 8.1.9",
+    )
+    withhold_premium: bool = Field(
+        default=False, description="true to withhold the instalments that are due and unpaid; 9.5"
     )
 
 
@@ -342,7 +366,9 @@ class RejectPayment(Message):
 class CorrectPayee(Message):
     """Another account for a claimant whose payment is held or was rejected; a new order follows."""
 
-    claimant: Annotated[str, StringConstraints(pattern=r"^C[1-9][0-9]*$")] = Field(description="C1, C2, …")
+    claimant: Annotated[str, StringConstraints(pattern=r"^(C[1-9][0-9]*|insured)$")] = Field(
+        description="C1, C2, …; insured, where a payment goes to the insured"
+    )
     iban: Text = Field(description="IBAN")
 
 

@@ -36,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
         AddDocument,
         ApproveDecision,
         Assess,
+        ClaimantDecision,
         ClaimBody,
         ConfirmPayment,
         CorrectPayee,
@@ -287,6 +288,9 @@ class Claim(Case):
                 liability_share=m.liability_share,
                 reductions=m.reductions,
                 reject=m.outcome == "reject",
+                other_insurers=m.other_insurers,
+                recommended=m.recommended,
+                withhold_premium=m.withhold_premium,
             ),
             "work out the settlement",
         )
@@ -300,6 +304,7 @@ class Claim(Case):
             claimants=assessed.claimants,
             total=assessed.total,
             deductible=assessed.deductible,
+            premium=assessed.premium,
             needs_second=assessed.needs_second,
             occurrence_taken=assessed.occurrence_taken,
             aggregate_taken=assessed.aggregate_taken,
@@ -320,20 +325,20 @@ class Claim(Case):
         """10.5: decided. The 30 days stop; 10 working days to tell and 15 to pay start, one clock for each person."""
         at = item.at
         told = (*self.body.claimants, "insured")
-        paid = [c for c in proposal.claimants if c.payable > 0]
+        paid = _payees(proposal)
         changes: tuple[Change, ...] = (
             Stop(duty=DECIDE, evidence=Evidence(kind="decision", happened_at=at, reference=item.id)),
             *(Start(duty=TELL, subject=party, anchor_at=at) for party in told),
-            *(Start(duty=PAY, subject=c.claimant, anchor_at=at) for c in paid),
+            *(Start(duty=PAY, subject=p.claimant, anchor_at=at) for p in paid),
         )
         payments = tuple(
             Payment(
-                key=f"{c.claimant}:indemnity",
-                claimant=c.claimant,
-                amount=c.payable,
-                status="queued" if c.account else "held",
+                key=f"{p.claimant}:indemnity",
+                claimant=p.claimant,
+                amount=p.payable,
+                status="queued" if p.account else "held",
             )
-            for c in paid
+            for p in paid
         )
         await self.record(
             "decided",
@@ -347,6 +352,7 @@ class Claim(Case):
                 "approved_by": item.message.actor if proposal.needs_second else None,
                 "claimants": {c.claimant: str(c.payable) for c in proposal.claimants},
                 "withheld": {c.claimant: str(c.withheld) for c in proposal.claimants if c.withheld > 0},
+                **({"premium": str(proposal.premium)} if proposal.premium else {}),
             },
             changes=changes,
             acts=(
@@ -359,6 +365,7 @@ class Claim(Case):
                         "total": str(proposal.total),
                         "withheld": str(sum((c.withheld for c in proposal.claimants), start=proposal.total * 0)),
                         "deductible": str(proposal.deductible),
+                        "premium": str(proposal.premium),
                         "occurrence_taken": str(proposal.occurrence_taken),
                         "aggregate_taken": str(proposal.aggregate_taken),
                     },
@@ -397,7 +404,7 @@ class Claim(Case):
         }
         if party == "insured":
             facts["claimant"] = ", ".join(self.body.claimants)
-        if own is not None and own.payable > 0:
+        if any(p.claimant == party for p in _payees(proposal)):
             facts["pay_by"] = {"last_day_of": [PAY, party]}
         return NoticeDraft(
             key=_letter_key(party),
@@ -719,7 +726,10 @@ class Claim(Case):
             decided = f"proposed by {proposal.proposed_by}"
             if body.decided_at:
                 decided = f"decided {body.decided_at:%Y-%m-%d %H:%M} UTC"
-            what = f"{proposal.outcome.replace('_', ' ')}, {proposal.total} EUR (deductible {proposal.deductible})"
+            taken_off = f"deductible {proposal.deductible}"
+            if proposal.premium:
+                taken_off += f", unpaid premium {proposal.premium}"
+            what = f"{proposal.outcome.replace('_', ' ')}, {proposal.total} EUR ({taken_off})"
             lines += [f"- **Decision:** {what}, {decided}"]
         lines += [f"- **Payment {p.key}:** {p.amount} EUR, {p.status}" for p in body.payments]
         lines += [f"- **Letter {key}:** {status}" for key, status in body.notices.items() if key.startswith(TELL)]
@@ -739,6 +749,15 @@ class Claim(Case):
     def _with_payment(self, key: str, status: str) -> ClaimBody:
         payments = tuple(p.model_copy(update={"status": status}) if p.key == key else p for p in self.body.payments)
         return self.body.model_copy(update={"payments": payments})
+
+
+def _payees(proposal: Proposal) -> list[ClaimantDecision]:
+    """Who is paid what: each claimant (10.1.1), and the insured for what it paid or spent itself (10.1.2)."""
+    third = [c.model_copy(update={"payable": c.payable - c.to_insured}) for c in proposal.claimants]
+    back = sum((c.to_insured for c in proposal.claimants), start=proposal.total * 0)
+    # the account of the insured is asked for when money goes there
+    insured = ClaimantDecision(claimant="insured", payable=back, withheld=proposal.total * 0, account=False)
+    return [p for p in (*third, insured) if p.payable > 0]
 
 
 def _letter_key(party: str) -> str:

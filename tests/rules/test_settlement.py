@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -18,8 +19,12 @@ from models.settlement import (
     DeductibleKind,
     Head,
     Loss,
+    OtherInsurer,
+    PaidSum,
+    Payer,
     PolicyTerms,
     Readings,
+    Recommended,
     Reduction,
     Reserved,
     SettlementInput,
@@ -35,7 +40,12 @@ CENT = D("0.01")
 
 
 def loss(claimant: str, amount: str, head: Head = Head.property_damaged, **more: Any) -> Loss:
-    return Loss(**{"claimant": claimant, "head": head, "claimed": amount, "proven": amount} | more)
+    proven = {} if "facts" in more else {"proven": amount}
+    return Loss.model_validate({"claimant": claimant, "head": head, "claimed": amount} | proven | more)
+
+
+def paid(payer: Payer, amount: str, day: int = 1, *, agreed: bool = False) -> PaidSum:
+    return PaidSum(payer=payer, amount=D(amount), paid_on=date(2026, 3, day), agreed=agreed)
 
 
 def policy(occurrence: str = "100000", aggregate: str = "200000", **more: Any) -> PolicyTerms:
@@ -68,7 +78,7 @@ def test_every_step_in_its_order() -> None:
     paid by others: 5 000."""
     claimant = only(
         case(
-            loss("C1", "12000", proven="10000", compensated="400"),
+            loss("C1", "12000", proven="10000", compensations=[paid(Payer.own_insurer, "400")]),
             terms=policy("10000", "50000", deductible=Deductible(value=D("500"))),
             liability_share=D("80"),
             taken=Taken(occurrence=D("4000"), aggregate=D("4000")),
@@ -300,7 +310,9 @@ def test_reductions_are_percentages_of_the_indemnity_after_the_limits() -> None:
 
 def test_what_others_paid_touches_its_own_head_only() -> None:
     """Treatment 100 of which 150 was paid by another; property 300: 0 and 300, the 50 too much is nobody's loss."""
-    claimant = only(case(loss("C1", "100", Head.treatment, compensated="150"), loss("C1", "300")))
+    claimant = only(
+        case(loss("C1", "100", Head.treatment, compensations=[paid(Payer.other, "150")]), loss("C1", "300"))
+    )
 
     assert [str(h.payable) for h in claimant.heads] == ["0.00", "300.00"]
     assert str(claimant.uncompensated) == "0.00"
@@ -464,6 +476,54 @@ amounts = st.one_of(st.integers(0, 40), st.integers(0, 2_000_000)).map(lambda ce
 percents = st.one_of(st.sampled_from(["0", "50", "100", "33.333333"]), st.integers(0, 100)).map(Decimal)
 
 
+sums = st.lists(
+    st.builds(
+        PaidSum,
+        payer=st.sampled_from([Payer.co_liable, Payer.liability_insurer, Payer.insured, Payer.other]),
+        amount=amounts,
+    ).map(lambda one: one.model_copy(update={"agreed": one.payer is Payer.insured})),
+    max_size=3,
+)
+
+
+one_sum = st.fixed_dictionaries({"proven": amounts})
+proofs = {
+    Head.treatment: one_sum
+    | st.builds(
+        lambda costs: {"facts": {"costs": costs, "comfort": costs / 2 if not costs % D("0.02") else 0}}, amounts
+    ),
+    Head.temporary_incapacity: one_sum
+    | st.builds(
+        lambda average, count, benefit: {
+            "facts": {"average": average, "count": count, "received": [{"payer": "state", "amount": benefit}]}
+        },
+        amounts,
+        st.integers(1, 99),
+        amounts,
+    ),
+    Head.lost_capacity: one_sum,
+    Head.death: one_sum
+    | st.builds(
+        lambda income, share, pension, first, days: {
+            "facts": {
+                "income": income,
+                "share": share,
+                "pension": pension,
+                "first_day": first,
+                "last_day": first + timedelta(days=days),
+                "right": "minor",
+                "born_on": "2010-02-28",
+            }
+        },
+        amounts,
+        percents,
+        amounts,
+        st.dates(date(2026, 1, 1), date(2029, 1, 1)),
+        st.integers(0, 900),
+    ),
+}
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> SettlementInput:
     keys = draw(
@@ -479,8 +539,13 @@ def cases(draw: st.DrawFn) -> SettlementInput:
             claimant=name,
             head=head,
             claimed=draw(amounts),
-            proven=draw(amounts),
-            compensated=draw(st.one_of(st.just(Decimal(0)), amounts)),
+            **draw(proofs[head]),
+            deceased=draw(st.sampled_from(["D1", "D2"])),
+            # no two heads with the same sum
+            compensations=tuple(
+                one.model_copy(update={"paid_on": date(2026, list(Head).index(head) + 1, day)})
+                for day, one in enumerate(draw(sums), 1)
+            ),
             own_costs=draw(st.sampled_from([False, False, False, True])),
         )
         for name, head in keys
@@ -505,6 +570,9 @@ def cases(draw: st.DrawFn) -> SettlementInput:
             value=draw(percents if percent else amounts),
             basis=draw(st.sampled_from([Basis.per_occurrence, Basis.per_person])),
         ),
+        death_is_one_person=draw(st.booleans()),
+        instalments=True,
+        unpaid_premium=draw(amounts),
     )
     taken = Taken(
         occurrence=draw(amounts),
@@ -512,7 +580,7 @@ def cases(draw: st.DrawFn) -> SettlementInput:
         deductible=draw(amounts),
         persons=tuple(
             TakenByPerson(claimant=name, paid=draw(amounts), deductible=draw(amounts))
-            for name in draw(st.sampled_from([(), ("C1",), ("C1", "C2")]))
+            for name in draw(st.sampled_from([(), ("C1",), ("C1", "D1")]))
         ),
         sublimits=tuple(
             TakenOfSublimit(name=s.name, claimant="C1" if s.basis is Basis.per_person else None, paid=draw(amounts))
@@ -529,7 +597,12 @@ def cases(draw: st.DrawFn) -> SettlementInput:
         reserved_by_earlier=Reserved(
             occurrence=draw(amounts), aggregate=draw(st.sampled_from([Decimal(0), Decimal(5)]))
         ),
-        readings=Readings(liability_before_deductible=draw(st.booleans())),
+        other_insurers=draw(st.sampled_from([(), (OtherInsurer(insurer="A", limit=D(7000)),)])),
+        recommended=draw(st.sampled_from([(), (Recommended(claimant=keys[0][0], amount=draw(amounts)),)])),
+        withhold_premium=draw(st.booleans()),
+        readings=Readings(
+            liability_before_deductible=draw(st.booleans()), unpaid_premium_with_deductible=draw(st.booleans())
+        ),
     )
 
 
@@ -547,27 +620,33 @@ def test_nothing_is_negative_and_no_limit_is_passed(filing: SettlementInput) -> 
     entitled = {key: h.payable + h.withheld for key, h in parts.items()}
 
     assert all(h.payable >= 0 and h.withheld >= 0 for h in parts.values())
-    assert all(entitled[one.claimant, one.head] <= min(one.claimed, one.proven) for one in filing.losses)
+    assert all(entitled[one.claimant, one.head] <= one.claimed for one in filing.losses)
+    assert all(due <= parts[key].steps[-1].after + CENT / 2 for key, due in entitled.items())
+    assert all(0 <= h.to_insured <= h.payable for h in parts.values())
     assert settlement.payable <= room(terms.limit_per_occurrence, taken.occurrence, reserved.occurrence)
     assert settlement.payable <= room(terms.limit_aggregate, taken.aggregate, reserved.aggregate)
     assert sum(entitled.values()) <= room(terms.limit_per_occurrence, taken.occurrence)
     assert sum(entitled.values()) <= room(terms.limit_aggregate, taken.aggregate)
-    for claimant in settlement.claimants:
-        if terms.limit_per_person is not None:
-            paid = sum(p.paid for p in taken.persons if p.claimant == claimant.claimant)
-            assert claimant.payable + claimant.withheld <= room(terms.limit_per_person, Decimal(paid))
+    person = {
+        (one.claimant, one.head): one.deceased
+        if terms.death_is_one_person and one.head in (Head.death, Head.funeral)
+        else one.claimant
+        for one in filing.losses
+    }
+    if terms.limit_per_person is not None:
+        for name in set(person.values()):
+            before = sum(p.paid for p in taken.persons if p.claimant == name)
+            spent = sum(due for key, due in entitled.items() if person[key] == name)
+            assert spent <= room(terms.limit_per_person, Decimal(before))
     for sublimit in terms.sublimits:
-        groups = [{c.claimant} for c in settlement.claimants]
+        groups = [{key for key in person if person[key] == name} for name in set(person.values())]
+        names: list[str | None] = [*set(person.values())]
         if sublimit.basis is not Basis.per_person:
-            groups = [{c.claimant for c in settlement.claimants}]
-        for group in groups:
-            paid = sum(
-                t.paid
-                for t in taken.sublimits
-                if t.name == sublimit.name and (t.claimant is None or t.claimant in group)
-            )
-            spent = sum(due for (name, head), due in entitled.items() if name in group and head in sublimit.heads)
-            assert spent <= room(sublimit.limit, Decimal(paid))
+            groups, names = [set(person)], [None]
+        for group, one in zip(groups, names, strict=True):
+            before = sum(t.paid for t in taken.sublimits if (t.name, t.claimant) == (sublimit.name, one))
+            spent = sum(due for key, due in entitled.items() if key in group and key[1] in sublimit.heads)
+            assert spent <= room(sublimit.limit, Decimal(before))
 
 
 @settings(deadline=None)

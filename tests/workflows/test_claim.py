@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from models.tables import LimitRow
+from models.tables import LimitRow, PolicyRow
 from tests.world import RIGA, Refused, World
 
 MONDAY = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
@@ -251,8 +251,37 @@ async def test_a_rejection_is_told_and_pays_nothing(world: World) -> None:
         ({"outcome": "pay"}, "losses"),
         ({"outcome": "pay", "losses": [{"claimant": "C2", "head": "death", "proven": "1.00"}]}, "did not claim"),
         (proposal("12.345"), "losses.0.proven"),
+        (proposal(withhold_premium=True), "allows no instalments"),
+        (
+            {"outcome": "pay", "losses": [{"claimant": "C1", "head": "treatment", "facts": {"repair": "1.00"}}]},
+            r"losses.0.facts.costs: Field required",
+        ),
+        (
+            {
+                "outcome": "pay",
+                "losses": [
+                    {
+                        "claimant": "C1",
+                        "head": "property_damaged",
+                        "proven": "1.00",
+                        "compensated": "1.00",
+                        "compensations": [{"payer": "other", "amount": "1.00"}],
+                    }
+                ],
+            },
+            "say either one sum or the compensations",
+        ),
     ],
-    ids=["above the claim", "no reason", "no losses", "never claimed", "tenths of cents"],
+    ids=[
+        "above the claim",
+        "no reason",
+        "no losses",
+        "never claimed",
+        "tenths of cents",
+        "no instalments",
+        "facts of another head",
+        "compensated in two ways",
+    ],
 )
 async def test_a_faulty_proposal_is_refused_and_changes_nothing(
     world: World, message: dict[str, Any], fault: str
@@ -293,6 +322,100 @@ async def test_two_claims_on_one_policy_never_take_more_than_its_limit(world: Wo
     await world.say(first, "propose_decision", **proposal())
     row = await world.stage(first, "telling_and_paying")
     assert row.state["body"]["proposal"]["total"] == "1000.00"
+
+
+# ---- the settlement of a decision ------------------------------------------------------------------------------------
+
+
+async def _letters(world: World, case: str, to: str) -> list[str]:
+    """The decision letters of a case, with plain spaces."""
+    mails = [m for m in world.mails(to) if case.split(":")[2] in str(m["Subject"])]
+    return [m.get_content().replace("\N{NO-BREAK SPACE}", " ") for m in mails]
+
+
+async def test_facts_are_worked_out_and_stand_in_the_letter_with_what_others_paid(world: World) -> None:
+    """9.3.1: repair 1 100 is dearer than 1 200 - 200: destroyed, 1 000. 9.7: 60 %: 600, less the deductible: 400. The
+    co-liable person's 400 are his own share; 9.8: the claimant's own insurer paid 50: 350."""
+    case = await deciding(world)
+    loss = {
+        "claimant": "C1",
+        "head": "property_damaged",
+        "facts": {"repair": "1100.00", "before": "1200.00", "after": "200.00"},
+        "compensations": [
+            {"payer": "co_liable", "paid_on": "2027-02-25", "amount": "400.00"},
+            {"payer": "own_insurer", "paid_on": "2027-02-26", "amount": "50.00"},
+        ],
+    }
+    await world.say(case, "propose_decision", outcome="pay", losses=[loss], liability_share="60")
+    row = await world.stage(case, "telling_and_paying")
+    assert row.state["body"]["proposal"]["total"] == "350.00"
+    await world.until(lambda: _is(world, case, "BTA-10.5b", "C1", "kept"), "the third party was told")
+    [text] = [t for t in await _letters(world, case, "anna.berzina@example.lv") if "350,00 EUR" in t]
+    for line in (
+        "Mantas pilnīga bojāeja (noteikumu 9.3.1. punkts): no 1 200,00 EUR uz 1 000,00 EUR.",
+        "līdzatbildīgā persona, 25.02.2027.: 400,00 EUR, paša atbildības daļa (noteikumu 9.7. punkts)",
+        "cietušā apdrošinātājs, 26.02.2027.: 50,00 EUR, atskaitīts (noteikumu 9.8. punkts)",
+    ):
+        assert line in text
+
+
+async def test_what_the_insured_paid_by_agreement_goes_to_the_insured_once_its_account_is_known(world: World) -> None:
+    """10.1.2: loss 1 200 less 200; the insured paid 500: 700 to the third party first, 300 to the insured."""
+    case = await deciding(world)
+    sums = [{"payer": "insured", "paid_on": "2027-02-25", "amount": "500.00", "agreed": True}]
+    loss = {"claimant": "C1", "head": "property_damaged", "proven": "1200.00", "compensations": sums}
+    await world.say(case, "propose_decision", outcome="pay", losses=[loss])
+    await world.payment(case, "C1:indemnity", "issued")
+    row = await world.stage(case, "telling_and_paying")
+    amounts = {p["key"]: (p["amount"], p["status"]) for p in row.state["body"]["payments"]}
+    assert amounts["C1:indemnity"][0] == "700.00"
+    assert amounts["insured:indemnity"] == ("300.00", "held")
+    assert "an account for insured" in row.waits_for
+    await world.say(case, "correct_payee", claimant="insured", iban="LV97HABA0012345678910")
+    await world.payment(case, "insured:indemnity", "issued")
+    for party in ("C1", "insured"):
+        message = {**paid_on("2027-03-01"), "payment": f"{party}:indemnity"}
+        await world.say(case, "confirm_payment", actor="system:bank", **message)
+        assert await _is(world, case, "BTA-10.5c", party, "kept")
+    await world.stage(case, "resting")
+
+
+async def _unpaid(world: World, policy: str) -> str:
+    async with world.sessions() as session:
+        row = await session.get(PolicyRow, policy)
+    assert row is not None
+    return str(row.terms["unpaid_premium"])
+
+
+async def test_an_unpaid_premium_is_withheld_once_and_booked_as_paid(world: World) -> None:
+    """9.5: 1 200 - 200 - 300 = 700. The next claim on the policy finds nothing to withhold."""
+    await world.begin(MONDAY)
+    policy = await world.policy(instalments=True, unpaid_premium="300.00")
+    for total in ("700.00", "1000.00"):
+        case = await world.file("claim", "BTA", content(policy, documents=documents(MONDAY)))
+        await world.stage(case, "deciding")
+        await world.say(case, "propose_decision", **proposal(withhold_premium=True))
+        row = await world.stage(case, "telling_and_paying")
+        assert row.state["body"]["proposal"]["total"] == total
+        assert await _unpaid(world, policy) == "0.00"
+
+
+async def test_a_premium_that_was_withheld_meanwhile_is_not_withheld_again(world: World) -> None:
+    """9.5: worked out with 300 unpaid; before the approval another claim of 100 after its deductible withheld 100."""
+    await world.begin(MONDAY)
+    policy = await world.policy(instalments=True, unpaid_premium="300.00")
+    first = await world.file("claim", "BTA", content(policy, "15000.00", documents=documents(MONDAY)))
+    await world.stage(first, "deciding")
+    await world.say(first, "propose_decision", actor="op-1", **proposal("15000.00", withhold_premium=True))
+    await world.stage(first, "approving")
+    second = await world.file("claim", "BTA", content(policy, "300.00", documents=documents(MONDAY)))
+    await world.stage(second, "deciding")
+    await world.say(second, "propose_decision", **proposal("300.00", withhold_premium=True))
+    row = await world.stage(second, "resting")
+    assert row.state["body"]["proposal"]["premium"] == "100.00"
+    with pytest.raises(Refused, match="propose again"):
+        await world.say(first, "approve_decision", actor="op-2")
+    assert await _unpaid(world, policy) == "200.00"
 
 
 # ---- late ------------------------------------------------------------------------------------------------------------
