@@ -16,7 +16,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from datetime import timedelta
@@ -69,14 +69,15 @@ def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-async def measure(wanted: Sequence[str], variants: Sequence[str], *, quick: bool) -> dict[str, list[Any]]:
-    """The parts that are wanted; each a list of rows."""
-    rows: dict[str, list[Any]] = {}
+async def measure(
+    wanted: Sequence[str], variants: Sequence[str], *, quick: bool
+) -> AsyncIterator[tuple[str, list[Any]]]:
+    """The parts that are wanted, each with its rows as soon as it is measured."""
     async with house() as home, AsyncExitStack() as stack:
         progress("servers run")
         if "kinds" in wanted:
             progress("one case of each kind")
-            rows["kinds"] = await kinds(home)
+            yield "kinds", await kinds(home)
         bare = await stack.enter_async_context(Bare.at(home))
         product = await stack.enter_async_context(Product.at(home, "product"))
         changed = [
@@ -89,33 +90,35 @@ async def measure(wanted: Sequence[str], variants: Sequence[str], *, quick: bool
             await subject.live(parts.fresh(10))
         if "transitions" in wanted:
             progress("transitions")
-            rows["transitions"] = await parts.transitions(home, subjects, *((10, 6) if quick else (40, 24)))
+            yield "transitions", await parts.transitions(home, subjects, *((10, 6) if quick else (40, 24)))
         if "lives" in wanted:
             progress("whole lives")
-            rows["lives"] = await parts.lives(home, subjects, *((10, 2) if quick else (20, 6)))
+            yield "lives", await parts.lives(home, subjects, *((10, 2) if quick else (20, 6)))
         if "latency" in wanted:
             progress("latency")
-            rows["latency"] = await parts.latency(subjects, 40 if quick else 300)
+            yield "latency", await parts.latency(subjects, 40 if quick else 300)
         if "recovery" in wanted:
-            rows["recovery"] = []
+            recovered = []
             for subject in subjects:
                 progress(f"SIGKILL: {subject.name}")
-                rows["recovery"] += await parts.recovery(subject, 20, 1 if quick else 5)
+                recovered += await parts.recovery(subject, 20, 1 if quick else 5)
             for one in (product, *changed):
                 progress(f"SIGKILL with effects: {one.name}")
-                rows["recovery"].append(await parts.recovery_of_effects(one, one.decide, 10, 1 if quick else 5))
+                recovered.append(await parts.recovery_of_effects(one, one.decide, 10, 1 if quick else 5))
+            yield "recovery", recovered
         if "timers" in wanted:
-            rows["timers"] = []
+            late = []
             for subject in subjects:
                 progress(f"timers: {subject.name}")
                 many, ahead = (50, 10) if quick else (500, 120)
-                rows["timers"].append(await parts.lateness(home, subject, many, timedelta(seconds=ahead)))
+                late.append(await parts.lateness(home, subject, many, timedelta(seconds=ahead)))
+            yield "timers", late
         if "held" in wanted:
-            rows["held"] = []
+            held = []
             for subject in subjects:
                 sizes, idle = ((50,), 5) if quick else ((1000, 5000), 60)
-                rows["held"] += await parts.held(home, subject, sizes, idle, progress)
-    return rows
+                held += await parts.held(home, subject, sizes, idle, progress)
+            yield "held", held
 
 
 def main() -> None:
@@ -124,12 +127,19 @@ def main() -> None:
     for name in [n for n in os.environ if n.startswith("TEMPORAL_")]:
         del os.environ[name]  # they are for clients of another server
     configure()  # what is logged must not stand amid the JSON
-    rows = asyncio.run(measure(options.part or PARTS, options.variant, quick=options.quick))
+    asyncio.run(_measured(options))
+
+
+async def _measured(options: argparse.Namespace) -> None:
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else UNWATCHED)
+    plain: dict[str, list[Any]] = {}
+    async for part, rows in measure(options.part or PARTS, options.variant, quick=options.quick):
+        plain[part] = [asdict(row) for row in rows]
+        if not options.json:
+            # at once: whoever stops it has what was measured until then
+            show.show(console, part, rows)
     if options.json:
-        plain = {part: [asdict(row) for row in of_part] for part, of_part in rows.items()}
         print(json.dumps(plain, ensure_ascii=False, indent=1))
-    else:
-        show.show(Console(highlight=False, width=None if sys.stdout.isatty() else UNWATCHED), rows)
 
 
 if __name__ == "__main__":

@@ -15,16 +15,15 @@ from bench.parts import Cost, Held, Latency, Lateness, Recovery
 CPU = ("Temporal", "PostgreSQL", "worker", "together", "caller")
 
 
-def show(console: Console, rows: dict[str, list[Any]]) -> None:
-    """One table or two for each part."""
-    for part, of_part in rows.items():
-        for title, left, header, lines in TABLES[part](of_part):
-            table = Table(title=title, title_justify="left", box=None, header_style="")
-            for n, name in enumerate(header):
-                table.add_column(name, justify="left" if n < left else "right")
-            for line in lines:
-                table.add_row(*(str(cell) for cell in line))
-            console.print(table, "")
+def show(console: Console, part: str, rows: list[Any]) -> None:
+    """One table or two of a part."""
+    for title, left, header, lines in TABLES[part](rows):
+        table = Table(title=title, title_justify="left", box=None, header_style="")
+        for n, name in enumerate(header):
+            table.add_column(name, justify="left" if n < left else "right")
+        for line in lines:
+            table.add_row(*(str(cell) for cell in line))
+        console.print(table, "")
 
 
 Lines = tuple[str, int, Sequence[str], list[tuple[Any, ...]]]
