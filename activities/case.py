@@ -211,11 +211,12 @@ class CaseActivities:
         transition = t.model_dump(mode="json")
         digest = digest_of(transition, key)
         if t.step <= row.step:
-            held = await self._held(session, t.case, t.step)
-            if held[0].digest == digest:
+            entry = await session.get_one(TimelineRow, (t.case, t.step))
+            if entry.digest == digest:
                 # repeated: the first try may have died before it delivered
-                return Recorded.model_validate(held[0].answer), True
-            return Recorded(result="behind", step=row.step, missed=_fitting(held)), False
+                return Recorded.model_validate(entry.answer), True
+            missed = _fitting(await self._held(session, t.case, t.step))
+            return Recorded(result="behind", step=row.step, missed=missed), False
         if t.step != row.step + 1:
             raise ApplicationError(f"step {t.step} waits: {row.step} is the last one", type=errors.STEP_OUT_OF_ORDER)
         if t.said is not None and not self._replays and (faults := lacking(t.said, row.organisation, operators)):

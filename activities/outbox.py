@@ -7,6 +7,9 @@ from datetime import timedelta
 
 import structlog
 from sqlmodel import col, select, update
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverseRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -23,6 +26,8 @@ RING_AGAIN = timedelta(seconds=30)
 ON_ITS_WAY = timedelta(minutes=1)
 """For so long a sweep leaves a letter to staff to the step that queued it: both at once would send it twice."""
 
+PAGE = 100
+"""Events of a history at a time, the newest first: what is looked for is a minute old."""
 
 SOON = 5.0
 """Seconds for what a step owes to others; the sweep delivers the rest."""
@@ -121,7 +126,7 @@ class Outbox:
         return sent
 
     async def ring_the_behind(self) -> int:
-        """Ring every case whose run may not know its last step; the number rung.
+        """Ring every case whose run does not know its last step; the number rung.
 
         A step is committed within a workflow task. If that task is lost together with the message that led to it (the
         engine keeps none that came to an idle case), nothing else tells the run.
@@ -137,13 +142,11 @@ class Outbox:
         for case, events in unproven:
             assert events is not None
             try:
-                handle = self._client.get_workflow_handle(case)
-                known = (await handle.describe()).raw_description.workflow_execution_info.history_length > events
-                if not known:
-                    await handle.signal("look_again")
+                if not await self._completed(case, events):
+                    await self._client.get_workflow_handle(case).signal("look_again")
                     rung += 1
-                    continue
             except RPCError as e:
+                # a run that is not there any more asks for its record when it is started again
                 if e.status is not RPCStatusCode.NOT_FOUND:
                     log.info("nobody says what the run knows", case=case, status=e.status.name)
                     continue
@@ -151,6 +154,30 @@ class Outbox:
                 its = (col(CaseRow.case) == case) & (col(CaseRow.unproven) == events)
                 await session.exec(update(CaseRow).where(its).values(unproven=None))
         return rung
+
+    async def _completed(self, case: str, events: int) -> bool:
+        """Whether the task that had seen so many events was completed: the next event says so.
+
+        A longer history does not: a task that timed out makes it longer too.
+        """
+        page = b""
+        while True:
+            history = await self._client.workflow_service.get_workflow_execution_history_reverse(
+                GetWorkflowExecutionHistoryReverseRequest(
+                    namespace=self._client.namespace,
+                    execution=WorkflowExecution(workflow_id=case),
+                    maximum_page_size=PAGE,
+                    next_page_token=page,
+                )
+            )
+            for event in history.history.events:
+                if event.event_id == events + 1:
+                    return event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED
+                if event.event_id <= events:
+                    return False
+            page = history.next_page_token
+            if not page:
+                return False
 
     async def _start_children(self, parent: str) -> int:
         async with self._sessions() as session:

@@ -354,7 +354,7 @@ class Transition(Model):
     step: int
     at: datetime
     events: int = 0
-    """Events of the run's history when it asked: if it grows no further, the task was lost, and this step with it."""
+    """Events of the run's history when it asked: unless the next one completes the task, the run lost this step."""
     stage: str
     entry: str
     duty: str | None = None

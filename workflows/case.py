@@ -584,7 +584,7 @@ class Case:
             waits_for="" if outcome else self.waiting(stage, self.read(after)),
             outcome=outcome,
         )
-        size = len(transition.model_dump_json())
+        size = len(transition.model_dump_json().encode())
         if said is not None and size > LARGEST_STEP:
             said.refusal = refused(errors.REFUSED, "what follows from it is more than one step can hold")
             return None
@@ -665,6 +665,7 @@ class Case:
             self.clocks.disarm()
             self.clocks = Clocks()
             self.state = self.case.model_copy(update={"stage": CLOSED})
+            self.body = self.read(self.case.body)
 
     async def _next_allowed(self) -> Item:
         while True:

@@ -62,8 +62,8 @@ class CaseRow(OfCase, table=True):
     outcome: str | None = None
     diverged: bool = False
     unproven: int | None = None
-    """Events of the run's history when its last step was asked by a message that nobody but its sender repeats: until
-    the history is longer, the run may know nothing of the step."""
+    """Events of the run's history when its last step was asked by a message that nobody but its sender repeats. Until
+    the sweep has seen that this task was completed, the run may know nothing of the step."""
     commitment: bytes = Field(sa_type=LargeBinary, nullable=False)
     """To the filing, its personal part too (`security/proof.py`)."""
     head: bytes = Field(sa_type=LargeBinary, nullable=False)

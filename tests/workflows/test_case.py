@@ -16,6 +16,7 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowExecutionStatus
 
 from activities.case import CaseActivities, digest_of
+from activities.sweep import SweepActivities
 from models.case import OpenCase, Said, Transition
 from models.errors import Refusal
 from models.names import TASK_QUEUE
@@ -333,12 +334,13 @@ async def test_what_the_store_does_not_answer_at_once_is_waited_for_where_people
 async def test_a_large_step_is_an_activity_of_its_own_and_a_larger_one_is_refused(world: World) -> None:
     """The engine takes 2 MiB at once and 4 MiB of a task: nothing that can be said wedges the case."""
     case = await deciding(world)
-    reasons = ["x" * 900] * 200
+    reasons = ["ā" * 900] * 200
     await world.say(case, "propose_decision", outcome="reject", reasons=reasons)
     history = await world.handle(case).fetch_history()
     asked = [e.activity_task_scheduled_event_attributes.activity_type.name for e in history.events]
     assert "case.record" in asked
-    people = [{"name": f"Person {n}", "email": f"p{n}@example.lv", "language": "lv"} for n in range(9)]
+    # more than 2 MiB, though less than 1.5 million letters
+    people = [{"name": f"Person {n}", "email": f"p{n}@example.lv", "language": "lv"} for n in range(4)]
     claim = content(await world.policy(), documents=documents(MONDAY), claimants=people)
     many = await world.file("claim", "BTA", claim)
     await world.stage(many, "deciding")
@@ -346,6 +348,43 @@ async def test_a_large_step_is_an_activity_of_its_own_and_a_larger_one_is_refuse
         await world.say(many, "propose_decision", outcome="reject", reasons=reasons)
     await world.say(many, "propose_decision", outcome="reject", reasons=["8.2: the duty to report was breached"])
     assert "decided" in await world.entries(many)
+
+
+async def _rung(world: World, case: str) -> int:
+    events = (await world.handle(case).fetch_history()).events
+    return len([e for e in events if e.HasField("workflow_execution_signaled_event_attributes")])
+
+
+async def test_the_sweep_rings_a_case_whose_last_task_was_lost_and_no_other(world: World) -> None:
+    """Also where the history went on without it: a task that timed out makes it longer, and tells the run nothing."""
+    sweep = next(o for a in world.activities if isinstance(o := getattr(a, "__self__", None), SweepActivities))
+    case, other = await deciding(world), await deciding(world)
+    await world.say(other, "assign_case", handler="op-9")
+    row = await world.row(case)
+    assert row is not None
+    length = (await world.handle(case).describe()).history_length
+    lost = Transition(
+        case=case,
+        step=row.step + 1,
+        at=world.now(),
+        # the task of an idle case: it was there, and nothing of it is in the history
+        events=length - 2,
+        stage=row.stage,
+        entry="assigned",
+        facts={"handler": "op-7"},
+        said=Said(id="by-hand", name="assign_case", actor="op-1"),
+        body=row.state["body"],
+    )
+    await world.case_activities.record(lost)
+    await world.now.set(world.now() + timedelta(minutes=2))
+    await sweep.deliver()
+
+    async def knows() -> bool:
+        return "op-7" in str(await world.handle(case).query("__temporal_workflow_metadata"))
+
+    await world.until(knows, "the case goes on from its record")
+    assert (await _rung(world, case), await _rung(world, other)) == (1, 0)
+    assert [(await world.row(c)).unproven for c in (case, other)] == [None, None]  # type: ignore[union-attr]  # there
 
 
 async def test_a_message_that_the_record_holds_already_is_answered_with_its_step(world: World) -> None:
