@@ -521,7 +521,7 @@ async def test_a_restore_far_behind_each_way(tmp_path: Path, request: pytest.Fix
             found = await command(var)
             assert (found["steps"], found["adopting"], found["started"]) == ({}, sorted(cases), [new])
             async with world.serving():
-                assert (await world.handle(cases[0]).result())["result"] == "closed"
+                assert (await world.handle(cases[0]).result())["result"] == "withdrawn"
                 await world.until(lambda: level(world), "every run goes on from its record")
                 await swept(world)
                 for case in (*cases[1:], new):
