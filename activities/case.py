@@ -59,7 +59,7 @@ _LOCKED = (
     .with_for_update(of=CaseRow)
 )
 
-DIFFERS = frozenset({"at", "events", "body", "heard", "waits_for"})
+DIFFERS = frozenset({"at", "events", "body", "heard", "waits_for", "yields"})
 """What of a step is not the same when it is repeated later."""
 
 MISSED = 500_000
@@ -194,7 +194,7 @@ class CaseActivities:
             async with self._sessions() as session, session.begin():
                 recorded, owes = await self._record(session, t)
         except Refusal as e:
-            if t.said is None:
+            if t.said is None and not t.yields:
                 # there is nobody whom the case could tell: a person has to look
                 async with self._sessions() as session, session.begin():
                     await session.exec(update(CaseRow).where(col(CaseRow.case) == t.case).values(diverged=True))

@@ -16,12 +16,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.letters import render
+from activities.letters import LANGUAGES, render
 from integrations.mail import Attachment, MailOut, MailRefused, MailUnavailable
 from models import errors
 from models.case import NoticeSent, NoticesSent, SendNotices
 from models.now import Now
-from models.tables import ArchiveRow, CaseRow, ClockRow, NoticeRow, PartyRow
+from models.tables import ArchiveRow, CaseRow, ClockRow, DecisionRow, NoticeRow, PartyRow
 from operations.intake import Sessions
 from rules.calendar import load
 from rules.documents import asked
@@ -81,6 +81,10 @@ class Post:
                 return _proof(notice)
             party = await session.get(PartyRow, (case, notice.party))
             archive = await session.get(ArchiveRow, case) if notice.facts.get("attach") == "archive" else None
+            if (n := _calculation(notice)) is not None:
+                decision = await session.get_one(DecisionRow, (case, n))
+                notice.facts = {**notice.facts, "lines": _lines(decision, notice.party)}
+                session.expunge(notice)
         rulebook = book(row.organisation)
         language = party.language if party is not None and not notice.internal else rulebook.language
         to = (
@@ -158,6 +162,7 @@ def _facts(notice: NoticeRow, known: _Known, party: PartyRow | None, language: s
     `{"day_of": instant}` is its day in the organisation's zone; `{"last_day_of": [duty, subject]}` the last day of that
     clock, counted in the step that queued the letter;
     `{"title_of": document}` what the document is called; `{"name_of": party}` the party's name, which no draft carries;
+    `{"calculation_of": n}` the lines of the n-th decision, in `_send`;
     `{"free_from": [duty, day]}` the first day on which an effect can come if this letter is its notice and goes out
     now, or that day if it is later.
     """
@@ -213,6 +218,18 @@ def _say(value: Any, language: str) -> Any:
     if isinstance(value, str) and _MONEY.match(value):
         return Decimal(value)
     return value
+
+
+def _calculation(notice: NoticeRow) -> int | None:
+    """The number of the decision whose calculation the letter states."""
+    lines = notice.facts.get("lines")
+    return lines.get("calculation_of") if isinstance(lines, dict) else None
+
+
+def _lines(decision: DecisionRow, party: str) -> dict[str, list[str]]:
+    """The calculation for a claimant; the insured is told that of each."""
+    wanted = [own for claimant, own in sorted(decision.lines.items()) if party in (claimant, "insured")]
+    return {language: [line for own in wanted for line in own[language]] for language in LANGUAGES}
 
 
 def _attachments(archive: ArchiveRow) -> tuple[Attachment, ...]:

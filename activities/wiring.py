@@ -52,7 +52,7 @@ def build(
         case.listen,
         NoticeActivities(post).send,
         PaymentActivities(sessions, bank, now).order,
-        ClaimActivities(sessions).assess,
+        ClaimActivities(sessions, keyring).assess,
         access.issue,
         access.withdraw_authenticator,
         access.fallbacks,

@@ -347,7 +347,7 @@ class Transition(Model):
     """Everything one step changes, for `case.record`.
 
     The digest by which a repeated step is known covers all but `at`, `events`, `body`, `heard` and `waits_for`, which
-    can differ when the step is repeated later.
+    can differ when the step is repeated later, and `yields`, which older builds do not know.
     """
 
     case: str
@@ -373,6 +373,8 @@ class Transition(Model):
     """What is waited for after this step and from whom, for lists."""
     outcome: str | None = None
     """Set by the step that closes the case."""
+    yields: bool = False
+    """A step of the case's own that the store may refuse: then the case looks again, and has not diverged."""
 
 
 class Recorded(Model):

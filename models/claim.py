@@ -137,6 +137,9 @@ def _one(adapter: TypeAdapter[Any], value: Any, where: str, faults: list[str]) -
         return None
 
 
+LIMITS_MOVED = "limits: they have given to another claim meanwhile"
+"""How a refusal begins after which the same decision is worked out anew (9.6)."""
+
 # ---- what a claim remembers -----------------------------------------------------------------------------------------
 
 Proves = Literal["fact", "amount", "entitlement"]
@@ -171,6 +174,9 @@ class ClaimantDecision(Model):
 class Proposal(Model):
     """A decision that was worked out and, above the limit, waits for a second person."""
 
+    n: int = 0
+    """Its number among the claim's decisions; 0 for one of a build that did not number them."""
+
     outcome: Literal["pay", "pay_reduced", "reject"]
     proposed_by: str
     reasons: tuple[str, ...] = ()
@@ -180,12 +186,15 @@ class Proposal(Model):
     deductible: Money
     premium: Money = Decimal(0)
     """Unpaid premium that is withheld (9.5)."""
+    withheld: Money = Decimal(0)
+    """Entitled to, subject to 9.6: reserved by claims filed earlier."""
     needs_second: bool
-    occurrence_taken: Money
-    aggregate_taken: Money
-    """What the limits had given when it was worked out: the decision stands only if that still holds."""
+    amounts: dict[str, Any] = Field(default_factory=dict)
+    """What was worked out: the decision stands only if the limits still give the same."""
+    occurrence_taken: Money = Decimal(0)
+    aggregate_taken: Money = Decimal(0)
     letters: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Per claimant, the calculation lines of the letter in each language, until the letters are queued."""
+    """These three belong to decisions that have no number."""
 
 
 class Payment(Model):
@@ -196,6 +205,19 @@ class Payment(Model):
     amount: Money
     status: Literal["queued", "issued", "held", "paid", "rejected"]
     n: int = 1
+    """Which try this is: another account after a rejection."""
+    decision: int = 1
+    """The number of the decision that it pays."""
+
+    @property
+    def subject(self) -> str:
+        """The subject of its clock."""
+        return subject_of(self.claimant, self.decision)
+
+
+def subject_of(party: str, decision: int) -> str:
+    """Whose clock a decision starts: of a supplementary one its own, for that of the one before can still run."""
+    return party if decision == 1 else f"{party}.{decision}"
 
 
 class ClaimBody(Model):
@@ -213,6 +235,10 @@ class ClaimBody(Model):
     decided_at: datetime | None = None
     notices: dict[str, Literal["queued", "sent", "refused"]] = Field(default_factory=dict)
     payments: tuple[Payment, ...] = ()
+    decisions: int = 0
+    """How many decisions there were: 1, and the supplementary ones (9.6)."""
+    withheld: Money = Decimal(0)
+    """Entitled to, but reserved by claims filed earlier (9.6)."""
     finished_at: datetime | None = None
     outcome: str | None = None
 
@@ -229,14 +255,18 @@ class ClaimBody(Model):
 
 
 class Assess(Model):
-    """What `claim.assess` is asked: the settlement of what is proposed, by the limits as they stand."""
+    """What `claim.assess` is asked: what a decision would give, by the limits as they stand."""
 
     case: str
     policy: str
-    losses: tuple[ProvenLoss, ...]
-    liability_share: Percent
-    reductions: tuple[Reduction, ...]
-    reject: bool
+    n: int = 1
+    """The number of the decision; from 2 on it is supplementary and gives what the ones before did not."""
+    recorded: int = 0
+    """The number of a recorded decision or proposal whose inputs count, instead of those below."""
+    losses: tuple[ProvenLoss, ...] = ()
+    liability_share: Percent = Decimal(100)
+    reductions: tuple[Reduction, ...] = ()
+    reject: bool = False
     other_insurers: tuple[OtherInsurer, ...] = ()
     recommended: tuple[Recommended, ...] = ()
     withhold_premium: bool = False
@@ -248,12 +278,22 @@ class Assessment(Model):
     faults: tuple[str, ...] = ()
     claimants: tuple[ClaimantDecision, ...] = ()
     total: Money = Decimal(0)
+    withheld: Money = Decimal(0)
     deductible: Money = Decimal(0)
     premium: Money = Decimal(0)
     needs_second: bool = False
+    used_up: bool = False
+    """The limit leaves a part of the loss uncovered (9.12)."""
+    released_at: datetime | None = None
+    """When another claim of the policy last took or released something."""
+    changed: bool = False
+    """Something else is withheld than what is recorded."""
+    amounts: dict[str, Any] = Field(default_factory=dict)
+    """See `Proposal`."""
     occurrence_taken: Money = Decimal(0)
     aggregate_taken: Money = Decimal(0)
     letters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """These three in answers of builds that did not number decisions."""
 
 
 # ---- what people say ------------------------------------------------------------------------------------------------
@@ -370,6 +410,13 @@ class CorrectPayee(Message):
         description="C1, C2, …; insured, where a payment goes to the insured"
     )
     iban: Text = Field(description="IBAN")
+
+
+class SetReserve(Message):
+    """Say what the claim may still come to: later claims get what is released (9.6); the reserve was reviewed."""
+
+    amount: Money = Field(description="EUR, no more than is claimed")
+    reason: Text = Field(description="why, such as what the documents prove so far")
 
 
 class WithdrawClaim(Message):

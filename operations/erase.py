@@ -101,8 +101,8 @@ async def _open(session: AsyncSession, case: str) -> list[str]:
 
 
 async def _empty(session: AsyncSession, table: Table, case: str) -> None:
-    """Empty the sealed columns of a case's rows: NULL where that is allowed, else no bytes, which read as empty."""
-    sealed = [c for c in table.c if isinstance(c.type, Sealed)]
+    """Empty the personal columns of a case's rows: NULL where that is allowed, else no bytes, which read as empty."""
+    sealed = [c for c in table.c if isinstance(c.type, Sealed) or c.info.get("personal")]
     if not sealed or "case" not in table.c or table.name == ACCOUNTS:
         return
     values = {c.name: None if c.nullable else Sealed.GONE for c in sealed}

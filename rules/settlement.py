@@ -93,12 +93,52 @@ def settle(case: SettlementInput) -> Settlement:
     )
 
 
+def released(so_far: Mapping[Cell, Decimal], now: Settlement) -> dict[Cell, Decimal]:
+    """What a supplementary decision adds to each head, in EUR: what is payable now, less what was decided so far.
+
+    Together exactly what the limits let go since (9.6), never less than nothing for a head: where the odd cent of a
+    shared limit would now fall to another one, it stays where it was paid and the largest addition is less by it.
+    """
+    more = {(c.claimant, h.head): h.payable for c in now.claimants for h in c.heads}
+    for cell, paid in so_far.items():
+        more[cell] = more.get(cell, Decimal("0.00")) - paid
+    over = -sum((amount for amount in more.values() if amount < 0), Decimal(0))
+    added = {cell: max(amount, Decimal("0.00")) for cell, amount in more.items()}
+    for cell in sorted(added, key=lambda c: (-added[c], c)):
+        part = min(over, added[cell])
+        added[cell] -= part
+        over -= part
+    return added
+
+
+def explain_supplement(
+    settlement: Settlement, claimant: str, language: Language, added: Decimal, before: Decimal
+) -> tuple[str, ...]:
+    """The lines of a supplementary decision's letter: what is added to what was decided before, and the whole again."""
+    first = label(
+        "Papildus izmaksājami {}; līdz šim izlemts izmaksāt {}. Agrāk iesniegtās pretenzijas vairs neaizņem to limita "
+        "daļu, kas bija tām rezervēta (noteikumu 9.6. punkts).",
+        "Papildomai mokama {}; iki šiol nuspręsta išmokėti {}. Anksčiau pateiktos pretenzijos nebeužima joms "
+        "rezervuotos limito dalies (taisyklių 9.6 punktas).",
+        "{} more is payable; {} was decided so far. Claims filed earlier no longer hold the part of the limit that was "
+        "reserved for them (clause 9.6).",
+        added,
+        before,
+    )
+    return (in_(first, language), *explain(settlement, claimant, language))
+
+
+def used_up(claimant: ClaimantSettlement) -> bool:
+    """Whether the limit of the occurrence or of the period left a part of this claimant's loss uncovered (9.12)."""
+    return any(step.clause in ("5.4", "5.6") and step.after < step.before for step in claimant.steps)
+
+
 def explain(settlement: Settlement, claimant: str, language: Language) -> tuple[str, ...]:
     """The lines of the decision letter for `claimant`.
 
     They give how each head that was worked out from facts came to its amount, each step that changed the amount, what
-    is payable, its heads and who gets them, what others paid, and what is withheld (9.6). Raises `ValueError` where
-    the settlement has no such claimant.
+    is payable, its heads and who gets them, what others paid, what is withheld (9.6), and that the limit is used up
+    (9.12). Raises `ValueError` where the settlement has no such claimant.
     """
     found = next((c for c in settlement.claimants if c.claimant == claimant), None)
     if found is None:
@@ -126,6 +166,20 @@ def explain(settlement: Settlement, claimant: str, language: Language) -> tuple[
                     "You are entitled to up to {} more, subject to clause 9.6: claims filed earlier have reserved this "
                     "part of the limit of liability for the time being.",
                     found.withheld,
+                ),
+                language,
+            )
+        )
+    if used_up(found) and not found.withheld:
+        lines.append(
+            in_(
+                label(
+                    "Atbildības limits ir izlietots: pārējo zaudējumu atlīdzināšanas pienākums pāriet apdrošinātajam "
+                    "(noteikumu 9.12. punkts).",
+                    "Atsakomybės limitas išnaudotas: pareiga atlyginti likusius nuostolius pereina apdraustajam "
+                    "(taisyklių 9.12 punktas).",
+                    "The limit of liability is used up: the burden of the remaining loss passes to the insured "
+                    "(clause 9.12).",
                 ),
                 language,
             )

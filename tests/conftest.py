@@ -38,6 +38,11 @@ from tests.world import VirtualNow, World
 TEMPORAL = shutil.which("temporal", path=str(Path(sys.executable).parent)) or shutil.which("temporal")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--claims`: how many claims of one policy tests/workflows/test_limits.py decides at once."""
+    parser.addoption("--claims", type=int, default=24, help="claims decided at once on one policy")
+
+
 class StartAtVirtualNow(Interceptor):
     """Every run begins at the tests' virtual instant, whoever starts it."""
 

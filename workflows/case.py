@@ -551,11 +551,12 @@ class Case:
         handler: str | None = None,
         outcome: str | None = None,
         amount: Decimal | None = None,
+        yields: bool = False,
     ) -> Recorded | None:
         """One step: everything the store must know, in one transaction. None if it was refused or diverged.
 
         `body` is the kind's state after the step; it is taken over only when the store has it. `amount` is the EUR that
-        the message lets go, where its sender's limit counts.
+        the message lets go, where its sender's limit counts. A step that `yields` says nothing if it is refused.
         """
         state = self.case
         stage = to or state.stage
@@ -583,6 +584,7 @@ class Case:
             body=after,
             waits_for="" if outcome else self.waiting(stage, self.read(after)),
             outcome=outcome,
+            yields=yields,
         )
         size = len(transition.model_dump_json().encode())
         if said is not None and size > LARGEST_STEP:
@@ -603,8 +605,9 @@ class Case:
             if said is not None:
                 said.refusal = refused(errors.REFUSED, *recorded.faults)
                 return None
-            # nobody can be told: what the case says by itself must be recordable, so a person has to look
-            self.diverged = recorded.faults
+            if not yields:
+                # nobody can be told: what the case says by itself must be recordable, so a person has to look
+                self.diverged = recorded.faults
             return None
         if recorded.result == "behind":
             await self._adopt()

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, Case, Done, Item, accepts
+from workflows.case import CLOSED, Case, Done, Item, Rung, accepts
 
 with workflow.unsafe.imports_passed_through():
     from activities.claim import ClaimActivities
@@ -33,9 +33,11 @@ with workflow.unsafe.imports_passed_through():
         Void,
     )
     from models.claim import (
+        LIMITS_MOVED,
         AddDocument,
         ApproveDecision,
         Assess,
+        Assessment,
         ClaimantDecision,
         ClaimBody,
         ConfirmPayment,
@@ -47,14 +49,18 @@ with workflow.unsafe.imports_passed_through():
         RequireDocument,
         SendBackDecision,
         SetPolicy,
+        SetReserve,
         WaiveDocument,
         WithdrawClaim,
+        subject_of,
     )
 
 DECIDE = "BTA-10.5a"
 TELL = "BTA-10.5b"
 PAY = "BTA-10.5c"
 REST = "T-rest"
+SUPPLEMENT = "T-supplementary"
+REVIEW_RESERVE = "T-reserve-review"
 
 
 @workflow.defn(name="Claim")
@@ -64,18 +70,20 @@ class Claim(Case):
     kind = "claim"
     body_model = ClaimBody
     stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
-        "collecting": (AddDocument, WaiveDocument, SetPolicy, WithdrawClaim, CorrectAddress),
+        "collecting": (AddDocument, WaiveDocument, SetPolicy, SetReserve, WithdrawClaim, CorrectAddress),
         "deciding": (
             ProposeDecision,
             AddDocument,
             RequireDocument,
             WaiveDocument,
             SetPolicy,
+            SetReserve,
             WithdrawClaim,
             CorrectAddress,
         ),
         "approving": (ApproveDecision, SendBackDecision, WithdrawClaim),
         "telling_and_paying": (ConfirmPayment, RejectPayment, CorrectPayee, ReportBounce, CorrectAddress),
+        "awaiting_limit": (ReportBounce, RejectPayment, CorrectAddress),
         "resting": (ReportBounce, RejectPayment),
     }
 
@@ -83,6 +91,7 @@ class Claim(Case):
     waive_document = accepts(WaiveDocument)
     require_document = accepts(RequireDocument)
     set_policy = accepts(SetPolicy)
+    set_reserve = accepts(SetReserve)
     withdraw_claim = accepts(WithdrawClaim)
     propose_decision = accepts(ProposeDecision)
     approve_decision = accepts(ApproveDecision)
@@ -146,8 +155,7 @@ class Claim(Case):
         """Above the limit a second person approves, never the one who proposed; the 30 days run on."""
         match await self.next():
             case Item(message=ApproveDecision()) as item:
-                assert self.body.proposal is not None
-                await self._decide(item, self.body.proposal)
+                await self._approve(item)
             case Item(message=SendBackDecision()) as item:
                 await self.record(
                     "sent_back", said=item, to="deciding", body=self.body.model_copy(update={"proposal": None})
@@ -173,6 +181,21 @@ class Claim(Case):
                 await self._correct_payee(item, m)
             case Item(message=ReportBounce() as m) as item:
                 await self._bounced(item, m)
+            case Rung() if self.body.withheld:
+                await self._supplement()
+            case event:
+                await self._always(event)
+
+    async def awaiting_limit(self) -> None:
+        """9.6, 9.10: the rest waits until claims filed earlier have taken or released what they reserved."""
+        self._send_what_waits()
+        match await self.next():
+            case Rung():
+                await self._supplement()
+            case Item(message=ReportBounce() as m) as item:
+                await self._bounced(item, m)
+            case Item(message=RejectPayment() as m) as item:
+                await self._rejected(item, m)
             case event:
                 await self._always(event)
 
@@ -196,10 +219,12 @@ class Claim(Case):
         return {"entry": "closed", "to": CLOSED, "outcome": "paid" if self.body.payments else "rejected"}
 
     def _then_rest(self, body: ClaimBody) -> dict[str, Any]:
-        """Once every letter is sent and every payment executed, the claim rests; in the same step."""
+        """Once every letter is sent and every payment executed, the claim rests, or waits for the limit to be free."""
         letters = [s for key, s in body.notices.items() if key.startswith(TELL)]
         if not all(s == "sent" for s in letters) or not all(p.status == "paid" for p in body.payments):
             return {"body": body}
+        if body.withheld:
+            return {"body": body, "to": "awaiting_limit"}
         now = workflow.now()
         return {
             "body": body.model_copy(update={"finished_at": now}),
@@ -222,12 +247,13 @@ class Claim(Case):
             facts["faults"] = list(body.faults)
             notices = tuple(self._receipt(party) for party in body.claimants)
         complete = not body.missing
+        first: tuple[Change, ...] = (Start(duty=REVIEW_RESERVE, anchor_at=workflow.now()),) if item is None else ()
         await self.record(
             entry,
             said=item,
             duty=DECIDE if complete else None,
             facts=facts,
-            changes=(Start(duty=DECIDE, anchor_at=body.complete_at),) if complete else (),
+            changes=(*first, *((Start(duty=DECIDE, anchor_at=body.complete_at),) if complete else ())),
             notices=notices,
             to="deciding" if complete else None,
             body=body,
@@ -279,71 +305,81 @@ class Claim(Case):
     async def _propose(self, item: Item, m: ProposeDecision) -> None:
         """Work the decision out; above the limit it waits for a second person, else it stands."""
         assert self.body.policy is not None
-        assessed = await self.ask(
-            ClaimActivities.assess,
-            Assess(
-                case=self.id,
-                policy=self.body.policy,
-                losses=m.losses,
-                liability_share=m.liability_share,
-                reductions=m.reductions,
-                reject=m.outcome == "reject",
-                other_insurers=m.other_insurers,
-                recommended=m.recommended,
-                withhold_premium=m.withhold_premium,
-            ),
-            "work out the settlement",
+        ask = Assess(
+            case=self.id,
+            policy=self.body.policy,
+            losses=m.losses,
+            liability_share=m.liability_share,
+            reductions=m.reductions,
+            reject=m.outcome == "reject",
+            other_insurers=m.other_insurers,
+            recommended=m.recommended,
+            withhold_premium=m.withhold_premium,
         )
-        if assessed.faults:
-            self.refuse(item, *assessed.faults)
-            return
-        proposal = Proposal(
-            outcome=m.outcome,
-            proposed_by=m.actor,
-            reasons=m.reasons,
-            claimants=assessed.claimants,
-            total=assessed.total,
-            deductible=assessed.deductible,
-            premium=assessed.premium,
-            needs_second=assessed.needs_second,
-            occurrence_taken=assessed.occurrence_taken,
-            aggregate_taken=assessed.aggregate_taken,
-            letters=assessed.letters,
-        )
-        if not proposal.needs_second:
-            await self._decide(item, proposal)
-            return
+        while True:
+            assessed = await self.ask(ClaimActivities.assess, ask, "work out the settlement")
+            if assessed.faults:
+                self.refuse(item, *assessed.faults)
+                return
+            proposal = _proposal(assessed, m.outcome, m.actor, m.reasons)
+            if proposal.needs_second:
+                break
+            await self._decide(item, proposal, ask)
+            if not _limits_moved(item):
+                return
+            # between working it out and taking it another claim was decided: the same decision, by what is left
+            item.refusal = None
         await self.record(
             "proposed",
             said=item,
             facts={"outcome": m.outcome, "total": str(proposal.total), "by": m.actor},
+            acts=(Act(name="claim.propose", data={"ask": ask.model_dump(mode="json"), "total": str(proposal.total)}),),
             to="approving",
             body=self.body.model_copy(update={"proposal": proposal}),
         )
 
-    async def _decide(self, item: Item, proposal: Proposal) -> None:
+    async def _approve(self, item: Item) -> None:
+        """The second person approves what was worked out; if the limits gave to others since, it is worked out anew."""
+        proposal = self.body.proposal
+        assert proposal is not None
+        assert self.body.policy is not None
+        ask = Assess(
+            case=self.id,
+            policy=self.body.policy,
+            n=max(proposal.n, 1),
+            recorded=proposal.n,
+            reject=proposal.outcome == "reject",
+        )
+        await self._decide(item, proposal, ask)
+        if not _limits_moved(item):
+            return
+        item.refusal = None
+        assessed = await self.ask(ClaimActivities.assess, ask, "work out the settlement again")
+        if assessed.faults:
+            self.refuse(item, *assessed.faults)
+            return
+        anew = _proposal(assessed, proposal.outcome, proposal.proposed_by, proposal.reasons)
+        await self.record(
+            "worked_out_anew",
+            facts={"was": str(proposal.total), "total": str(anew.total)},
+            body=self.body.model_copy(update={"proposal": anew}),
+        )
+        self.refuse(item, f"{LIMITS_MOVED}: it would pay {anew.total} EUR now; look again and approve that (9.6)")
+
+    async def _decide(self, item: Item, proposal: Proposal, ask: Assess) -> None:
         """10.5: decided. The 30 days stop; 10 working days to tell and 15 to pay start, one clock for each person."""
         at = item.at
         told = (*self.body.claimants, "insured")
-        paid = _payees(proposal)
         changes: tuple[Change, ...] = (
             Stop(duty=DECIDE, evidence=Evidence(kind="decision", happened_at=at, reference=item.id)),
+            *self._no_more(REVIEW_RESERVE, "decided"),
             *(Start(duty=TELL, subject=party, anchor_at=at) for party in told),
-            *(Start(duty=PAY, subject=p.claimant, anchor_at=at) for p in paid),
         )
-        payments = tuple(
-            Payment(
-                key=f"{p.claimant}:indemnity",
-                claimant=p.claimant,
-                amount=p.payable,
-                status="queued" if p.account else "held",
-            )
-            for p in paid
-        )
+        payments, orders, clocks = self._payments(proposal, at)
         await self.record(
             "decided",
             said=item,
-            amount=proposal.total if proposal.needs_second else None,
+            amount=proposal.total + proposal.withheld if proposal.needs_second else None,
             duty=DECIDE,
             facts={
                 "outcome": proposal.outcome,
@@ -354,28 +390,10 @@ class Claim(Case):
                 "withheld": {c.claimant: str(c.withheld) for c in proposal.claimants if c.withheld > 0},
                 **({"premium": str(proposal.premium)} if proposal.premium else {}),
             },
-            changes=changes,
-            acts=(
-                Act(name="claim.release")
-                if proposal.outcome == "reject"
-                else Act(
-                    name="claim.take_limit",
-                    data={
-                        "policy": self.body.policy,
-                        "total": str(proposal.total),
-                        "withheld": str(sum((c.withheld for c in proposal.claimants), start=proposal.total * 0)),
-                        "deductible": str(proposal.deductible),
-                        "premium": str(proposal.premium),
-                        "occurrence_taken": str(proposal.occurrence_taken),
-                        "aggregate_taken": str(proposal.aggregate_taken),
-                    },
-                ),
-            ),
+            changes=(*changes, *clocks),
+            acts=(self._taking(proposal, ask),),
             notices=tuple(self._letter(party, proposal) for party in told),
-            orders=tuple(
-                OrderDraft(key=p.key, party=p.claimant, amount=str(p.amount), remittance=f"Claim {self.id}")
-                for p in payments
-            ),
+            orders=orders,
             to="telling_and_paying",
             body=self.body.model_copy(
                 update={
@@ -383,20 +401,120 @@ class Claim(Case):
                     "decided_at": at,
                     "notices": {**self.body.notices, **{_letter_key(party): "queued" for party in told}},
                     "payments": payments,
+                    "decisions": proposal.n,
+                    "withheld": proposal.withheld,
                 }
             ),
         )
 
-    def _letter(self, party: str, proposal: Proposal) -> NoticeDraft:
-        own = next((c for c in proposal.claimants if c.claimant == party), None)
-        lines: Any = proposal.letters.get(party, {"lv": [], "lt": [], "en": []})
-        if party == "insured":
-            lines = {
-                language: [line for letter in proposal.letters.values() for line in letter[language]]
-                for language in ("lv", "lt", "en")
+    def _taking(self, proposal: Proposal, ask: Assess) -> Act:
+        """What the decision does to the limits, in its own transaction."""
+        if proposal.n:
+            data = {"ask": ask.model_dump(mode="json"), "total": str(proposal.total), "amounts": proposal.amounts}
+            return Act(name="claim.decide", data=data)
+        if proposal.outcome == "reject":
+            return Act(name="claim.release")
+        return Act(
+            name="claim.take_limit",
+            data={
+                "policy": self.body.policy,
+                "total": str(proposal.total),
+                "withheld": str(sum((c.withheld for c in proposal.claimants), start=proposal.total * 0)),
+                "deductible": str(proposal.deductible),
+                "premium": str(proposal.premium),
+                "occurrence_taken": str(proposal.occurrence_taken),
+                "aggregate_taken": str(proposal.aggregate_taken),
+            },
+        )
+
+    def _payments(
+        self, proposal: Proposal, at: datetime
+    ) -> tuple[tuple[Payment, ...], tuple[OrderDraft, ...], tuple[Start, ...]]:
+        """The payments of a decision, their orders and their clocks."""
+        n = max(proposal.n, 1)
+        purpose = "indemnity" if n == 1 else f"supplement-{n}"
+        payments = tuple(
+            Payment(
+                key=f"{p.claimant}:{purpose}",
+                claimant=p.claimant,
+                amount=p.payable,
+                status="queued" if p.account else "held",
+                decision=n,
+            )
+            for p in _payees(proposal)
+        )
+        orders = tuple(self._order(p) for p in payments)
+        return payments, orders, tuple(Start(duty=PAY, subject=p.subject, anchor_at=at) for p in payments)
+
+    def _order(self, payment: Payment) -> OrderDraft:
+        return OrderDraft(
+            key=payment.key, party=payment.claimant, amount=str(payment.amount), remittance=f"Claim {self.id}"
+        )
+
+    async def _supplement(self) -> None:
+        """9.6, 9.12: what earlier claims released is decided at once, or the rest is told to lie with the insured."""
+        assert self.body.policy is not None
+        n = self.body.decisions + 1
+        ask = Assess(case=self.id, policy=self.body.policy, n=n, recorded=1)
+        assessed = await self.ask(ClaimActivities.assess, ask, "what the limits have released")
+        if assessed.faults or not (assessed.total or assessed.changed):
+            return
+        at = workflow.now()
+        assert self.body.proposal is not None
+        outcome = "supplement" if assessed.total else "used_up"
+        proposal = _proposal(assessed, self.body.proposal.outcome, self.body.proposal.proposed_by, ()).model_copy(
+            update={"n": n, "needs_second": False}
+        )
+        told = tuple(c.claimant for c in proposal.claimants if c.payable or not assessed.total)
+        told = (*told, "insured")
+        payments, orders, clocks = self._payments(proposal, at)
+        body = self.body.model_copy(
+            update={
+                "decisions": n,
+                "withheld": assessed.withheld,
+                "notices": {**self.body.notices, **{_letter_key(p, n): "queued" for p in told}},
+                "payments": (*self.body.payments, *payments),
             }
+        )
+        await self.record(
+            "supplementary_decision",
+            duty=SUPPLEMENT,
+            facts={
+                "n": n,
+                "total": str(assessed.total),
+                "claimants": {c.claimant: str(c.payable) for c in proposal.claimants},
+                "withheld": str(assessed.withheld),
+            },
+            changes=(
+                # the ledger's clock can be a little ahead of the case's
+                Start(duty=SUPPLEMENT, anchor_at=min(assessed.released_at or at, at)),
+                Stop(duty=SUPPLEMENT, evidence=Evidence(kind="decision", happened_at=at, reference=f"decision {n}")),
+                *(Start(duty=TELL, subject=subject_of(party, n), anchor_at=at) for party in told),
+                *clocks,
+            ),
+            acts=(self._taking(proposal, ask),),
+            notices=tuple(self._letter(party, proposal, outcome) for party in told),
+            orders=orders,
+            to="telling_and_paying",
+            body=body,
+            heard=self.unheard,
+            yields=True,
+        )
+
+    def _letter(self, party: str, proposal: Proposal, outcome: str | None = None) -> NoticeDraft:
+        n = max(proposal.n, 1)
+        subject = subject_of(party, n)
+        own = next((c for c in proposal.claimants if c.claimant == party), None)
+        lines: Any = {"calculation_of": proposal.n}
+        if not proposal.n:
+            lines = proposal.letters.get(party, {"lv": [], "lt": [], "en": []})
+            if party == "insured":
+                lines = {
+                    language: [line for letter in proposal.letters.values() for line in letter[language]]
+                    for language in ("lv", "lt", "en")
+                }
         facts: dict[str, Any] = {
-            "outcome": proposal.outcome,
+            "outcome": outcome or proposal.outcome,
             "amount": str(own.payable if own else proposal.total),
             "lines": lines,
             "reasons": list(proposal.reasons),
@@ -405,13 +523,13 @@ class Claim(Case):
         if party == "insured":
             facts["claimant"] = ", ".join(self.body.claimants)
         if any(p.claimant == party for p in _payees(proposal)):
-            facts["pay_by"] = {"last_day_of": [PAY, party]}
+            facts["pay_by"] = {"last_day_of": [PAY, subject]}
         return NoticeDraft(
-            key=_letter_key(party),
+            key=_letter_key(party, n),
             template=f"{TELL}-{'insured' if party == 'insured' else 'third-party'}",
             party=party,
             duty=TELL,
-            subject=party,
+            subject=subject,
             facts=facts,
         )
 
@@ -466,7 +584,7 @@ class Claim(Case):
             changes=(
                 Stop(
                     duty=PAY,
-                    subject=payment.claimant,
+                    subject=payment.subject,
                     evidence=Evidence(
                         kind="payment_executed",
                         happened_on=m.executed_on,
@@ -487,7 +605,7 @@ class Claim(Case):
         assert payment is not None
         changes: list[Change] = [Void(duty=REST, reason="payment_rejected")] if self.clocks.running(REST) else []
         if payment.status == "paid":
-            changes.append(Reopen(duty=PAY, subject=payment.claimant, reason="payment_rejected"))
+            changes.append(Reopen(duty=PAY, subject=payment.subject, reason="payment_rejected"))
         await self.record(
             "payment_rejected",
             said=item,
@@ -500,29 +618,27 @@ class Claim(Case):
         )
 
     async def _correct_payee(self, item: Item, m: CorrectPayee) -> None:
-        """Another account: a held order goes out, a rejected one is replaced by a new order of the same sum."""
-        payment = next(p for p in self.body.payments if p.claimant == m.claimant)
-        payments = tuple(p for p in self.body.payments if p.claimant != m.claimant)
-        orders: tuple[OrderDraft, ...] = ()
-        if payment.status == "held":
-            payment = payment.model_copy(update={"status": "queued"})
-        else:
-            n = payment.n + 1
-            payment = Payment(
-                key=f"{m.claimant}:indemnity:{n}", claimant=m.claimant, amount=payment.amount, status="queued", n=n
-            )
-            orders = (
-                OrderDraft(
-                    key=payment.key, party=m.claimant, amount=str(payment.amount), remittance=f"Claim {self.id}"
-                ),
-            )
+        """Another account: held orders go out, a rejected one is replaced by a new order of the same sum."""
+        payments, orders, keys = [], [], []
+        for payment in self.body.payments:
+            again = payment
+            if payment.claimant == m.claimant and payment.status == "held":
+                again = payment.model_copy(update={"status": "queued"})
+            elif payment.claimant == m.claimant and payment.status == "rejected":
+                n = payment.n + 1
+                purpose = ":".join(payment.key.split(":")[:2])
+                again = payment.model_copy(update={"key": f"{purpose}:{n}", "status": "queued", "n": n})
+                orders.append(self._order(again))
+            if again is not payment:
+                keys.append(again.key)
+            payments.append(again)
         await self.record(
             "payee_corrected",
             said=item,
-            facts={"claimant": m.claimant, "payment": payment.key},
+            facts={"claimant": m.claimant, "payment": ", ".join(keys)},
             acts=(Act(name="claim.set_account", data={"claimant": m.claimant, "iban": m.iban}),),
-            orders=orders,
-            body=self.body.model_copy(update={"payments": (*payments, payment)}),
+            orders=tuple(orders),
+            body=self.body.model_copy(update={"payments": tuple(payments)}),
         )
 
     async def _bounced(self, item: Item, m: ReportBounce) -> None:
@@ -560,12 +676,25 @@ class Claim(Case):
                     acts=(Act(name="claim.set_policy", data={"policy": m.policy}),),
                     body=self.body.model_copy(update={"policy": m.policy}),
                 )
+            case Item(message=SetReserve() as m) as item:
+                reviewed = Evidence(kind="reserve_reviewed", happened_at=item.at, reference=item.id)
+                running = self.clocks.running(REVIEW_RESERVE)
+                await self.record(
+                    "reserve_set",
+                    said=item,
+                    facts={"amount": str(m.amount), "reason": m.reason},
+                    changes=(
+                        *((Stop(duty=REVIEW_RESERVE, evidence=reviewed),) if running else ()),
+                        Start(duty=REVIEW_RESERVE, anchor_at=item.at),
+                    ),
+                    acts=(Act(name="claim.set_reserve", data={"policy": self.body.policy, "amount": str(m.amount)}),),
+                )
             case Item(message=WithdrawClaim()) as item:
-                running = self.clocks.running(DECIDE)
+                reason = "the claim was withdrawn"
                 await self.record(
                     "withdrawn",
                     said=item,
-                    changes=(Void(duty=DECIDE, reason="the claim was withdrawn"),) if running else (),
+                    changes=(*self._no_more(DECIDE, reason), *self._no_more(REVIEW_RESERVE, reason)),
                     acts=(Act(name="claim.release"),),
                     to=CLOSED,
                     outcome="withdrawn",
@@ -573,7 +702,7 @@ class Claim(Case):
 
     async def _correct_address(self, item: Item, m: CorrectAddress) -> None:
         """Another address: what could not be sent to it, or came back, is sent anew."""
-        again = [k for k, s in self.body.notices.items() if s == "refused" and k.split(":")[1] == m.party]
+        again = [k for k, s in self.body.notices.items() if s == "refused" and k.split(":")[1].split(".")[0] == m.party]
         notices = {k: s for k, s in self.body.notices.items() if k not in again}
         renewed = {_next_key(k): k for k in again}
         drafts = []
@@ -637,6 +766,8 @@ class Claim(Case):
             case CorrectAddress():
                 if message.party not in (*body.claimants, "insured"):
                     return ("party: " + ", ".join((*body.claimants, "insured")),)
+            case SetReserve() if body.policy is None:
+                return ("policy: not known yet; set_policy comes first",)
             case WithdrawClaim() if message.withdrawn_at > now:
                 return ("withdrawn_at: lies in the future",)
         return ()
@@ -692,8 +823,7 @@ class Claim(Case):
             pointless.add(RejectPayment)
         if not any(p.status in ("held", "rejected") for p in body.payments):
             pointless.add(CorrectPayee)
-        if body.policy is not None:
-            pointless.add(SetPolicy)
+        pointless.add(SetPolicy if body.policy is not None else SetReserve)
         if "refused" not in body.notices.values():
             pointless.add(CorrectAddress)
         return [m for m in super().possible() if m not in pointless]
@@ -714,6 +844,8 @@ class Claim(Case):
                 waits += [f"an address: {k}" for k, s in body.notices.items() if s == "refused" and k.startswith(TELL)]
                 waits += [f"the carrier: {k}" for k, s in body.notices.items() if s == "queued"]
                 return ", ".join(waits)
+            case "awaiting_limit":
+                return f"claims filed earlier: they have reserved the limit for the other {body.withheld} EUR (9.6)"
             case "resting":
                 return "bounces and rejections, until it closes"
         return ""
@@ -731,6 +863,8 @@ class Claim(Case):
                 taken_off += f", unpaid premium {proposal.premium}"
             what = f"{proposal.outcome.replace('_', ' ')}, {proposal.total} EUR ({taken_off})"
             lines += [f"- **Decision:** {what}, {decided}"]
+        if body.withheld:
+            lines += [f"- **Withheld:** {body.withheld} EUR more, once claims filed earlier leave the limit free (9.6)"]
         lines += [f"- **Payment {p.key}:** {p.amount} EUR, {p.status}" for p in body.payments]
         lines += [f"- **Letter {key}:** {status}" for key, status in body.notices.items() if key.startswith(TELL)]
         lines += [f"- **Claimed:** {head.removesuffix(' claimed')}" for head in body.heads]
@@ -742,6 +876,9 @@ class Claim(Case):
         return lines
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
+
+    def _no_more(self, duty: str, reason: str) -> tuple[Void, ...]:
+        return (Void(duty=duty, reason=reason),) if self.clocks.running(duty) else ()
 
     def _payment(self, key: str) -> Payment | None:
         return next((p for p in self.body.payments if p.key == key), None)
@@ -760,8 +897,32 @@ def _payees(proposal: Proposal) -> list[ClaimantDecision]:
     return [p for p in (*third, insured) if p.payable > 0]
 
 
-def _letter_key(party: str) -> str:
-    return f"{TELL}:{party}:1"
+def _letter_key(party: str, decision: int = 1) -> str:
+    return f"{TELL}:{subject_of(party, decision)}:1"
+
+
+def _limits_moved(item: Item) -> bool:
+    return item.refusal is not None and str(item.refusal.message).startswith(LIMITS_MOVED)
+
+
+def _proposal(assessed: Assessment, outcome: Any, by: str, reasons: tuple[str, ...]) -> Proposal:
+    """A decision as it was worked out. One that an older build worked out has no amounts, and no number."""
+    return Proposal(
+        n=1 if assessed.amounts else 0,
+        outcome=outcome,
+        proposed_by=by,
+        reasons=reasons,
+        claimants=assessed.claimants,
+        total=assessed.total,
+        withheld=assessed.withheld,
+        deductible=assessed.deductible,
+        premium=assessed.premium,
+        needs_second=assessed.needs_second,
+        amounts=assessed.amounts,
+        occurrence_taken=assessed.occurrence_taken,
+        aggregate_taken=assessed.aggregate_taken,
+        letters=assessed.letters,
+    )
 
 
 def _next_key(key: str) -> str:

@@ -12,7 +12,8 @@ from models.tables.case import (
     TargetRow,
     TimelineRow,
 )
-from models.tables.claim import LimitRow, PaymentOrderRow, PolicyRow
+from models.tables.claim import PaymentOrderRow, PolicyRow
+from models.tables.limits import DecisionPartRow, DecisionRow, LimitRow
 from models.tables.operator import OperatorRow
 from models.tables.privacy import ArchiveRow, ErasureRow, IdentificationRow
 
@@ -23,6 +24,8 @@ __all__ = [
     "CaseRow",
     "ClientRow",
     "ClockRow",
+    "DecisionPartRow",
+    "DecisionRow",
     "ErasureRow",
     "EventRow",
     "IdentificationRow",

@@ -1,13 +1,16 @@
-"""What all tables share: instants in UTC, JSON, and whose key seals a row of a case."""
+"""What all tables share: instants in UTC, money, JSON, and whose key seals a row of a case."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import DateTime
+from sqlalchemy import DateTime, Numeric
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
+
+Money = Numeric(14, 2)
+"""EUR in cents."""
 
 
 def instant(*, nullable: bool = False, index: bool = False) -> Any:

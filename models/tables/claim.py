@@ -1,4 +1,4 @@
-"""What the store keeps of claims: policies, the limit ledger, payment orders."""
+"""What the store keeps of claims: policies and payment orders. The limit ledger is in `limits.py`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, Numeric
+from sqlalchemy import CheckConstraint
 from sqlmodel import Field, SQLModel
 
-from models.tables.base import OfCase, instant, json
+from models.tables.base import Money, OfCase, instant, json
 from models.tables.sealed import sealed_json, sealed_text
-
-Money = Numeric(14, 2)
 
 
 class PolicyRow(SQLModel, table=True):
@@ -37,27 +35,6 @@ class PolicyRow(SQLModel, table=True):
     def sealed_for(self) -> str:
         """Whose key seals it."""
         return f"policy:{self.policy}"
-
-
-class LimitRow(SQLModel, table=True):
-    """The limit ledger: what a claim takes from the limits of its policy, in the order of filing."""
-
-    __tablename__ = "limit_entry"
-    __table_args__ = (
-        CheckConstraint("taken >= 0", name="limit_taken"),
-        Index("limit_policy", "policy", "occurrence"),
-    )
-
-    case: str = Field(primary_key=True, foreign_key="cases.case")
-    policy: str = Field(foreign_key="policy.policy")
-    occurrence: str
-    filed_at: datetime = instant()
-    received_at: datetime = instant()
-    reserved: Decimal = Field(sa_type=Money, default=Decimal(0))
-    """What is claimed and not yet decided; a later claim leaves it alone (9.6, 9.10)."""
-    taken: Decimal = Field(sa_type=Money, default=Decimal(0))
-    deductible: Decimal = Field(sa_type=Money, default=Decimal(0))
-    """How much of the occurrence's deductible this claim bore."""
 
 
 class PaymentOrderRow(OfCase, table=True):

@@ -9,8 +9,7 @@ from sqlalchemy import LargeBinary
 from sqlmodel import Field, SQLModel
 
 from models.operator import Operator
-from models.tables.base import instant, json
-from models.tables.claim import Money
+from models.tables.base import Money, instant, json
 
 
 class OperatorRow(SQLModel, table=True):

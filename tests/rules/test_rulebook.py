@@ -186,7 +186,13 @@ def test_breach_duties_of_the_regulation_hold_for_every_controller(organisation:
 
 def test_products_own_terms_are_found_from_every_organisation_and_are_marked() -> None:
     terms = book("T")
-    assert [d.id for d in terms.duty] == ["T-rest", "T-supplementary", "T-suspension-review", "T-effect-day"]
+    assert [d.id for d in terms.duty] == [
+        "T-rest",
+        "T-supplementary",
+        "T-reserve-review",
+        "T-suspension-review",
+        "T-effect-day",
+    ]
     assert all(d.product for d in terms.duty)
     for organisation in ORGANISATIONS:
         assert duty_for(organisation, "T-rest") == terms.find("T-rest")

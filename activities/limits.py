@@ -1,0 +1,457 @@
+"""The limit ledger: what claims reserve and take of a policy's limits, in the order of filing (5.4, 5.6, 9.6, 9.10).
+
+Whatever takes, reserves or releases holds the lock of the policy's row, and works the settlement out again under it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from pydantic import ValidationError
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from integrations.bank import iban_fault
+from models.claim import Assess, Assessment, ClaimantDecision, ClaimFiling, ProvenLoss, read_claim
+from models.errors import Refusal
+from models.settlement import (
+    NONE,
+    OF_DEATH,
+    Basis,
+    ClaimantSettlement,
+    DeductibleKind,
+    Head,
+    Language,
+    Loss,
+    PaidSum,
+    Payer,
+    PolicyTerms,
+    Readings,
+    Reserved,
+    Settlement,
+    SettlementInput,
+    Taken,
+    TakenByPerson,
+    TakenOfSublimit,
+)
+from models.tables import BellRow, DecisionPartRow, DecisionRow, IntakeRow, LimitRow, PartyRow, PolicyRow
+from rules.rulebook import Rulebook, book
+from rules.settlement import Cell, explain, explain_supplement, released, settle, used_up
+from security.index import index_of
+from security.keys import Keyring
+
+LANGUAGES: tuple[Language, ...] = ("lv", "lt", "en")
+BELL = "limit"
+"""The reason of a bell: limit was released, or used up."""
+
+
+@dataclass(frozen=True)
+class Worked:
+    """A settlement by the ledger as it stands: what is decided now, and what was decided before."""
+
+    settlement: Settlement
+    parts: tuple[DecisionPartRow, ...]
+    """What this decision gives; not yet in the store."""
+    withheld: Decimal
+    premium: Decimal
+    """Unpaid premium that this decision withholds (9.5)."""
+    proven: Decimal
+    lines: dict[str, dict[str, list[str]]]
+
+    @property
+    def payable(self) -> Decimal:
+        """What this decision gives, in EUR."""
+        return sum((p.payable for p in self.parts), NONE)
+
+    @property
+    def deductible(self) -> Decimal:
+        """What this decision takes off as deductible, in EUR."""
+        return sum((p.deductible for p in self.parts), NONE)
+
+    def claimants(self, accounts: dict[str, bool]) -> tuple[ClaimantDecision, ...]:
+        """What each claimant gets by this decision."""
+        return tuple(
+            ClaimantDecision(
+                claimant=c.claimant,
+                payable=sum((p.payable for p in self.parts if p.claimant == c.claimant), NONE),
+                withheld=c.withheld,
+                account=accounts.get(c.claimant, False),
+                to_insured=sum((p.to_insured for p in self.parts if p.claimant == c.claimant), NONE),
+            )
+            for c in self.settlement.claimants
+        )
+
+    def amounts(self) -> dict[str, Any]:
+        """What must still be so when the decision is recorded."""
+        return {
+            "claimants": {c.claimant: [str(c.payable), str(c.withheld)] for c in self.claimants({})},
+            "deductible": str(self.deductible),
+            "premium": str(self.premium),
+        }
+
+
+class Limits:
+    """A claim before the ledger of its policy."""
+
+    def __init__(self, session: AsyncSession, keyring: Keyring, intake: IntakeRow, policy: PolicyRow) -> None:
+        self._session = session
+        self._keyring = keyring
+        self._intake = intake
+        self.policy = policy
+        self.rulebook: Rulebook = book(intake.organisation)
+        self.filing = filing_of(intake)
+
+    @classmethod
+    async def of(cls, session: AsyncSession, keyring: Keyring, case: str, policy: str, *, lock: bool) -> Limits:
+        """The ledger of this policy for this claim; with `lock`, nobody else changes it in the meantime."""
+        intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
+        query = select(PolicyRow).where(PolicyRow.policy == policy)
+        found = (await session.exec(query.with_for_update() if lock else query)).one_or_none()
+        if found is None or found.organisation != intake.organisation:
+            raise Refusal("policy: there is none with this number")
+        return cls(session, keyring, intake, found)
+
+    @property
+    def terms(self) -> PolicyTerms:
+        """The terms that apply to the event."""
+        return PolicyTerms.model_validate(self.policy.terms)
+
+    # ---- reserve ----------------------------------------------------------------------------------------------------
+
+    async def enter(self, at: datetime) -> None:
+        """Enter the claim with what it reserves: what is claimed, no more than the limit of the occurrence (9.6)."""
+        claimed = sum((loss.amount for loss in self.filing.losses), NONE)
+        self._session.add(
+            LimitRow(
+                case=self._intake.case,
+                policy=self.policy.policy,
+                # what the sender calls it can name a person or a place: it is only ever compared
+                occurrence=(await index_of(self._keyring, "occurrence", self.filing.occurrence)).hex()
+                if self.filing.occurrence
+                else self._intake.case,
+                filed_at=self.filing.first_made_at or self._intake.received_at,
+                received_at=self._intake.received_at,
+                claimed=claimed,
+                reserved=min(claimed, self.terms.limit_per_occurrence),
+                changed_at=at,
+            )
+        )
+
+    async def reserve(self, amount: Decimal, at: datetime) -> Decimal:
+        """Reserve this much from now on; what it was before. Others hear of what is released."""
+        own = await self.own()
+        if amount > (most := min(own.claimed, self.terms.limit_per_occurrence)):
+            raise Refusal(f"amount: no more can be reserved than is claimed and the limit has: {most} EUR (9.6)")
+        before, own.reserved, own.changed_at = own.reserved, amount, at
+        if amount < before:
+            await self.ring(at)
+        return before
+
+    async def release(self, at: datetime) -> None:
+        """The claim takes no more: what it reserved is free for others."""
+        own = await self._session.get(LimitRow, self._intake.case)
+        if own is not None:
+            own.reserved = own.withheld = Decimal(0)
+            own.changed_at = at
+            await self.ring(at)
+
+    async def ring(self, at: datetime) -> None:
+        """Ring the claims of this policy that something is withheld from."""
+        waiting = select(LimitRow.case).where(
+            LimitRow.policy == self.policy.policy, LimitRow.case != self._intake.case, col(LimitRow.withheld) > 0
+        )
+        for case in (await self._session.exec(waiting)).all():
+            self._session.add(BellRow(case=case, reason=BELL, created_at=at))
+
+    # ---- decide -----------------------------------------------------------------------------------------------------
+
+    async def work_out(self, ask: Assess, n: int) -> Worked:
+        """The settlement by the ledger as it stands, and what the n-th decision gives of it.
+
+        Raises:
+            Refusal: It cannot be worked out; every fault.
+        """
+        claimed: dict[tuple[str, str], Decimal] = {}
+        for loss in self.filing.losses:
+            cell = (f"C{loss.claimant}", loss.head)
+            claimed[cell] = claimed.get(cell, NONE) + loss.amount
+        faults = [f"losses: {p.claimant} did not claim {p.head}" for p in ask.losses if _cell(p) not in claimed]
+        faults += [
+            f"losses: {p.claimant} {p.head}: more than was claimed ({claimed[_cell(p)]} EUR)"
+            for p in ask.losses
+            if _cell(p) in claimed and (p.proven or 0) > claimed[_cell(p)]
+        ]
+        if faults:
+            raise Refusal(*faults)
+        try:
+            settlement = settle(await self._input(ask, claimed, n))
+        except ValidationError as e:
+            raise Refusal(
+                *(
+                    f"{'.'.join(str(p) for p in err['loc'])}: {err['msg'].removeprefix('Value error, ')}"
+                    for err in e.errors(include_url=False, include_context=False, include_input=False)
+                )
+            ) from None
+        return await self._part(ask, settlement, n)
+
+    async def take(self, worked: Worked, at: datetime) -> None:
+        """Book a decision: parts, limits, premium. Others hear of it if they wait for the limits."""
+        self.book_premium(worked.premium)
+        own = await self.own()
+        own.taken += worked.payable
+        own.deductible += worked.deductible
+        own.reserved = own.withheld = worked.withheld
+        own.proven, own.changed_at = worked.proven, at
+        self._session.add_all(worked.parts)
+        await self.ring(at)
+
+    def book_premium(self, premium: Decimal) -> None:
+        """What is withheld of the premium is paid (9.5)."""
+        if premium > self.terms.unpaid_premium:
+            raise Refusal("9.5: the unpaid premium was paid or withheld meanwhile; propose again")
+        if premium:
+            self.policy.terms = {**self.policy.terms, "unpaid_premium": str(self.terms.unpaid_premium - premium)}
+
+    async def _input(self, ask: Assess, claimed: dict[tuple[str, str], Decimal], n: int) -> SettlementInput:
+        own = await self.own()
+        others = await self._others()
+        terms = self.terms
+        if n > 1:
+            # the first decision withheld it: the whole is worked out with the same
+            first = await self._session.get_one(DecisionRow, (self._intake.case, 1))
+            terms = terms.model_copy(update={"unpaid_premium": first.premium})
+        same = [r for r in others if r.occurrence == own.occurrence]
+        order = (own.filed_at, own.received_at, own.case)
+        earlier = [r for r in others if (r.filed_at, r.received_at, r.case) < order]
+        persons, sublimits = await self._taken_apart(terms, others, same)
+        return SettlementInput(
+            policy=terms,
+            losses=tuple(_loss(p, claimed[_cell(p)]) for p in ask.losses),
+            liability_share=ask.liability_share,
+            other_insurers=ask.other_insurers,
+            recommended=ask.recommended,
+            withhold_premium=ask.withhold_premium,
+            reductions=ask.reductions,
+            taken=Taken(
+                occurrence=sum((r.taken for r in same), NONE),
+                aggregate=sum((r.taken for r in others), NONE),
+                deductible=sum((r.deductible for r in same), NONE),
+                persons=persons,
+                sublimits=sublimits,
+            ),
+            reserved_by_earlier=Reserved(
+                occurrence=sum((r.reserved for r in earlier if r.occurrence == own.occurrence), NONE),
+                aggregate=sum((r.reserved for r in earlier), NONE),
+            ),
+            readings=Readings(
+                liability_before_deductible=bool(self.rulebook.values.get("liability_before_deductible", True)),
+                unpaid_premium_with_deductible=bool(self.rulebook.values.get("unpaid_premium_with_deductible", True)),
+            ),
+        )
+
+    async def _taken_apart(
+        self, terms: PolicyTerms, others: Sequence[LimitRow], same: Sequence[LimitRow]
+    ) -> tuple[tuple[TakenByPerson, ...], tuple[TakenOfSublimit, ...]]:
+        """What other claims took, by person and by sublimit; asked for only where the policy has such a limit."""
+        per_person = terms.limit_per_person is not None or (
+            terms.deductible.kind is DeductibleKind.amount and terms.deductible.basis is Basis.per_person
+        )
+        if not (per_person or terms.sublimits):
+            return (), ()
+        cases = [r.case for r in others]
+        rows = (await self._session.exec(select(DecisionPartRow).where(col(DecisionPartRow.case).in_(cases)))).all()
+        here = {r.case for r in same}
+        of_occurrence = [r for r in rows if r.case in here]
+
+        def whom(row: DecisionPartRow) -> str | None:
+            if terms.death_is_one_person and row.head in OF_DEATH:
+                return row.deceased
+            return persons.get(row.person) if row.person is not None else None
+
+        persons = {person: claimant for claimant, person in (await self._persons()).items()}
+        by_person: dict[str, list[DecisionPartRow]] = {}
+        for row in of_occurrence:
+            if (name := whom(row)) is not None:
+                by_person.setdefault(name, []).append(row)
+        taken_persons = tuple(
+            TakenByPerson(
+                claimant=name,
+                paid=sum((r.payable for r in own), NONE),
+                deductible=sum((r.deductible for r in own), NONE),
+            )
+            for name, own in sorted(by_person.items())
+        )
+        taken_sublimits: list[TakenOfSublimit] = []
+        for sublimit in terms.sublimits:
+            groups: dict[str | None, list[DecisionPartRow]] = {None: list(rows)}
+            if sublimit.basis is Basis.per_person:
+                groups = dict(by_person.items())
+            elif sublimit.basis is Basis.per_occurrence:
+                groups = {None: of_occurrence}
+            for name_or_none, group in sorted(groups.items(), key=lambda item: item[0] or ""):
+                paid = sum((r.payable for r in group if r.head in sublimit.heads), NONE)
+                taken_sublimits.append(TakenOfSublimit(name=sublimit.name, claimant=name_or_none, paid=paid))
+        return taken_persons, tuple(taken_sublimits)
+
+    async def _part(self, ask: Assess, settlement: Settlement, n: int) -> Worked:
+        """What this decision gives: all of it if it is the first, else what was not decided before."""
+        before = await self._decided_before(n)
+        cells = _summed(before)
+        heads = {(c.claimant, h.head): h for c in settlement.claimants for h in c.heads}
+        added = released({cell: paid for cell, (paid, _) in cells.items()}, settlement)
+        so_far = {c: sum((r.deductible for r in before if r.claimant == c), NONE) for c, _ in added}
+        persons = await self._persons()
+        deceased = {_cell(p): p.deceased for p in ask.losses}
+        parts = []
+        first_of: set[str] = set()
+        borne = {c.claimant: _deductible(c) for c in settlement.claimants}
+        for (claimant, head), payable in added.items():
+            back = heads[claimant, head].to_insured if (claimant, head) in heads else NONE
+            parts.append(
+                DecisionPartRow(
+                    case=self._intake.case,
+                    n=n,
+                    claimant=claimant,
+                    head=head,
+                    payable=payable,
+                    to_insured=min(max(back - cells.get((claimant, head), (NONE, NONE))[1], NONE), payable),
+                    deductible=max(borne[claimant] - so_far[claimant], NONE) if claimant not in first_of else NONE,
+                    person=persons.get(claimant),
+                    deceased=deceased[claimant, head] if head in OF_DEATH else None,
+                )
+            )
+            first_of.add(claimant)
+        return Worked(
+            settlement=settlement,
+            parts=tuple(parts),
+            withheld=settlement.withheld,
+            premium=settlement.premium if n == 1 else NONE,
+            proven=sum((c.steps[0].after for c in settlement.claimants), NONE),
+            lines=_lines(settlement, parts, before),
+        )
+
+    # ---- helpers ----------------------------------------------------------------------------------------------------
+
+    async def own(self) -> LimitRow:
+        """This claim's row."""
+        return (await self._session.exec(select(LimitRow).where(LimitRow.case == self._intake.case))).one()
+
+    async def _others(self) -> Sequence[LimitRow]:
+        query = select(LimitRow).where(LimitRow.policy == self.policy.policy, LimitRow.case != self._intake.case)
+        return (await self._session.exec(query)).all()
+
+    async def _decided_before(self, n: int) -> Sequence[DecisionPartRow]:
+        query = select(DecisionPartRow).where(DecisionPartRow.case == self._intake.case, DecisionPartRow.n < n)
+        return (await self._session.exec(query)).all() if n > 1 else ()
+
+    async def _persons(self) -> dict[str, bytes]:
+        """The claimants whose personal code is known, each by what finds them in other claims."""
+        return {
+            party.party: await index_of(self._keyring, "personal_code", party.personal_code)
+            for party in await third_parties(self._session, self._intake.case)
+            if party.personal_code
+        }
+
+
+async def third_parties(session: AsyncSession, case: str) -> Sequence[PartyRow]:
+    """Those who claim."""
+    return (await session.exec(select(PartyRow).where(PartyRow.case == case, PartyRow.role == "third_party"))).all()
+
+
+def filing_of(intake: IntakeRow) -> ClaimFiling:
+    """The claim as far as it could be read."""
+    zone = ZoneInfo(book(intake.organisation).zone)
+    return read_claim(intake.content, intake.received_at.astimezone(zone).date())[0]
+
+
+async def assess(session: AsyncSession, keyring: Keyring, ask: Assess) -> Assessment:
+    """What a decision would give by the limits as they stand; faults where it cannot be worked out."""
+    limits = await Limits.of(session, keyring, ask.case, ask.policy, lock=False)
+    ask = await asked(session, ask)
+    parties = await third_parties(session, ask.case)
+    accounts = {p.party: p.iban is not None and iban_fault(p.iban) is None for p in parties}
+    if ask.reject:
+        return Assessment(
+            claimants=tuple(ClaimantDecision(claimant=p.party, payable=NONE, withheld=NONE) for p in parties),
+            amounts={"claimants": {p.party: [str(NONE), str(NONE)] for p in parties}},
+        )
+    worked = await limits.work_out(ask, ask.n)
+    own = await limits.own()
+    limit = Decimal(str(limits.rulebook.values["second_approval_above"]))
+    return Assessment(
+        claimants=worked.claimants(accounts),
+        total=worked.payable,
+        withheld=worked.withheld,
+        deductible=worked.deductible,
+        premium=worked.premium,
+        # what is withheld is decided too: a supplementary decision pays it without asking again
+        needs_second=ask.n == 1 and worked.payable + worked.withheld > limit,
+        used_up=any(used_up(c) for c in worked.settlement.claimants),
+        released_at=await _released_at(session, own),
+        changed=worked.withheld != own.withheld,
+        amounts=worked.amounts(),
+    )
+
+
+async def asked(session: AsyncSession, ask: Assess) -> Assess:
+    """What is asked, with the inputs of the decision that it goes on from."""
+    if not ask.recorded:
+        return ask
+    row = await session.get_one(DecisionRow, (ask.case, ask.recorded))
+    return Assess.model_validate({**row.asked, "n": ask.n, "recorded": ask.recorded})
+
+
+async def _released_at(session: AsyncSession, own: LimitRow) -> datetime | None:
+    """When the ledger of this policy last changed, but by this claim itself."""
+    query = select(LimitRow.changed_at).where(LimitRow.policy == own.policy, LimitRow.case != own.case)
+    instants = [at for at in (await session.exec(query)).all() if at is not None]
+    return max(instants, default=None)
+
+
+def _cell(proven: ProvenLoss) -> Cell:
+    return proven.claimant, proven.head
+
+
+def _loss(proven: ProvenLoss, claimed: Decimal) -> Loss:
+    """What is proven beside what was claimed."""
+    data = proven.model_dump(exclude={"compensated", "compensations"})
+    lump = (PaidSum(payer=Payer.other, amount=proven.compensated),) if proven.compensated else ()
+    return Loss.model_validate({**data, "claimed": claimed, "compensations": proven.compensations or lump})
+
+
+def _summed(rows: Iterable[DecisionPartRow]) -> dict[Cell, tuple[Decimal, Decimal]]:
+    """Of each head what was decided, and what of it goes to the insured."""
+    sums: dict[Cell, tuple[Decimal, Decimal]] = {}
+    for row in rows:
+        payable, back = sums.get((row.claimant, Head(row.head)), (NONE, NONE))
+        sums[row.claimant, Head(row.head)] = (payable + row.payable, back + row.to_insured)
+    return sums
+
+
+def _deductible(claimant: ClaimantSettlement) -> Decimal:
+    """What of the deductible this claimant bore: the step of 9.5 that says so."""
+    return next((s.before - s.after for s in claimant.steps if s.clause == "9.5"), NONE)
+
+
+def _lines(
+    settlement: Settlement, parts: Sequence[DecisionPartRow], before: Sequence[DecisionPartRow]
+) -> dict[str, dict[str, list[str]]]:
+    """The lines of each claimant's letter in each language."""
+    lines: dict[str, dict[str, list[str]]] = {}
+    for claimant in (c.claimant for c in settlement.claimants):
+        added = sum((p.payable for p in parts if p.claimant == claimant), NONE)
+        paid = sum((r.payable for r in before if r.claimant == claimant), NONE)
+        lines[claimant] = {
+            language: list(
+                explain_supplement(settlement, claimant, language, added, paid)
+                if before
+                else explain(settlement, claimant, language)
+            )
+            for language in LANGUAGES
+        }
+    return lines
