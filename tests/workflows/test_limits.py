@@ -1,4 +1,4 @@
-"""The limit ledger: what claims reserve, take, wait for and release, in the order of filing (5.4, 5.6, 9.6, 9.10, 9.12)."""
+"""The limit ledger: what claims reserve, take, wait for and release, in the order of filing (BTA 5.4, 5.6, 9.6)."""
 
 from __future__ import annotations
 
@@ -89,8 +89,8 @@ async def test_a_later_claim_gets_what_the_earlier_one_leaves_and_the_rest_when_
         ("BTA-10.5c", "C1.2"): "kept",
     }
     one, two = await row(world, first), await row(world, second)
-    assert (one.taken, two.taken, two.reserved, two.paid) == (700, 800, 0, 800)
-    assert (two.claimed, two.proven, two.proposed) == (1200, 1200, 300)
+    assert [str(a) for a in (one.taken, two.taken, two.reserved, two.paid)] == ["700.00", "800.00", "0.00", "800.00"]
+    assert [str(a) for a in (two.claimed, two.proven, two.proposed)] == ["1200.00", "1200.00", "300.00"]
 
 
 async def test_the_letters_say_what_is_withheld_and_why_and_then_what_is_added(world: World) -> None:
@@ -151,11 +151,11 @@ async def test_a_reserve_is_reviewed_every_three_months_until_it_is_decided(worl
     policy = await tight(world)
     case = await claim(world, policy)
     assert (await world.clock(case, "T-reserve-review")).last_day.isoformat() == "2027-06-01"
-    with pytest.raises(Refused, match="no more can be reserved than is claimed and the limit has: 1200.00"):
+    with pytest.raises(Refused, match=r"no more can be reserved than is claimed and the limit has: 1200\.00"):
         await world.say(case, "set_reserve", amount="1200.01", reason="more")
     await world.say(case, "set_reserve", amount="900.00", reason="what the invoices prove")
     clock = await world.clock(case, "T-reserve-review")
-    assert (clock.n, clock.status, (await row(world, case)).reserved) == (2, "running", 900)
+    assert (clock.n, clock.status, (await row(world, case)).reserved) == (2, "running", Decimal(900))
 
 
 async def test_a_claim_filed_earlier_but_received_later_comes_first(world: World) -> None:
@@ -200,7 +200,7 @@ async def test_above_the_limit_the_withheld_part_counts_for_the_second_approval(
     assert (await supplemented(world, second))["payments"][1]["amount"] == "11000.00"
 
 
-async def test_what_the_limits_gave_away_before_the_approval_is_worked_out_anew_and_approved_again(
+async def test_what_the_limits_gave_away_before_the_approval_is_approved_anew(
     world: World,
 ) -> None:
     """Proposed with 12 000 of a limit of 15 000; a claim filed earlier, received only then, takes 5 000 before the
@@ -212,7 +212,7 @@ async def test_what_the_limits_gave_away_before_the_approval_is_worked_out_anew_
     week_ago = (MONDAY - timedelta(days=7)).isoformat()
     other = await claim(world, policy, "5000.00", first_made_at=week_ago, first_made_to="insured")
     await world.say(other, "propose_decision", **proposal("5000.00"))
-    with pytest.raises(Refused, match="it would pay 10000.00 EUR now"):
+    with pytest.raises(Refused, match=r"it would pay 10000\.00 EUR now"):
         await world.say(case, "approve_decision", actor="op-2")
     waits = await world.stage(case, "approving")
     assert "10000.00 EUR" in waits.waits_for
