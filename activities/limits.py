@@ -161,12 +161,21 @@ class Limits:
             await self.ring(at)
 
     async def ring(self, at: datetime) -> None:
-        """Ring the claims of this policy that something is withheld from."""
-        waiting = select(LimitRow.case).where(
-            LimitRow.policy == self.policy.policy, LimitRow.case != self._intake.case, col(LimitRow.withheld) > 0
-        )
-        for case in (await self._session.exec(waiting)).all():
-            self._session.add(BellRow(case=case, reason=BELL, created_at=at))
+        """Ring the claims of this policy for which what is withheld is free now, or never will be.
+
+        Where the policy has limits by person or by kind of loss, that is not seen from the ledger alone: each is asked.
+        """
+        rows = (await self._session.exec(select(LimitRow).where(LimitRow.policy == self.policy.policy))).all()
+        terms = self.terms
+        finer = bool(terms.sublimits) or terms.limit_per_person is not None
+        for row in rows:
+            if row.case == self._intake.case or not row.withheld:
+                continue
+            same = [r for r in rows if r.occurrence == row.occurrence]
+            left, free = _left(terms.limit_aggregate, rows, row)
+            left_here, free_here = _left(terms.limit_per_occurrence, same, row)
+            if finer or min(free, free_here) > 0 or row.withheld > min(left, left_here):
+                self._session.add(BellRow(case=row.case, reason=BELL, created_at=at))
 
     # ---- decide -----------------------------------------------------------------------------------------------------
 
@@ -226,8 +235,7 @@ class Limits:
             first = await self._session.get_one(DecisionRow, (self._intake.case, 1))
             terms = terms.model_copy(update={"unpaid_premium": first.premium})
         same = [r for r in others if r.occurrence == own.occurrence]
-        order = (own.filed_at, own.received_at, own.case)
-        earlier = [r for r in others if (r.filed_at, r.received_at, r.case) < order]
+        earlier = [r for r in others if r.place < own.place]
         persons, sublimits = await self._taken_apart(terms, others, same)
         return SettlementInput(
             policy=terms,
@@ -411,6 +419,12 @@ async def _released_at(session: AsyncSession, own: LimitRow) -> datetime | None:
     query = select(LimitRow.changed_at).where(LimitRow.policy == own.policy, LimitRow.case != own.case)
     instants = [at for at in (await session.exec(query)).all() if at is not None]
     return max(instants, default=None)
+
+
+def _left(limit: Decimal, rows: Sequence[LimitRow], own: LimitRow) -> tuple[Decimal, Decimal]:
+    """What a limit has left, and what of it is free for a claim: not reserved by those filed earlier."""
+    left = limit - sum((r.taken for r in rows), NONE)
+    return left, left - sum((r.reserved for r in rows if r.place < own.place), NONE)
 
 
 def _cell(proven: ProvenLoss) -> Cell:

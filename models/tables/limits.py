@@ -51,6 +51,11 @@ class LimitRow(SQLModel, table=True):
     changed_at: datetime | None = instant(nullable=True)
     """When it last took, reserved or released: from then on others may have more."""
 
+    @property
+    def place(self) -> tuple[datetime, datetime, str]:
+        """Its place in the order of filing: equal instants by receipt, then by id."""
+        return self.filed_at, self.received_at, self.case
+
 
 class DecisionRow(OfCase, table=True):
     """A decision on a claim: what was asked, what came of it, and the lines of its letters. 1 is the first.
