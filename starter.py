@@ -1,4 +1,4 @@
-"""The command line: file cases, report events, look, explain, count, settle, recount, reset, reconcile, set up, load.
+"""The command line: file cases, report events, look, explain, count, settle, keep policies, recount, reset, set up.
 
     python starter.py --help
 
@@ -30,8 +30,9 @@ from models.errors import Refusal
 from models.names import split_case_id
 from models.now import wall_clock
 from models.operator import ROLES
+from models.policy import Ended
 from models.settlement import ClaimantSettlement, Settlement, SettlementInput
-from operations import counting, duties, key_backup, loading, reading, reading_json
+from operations import counting, duties, key_backup, loading, reading, reading_csv, reading_json
 from operations import erase as erasing
 from operations.checkpoint import publish
 from operations.connection import ANSWERS_WITHIN, Connection, NotAnswering, connect
@@ -40,6 +41,10 @@ from operations.health import ask
 from operations.intake import Delivered, Filed
 from operations.logs import configure
 from operations.operators import TOKEN_DAYS, Given, Listed, Operators, with_actor
+from operations.policies import HERE, Imported, Policies
+from operations.policies import Line as PolicyLine
+from operations.policies import Said as PolicySaid
+from operations.policies import Shown as PolicyShown
 from operations.proof import check as check_cases
 from operations.proof import prove
 from operations.reconcile import Reconciled
@@ -1123,6 +1128,303 @@ def _amount(limit: str | None) -> Decimal | None:
         return None if limit is None else Decimal(limit)
     except InvalidOperation:
         raise typer.BadParameter("--limit: an amount in EUR, such as 5000.00") from None
+
+
+# ---- policies -------------------------------------------------------------------------------------------------------
+
+
+policy_app = typer.Typer(help="Policies: register, import, change, and see what holds for a day.", no_args_is_help=True)
+app.add_typer(policy_app, name="policies", epilog=EXIT_CODES)
+
+PolicyNumber = Annotated[str, typer.Argument(metavar="POLICY", help="The policy's number.")]
+Speaker = Annotated[
+    str | None, typer.Option("--actor", help="Who says so: system:NAME, or an operator code with TERMINS_TOKEN.")
+]
+AllowedFrom = Annotated[
+    str | None, typer.Option(help="The first day on which the statute allows it (6.6), where the rulebook has no term.")
+]
+Statute = Annotated[str | None, typer.Option(help="The provision, such as: Apdrošināšanas līguma likums, 23. pants.")]
+
+What = TypeVar("What")
+
+
+def _policies(
+    work: Callable[[Policies, str], Awaitable[What]], actor: str | None, say: Callable[[What], int], as_json: bool
+) -> int:
+    """Do something to policies as whoever speaks, and print what became of it; the exit code."""
+
+    async def run() -> int:
+        async with connect(engine="not needed") as connection:
+            speaker = await _speaker(connection, actor)
+            done = await work(Policies(connection.sessions, connection.keyring, wall_clock), speaker)
+        return say(done)
+
+    return _run(run(), as_json)
+
+
+async def _speaker(connection: Connection, actor: str | None) -> str:
+    """Who speaks: an operator with a token, the system that is named, or the command line itself."""
+    settings = Settings()
+    token = settings.token.get_secret_value() if settings.token else None
+    if actor is None and token is None:
+        return HERE
+    said = await with_actor(
+        Operators(connection.sessions, wall_clock), {} if actor is None else {"actor": actor}, token
+    )
+    return str(said["actor"])
+
+
+@policy_app.command(name="register", epilog=EXIT_CODES)
+def policies_register(source: Source = "-", actor: Speaker = None, as_json: Json = False) -> None:
+    """Register policies: one JSON object, an array, or an object a line. The same again changes nothing."""
+    raise typer.Exit(_run(_register(reading_json.read(_read(source)), actor, as_json), as_json))
+
+
+@policy_app.command(name="import", epilog=EXIT_CODES)
+def policies_import(
+    file: Annotated[Path, typer.Argument(help="A .json or .csv file; docs/policies.md has the columns.")],
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """Import policies: good rows go in, bad ones are reported with their number and all faults; again is the same."""
+    data = _read(str(file))
+    if file.suffix.lower() == ".csv":
+        items = reading_csv.read(data)
+    elif file.suffix.lower() == ".json":
+        items = reading_json.read(data)
+        value = items[0].value if len(items) == 1 else None
+        if isinstance(value, dict) and isinstance(value.get("policies"), list) and len(value) == 1:
+            items = [reading_json.Item(line=n, value=one) for n, one in enumerate(value["policies"], 1)]
+    else:
+        raise typer.BadParameter("a file whose name ends in .json or .csv is needed")
+    raise typer.Exit(_run(_register(items, actor, as_json), as_json))
+
+
+async def _register(items: Sequence[reading_json.Item], actor: str | None, as_json: bool) -> int:
+    report = Imported()
+    async with connect(engine="not needed") as connection:
+        speaker = await _speaker(connection, actor)
+        policies = Policies(connection.sessions, connection.keyring, wall_clock)
+        for item in _with_progress(items, "policies"):
+            report = report.with_row(item.line, await policies.take(item, speaker))
+    if as_json:
+        _json(report)
+        return REFUSED if report.bad else DONE
+    print(f"{report.new} new, {report.unchanged} there before, {len(report.bad)} bad")
+    if report.bad:
+        table = _table("Row", "Policy", "Faults")
+        for bad in report.bad:
+            table.add_row(str(bad.row or "–"), bad.policy or "–", "\n".join(bad.faults))
+        _console().print(table)
+    return REFUSED if report.bad else DONE
+
+
+def _say_said(as_json: bool) -> Callable[[PolicySaid], int]:
+    def say(said: PolicySaid) -> int:
+        if as_json:
+            _json(said)
+            return DONE
+        print(f"{said.policy}  {said.entry}  {'recorded' if said.new else 'recorded before'}")
+        if said.case is not None:
+            print(f"  case {said.case}")
+        return DONE
+
+    return say
+
+
+@policy_app.command(name="addendum", epilog=EXIT_CODES)
+def policies_addendum(source: Source = "-", actor: Speaker = None, as_json: Json = False) -> None:
+    """Record an addendum: one JSON object with the policy's number, the addendum's number and what it changes."""
+    items = reading_json.read(_read(source))
+    faults = items[0].faults if len(items) == 1 else ("one JSON object is needed, not many",)
+    value = items[0].value
+    if not faults and not (isinstance(value, dict) and isinstance(value.get("policy"), str)):
+        faults = ("policy: not said",)
+    if faults:
+        _fail(REFUSED, faults, as_json)
+    number, data = value["policy"], {k: v for k, v in value.items() if k != "policy"}
+    raise typer.Exit(_policies(lambda p, by: p.addendum(number, data, by), actor, _say_said(as_json), as_json))
+
+
+@policy_app.command(name="premium", epilog=EXIT_CODES)
+def policies_premium(
+    policy: PolicyNumber,
+    reference: Annotated[str, typer.Option(help="The bank's reference; the same again is the same payment.")],
+    paid_on: Annotated[str, typer.Option(help="The day of the payment, YYYY-MM-DD.")],
+    amount: Annotated[str, typer.Option(help="EUR, such as 300.00.")],
+    received_at: Annotated[
+        str | None, typer.Option(help="When the insurer received it, with offset; now, if not said.")
+    ] = None,
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """Record a premium, or a part of it, that was paid."""
+    data = {
+        "reference": reference,
+        "paid_on": paid_on,
+        "amount": amount,
+        "received_at": received_at or wall_clock().isoformat(),
+    }
+    raise typer.Exit(_policies(lambda p, by: p.premium(policy, data, by), actor, _say_said(as_json), as_json))
+
+
+@policy_app.command(name="suspend", epilog=EXIT_CODES)
+def policies_suspend(
+    policy: PolicyNumber,
+    from_day: Annotated[str, typer.Option(help="The first day without cover, YYYY-MM-DD.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    allowed_from: AllowedFrom = None,
+    statute: Statute = None,
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """Suspend a contract for an unpaid instalment (6.6); before the statute allows it, it has no effect."""
+    data = {"from_day": from_day, "reason": reason, "allowed_from": allowed_from, "statute": statute}
+    raise typer.Exit(_policies(lambda p, by: p.suspend(policy, data, by), actor, _say_said(as_json), as_json))
+
+
+@policy_app.command(name="resume", epilog=EXIT_CODES)
+def policies_resume(
+    policy: PolicyNumber,
+    from_day: Annotated[str, typer.Option(help="The first day with cover again, YYYY-MM-DD.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """End a suspension."""
+    data = {"from_day": from_day, "reason": reason}
+    raise typer.Exit(_policies(lambda p, by: p.resume(policy, data, by), actor, _say_said(as_json), as_json))
+
+
+@policy_app.command(name="end", epilog=EXIT_CODES)
+def policies_end(
+    policy: PolicyNumber,
+    by: Annotated[str, typer.Option(help="policyholder (11.1), insurer (11.2), unpaid (6.6) or breach (8.2).")],
+    last_day: Annotated[str, typer.Option(help="The last day with cover, YYYY-MM-DD.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    costs: Annotated[str, typer.Option(help="The insurer's costs of concluding the contract, in EUR (11.1).")] = "0.00",
+    refund_by_statute: Annotated[
+        bool, typer.Option("--refund-by-statute", help="The statute asks to pay back the unused part (11.2).")
+    ] = False,
+    allowed_from: AllowedFrom = None,
+    statute: Statute = None,
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """End a contract early, and work out what of the premium goes back."""
+    data = {
+        "by": by,
+        "last_day": last_day,
+        "reason": reason,
+        "costs": costs,
+        "refund_by_statute": refund_by_statute,
+        "allowed_from": allowed_from,
+        "statute": statute,
+    }
+
+    def say(done: Ended) -> int:
+        if as_json:
+            _json(done)
+            return DONE
+        print(f"{policy}  ended  covered until {done.covered_until}")
+        for step in done.refund.steps:
+            print(f"  {step.clause}  {step.label}: {step.before} EUR to {step.after} EUR")
+        print(f"  refund {done.refund.amount} EUR" + (f": {done.refund.refused}" if done.refund.refused else ""))
+        return DONE
+
+    raise typer.Exit(_policies(lambda p, by: p.end(policy, data, by), actor, say, as_json))
+
+
+@policy_app.command(name="show", epilog=EXIT_CODES)
+def policies_show(
+    policy: PolicyNumber,
+    on: Annotated[str | None, typer.Option(help="The event day that is asked about; today, if not said.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="As it was known at this instant, with offset.")] = None,
+    personal: Annotated[bool, typer.Option("--personal", help="With the people and companies.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show a policy: whether it is in force on a day and why, its limits, its premium, and all that was said of it."""
+    day, instant = None, None
+    try:
+        day = None if on is None else date.fromisoformat(on)
+        instant = None if as_of is None else datetime.fromisoformat(as_of)
+    except ValueError:
+        raise typer.BadParameter("--on: a day such as 2026-12-24; --as-of: an instant with offset") from None
+    if instant is not None and instant.tzinfo is None:
+        raise typer.BadParameter("--as-of: an instant with offset")
+
+    def say(shown: PolicyShown) -> int:
+        if as_json:
+            _json(shown)
+        else:
+            _print_policy(shown)
+        return DONE
+
+    raise typer.Exit(_policies(lambda p, _: p.show(policy, day, instant, personal=personal), None, say, as_json))
+
+
+def _print_policy(shown: PolicyShown) -> None:
+    console, found, terms = _console(), shown.in_force, shown.version.terms
+    print(f"{shown.policy}  {shown.organisation}  as known at {_utc(shown.as_of)}")
+    dates = ", ".join(f"{name.replace('_', ' ')} {day}" for name, day in found.facts.items())
+    could = "; the first premium can still be missed" if found.provisional else ""
+    print(f"on {shown.on}: {found.outcome.replace('_', ' ')} ({found.clause}): {found.reason.replace('_', ' ')}{could}")
+    print(f"  {dates}")
+    until = shown.reporting.until or "never"
+    print(f"third parties may claim until {until} ({shown.reporting.days} days, {shown.reporting.clause})")
+    print(f"territory {shown.version.territory}; insured activity {shown.version.insured_activity or 'not said'}")
+    person = f", per person {terms.limit_per_person}" if terms.limit_per_person is not None else ""
+    print(f"limits in EUR: per occurrence {terms.limit_per_occurrence}, aggregate {terms.limit_aggregate}{person}")
+    print(f"deductible {terms.deductible.value} ({terms.deductible.kind}, {terms.deductible.basis})")
+    print(f"unpaid premium {shown.unpaid} EUR")
+    _section(
+        console,
+        "Premium",
+        ("Due on", "EUR", "Addendum", "Paid in full on"),
+        [(f"{i.due_on}", f"{i.amount}", i.addendum or "–", f"{i.paid_on or '–'}") for i in shown.schedule],
+    )
+    _section(
+        console,
+        "Exclusions",
+        ("Code", "State", "Text"),
+        [(x.code, x.state.replace("_", " "), x.text or "") for x in shown.version.exclusions],
+    )
+    _section(
+        console,
+        "What was said",
+        ("No", "What", "When", "By"),
+        [(f"{h.n}", h.act, _utc(h.recorded_at), h.said_by) for h in shown.history],
+    )
+    _section(
+        console,
+        "People",
+        ("Role", "Name", "E-mail"),
+        [(p["role"].replace("_", " "), p["name"], p.get("email") or "–") for p in shown.people],
+    )
+
+
+@policy_app.command(name="list", epilog=EXIT_CODES)
+def policies_list(
+    organisation: Annotated[str | None, typer.Option(help="BTA, GJ, …")] = None, as_json: Json = False
+) -> None:
+    """List the policies: their periods, whether they are in force today, and the premium that is unpaid."""
+    if faults := reading.unknown(None, organisation, None):
+        raise typer.BadParameter("; ".join(faults))
+
+    def say(lines: list[PolicyLine]) -> int:
+        if as_json:
+            _json_array(lines)
+            return DONE
+        table = _table("Policy", "Organisation", "From", "To", "Covered until", "Today", "Unpaid EUR", "Claims")
+        for line in lines:
+            state = line.today.outcome.replace("_", " ")
+            state += f" ({line.today.clause})" if line.today.outcome != "in_force" else ""
+            dates = (f"{line.starts_on}", f"{line.ends_on}", f"{line.covered_until}")
+            table.add_row(line.policy, line.organisation, *dates, state, f"{line.unpaid}", f"{line.claims}")
+        _console().print(table)
+        return DONE
+
+    raise typer.Exit(_policies(lambda p, _: p.list(organisation), None, say, as_json))
 
 
 # ---- input, output, failures ----------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from activities.store import ActHandler, Opening
 from integrations.bank import iban_fault
 from models.claim import LIMITS_MOVED, Assess, Assessment, ClaimBody, ClaimFiling, Document, Requirement
 from models.errors import Refusal
+from models.now import Now
 from models.tables import DecisionRow, IntakeRow, LimitRow, PartyRow, PaymentOrderRow, PolicyRow
 from operations.intake import Sessions
 from rules.documents import asked as document_asked
@@ -67,7 +68,7 @@ class ClaimStore:
             )
         if policy is not None:
             _add_insured(session, intake.case, policy)
-            await Limits(session, self._keyring, intake, policy).enter(at)
+            await Limits(session, self._keyring, intake, policy, at).enter(at)
         claimants = tuple(f"C{i}" for i in range(1, max(len(filing.claimants), 1) + 1))
         if not filing.claimants:
             session.add(PartyRow(case=intake.case, party="C1", role="third_party"))
@@ -87,7 +88,7 @@ class ClaimStore:
     # ---- acts -------------------------------------------------------------------------------------------------------
 
     async def _set_policy(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
-        limits = await Limits.of(session, self._keyring, case, data["policy"], lock=True)
+        limits = await Limits.of(session, self._keyring, case, data["policy"], at, lock=True)
         await self._release(session, case, data, at)
         for table, key in ((LimitRow, case), (PartyRow, (case, "insured"))):
             if (former := await session.get(table, key)) is not None:
@@ -104,7 +105,7 @@ class ClaimStore:
             row = DecisionRow(case=case, n=ask.n, asked={}, lines={}, proposed_at=at)
             session.add(row)
         row.asked, row.proposed_at = ask.model_dump(mode="json"), at
-        limits = await Limits.of(session, self._keyring, case, ask.policy, lock=True)
+        limits = await Limits.of(session, self._keyring, case, ask.policy, at, lock=True)
         (await limits.own()).proposed = Decimal(data["total"])
 
     async def _decide(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
@@ -112,7 +113,7 @@ class ClaimStore:
         ask = Assess.model_validate(data["ask"])
         if not ask.recorded:
             await self._propose(session, case, data, at)
-        limits = await Limits.of(session, self._keyring, case, ask.policy, lock=True)
+        limits = await Limits.of(session, self._keyring, case, ask.policy, at, lock=True)
         ask = await asked(session, ask)
         row = await session.get(DecisionRow, (case, ask.n))
         if row is None:
@@ -130,12 +131,12 @@ class ClaimStore:
         await limits.take(worked, at)
 
     async def _set_reserve(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
-        limits = await Limits.of(session, self._keyring, case, data["policy"], lock=True)
+        limits = await Limits.of(session, self._keyring, case, data["policy"], at, lock=True)
         return str(await limits.reserve(Decimal(data["amount"]), at))
 
     async def _take_limit(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         """What a decision without a number took from the limits: builds before `claim.decide` ask for it."""
-        limits = await Limits.of(session, self._keyring, case, data["policy"], lock=True)
+        limits = await Limits.of(session, self._keyring, case, data["policy"], at, lock=True)
         own, total = await limits.own(), Decimal(data["total"])
         others = (
             await session.exec(select(LimitRow).where(LimitRow.policy == own.policy, LimitRow.case != case))
@@ -146,7 +147,7 @@ class ClaimStore:
             raise Refusal("9.6: the limits of the policy have given to another claim meanwhile; propose again")
         if occurrence + total > limits.terms.limit_per_occurrence or aggregate + total > limits.terms.limit_aggregate:
             raise Refusal("5.4, 5.6: more than the limits have left")
-        limits.book_premium(Decimal(data.get("premium", 0)))
+        await limits.book_premium(Decimal(data.get("premium", 0)), at)
         own.taken, own.reserved, own.deductible = total, Decimal(data["withheld"]), Decimal(data["deductible"])
         own.changed_at = at
         await limits.ring(at)
@@ -154,7 +155,7 @@ class ClaimStore:
     async def _release(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         own = await session.get(LimitRow, case)
         if own is not None:
-            await (await Limits.of(session, self._keyring, case, own.policy, lock=True)).release(at)
+            await (await Limits.of(session, self._keyring, case, own.policy, at, lock=True)).release(at)
 
     async def _set_account(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         if fault := iban_fault(data["iban"]):
@@ -183,16 +184,17 @@ class ClaimStore:
 class ClaimActivities:
     """`claim.assess`: what a decision would give."""
 
-    def __init__(self, sessions: Sessions, keyring: Keyring) -> None:
+    def __init__(self, sessions: Sessions, keyring: Keyring, now: Now) -> None:
         self._sessions = sessions
         self._keyring = keyring
+        self._now = now
 
     @activity.defn(name="claim.assess")
     async def assess(self, ask: Assess) -> Assessment:
         """The settlement by the limits as they stand; faults where it cannot be worked out."""
         async with self._sessions() as session:
             try:
-                return await assess(session, self._keyring, ask)
+                return await assess(session, self._keyring, ask, self._now())
             except Refusal as e:
                 return Assessment(faults=e.faults)
 

@@ -40,6 +40,8 @@ from models.settlement import (
     TakenOfSublimit,
 )
 from models.tables import BellRow, DecisionPartRow, DecisionRow, IntakeRow, LimitRow, PartyRow, PolicyRow
+from operations.policies import book_withheld
+from rules.policy import terms_on
 from rules.rulebook import Rulebook, book
 from rules.settlement import Cell, explain, explain_supplement, released, settle, used_up
 from security.index import index_of
@@ -98,28 +100,33 @@ class Worked:
 class Limits:
     """A claim before the ledger of its policy."""
 
-    def __init__(self, session: AsyncSession, keyring: Keyring, intake: IntakeRow, policy: PolicyRow) -> None:
+    def __init__(
+        self, session: AsyncSession, keyring: Keyring, intake: IntakeRow, policy: PolicyRow, at: datetime
+    ) -> None:
+        """`at` is the instant at which the premium is looked at: what of it is due and unpaid (9.5)."""
         self._session = session
         self._keyring = keyring
         self._intake = intake
         self.policy = policy
         self.rulebook: Rulebook = book(intake.organisation)
         self.filing = filing_of(intake)
+        zone = ZoneInfo(self.rulebook.zone)
+        # an event whose day is not known counts as one of the day of receipt
+        event_day = self.filing.occurred_on or intake.received_at.astimezone(zone).date()
+        self.terms = terms_on(policy.known, event_day, at.astimezone(zone).date())
+        """The terms that apply to the event."""
 
     @classmethod
-    async def of(cls, session: AsyncSession, keyring: Keyring, case: str, policy: str, *, lock: bool) -> Limits:
+    async def of(
+        cls, session: AsyncSession, keyring: Keyring, case: str, policy: str, at: datetime, *, lock: bool
+    ) -> Limits:
         """The ledger of this policy for this claim; with `lock`, nobody else changes it in the meantime."""
         intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
         query = select(PolicyRow).where(PolicyRow.policy == policy)
         found = (await session.exec(query.with_for_update() if lock else query)).one_or_none()
         if found is None or found.organisation != intake.organisation:
             raise Refusal("policy: there is none with this number")
-        return cls(session, keyring, intake, found)
-
-    @property
-    def terms(self) -> PolicyTerms:
-        """The terms that apply to the event."""
-        return PolicyTerms.model_validate(self.policy.terms)
+        return cls(session, keyring, intake, found, at)
 
     # ---- reserve ----------------------------------------------------------------------------------------------------
 
@@ -210,7 +217,7 @@ class Limits:
 
     async def take(self, worked: Worked, at: datetime) -> None:
         """Book a decision: parts, limits, premium. Others hear of it if they wait for the limits."""
-        self.book_premium(worked.premium)
+        await self.book_premium(worked.premium, at)
         own = await self.own()
         own.taken += worked.payable
         own.deductible += worked.deductible
@@ -219,12 +226,12 @@ class Limits:
         self._session.add_all(worked.parts)
         await self.ring(at)
 
-    def book_premium(self, premium: Decimal) -> None:
+    async def book_premium(self, premium: Decimal, at: datetime) -> None:
         """What is withheld of the premium is paid (9.5)."""
         if premium > self.terms.unpaid_premium:
             raise Refusal("9.5: the unpaid premium was paid or withheld meanwhile; propose again")
         if premium:
-            self.policy.terms = {**self.policy.terms, "unpaid_premium": str(self.terms.unpaid_premium - premium)}
+            await book_withheld(self._session, self.policy, self._intake.case, premium, at)
 
     async def _input(self, ask: Assess, claimed: dict[tuple[str, str], Decimal], n: int) -> SettlementInput:
         own = await self.own()
@@ -377,9 +384,9 @@ def filing_of(intake: IntakeRow) -> ClaimFiling:
     return read_claim(intake.content, intake.received_at.astimezone(zone).date())[0]
 
 
-async def assess(session: AsyncSession, keyring: Keyring, ask: Assess) -> Assessment:
+async def assess(session: AsyncSession, keyring: Keyring, ask: Assess, at: datetime) -> Assessment:
     """What a decision would give by the limits as they stand; faults where it cannot be worked out."""
-    limits = await Limits.of(session, keyring, ask.case, ask.policy, lock=False)
+    limits = await Limits.of(session, keyring, ask.case, ask.policy, at, lock=False)
     ask = await asked(session, ask)
     parties = await third_parties(session, ask.case)
     accounts = {p.party: p.iban is not None and iban_fault(p.iban) is None for p in parties}

@@ -52,7 +52,7 @@ def build(
         case.listen,
         NoticeActivities(post).send,
         PaymentActivities(sessions, bank, now).order,
-        ClaimActivities(sessions, keyring).assess,
+        ClaimActivities(sessions, keyring, now).assess,
         access.issue,
         access.withdraw_authenticator,
         access.fallbacks,

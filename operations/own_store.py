@@ -37,6 +37,12 @@ SKIPPED = frozenset({"erasure"})
 CHAINED = frozenset({"intake", "timeline", "clock"})
 """The chain of evidence covers what is not sealed in these: of them only sealed columns are erased."""
 
+HISTORY = "policy_entry"
+"""What was said of a policy: part of its record."""
+
+TEXTS = frozenset({"facts", "data"})
+"""Of a policy: what was agreed, which stays but for the texts that name the person."""
+
 IN_USE = {
     "case": "the case is open",
     "policy": "the policy is in force",
@@ -205,6 +211,8 @@ def _sealed(table: Table, row: Mapping[str, Any], values: Mapping[str, Any]) -> 
     owner = f"{table.name}:{row[table.name]}" if table.name in ("client", "policy") else row.get("case")
     if table.name == "account":
         owner = f"client:{row['client']}"
+    elif table.name == HISTORY:
+        owner = f"policy:{row['policy']}"
     return {n: sealed(str(owner), v) if isinstance(table.c[n].type, Sealed) else v for n, v in values.items()}
 
 
@@ -273,7 +281,7 @@ class OwnStore:
                         in_use=IN_USE["policy"] if kind == "policy" and row["ends_on"] >= today.date() else None,
                     )
                     for row in await opened(connection, every)
-                    if names(row)
+                    if any([names(row), *(names(said) for said in await _history(connection, kind, row[kind]))])
                 ]
         return tuple(found)
 
@@ -285,7 +293,9 @@ class OwnStore:
             if kind in ("client", "policy"):
                 table = _table(kind)
                 (row,) = await opened(connection, select(table).where(table.c[kind] == key))
-                own = [p for value in row.values() for p in _people(value) if is_person(person, p)]
+                every = [row, *await _history(connection, kind, key)]
+                people = [p for one in every for value in one.values() for p in _people(value) if is_person(person, p)]
+                own = [p for n, p in enumerate(people) if p not in people[:n]]
                 return {"record": record, "person": own}
             return await _export_case(connection, person, record)
 
@@ -305,9 +315,9 @@ class OwnStore:
             (row,) = await opened(connection, select(table).where(table.c[kind] == key).with_for_update())
             if kind == "policy" and row["ends_on"] >= at.date():
                 return False
-            after = {name: _without(value, person) for name, value in row.items()}
-            if changed := {name: value for name, value in after.items() if value != row[name]}:
-                await connection.execute(update(table).where(table.c[kind] == key).values(_sealed(table, row, changed)))
+            for said in await _history(connection, kind, key):
+                await _forget(connection, _table(HISTORY), said, person)
+            await _forget(connection, table, row, person)
             return True
 
     async def restrict(self, person: Subject, record: str, ground: str) -> None:
@@ -322,6 +332,24 @@ class OwnStore:
                         .where(party.c.case == record, party.c.party == row["party"])
                         .values(other=sealed(record, {**row["other"], "restricted": ground}))
                     )
+
+
+async def _history(connection: AsyncConnection, kind: str, key: str) -> list[dict[str, Any]]:
+    """What was said of a policy; a client has no such history."""
+    table = _table(HISTORY)
+    return await opened(connection, select(table).where(table.c.policy == key)) if kind == "policy" else []
+
+
+async def _forget(connection: AsyncConnection, table: Table, row: dict[str, Any], person: Subject) -> None:
+    """Take the person out of a row of a client or a policy: the entry of a list, or the texts that name the person."""
+    names = Names(person.model_dump())
+    after = {
+        name: _scrub(value, names, frozenset()) if name in TEXTS else _without(value, person)
+        for name, value in row.items()
+    }
+    if changed := {name: value for name, value in after.items() if value != row[name]}:
+        this = and_(*(c == row[c.name] for c in table.primary_key.columns))
+        await connection.execute(update(table).where(this).values(_sealed(table, row, changed)))
 
 
 async def erase_own(session: AsyncSession, case: str, at: datetime) -> None:

@@ -12,9 +12,10 @@ from models.tables.case import (
     TargetRow,
     TimelineRow,
 )
-from models.tables.claim import PaymentOrderRow, PolicyRow
+from models.tables.claim import PaymentOrderRow
 from models.tables.limits import DecisionPartRow, DecisionRow, LimitRow
 from models.tables.operator import OperatorRow
+from models.tables.policy import ObjectionRow, PolicyEntryRow, PolicyRow
 from models.tables.privacy import ArchiveRow, ErasureRow, IdentificationRow
 
 __all__ = [
@@ -32,9 +33,11 @@ __all__ = [
     "IntakeRow",
     "LimitRow",
     "NoticeRow",
+    "ObjectionRow",
     "OperatorRow",
     "PartyRow",
     "PaymentOrderRow",
+    "PolicyEntryRow",
     "PolicyRow",
     "TargetRow",
     "TimelineRow",

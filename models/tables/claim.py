@@ -1,40 +1,15 @@
-"""What the store keeps of claims: policies and payment orders. The limit ledger is in `limits.py`."""
+"""What the store keeps of claims: payment orders. The limit ledger is in `limits.py`."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import CheckConstraint
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
-from models.tables.base import Money, OfCase, instant, json
-from models.tables.sealed import sealed_json, sealed_text
-
-
-class PolicyRow(SQLModel, table=True):
-    """A liability policy as loaded; its life comes with a later issue."""
-
-    __tablename__ = "policy"
-
-    policy: str = Field(primary_key=True)
-    organisation: str
-    policyholder: dict[str, Any] = sealed_json()
-    insured: dict[str, Any] = sealed_json()
-    """name, email, language."""
-    insured_index: bytes = Field(index=True)
-    """By which the insured's name finds it without being readable (`security.index`)."""
-    starts_on: date
-    ends_on: date
-    territory: str = "LV"
-    terms: dict[str, Any] = json()
-    """The `PolicyTerms` of the settlement."""
-
-    @property
-    def sealed_for(self) -> str:
-        """Whose key seals it."""
-        return f"policy:{self.policy}"
+from models.tables.base import Money, OfCase, instant
+from models.tables.sealed import sealed_text
 
 
 class PaymentOrderRow(OfCase, table=True):

@@ -32,6 +32,7 @@ from models.tables import (
     IntakeRow,
     NoticeRow,
     PartyRow,
+    PolicyEntryRow,
     PolicyRow,
 )
 from operations.intake import Sessions
@@ -249,10 +250,37 @@ async def past(world: World, person: Person, *, open_claim: bool = False) -> dic
                 insured_index=await index_of(world.keyring, "name", person.name),
                 starts_on=date(2020, 1, 1),
                 ends_on=date(2021, 1, 1),
-                terms={},
+                terms={"limit_per_occurrence": "1000.00", "limit_aggregate": "1000.00"},
+                co_insured=[{"name": "UAB Kiti"}, {"name": person.name, "email": person.email}],
+                facts=facts(person),
+            )
+        )
+        await session.flush()
+        session.add(
+            PolicyEntryRow(
+                policy=policy,
+                n=1,
+                act="registered",
+                recorded_at=AT,
+                said_by="system:tests",
+                data=facts(person)["registered"],
+                people=[{"role": "insured", "name": person.name, "email": person.email, "language": "lt"}],
             )
         )
     return {"claim": claim, "former": former, "client": f"client:{client}", "policy": f"policy:{policy}"}
+
+
+def facts(person: Person) -> dict[str, Any]:
+    """What is known of a policy, with a text that names the person."""
+    return {
+        "registered": {
+            "kind": "registered",
+            "starts_on": "2020-01-01",
+            "ends_on": "2021-01-01",
+            "insured_activity": f"Praktika, {person.name}",
+            "terms": {"limit_per_occurrence": "1000.00", "limit_aggregate": "1000.00"},
+        }
+    }
 
 
 async def dump(world: World, person: Person) -> set[str]:

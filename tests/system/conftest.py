@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
+from operations.local import Postgres
 from tests.world import World
 
 
@@ -22,3 +24,16 @@ async def present(world: World) -> AsyncIterator[None]:
     await world.now.set(datetime.now(UTC))
     yield
     await world.now.set(before)
+
+
+@pytest.fixture
+def where(world: World, postgres: Postgres, tmp_path: Path) -> dict[str, str]:
+    """The environment in which a command finds the tests' servers."""
+    return {
+        "DATABASE_URL": postgres.url("world"),
+        "TERMINS_KEYS_DATABASE_URL": postgres.url("world_keys"),
+        "TERMINS_MASTER_KEY_FILE": str(world.var / "keys" / "master"),
+        "TEMPORAL_ADDRESS": world.client.service_client.config.target_host,
+        "TEMPORAL_NAMESPACE": world.client.namespace,
+        "TERMINS_VAR": str(tmp_path),
+    }

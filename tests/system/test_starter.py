@@ -19,7 +19,6 @@ from typer.testing import CliRunner, Result
 import starter
 from models.names import TASK_QUEUE
 from models.tables import ClientRow, ClockRow, PolicyRow
-from operations.local import Postgres
 from operations.operators import Operators
 from operations.setup import SWEEP
 from rules.rulebook import book
@@ -31,19 +30,6 @@ REGISTER = Path(__file__).parents[1] / "rules" / "register_ids.json"
 pytestmark = pytest.mark.usefixtures("present")
 
 Environment = dict[str, str]
-
-
-@pytest.fixture
-def where(world: World, postgres: Postgres, tmp_path: Path) -> Environment:
-    """The environment in which a command finds the tests' servers."""
-    return {
-        "DATABASE_URL": postgres.url("world"),
-        "TERMINS_KEYS_DATABASE_URL": postgres.url("world_keys"),
-        "TERMINS_MASTER_KEY_FILE": str(world.var / "keys" / "master"),
-        "TEMPORAL_ADDRESS": world.client.service_client.config.target_host,
-        "TEMPORAL_NAMESPACE": world.client.namespace,
-        "TERMINS_VAR": str(tmp_path),
-    }
 
 
 @pytest.fixture
@@ -444,7 +430,7 @@ async def test_load_takes_what_is_right_names_what_is_not_and_may_be_repeated(
         "ends_on": "2026-12-31",
         "terms": {"limit_per_occurrence": "10000.00", "limit_aggregate": "20000.00"},
     }
-    client = {
+    client: dict[str, Any] = {
         "client": f"K-{uuid4().hex[:8]}",
         "organisation": "BL",
         "name": "SIA Ostas Noliktavas",
@@ -459,15 +445,18 @@ async def test_load_takes_what_is_right_names_what_is_not_and_may_be_repeated(
     faults = "\n".join(loaded["faults"])
     for part in ("policies.1.policy", "policies.1.terms.limit_per_occurrence", "policies.2.organisation"):
         assert part in faults
-    policy["territory"] = "LT"
+    client = {**client, "requesters": [{"name": "Ilze Kalna", "email": "ilze@noliktavas.example", "code": "K2"}]}
     path.write_text(json.dumps({"policies": [policy], "clients": [client]}))
     assert (await ask(where, "load", str(path)))["faults"] == []
+    path.write_text(json.dumps({"policies": [{**policy, "territory": "LT"}]}))
+    (fault,) = (await ask(where, "load", str(path), code=1))["faults"]
+    assert fault.startswith("policies.0.territory: differs from what is registered")
     async with world.sessions() as session:
         row = await session.get(PolicyRow, policy["policy"])
         assert row is not None
-        assert (row.territory, row.starts_on, row.insured["name"]) == ("LT", date(2026, 1, 1), "SIA Kokapstrāde")
+        assert (row.territory, row.starts_on, row.insured["name"]) == ("LV", date(2026, 1, 1), "SIA Kokapstrāde")
         found = (await session.exec(select(ClientRow).where(ClientRow.client == client["client"]))).one()
-        assert found.requesters[0]["code"] == "K1"
+        assert found.requesters[0]["code"] == "K2"
 
 
 async def test_a_store_that_does_not_answer_is_said_in_one_line(where: Environment, engine_down: Environment) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from models.tables import LimitRow, PolicyRow
+from rules.policy import unpaid_on
 from tests.world import RIGA, Refused, World
 
 MONDAY = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
@@ -367,7 +368,7 @@ async def _unpaid(world: World, policy: str) -> str:
     async with world.sessions() as session:
         row = await session.get(PolicyRow, policy)
     assert row is not None
-    return str(row.terms["unpaid_premium"])
+    return str(unpaid_on(row.known, world.now().astimezone(RIGA).date()))
 
 
 async def test_an_unpaid_premium_is_withheld_once_and_booked_as_paid(world: World) -> None:
