@@ -17,7 +17,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 import typer
 from pydantic import ValidationError
@@ -1149,14 +1149,19 @@ What = TypeVar("What")
 
 
 def _policies(
-    work: Callable[[Policies, str], Awaitable[What]], actor: str | None, say: Callable[[What], int], as_json: bool
+    work: Callable[[Policies, str], Awaitable[What]],
+    actor: str | None,
+    say: Callable[[What], int],
+    as_json: bool,
+    engine: Literal["wanted", "not needed"] = "not needed",
 ) -> int:
     """Do something to policies as whoever speaks, and print what became of it; the exit code."""
 
     async def run() -> int:
-        async with connect(engine="not needed") as connection:
+        async with connect(engine=engine) as connection:
             speaker = await _speaker(connection, actor)
-            done = await work(Policies(connection.sessions, connection.keyring, wall_clock), speaker)
+            intake = connection.intake
+            done = await work(Policies(connection.sessions, connection.keyring, wall_clock, intake), speaker)
         return say(done)
 
     return _run(run(), as_json)
@@ -1255,17 +1260,19 @@ def policies_premium(
     received_at: Annotated[
         str | None, typer.Option(help="When the insurer received it, with offset; now, if not said.")
     ] = None,
+    iban: Annotated[str | None, typer.Option(help="The account it came from: it goes back there if refused.")] = None,
     actor: Speaker = None,
     as_json: Json = False,
 ) -> None:
-    """Record a premium, or a part of it, that was paid."""
+    """Record a premium, or a part of it, that was paid; a late first one opens a case of its own (6.5)."""
     data = {
         "reference": reference,
         "paid_on": paid_on,
         "amount": amount,
         "received_at": received_at or wall_clock().isoformat(),
+        "iban": iban,
     }
-    raise typer.Exit(_policies(lambda p, by: p.premium(policy, data, by), actor, _say_said(as_json), as_json))
+    raise typer.Exit(_policies(lambda p, by: p.premium(policy, data, by), actor, _say_said(as_json), as_json, "wanted"))
 
 
 @policy_app.command(name="suspend", epilog=EXIT_CODES)

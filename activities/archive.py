@@ -31,6 +31,7 @@ KINDS: dict[str, Label] = {
     "privacy_request": _label(
         "pieprasījums par personas datiem", "prašymas dėl asmens duomenų", "request about personal data"
     ),
+    "late_premium": _label("novēloti samaksāta prēmija", "pavėluotai sumokėta įmoka", "premium paid late"),
     "client": _label("klienta pārstāvis", "kliento atstovas", "representative of a client"),
     "policy": _label("apdrošināšanas līgums", "draudimo sutartis", "insurance policy"),
 }

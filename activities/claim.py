@@ -12,12 +12,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities.limits import Limits, asked, assess, filing_of
+from activities.payment import executed, order_of, rejected, set_account
 from activities.store import ActHandler, Opening
 from integrations.bank import iban_fault
 from models.claim import LIMITS_MOVED, Assess, Assessment, ClaimBody, ClaimFiling, Document, Requirement
 from models.errors import Refusal
 from models.now import Now
-from models.tables import DecisionRow, IntakeRow, LimitRow, PartyRow, PaymentOrderRow, PolicyRow
+from models.tables import DecisionRow, IntakeRow, LimitRow, PartyRow, PolicyRow
 from operations.intake import Sessions
 from rules.documents import asked as document_asked
 from rules.documents import required
@@ -38,7 +39,7 @@ class ClaimStore:
             "claim.decide": self._decide,
             "claim.set_reserve": self._set_reserve,
             "claim.take_limit": self._take_limit,
-            "claim.set_account": self._set_account,
+            "claim.set_account": set_account,
             "claim.release": self._release,
             "payment.executed": self._executed,
             "payment.rejected": self._rejected,
@@ -157,28 +158,17 @@ class ClaimStore:
         if own is not None:
             await (await Limits.of(session, self._keyring, case, own.policy, at, lock=True)).release(at)
 
-    async def _set_account(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
-        if fault := iban_fault(data["iban"]):
-            raise Refusal(f"iban: {fault}")
-        party = await session.get(PartyRow, (case, data["claimant"]))
-        if party is None:
-            raise Refusal("claimant: there is no such claimant")
-        party.iban = data["iban"]
-
     async def _executed(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
-        order = await _order(session, case, data["key"])
-        if order.issued_at is None:
-            raise Refusal("payment: its order has not reached the bank yet")
-        if order.executed_on is None:
+        order = await order_of(session, case, data["key"])
+        if order.issued_at is not None and order.executed_on is None:
             await _paid(session, case, order.amount)
-        order.executed_on = datetime.fromisoformat(data["executed_on"]).date()
-        order.rejected = None
+        await executed(session, case, data, at)
 
     async def _rejected(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
-        order = await _order(session, case, data["key"])
+        order = await order_of(session, case, data["key"])
         if order.executed_on is not None:
             await _paid(session, case, -order.amount)
-        order.rejected, order.executed_on = data["reason"], None
+        await rejected(session, case, data, at)
 
 
 class ClaimActivities:
@@ -251,10 +241,3 @@ async def _paid(session: AsyncSession, case: str, amount: Decimal) -> None:
     """The bank paid this much more, or took it back."""
     if (own := await session.get(LimitRow, case)) is not None:
         own.paid += amount
-
-
-async def _order(session: AsyncSession, case: str, key: str) -> PaymentOrderRow:
-    order = await session.get(PaymentOrderRow, (case, key))
-    if order is None:
-        raise Refusal("payment: there is no such order")
-    return order

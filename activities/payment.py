@@ -1,16 +1,20 @@
-"""`payment.order`: a payment order goes to the bank once, however often it is asked."""
+"""`payment.order`: an order goes to the bank once, however often it is asked; and the acts of whoever pays."""
 
 from __future__ import annotations
 
+from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlmodel import select
+from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from integrations.bank import Bank, BankUnavailable, OrderRefused, PaymentOrder
+from integrations.bank import Bank, BankUnavailable, OrderRefused, PaymentOrder, iban_fault
 from models import errors
 from models.case import OrderIssued, OrderRef
+from models.errors import Refusal
 from models.now import Now
 from models.tables import CaseRow, PartyRow, PaymentOrderRow
 from operations.intake import Sessions
@@ -72,3 +76,43 @@ class PaymentActivities:
             ).one()
             row.issued_at, row.reference = proof.submitted_at, proof.reference
         return OrderIssued(key=ref.key, issued_at=proof.submitted_at, reference=proof.reference)
+
+
+# ---- acts of whoever pays -------------------------------------------------------------------------------------------
+
+
+async def executed(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+    """The bank executed an order."""
+    order = await order_of(session, case, data["key"])
+    if order.issued_at is None:
+        raise Refusal("payment: its order has not reached the bank yet")
+    order.executed_on = date.fromisoformat(data["executed_on"])
+    order.rejected = None
+
+
+async def rejected(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+    """The bank rejected an order, or returned its money."""
+    order = await order_of(session, case, data["key"])
+    order.rejected, order.executed_on = data["reason"], None
+
+
+async def set_account(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+    """Another account for a payee."""
+    if fault := iban_fault(data["iban"]):
+        raise Refusal(f"iban: {fault}")
+    party = await session.get(PartyRow, (case, data["claimant"]))
+    if party is None:
+        raise Refusal("claimant: there is no such claimant")
+    party.iban = data["iban"]
+
+
+async def order_of(session: AsyncSession, case: str, key: str) -> PaymentOrderRow:
+    """An order of a case.
+
+    Raises:
+        Refusal: There is none of this key.
+    """
+    order = await session.get(PaymentOrderRow, (case, key))
+    if order is None:
+        raise Refusal("payment: there is no such order")
+    return order

@@ -11,6 +11,7 @@ from temporalio.client import Client
 from activities.access import AccessActivities, AccessStore, WithdrawalStore
 from activities.case import CaseActivities
 from activities.claim import ClaimActivities, ClaimStore
+from activities.late_premium import LatePremiumActivities, LatePremiumStore
 from activities.notice import NoticeActivities, Post
 from activities.outbox import Outbox
 from activities.payment import PaymentActivities
@@ -53,6 +54,7 @@ def build(
         NoticeActivities(post).send,
         PaymentActivities(sessions, bank, now).order,
         ClaimActivities(sessions, keyring, now).assess,
+        LatePremiumActivities(sessions).claims,
         access.issue,
         access.withdraw_authenticator,
         access.fallbacks,
@@ -71,5 +73,11 @@ def build_replay(sessions: Sessions, keyring: Keyring, client: Client) -> Replay
 
 
 def _stores(keyring: Keyring) -> dict[str, KindStore]:
-    stores = (ClaimStore(keyring), AccessStore(keyring), WithdrawalStore(keyring), PrivacyStore())
+    stores = (
+        ClaimStore(keyring),
+        AccessStore(keyring),
+        WithdrawalStore(keyring),
+        PrivacyStore(),
+        LatePremiumStore(),
+    )
     return {store.kind: store for store in stores}

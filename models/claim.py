@@ -406,8 +406,8 @@ class RejectPayment(Message):
 class CorrectPayee(Message):
     """Another account for a claimant whose payment is held or was rejected; a new order follows."""
 
-    claimant: Annotated[str, StringConstraints(pattern=r"^(C[1-9][0-9]*|insured)$")] = Field(
-        description="C1, C2, …; insured, where a payment goes to the insured"
+    claimant: Annotated[str, StringConstraints(pattern=r"^(C[1-9][0-9]*|insured|policyholder)$")] = Field(
+        description="C1, C2, …; insured or policyholder, where a payment goes there"
     )
     iban: Text = Field(description="IBAN")
 

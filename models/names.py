@@ -12,6 +12,7 @@ KINDS = {
     "access_request": "AccessRequest",
     "authenticator_withdrawal": "AuthenticatorWithdrawal",
     "privacy_request": "PrivacyRequest",
+    "late_premium": "LatePremium",
 }
 """Kind of case → workflow type."""
 

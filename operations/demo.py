@@ -77,6 +77,7 @@ KINDS = {
     "access_request": "access",
     "authenticator_withdrawal": "withdrawal",
     "privacy_request": "privacy",
+    "late_premium": "late premium",
 }
 
 

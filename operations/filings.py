@@ -15,6 +15,7 @@ from models.claim import read_claim
 from models.common import Model
 from models.errors import Refusal
 from models.keepable import path_of, printable, too_much, unkeepable
+from models.late_premium import LatePremiumFiling
 from models.names import KINDS, PERSONAL_CODE, REFERENCE, case_id
 from models.privacy import PrivacyFiling
 from rules.calendar import FIRST_YEAR
@@ -92,6 +93,7 @@ CONTENT: dict[str, type[Model]] = {
     "access_request": AccessFiling,
     "authenticator_withdrawal": WithdrawalFiling,
     "privacy_request": PrivacyFiling,
+    "late_premium": LatePremiumFiling,
 }
 """Kind → what the content of its filing must be; a claim is read leniently instead."""
 
@@ -111,6 +113,7 @@ NEEDS = {
     "claim": ("BTA-10.5a", "BTA-10.5b", "BTA-10.5c"),
     "access_request": ("BL-4",),
     "authenticator_withdrawal": ("BL-3-notice",),
+    "late_premium": ("BTA-6.5",),
 }
 """Kind → the duties without which it cannot be kept; an organisation that has no such rows of its own adopts them."""
 

@@ -27,11 +27,13 @@ from models.case import Entry, StartCase
 from models.common import Model
 from models.errors import Refusal
 from models.keepable import unkeepable
+from models.late_premium import LatePremiumFiling
 from models.names import EVENT_ID, KINDS, MESSAGE_NAME, TASK_QUEUE, case_id, id_fault, split_case_id
 from models.now import Now
-from models.tables import CaseRow, ClientRow, EventRow, IntakeRow, TimelineRow
+from models.tables import CaseRow, ClientRow, EventRow, IntakeRow, PolicyRow, TimelineRow
 from models.tables.sealed import sealed, values_of
 from operations.filings import Checked, check
+from rules.policy import first_paid_late_on
 from security.codec import WasFiled
 from security.index import reference_of
 from security.keys import KeyDestroyed, Keyring
@@ -82,6 +84,7 @@ REOPENS: dict[str, frozenset[str]] = {
     "access_request": frozenset({"report_bounce", "complete_line"}),
     "authenticator_withdrawal": frozenset({"report_bounce"}),
     "privacy_request": frozenset({"report_bounce"}),
+    "late_premium": frozenset({"report_bounce", "reject_payment"}),
 }
 """Kind → the messages that may open a closed case again."""
 
@@ -393,6 +396,12 @@ async def ask_store(session: AsyncSession, checked: Checked) -> None:
             await same_client(session, filing.organisation, asked)
     elif filing.kind == "authenticator_withdrawal":
         await client_of(session, filing.organisation, WithdrawalFiling.model_validate(filing.content).client)
+    elif filing.kind == "late_premium":
+        late = LatePremiumFiling.model_validate(filing.content)
+        await late_premium_of(session, filing.organisation, late)
+        if filing.reference != late.policy:
+            # two cases of one premium could send it back twice
+            raise Refusal("reference: the case of a late premium is named by its policy")
 
 
 async def client_of(session: AsyncSession, organisation: str, code: str) -> ClientRow:
@@ -405,6 +414,21 @@ async def client_of(session: AsyncSession, organisation: str, code: str) -> Clie
     if client is None or client.organisation != organisation:
         raise Refusal("content.client: there is no such client")
     return client
+
+
+async def late_premium_of(session: AsyncSession, organisation: str, filing: LatePremiumFiling) -> PolicyRow:
+    """The policy whose first premium this payment made full, after its last day.
+
+    Raises:
+        Refusal: There is no such policy, or this is no such payment.
+    """
+    policy = await session.get(PolicyRow, filing.policy)
+    if policy is None or policy.organisation != organisation:
+        raise Refusal("content.policy: there is no such policy")
+    late_on = first_paid_late_on(policy.known)
+    if not any(p.reference == filing.premium and p.paid_on == late_on for p in policy.known.paid):
+        raise Refusal("content.premium: no payment that made the first premium full after its last day (6.5)")
+    return policy
 
 
 async def same_client(session: AsyncSession, organisation: str, filing: AccessFiling) -> None:
@@ -501,6 +525,7 @@ __all__ = [
     "client_of",
     "filed_in",
     "keep",
+    "late_premium_of",
     "named",
     "refusal_of",
     "same_client",

@@ -32,6 +32,7 @@ from models.policy import (
     PolicyFacts,
     PolicyFiling,
     PremiumPaid,
+    PremiumRefused,
     Refund,
     Registered,
     Reporting,
@@ -45,7 +46,8 @@ from models.policy import (
 from models.settlement import NONE, Money
 from models.tables import LimitRow, OperatorRow, PolicyEntryRow, PolicyRow
 from models.tables.sealed import values_of
-from operations.intake import Sessions
+from operations.filings import check
+from operations.intake import Intake, Sessions, keep
 from operations.reading_json import Item
 from rules.calendar import load
 from rules.period import count
@@ -54,6 +56,7 @@ from rules.policy import (
     addendum_faults,
     after,
     covered_until,
+    first_paid_late_on,
     fold,
     in_force,
     paid_in_full_on,
@@ -69,6 +72,7 @@ from security.index import index_of
 from security.keys import Keyring, NoKey
 
 UNPAID = "BTA-6.6"
+LATE, LATE_PREMIUM = "BTA-6.5", "late_premium"
 HERE = "system:starter"
 """Who speaks on the command line where no operator is named."""
 
@@ -122,6 +126,8 @@ class SayPremium(Model):
     paid_on: Day
     amount: Money
     received_at: Instant
+    iban: Text | None = None
+    """Where it came from, and goes back to if it is refused (6.5)."""
 
 
 class SaySuspension(Model):
@@ -200,10 +206,12 @@ class Shown(Model):
 class Policies:
     """Registers policies and writes down what is said of them."""
 
-    def __init__(self, sessions: Sessions, keyring: Keyring, now: Now) -> None:
+    def __init__(self, sessions: Sessions, keyring: Keyring, now: Now, intake: Intake | None = None) -> None:
+        """Without an intake a case that follows is filed, and started by the sweep."""
         self._sessions = sessions
         self._keyring = keyring
         self._now = now
+        self._intake = intake
 
     # ---- registering ------------------------------------------------------------------------------------------------
 
@@ -314,13 +322,13 @@ class Policies:
         return Said(policy=policy, entry=act, new=True)
 
     async def premium(self, policy: str, data: Any, said_by: str = HERE) -> Said:
-        """Write down a premium that was paid.
+        """Write down a premium that was paid; a late first one opens a case of its own (6.5).
 
         Raises:
             Refusal: It has faults, or more is paid than is owed; all are named.
         """
         said = _parsed(SayPremium, data)
-        entry = _parsed(PremiumPaid, said.model_dump())
+        entry = _parsed(PremiumPaid, said.model_dump(exclude={"iban"}))
         async with self._sessions() as session, session.begin():
             row = await self._open(session, policy, said_by)
             act = f"premium:{entry.reference}"
@@ -328,8 +336,30 @@ class Policies:
                 return Said(policy=policy, entry=act, new=False)
             if faults := _premium_faults(row, entry, self._now()):
                 raise Refusal(*faults)
+            before = first_paid_late_on(row.known)
             await _write(session, row, entry, act, said_by, self._now())
-        return Said(policy=policy, entry=act, new=True)
+            case = None
+            if before is None and first_paid_late_on(row.known) is not None:
+                case = await self._late_premium(session, row, said, said_by)
+        if case is not None and self._intake is not None:
+            await self._intake.start(case, LATE_PREMIUM)
+        return Said(policy=policy, entry=act, new=True, case=case)
+
+    async def _late_premium(self, session: AsyncSession, row: PolicyRow, said: SayPremium, said_by: str) -> str | None:
+        """File the case of a late first premium, in the commit that books it; None where no rulebook has 6.5."""
+        if all(duty.id != LATE for duty in book(row.organisation).duty):
+            return None
+        content = {"policy": row.policy, "premium": said.reference, **({"iban": said.iban} if said.iban else {})}
+        filing = {
+            "kind": LATE_PREMIUM,
+            "organisation": row.organisation,
+            "reference": row.policy,
+            "received_at": said.received_at.isoformat(),
+            "sender": said_by,
+            "content": content,
+        }
+        intake, _ = await keep(session, self._keyring, check(filing, self._now()), self._now())
+        return intake.case
 
     async def suspend(self, policy: str, data: Any, said_by: str = HERE) -> Said:
         """Suspend the contract for an instalment that was not paid (6.6); no earlier than the statute allows.
@@ -488,6 +518,12 @@ async def book_withheld(session: AsyncSession, policy: PolicyRow, case: str, pre
         withheld_by=case,
     )
     await _write(session, policy, paid, f"withheld:{case}:{n}", f"{SYSTEM}termins", at)
+
+
+async def refuse_premium(session: AsyncSession, policy: PolicyRow, case: str, at: datetime) -> None:
+    """The late premium was refused: the policy never took effect (6.5). The row is locked; again is the same."""
+    refused = PremiumRefused(refused_on=at.astimezone(ZoneInfo(book(policy.organisation).zone)).date(), case=case)
+    await _write(session, policy, refused, f"premium_refused:{case}", f"{SYSTEM}termins", at)
 
 
 # ---- helpers --------------------------------------------------------------------------------------------------------

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, Case, Done, Item, Rung, accepts
+from workflows.case import CLOSED, Done, Item, Rung, accepts
+from workflows.payment import REST, Paying
 
 with workflow.unsafe.imports_passed_through():
     from activities.claim import ClaimActivities
-    from activities.payment import PaymentActivities
     from models.case import (
         Act,
         Change,
@@ -22,7 +22,6 @@ with workflow.unsafe.imports_passed_through():
         NoticesSent,
         OrderDraft,
         OrderIssued,
-        OrderRef,
         Outcome,
         Relate,
         Reopen,
@@ -58,17 +57,20 @@ with workflow.unsafe.imports_passed_through():
 DECIDE = "BTA-10.5a"
 TELL = "BTA-10.5b"
 PAY = "BTA-10.5c"
-REST = "T-rest"
 SUPPLEMENT = "T-supplementary"
 REVIEW_RESERVE = "T-reserve-review"
 
 
 @workflow.defn(name="Claim")
-class Claim(Case):
+class Claim(Paying):
     """One claim: documents, decision within 30 days, letters within 10 working days, payment within 15."""
 
     kind = "claim"
     body_model = ClaimBody
+    paid_within = PAY
+    paying = "telling_and_paying"
+    account_act = "claim.set_account"
+    """By this name it is recorded."""
     stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
         "collecting": (AddDocument, WaiveDocument, SetPolicy, SetReserve, WithdrawClaim, CorrectAddress),
         "deciding": (
@@ -166,19 +168,16 @@ class Claim(Case):
     async def telling_and_paying(self) -> None:
         """10.5: both are told in writing within 10 working days, beside the payment within 15."""
         self._send_what_waits()
-        for payment in self.body.payments:
-            if payment.status == "queued":
-                ref = OrderRef(case=self.id, key=payment.key)
-                self.perform(f"order:{payment.key}", PaymentActivities.order, ref, f"order {payment.key}")
+        self.order_what_waits()
         match await self.next():
             case Done() as done:
                 await self._proven(done)
             case Item(message=ConfirmPayment() as m) as item:
-                await self._paid(item, m)
+                await self.payment_made(item, m)
             case Item(message=RejectPayment() as m) as item:
-                await self._rejected(item, m)
+                await self.payment_rejected(item, m)
             case Item(message=CorrectPayee() as m) as item:
-                await self._correct_payee(item, m)
+                await self.payee_corrected(item, m)
             case Item(message=ReportBounce() as m) as item:
                 await self._bounced(item, m)
             case Rung() if self.body.withheld:
@@ -195,7 +194,7 @@ class Claim(Case):
             case Item(message=ReportBounce() as m) as item:
                 await self._bounced(item, m)
             case Item(message=RejectPayment() as m) as item:
-                await self._rejected(item, m)
+                await self.payment_rejected(item, m)
             case event:
                 await self._always(event)
 
@@ -208,7 +207,7 @@ class Claim(Case):
             case Item(message=ReportBounce() as m) as item:
                 await self._bounced(item, m)
             case Item(message=RejectPayment() as m) as item:
-                await self._rejected(item, m)
+                await self.payment_rejected(item, m)
             case event:
                 await self._always(event)
 
@@ -218,7 +217,11 @@ class Claim(Case):
             return {}
         return {"entry": "closed", "to": CLOSED, "outcome": "paid" if self.body.payments else "rejected"}
 
-    def _then_rest(self, body: ClaimBody) -> dict[str, Any]:
+    def remittance(self) -> str:
+        """The claim, as the payee reads it."""
+        return f"Claim {self.id}"
+
+    def finished(self, body: ClaimBody) -> dict[str, Any]:
         """Once every letter is sent and every payment executed, the claim rests, or waits for the limit to be free."""
         letters = [s for key, s in body.notices.items() if key.startswith(TELL)]
         if not all(s == "sent" for s in letters) or not all(p.status == "paid" for p in body.payments):
@@ -443,13 +446,8 @@ class Claim(Case):
             )
             for p in _payees(proposal)
         )
-        orders = tuple(self._order(p) for p in payments)
+        orders = tuple(self.order(p) for p in payments)
         return payments, orders, tuple(Start(duty=PAY, subject=p.subject, anchor_at=at) for p in payments)
-
-    def _order(self, payment: Payment) -> OrderDraft:
-        return OrderDraft(
-            key=payment.key, party=payment.claimant, amount=str(payment.amount), remittance=f"Claim {self.id}"
-        )
 
     async def _supplement(self) -> None:
         """9.6, 9.12: what earlier claims released is decided at once, or the rest is told to lie with the insured."""
@@ -558,88 +556,15 @@ class Claim(Case):
                             )
                             changes.append(Stop(duty=TELL, subject=subject, evidence=evidence))
                 case OrderIssued() as order:
-                    status = "issued" if order.issued_at else "held"
-                    payments = [
-                        p.model_copy(update={"status": status}) if (p.key, p.status) == (order.key, "queued") else p
-                        for p in payments
-                    ]
+                    payments = self.with_issued(payments, order)
                     facts[order.key] = order.refused or "issued"
         body = self.body.model_copy(update={"notices": notices, "payments": tuple(payments)})
         if not facts:
             # a letter without a clock: its proof is in the store; the next step keeps that it is done
             self.body = body
             return
-        then = self._then_rest(body)
+        then = self.finished(body)
         await self.record("proven", facts=facts, changes=(*changes, *then.pop("rest", ())), **then)
-
-    async def _paid(self, item: Item, m: ConfirmPayment) -> None:
-        payment = self._payment(m.payment)
-        assert payment is not None
-        then = self._then_rest(self._with_payment(m.payment, "paid"))
-        await self.record(
-            "paid",
-            said=item,
-            duty=PAY,
-            facts={"payment": m.payment, "executed_on": m.executed_on.isoformat()},
-            changes=(
-                Stop(
-                    duty=PAY,
-                    subject=payment.subject,
-                    evidence=Evidence(
-                        kind="payment_executed",
-                        happened_on=m.executed_on,
-                        reference=m.bank_reference,
-                        by_person=not m.actor.startswith("system:"),
-                        correction=m.correction,
-                    ),
-                ),
-                *then.pop("rest", ()),
-            ),
-            acts=(Act(name="payment.executed", data={"key": m.payment, "executed_on": m.executed_on.isoformat()}),),
-            **then,
-        )
-
-    async def _rejected(self, item: Item, m: RejectPayment) -> None:
-        """The bank rejected or returned it: still owed, by the same due date, to another account."""
-        payment = self._payment(m.payment)
-        assert payment is not None
-        changes: list[Change] = [Void(duty=REST, reason="payment_rejected")] if self.clocks.running(REST) else []
-        if payment.status == "paid":
-            changes.append(Reopen(duty=PAY, subject=payment.subject, reason="payment_rejected"))
-        await self.record(
-            "payment_rejected",
-            said=item,
-            duty=PAY,
-            facts={"payment": m.payment, "reason": m.reason},
-            changes=tuple(changes),
-            acts=(Act(name="payment.rejected", data={"key": m.payment, "reason": m.reason}),),
-            to="telling_and_paying",
-            body=self._with_payment(m.payment, "rejected"),
-        )
-
-    async def _correct_payee(self, item: Item, m: CorrectPayee) -> None:
-        """Another account: held orders go out, a rejected one is replaced by a new order of the same sum."""
-        payments, orders, keys = [], [], []
-        for payment in self.body.payments:
-            again = payment
-            if payment.claimant == m.claimant and payment.status == "held":
-                again = payment.model_copy(update={"status": "queued"})
-            elif payment.claimant == m.claimant and payment.status == "rejected":
-                n = payment.n + 1
-                purpose = ":".join(payment.key.split(":")[:2])
-                again = payment.model_copy(update={"key": f"{purpose}:{n}", "status": "queued", "n": n})
-                orders.append(self._order(again))
-            if again is not payment:
-                keys.append(again.key)
-            payments.append(again)
-        await self.record(
-            "payee_corrected",
-            said=item,
-            facts={"claimant": m.claimant, "payment": ", ".join(keys)},
-            acts=(Act(name="claim.set_account", data={"claimant": m.claimant, "iban": m.iban}),),
-            orders=tuple(orders),
-            body=self.body.model_copy(update={"payments": tuple(payments)}),
-        )
 
     async def _bounced(self, item: Item, m: ReportBounce) -> None:
         """A letter came back: its 10 working days run again, by the same due date (10.5; time, point 13)."""
@@ -741,20 +666,8 @@ class Claim(Case):
                 return self._proposal_faults(message)
             case ApproveDecision() if body.proposal is not None and body.proposal.proposed_by == message.actor:
                 return ("four eyes: the one who proposed cannot approve",)
-            case ConfirmPayment():
-                payment = self._payment(message.payment)
-                # also one whose order is still on its way: the bank may be faster than our own record
-                if payment is None or payment.status not in ("queued", "issued"):
-                    return ("payment: no such payment waits for the bank",)
-                if message.correction is not None and message.correction.second_person == message.actor:
-                    return ("correction.second_person: must be another person",)
-            case RejectPayment():
-                payment = self._payment(message.payment)
-                if payment is None or payment.status not in ("issued", "paid"):
-                    return ("payment: no such payment is with the bank or was paid",)
-            case CorrectPayee():
-                if not any(p.claimant == message.claimant and p.status in ("held", "rejected") for p in body.payments):
-                    return ("claimant: no payment to this claimant is held or was rejected",)
+            case ConfirmPayment() | RejectPayment() | CorrectPayee():
+                return self.payment_faults(message)
             case ReportBounce():
                 faults = []
                 if body.notices.get(message.notice) != "sent" or not message.notice.startswith(TELL):
@@ -786,9 +699,6 @@ class Claim(Case):
 
     def known(self, model: type[Message]) -> dict[str, Any]:
         """What the case can fill in of a message."""
-        waiting = next((p for p in self.body.payments if p.status == "issued"), None)
-        paid = next((p for p in self.body.payments if p.status == "paid"), None)
-        stuck = next((p for p in self.body.payments if p.status in ("held", "rejected")), None)
         sent = [k for k, s in self.body.notices.items() if s == "sent" and k.startswith(TELL)]
         missing = [r.document for r in self.body.missing]
         askable = [r.document for r in self.body.requirements if r.status not in ("missing", "received")]
@@ -804,9 +714,7 @@ class Claim(Case):
                     for head in self.body.heads
                 ],
             },
-            ConfirmPayment: {"payment": waiting.key} if waiting else {},
-            RejectPayment: {"payment": (waiting or paid).key} if waiting or paid else {},  # type: ignore[union-attr]  # one of them is there
-            CorrectPayee: {"claimant": stuck.claimant} if stuck else {},
+            **self.known_of_payments(),
             ReportBounce: {"notice": sent[0]} if sent else {},
         }
         return values.get(model, {})
@@ -814,15 +722,9 @@ class Claim(Case):
     def possible(self) -> list[type[Message]]:
         """Only what has a point now: no document where none is missing, no payment where none is open."""
         body = self.body
-        pointless: set[type[Message]] = set()
+        pointless = self.pointless_payments()
         if not body.missing:
             pointless |= {AddDocument, WaiveDocument}
-        if not any(p.status == "issued" for p in body.payments):
-            pointless.add(ConfirmPayment)
-        if not any(p.status in ("issued", "paid") for p in body.payments):
-            pointless.add(RejectPayment)
-        if not any(p.status in ("held", "rejected") for p in body.payments):
-            pointless.add(CorrectPayee)
         pointless.add(SetPolicy if body.policy is not None else SetReserve)
         if "refused" not in body.notices.values():
             pointless.add(CorrectAddress)
@@ -879,13 +781,6 @@ class Claim(Case):
 
     def _no_more(self, duty: str, reason: str) -> tuple[Void, ...]:
         return (Void(duty=duty, reason=reason),) if self.clocks.running(duty) else ()
-
-    def _payment(self, key: str) -> Payment | None:
-        return next((p for p in self.body.payments if p.key == key), None)
-
-    def _with_payment(self, key: str, status: str) -> ClaimBody:
-        payments = tuple(p.model_copy(update={"status": status}) if p.key == key else p for p in self.body.payments)
-        return self.body.model_copy(update={"payments": payments})
 
 
 def _payees(proposal: Proposal) -> list[ClaimantDecision]:

@@ -3,7 +3,17 @@
 from workflows.access_request import AccessRequest
 from workflows.authenticator_withdrawal import AuthenticatorWithdrawal
 from workflows.claim import Claim
+from workflows.late_premium import LatePremium
 from workflows.privacy_request import PrivacyRequest
 from workflows.sweep import Checkpoint, Recount, Sweep
 
-ALL: tuple[type, ...] = (AccessRequest, AuthenticatorWithdrawal, Checkpoint, Claim, PrivacyRequest, Recount, Sweep)
+ALL: tuple[type, ...] = (
+    AccessRequest,
+    AuthenticatorWithdrawal,
+    Checkpoint,
+    Claim,
+    LatePremium,
+    PrivacyRequest,
+    Recount,
+    Sweep,
+)

@@ -36,6 +36,13 @@ FACTS: dict[str, dict[str, object]] = {
     },
     "BTA-10.5b-third-party": DECISION,
     "BTA-10.5b-insured": DECISION,
+    "BTA-6.5-refusal": {
+        "policy": "BTA-CTA-26-0417",
+        "due_on": date(2026, 12, 1),
+        "paid_on": date(2026, 12, 21),
+        "amount": Decimal("730.00"),
+        "reason": "The risk has changed",
+    },
     "BL-4-secret": {
         "user_name": "Andris Bērziņš",
         "username": "andris.berzins",

@@ -1,0 +1,180 @@
+"""Paying: what every kind of case has that pays. Its order goes out once, the bank confirms or rejects it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from temporalio import workflow
+
+from workflows.case import Case, Item
+
+with workflow.unsafe.imports_passed_through():
+    from activities.payment import PaymentActivities
+    from models.case import Act, Change, Evidence, Message, OrderDraft, OrderIssued, OrderRef, Reopen, Stop, Void
+    from models.claim import ConfirmPayment, CorrectPayee, Payment, RejectPayment
+
+REST = "T-rest"
+
+
+class Paying(Case):
+    """A case whose body has `payments`."""
+
+    stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {}
+    """Each kind has its own."""
+    paid_within: ClassVar[str | None] = None
+    """The duty that a payment keeps, one clock for each payee; none: no term runs."""
+    paying: ClassVar[str]
+    """The stage that waits for the bank."""
+    account_act: ClassVar[str] = "payment.set_account"
+
+    def remittance(self) -> str:
+        """What the payee reads on the account."""
+        raise NotImplementedError
+
+    def finished(self, body: Any) -> dict[str, Any]:
+        """Arguments of `record` for this body, with what follows once everything is done; `rest` are more changes."""
+        raise NotImplementedError
+
+    def order_what_waits(self) -> None:
+        """Hand every queued order to the bank."""
+        for payment in self.body.payments:
+            if payment.status == "queued":
+                ref = OrderRef(case=self.id, key=payment.key)
+                self.perform(f"order:{payment.key}", PaymentActivities.order, ref, f"order {payment.key}")
+
+    @staticmethod
+    def with_issued(payments: Iterable[Payment], order: OrderIssued) -> list[Payment]:
+        """The payments after the bank took an order, or never will."""
+        status = "issued" if order.issued_at else "held"
+        return [
+            p.model_copy(update={"status": status}) if (p.key, p.status) == (order.key, "queued") else p
+            for p in payments
+        ]
+
+    async def payment_made(self, item: Item, m: ConfirmPayment) -> None:
+        """The bank executed it."""
+        payment = self.payment(m.payment)
+        assert payment is not None
+        then = self.finished(self.with_payment(m.payment, "paid"))
+        stops: tuple[Change, ...] = ()
+        if self.paid_within is not None:
+            evidence = Evidence(
+                kind="payment_executed",
+                happened_on=m.executed_on,
+                reference=m.bank_reference,
+                by_person=not m.actor.startswith("system:"),
+                correction=m.correction,
+            )
+            stops = (Stop(duty=self.paid_within, subject=payment.subject, evidence=evidence),)
+        await self.record(
+            "paid",
+            said=item,
+            duty=self.paid_within,
+            facts={"payment": m.payment, "executed_on": m.executed_on.isoformat()},
+            changes=(*stops, *then.pop("rest", ())),
+            acts=(Act(name="payment.executed", data={"key": m.payment, "executed_on": m.executed_on.isoformat()}),),
+            **then,
+        )
+
+    async def payment_rejected(self, item: Item, m: RejectPayment) -> None:
+        """The bank rejected or returned it: still owed, by the same due date, to another account."""
+        payment = self.payment(m.payment)
+        assert payment is not None
+        changes: list[Change] = [Void(duty=REST, reason="payment_rejected")] if self.clocks.running(REST) else []
+        if payment.status == "paid" and self.paid_within is not None:
+            changes.append(Reopen(duty=self.paid_within, subject=payment.subject, reason="payment_rejected"))
+        await self.record(
+            "payment_rejected",
+            said=item,
+            duty=self.paid_within,
+            facts={"payment": m.payment, "reason": m.reason},
+            changes=tuple(changes),
+            acts=(Act(name="payment.rejected", data={"key": m.payment, "reason": m.reason}),),
+            to=self.paying,
+            body=self.with_payment(m.payment, "rejected"),
+        )
+
+    async def payee_corrected(self, item: Item, m: CorrectPayee) -> None:
+        """Another account: held orders go out, a rejected one is replaced by a new order of the same sum."""
+        payments, orders, keys = [], [], []
+        for payment in self.body.payments:
+            again = payment
+            if payment.claimant == m.claimant and payment.status == "held":
+                again = payment.model_copy(update={"status": "queued"})
+            elif payment.claimant == m.claimant and payment.status == "rejected":
+                n = payment.n + 1
+                purpose = ":".join(payment.key.split(":")[:2])
+                again = payment.model_copy(update={"key": f"{purpose}:{n}", "status": "queued", "n": n})
+                orders.append(self.order(again))
+            if again is not payment:
+                keys.append(again.key)
+            payments.append(again)
+        await self.record(
+            "payee_corrected",
+            said=item,
+            facts={"claimant": m.claimant, "payment": ", ".join(keys)},
+            acts=(Act(name=self.account_act, data={"claimant": m.claimant, "iban": m.iban}),),
+            orders=tuple(orders),
+            body=self.body.model_copy(update={"payments": tuple(payments)}),
+        )
+
+    def order(self, payment: Payment) -> OrderDraft:
+        """The order of a payment."""
+        return OrderDraft(
+            key=payment.key, party=payment.claimant, amount=str(payment.amount), remittance=self.remittance()
+        )
+
+    def payment_faults(self, message: Message) -> tuple[str, ...]:
+        """Why the case does not take a message about a payment now."""
+        match message:
+            case ConfirmPayment():
+                payment = self.payment(message.payment)
+                # also one whose order is still on its way: the bank may be faster than our own record
+                if payment is None or payment.status not in ("queued", "issued"):
+                    return ("payment: no such payment waits for the bank",)
+                if message.correction is not None and message.correction.second_person == message.actor:
+                    return ("correction.second_person: must be another person",)
+            case RejectPayment():
+                payment = self.payment(message.payment)
+                if payment is None or payment.status not in ("issued", "paid"):
+                    return ("payment: no such payment is with the bank or was paid",)
+            case CorrectPayee():
+                if not any(
+                    p.claimant == message.claimant and p.status in ("held", "rejected") for p in self.body.payments
+                ):
+                    return ("claimant: no payment to this claimant is held or was rejected",)
+        return ()
+
+    def known_of_payments(self) -> dict[type[Message], dict[str, Any]]:
+        """What the case can fill in of messages about payments."""
+        waiting = next((p for p in self.body.payments if p.status == "issued"), None)
+        paid = next((p for p in self.body.payments if p.status == "paid"), None)
+        stuck = next((p for p in self.body.payments if p.status in ("held", "rejected")), None)
+        with_the_bank = waiting or paid
+        return {
+            ConfirmPayment: {"payment": waiting.key} if waiting else {},
+            RejectPayment: {"payment": with_the_bank.key} if with_the_bank else {},
+            CorrectPayee: {"claimant": stuck.claimant} if stuck else {},
+        }
+
+    def pointless_payments(self) -> set[type[Message]]:
+        """Messages about payments that have no point now."""
+        statuses = {p.status for p in self.body.payments}
+        pointless: set[type[Message]] = set()
+        if "issued" not in statuses:
+            pointless.add(ConfirmPayment)
+        if not statuses & {"issued", "paid"}:
+            pointless.add(RejectPayment)
+        if not statuses & {"held", "rejected"}:
+            pointless.add(CorrectPayee)
+        return pointless
+
+    def payment(self, key: str) -> Payment | None:
+        """The payment of this key."""
+        return next((p for p in self.body.payments if p.key == key), None)
+
+    def with_payment(self, key: str, status: str) -> Any:
+        """The body with a payment in another state."""
+        payments = tuple(p.model_copy(update={"status": status}) if p.key == key else p for p in self.body.payments)
+        return self.body.model_copy(update={"payments": payments})
