@@ -39,6 +39,7 @@ from operations.connection import ANSWERS_WITHIN, Connection, NotAnswering, conn
 from operations.filings import faults_of
 from operations.health import ask
 from operations.intake import Delivered, Filed
+from operations.limits import limits_of
 from operations.logs import configure
 from operations.operators import TOKEN_DAYS, Given, Listed, Operators, with_actor
 from operations.policies import HERE, Imported, Policies
@@ -1235,6 +1236,29 @@ def _say_said(as_json: bool) -> Callable[[PolicySaid], int]:
         return DONE
 
     return say
+
+
+@policy_app.command(name="limits", epilog=EXIT_CODES)
+def policies_limits(policy: PolicyNumber, as_json: Json = False) -> None:
+    """Show what a policy's limits have given and what is reserved: its claims in the order of filing."""
+    raise typer.Exit(_run(_limits(policy, as_json), as_json))
+
+
+async def _limits(policy: str, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        found = await limits_of(connection.sessions, policy)
+    if as_json:
+        _json(found)
+        return DONE
+    table = _table(
+        "Filed", "Case", "Stage", "Occ.", "Claimed", "Proven", "Proposed", "Approved", "Reserved", "Withheld", "Paid"
+    )
+    for c in found.claims:
+        amounts = (c.claimed, c.proven, c.proposed, c.approved, c.reserved, c.withheld, c.paid)
+        table.add_row(_utc(c.filed_at), c.case, c.stage, str(c.occurrence), *(f"{a:,.2f}" for a in amounts))
+    print(f"{found.policy}: {found.taken:,.2f} EUR of the limits taken, {found.reserved:,.2f} EUR reserved")
+    _console().print(table)
+    return DONE
 
 
 @policy_app.command(name="addendum", epilog=EXIT_CODES)

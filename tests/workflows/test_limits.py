@@ -186,7 +186,7 @@ async def test_what_was_released_goes_to_the_earliest_who_waits(world: World) ->
 
     async def all_of_it() -> bool:
         rows = [await row(world, c) for c in (second, third)]
-        return [(r.taken, r.withheld) for r in rows] == [(1200, 0), (300, 0)]
+        return [f"{r.taken} {r.withheld}" for r in rows] == ["1200.00 0.00", "300.00 0.00"]
 
     await world.until(all_of_it, "the whole limit is taken and nobody waits")
 
