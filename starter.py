@@ -26,6 +26,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from models.common import Model
+from models.coverage import is_duty
 from models.errors import Refusal
 from models.names import split_case_id
 from models.now import wall_clock
@@ -362,6 +363,7 @@ def _print_case(shown: reading.Shown) -> None:
     lines += [f"erased      {at(head.erased_at)}: what was personal is gone"] if head.erased_at else []
     lines += [f"parent      {head.parent}"] if head.parent else []
     lines += [f"asked for   {child}" for child in shown.children]
+    lines += [f"same event  {other}" for other in shown.occurrence]
     lines += [f"fault       {fault}" for fault in head.faults]
     console.print("\n".join(lines), soft_wrap=True)
     _section(
@@ -377,6 +379,41 @@ def _print_case(shown: reading.Shown) -> None:
                 at(c.anchor_at),
             )
             for c in shown.clocks
+        ],
+    )
+    _section(
+        console,
+        "Cover",
+        ("Point", "Clause", "What", "Stands", "Facts say", "Facts", "Who"),
+        [
+            (
+                f.code,
+                f.clause,
+                f.title,
+                f.standing.replace("_", " "),
+                f.outcome.replace("_", " "),
+                json.dumps(f.facts, ensure_ascii=False) if f.facts else "",
+                " ".join(filter(None, (f.judged_by, f.reason))),
+            )
+            for f in shown.findings
+            if f.standing != "met" or f.judged or not is_duty(f.code)
+        ],
+    )
+    _section(
+        console,
+        "Documents",
+        ("Step", "Document", "What", "When", "Who", "Where", "SHA-256"),
+        [
+            (
+                str(d.step),
+                " ".join(filter(None, (d.title, d.named))),
+                " ".join(filter(None, (d.event, d.proves, d.reason))),
+                at(d.at),
+                d.actor or "",
+                " ".join(filter(None, (d.reference, d.file_name, d.media_type, f"{d.size} bytes" if d.size else None))),
+                d.sha256 or "",
+            )
+            for d in shown.documents
         ],
     )
     _section(

@@ -32,6 +32,9 @@ KINDS: dict[str, Label] = {
         "pieprasījums par personas datiem", "prašymas dėl asmens duomenų", "request about personal data"
     ),
     "late_premium": _label("novēloti samaksāta prēmija", "pavėluotai sumokėta įmoka", "premium paid late"),
+    "circumstance": _label(
+        "paziņojums par apstākli", "pranešimas apie aplinkybę", "report of something that may lead to a claim"
+    ),
     "client": _label("klienta pārstāvis", "kliento atstovas", "representative of a client"),
     "policy": _label("apdrošināšanas līgums", "draudimo sutartis", "insurance policy"),
 }

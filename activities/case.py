@@ -20,7 +20,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.ledger import Ledger
 from activities.outbox import Outbox
-from activities.store import KindStore, act
+from activities.store import Amended, KindStore, act
 from models import errors
 from models.case import Bells, CaseState, Listen, NoticeDraft, OpenCase, Opened, Recorded, Said, Transition
 from models.errors import InClear, Refusal
@@ -223,7 +223,13 @@ class CaseActivities:
             raise Refusal(*faults)
         if t.recount:
             await self._tables_are_current(session)
-        acts = {a.name: _json(await act(self._stores[row.kind].acts, session, t.case, a, t.at)) for a in t.acts}
+        acts = {a.name: await act(self._stores[row.kind].acts, session, t.case, a, t.at) for a in t.acts}
+        if amended := [answer for answer in acts.values() if isinstance(answer, Amended)]:
+            body = dict(t.body)
+            for answer in amended:
+                body |= answer.body
+            t = t.model_copy(update={"body": body})
+            transition = t.model_dump(mode="json")
         ledger = await Ledger.of(session, t.case, row.organisation, t.at)
         for tick in t.ticks:
             ledger.tick(tick)
@@ -263,7 +269,7 @@ class CaseActivities:
             transition=transition,
             recorded_at=now,
             clocks=ledger.touched_states,
-            acts=acts,
+            acts={name: None if isinstance(answer, Amended) else _json(answer) for name, answer in acts.items()},
         )
         entry = TimelineRow(
             case=t.case,

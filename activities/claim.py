@@ -11,14 +11,16 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
+from activities.coverage import CoverageStore
 from activities.limits import Limits, asked, assess, filing_of
 from activities.payment import executed, order_of, rejected, set_account
 from activities.store import ActHandler, Opening
 from integrations.bank import iban_fault
 from models.claim import LIMITS_MOVED, Assess, Assessment, ClaimBody, ClaimFiling, Document, Requirement
 from models.errors import Refusal
+from models.names import case_id
 from models.now import Now
-from models.tables import DecisionRow, IntakeRow, LimitRow, PartyRow, PolicyRow
+from models.tables import DecisionRow, DocumentRow, IntakeRow, LimitRow, PartyRow, PolicyRow
 from operations.intake import Sessions
 from rules.documents import asked as document_asked
 from rules.documents import required
@@ -33,7 +35,10 @@ class ClaimStore:
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
+        self._coverage = CoverageStore(keyring)
         self.acts: Mapping[str, ActHandler] = {
+            **self._coverage.acts,
+            "claim.note_document": _note_document,
             "claim.set_policy": self._set_policy,
             "claim.propose": self._propose,
             "claim.decide": self._decide,
@@ -70,20 +75,37 @@ class ClaimStore:
         if policy is not None:
             _add_insured(session, intake.case, policy)
             await Limits(session, self._keyring, intake, policy, at).enter(at)
+        if filing.circumstance is not None:
+            reported = case_id("circumstance", intake.organisation, filing.circumstance)
+            if await session.get(IntakeRow, reported) is None:
+                faults.append("content.circumstance: none was reported under this reference")
         claimants = tuple(f"C{i}" for i in range(1, max(len(filing.claimants), 1) + 1))
         if not filing.claimants:
             session.add(PartyRow(case=intake.case, party="C1", role="third_party"))
+        for n, came in enumerate(filing.documents):
+            session.add(
+                DocumentRow(
+                    case=intake.case,
+                    step=0,
+                    n=n,
+                    event="received",
+                    at=came.received_at or intake.received_at,
+                    **came.model_dump(mode="json", exclude={"received_at"}),
+                )
+            )
+        await session.flush()
+        cover = await self._coverage.begin(session, intake, filing, at)
         body = ClaimBody(
             received_at=intake.received_at,
             policy=policy.policy if policy else None,
             claimants=claimants,
-            heads=tuple(f"C{loss.claimant}: {loss.head} {loss.amount} EUR claimed" for loss in filing.losses),
+            heads=tuple(f"{who}: {head} {amount} EUR claimed" for (who, head), amount in filing.claimed.items()),
             faults=tuple(faults),
             requirements=_requirements(filing, intake.received_at),
         )
         return Opening(
             stage="collecting",
-            body=body.model_dump(mode="json"),
+            body={**body.model_dump(mode="json"), **cover.body},
         )
 
     # ---- acts -------------------------------------------------------------------------------------------------------
@@ -97,6 +119,8 @@ class ClaimStore:
                 await session.flush()
         _add_insured(session, case, limits.policy)
         await limits.enter(at)
+        await session.flush()
+        return await self._coverage.renew(session, case, at)
 
     async def _propose(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         """Keep the inputs of what is proposed, for the decision and for whoever asks later how it came about."""
@@ -205,6 +229,11 @@ async def _policy(session: AsyncSession, keyring: Keyring, organisation: str, fi
         if len(rows) == 1:
             return rows[0]
     return None
+
+
+async def _note_document(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
+    """Something happened to a document: it was received, asked for, or is not needed."""
+    session.add(DocumentRow(case=case, **{**data, "at": datetime.fromisoformat(data["at"])}))
 
 
 def _add_insured(session: AsyncSession, case: str, policy: PolicyRow) -> None:

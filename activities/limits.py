@@ -18,6 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from integrations.bank import iban_fault
 from models.claim import Assess, Assessment, ClaimantDecision, ClaimFiling, ProvenLoss, read_claim
+from models.coverage import LearntFacts
 from models.errors import Refusal
 from models.settlement import (
     NONE,
@@ -39,7 +40,7 @@ from models.settlement import (
     TakenByPerson,
     TakenOfSublimit,
 )
-from models.tables import BellRow, DecisionPartRow, DecisionRow, IntakeRow, LimitRow, PartyRow, PolicyRow
+from models.tables import BellRow, DecisionPartRow, DecisionRow, IntakeRow, LearntRow, LimitRow, PartyRow, PolicyRow
 from operations.policies import book_withheld
 from rules.policy import terms_on
 from rules.rulebook import Rulebook, book
@@ -101,7 +102,13 @@ class Limits:
     """A claim before the ledger of its policy."""
 
     def __init__(
-        self, session: AsyncSession, keyring: Keyring, intake: IntakeRow, policy: PolicyRow, at: datetime
+        self,
+        session: AsyncSession,
+        keyring: Keyring,
+        intake: IntakeRow,
+        policy: PolicyRow,
+        at: datetime,
+        learnt: LearntRow | None = None,
     ) -> None:
         """`at` is the instant at which the premium is looked at: what of it is due and unpaid (9.5)."""
         self._session = session
@@ -112,7 +119,8 @@ class Limits:
         self.filing = filing_of(intake)
         zone = ZoneInfo(self.rulebook.zone)
         # an event whose day is not known counts as one of the day of receipt
-        event_day = self.filing.occurred_on or intake.received_at.astimezone(zone).date()
+        said = LearntFacts.model_validate(learnt.facts).occurred_on if learnt is not None else None
+        event_day = said or self.filing.occurred_on or intake.received_at.astimezone(zone).date()
         self.terms = terms_on(policy.known, event_day, at.astimezone(zone).date())
         """The terms that apply to the event."""
 
@@ -126,7 +134,7 @@ class Limits:
         found = (await session.exec(query.with_for_update() if lock else query)).one_or_none()
         if found is None or found.organisation != intake.organisation:
             raise Refusal("policy: there is none with this number")
-        return cls(session, keyring, intake, found, at)
+        return cls(session, keyring, intake, found, at, await session.get(LearntRow, case))
 
     # ---- reserve ----------------------------------------------------------------------------------------------------
 
@@ -192,10 +200,7 @@ class Limits:
         Raises:
             Refusal: It cannot be worked out; every fault.
         """
-        claimed: dict[tuple[str, str], Decimal] = {}
-        for loss in self.filing.losses:
-            cell = (f"C{loss.claimant}", loss.head)
-            claimed[cell] = claimed.get(cell, NONE) + loss.amount
+        claimed = self.filing.claimed
         faults = [f"losses: {p.claimant} did not claim {p.head}" for p in ask.losses if _cell(p) not in claimed]
         faults += [
             f"losses: {p.claimant} {p.head}: more than was claimed ({claimed[_cell(p)]} EUR)"
@@ -233,7 +238,7 @@ class Limits:
         if premium:
             await book_withheld(self._session, self.policy, self._intake.case, premium, at)
 
-    async def _input(self, ask: Assess, claimed: dict[tuple[str, str], Decimal], n: int) -> SettlementInput:
+    async def _input(self, ask: Assess, claimed: dict[tuple[str, Head], Decimal], n: int) -> SettlementInput:
         own = await self.own()
         others = await self._others()
         terms = self.terms

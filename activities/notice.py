@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
@@ -20,13 +20,19 @@ from activities.letters import LANGUAGES, render
 from integrations.mail import Attachment, MailOut, MailRefused, MailUnavailable
 from models import errors
 from models.case import NoticeSent, NoticesSent, SendNotices
+from models.claim import Document
 from models.now import Now
-from models.tables import ArchiveRow, CaseRow, ClockRow, DecisionRow, NoticeRow, PartyRow
+from models.tables import ArchiveRow, CaseRow, ClockRow, DecisionRow, DocumentRow, NoticeRow, PartyRow
 from operations.intake import Sessions
 from rules.calendar import load
+from rules.coverage import ground_of
 from rules.documents import asked
 from rules.period import count
 from rules.rulebook import book, duty_for
+from rules.wording import in_
+
+if TYPE_CHECKING:
+    from models.settlement import Language
 
 _DAY = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 _MONEY = re.compile(r"^-?\d+\.\d{2}$")
@@ -81,6 +87,8 @@ class Post:
                 return _proof(notice)
             party = await session.get(PartyRow, (case, notice.party))
             archive = await session.get(ArchiveRow, case) if notice.facts.get("attach") == "archive" else None
+            step = notice.facts.get("asked", {}).get("asked_in")
+            wanted = await session.get(DocumentRow, (case, step, 0)) if step is not None else None
             if (n := _calculation(notice)) is not None:
                 decision = await session.get_one(DecisionRow, (case, n))
                 notice.facts = {**notice.facts, "lines": _lines(decision, notice.party)}
@@ -100,7 +108,7 @@ class Post:
             letter = render(
                 notice.template,
                 language,
-                _facts(notice, known, party, language, self._now()),
+                _facts(notice, known, party, language, self._now(), wanted),
                 id=f"{case}#{key}",
                 to=to,
                 sender=self._sender.format(organisation=row.organisation.lower()),
@@ -156,11 +164,20 @@ def _proof(notice: NoticeRow) -> NoticeSent:
     )
 
 
-def _facts(notice: NoticeRow, known: _Known, party: PartyRow | None, language: str, now: datetime) -> dict[str, Any]:
+def _facts(
+    notice: NoticeRow,
+    known: _Known,
+    party: PartyRow | None,
+    language: str,
+    now: datetime,
+    wanted: DocumentRow | None,
+) -> dict[str, Any]:
     """The letter's facts: those of the draft, in the reader's language where they differ by it, and the party's name.
 
     `{"day_of": instant}` is its day in the organisation's zone; `{"last_day_of": [duty, subject]}` the last day of that
     clock, counted in the step that queued the letter;
+    `{"asked_in": step}` the document that this step asked for, with the reason; `{"ground": code, "reason": text}` the
+    clause and title of a finding or a clause, and the reason;
     `{"title_of": document}` what the document is called; `{"name_of": party}` the party's name, which no draft carries;
     `{"calculation_of": n}` the lines of the n-th decision, in `_send`;
     `{"free_from": [duty, day]}` the first day on which an effect can come if this letter is its notice and goes out
@@ -178,8 +195,10 @@ def _facts(notice: NoticeRow, known: _Known, party: PartyRow | None, language: s
         elif isinstance(value, dict) and set(value) == {"free_from"}:
             duty, at_least = value["free_from"]
             facts[name] = _free_from(duty, at_least, case.organisation, now)
+        elif isinstance(value, dict) and set(value) == {"asked_in"}:
+            facts[name] = _asked(wanted, language) if wanted is not None else None
         else:
-            facts[name] = _say(_named(value, known.names), language)
+            facts[name] = _say(_named(_grounded(value, case.organisation), known.names), language)
     if isinstance(facts.get("titles"), str):
         facts["title"] = facts["titles"]
     if party is not None:
@@ -187,6 +206,24 @@ def _facts(notice: NoticeRow, known: _Known, party: PartyRow | None, language: s
         facts.setdefault("user_name", party.name)
         facts.setdefault("claimant", party.name)
     return facts
+
+
+def _asked(wanted: DocumentRow, language: str) -> dict[str, Any]:
+    """What is asked for by name, and why."""
+    title = in_(asked(Document(wanted.document)).title, cast("Language", language))
+    if wanted.named is not None:
+        title = wanted.named if wanted.document == Document.other else f"{title}: {wanted.named}"
+    return {"title": title, "reason": wanted.reason}
+
+
+def _grounded(value: Any, organisation: str) -> Any:
+    """Reasons with the clause and title of what they rest on, in every language."""
+    if isinstance(value, list):
+        return [_grounded(v, organisation) for v in value]
+    if not isinstance(value, dict) or set(value) != {"ground", "reason"}:
+        return value
+    code, reason = value["ground"], value["reason"]
+    return {language: f"{ground_of(organisation, code, language)}: {reason}" for language in LANGUAGES}
 
 
 def _free_from(duty: str, at_least: str | None, organisation: str, now: datetime) -> date:

@@ -25,6 +25,12 @@ class Opening(Model):
     body: dict[str, Any]
 
 
+class Amended(Model):
+    """An act's answer that belongs to the case's body: only the store knows it, and the step is recorded with it."""
+
+    body: dict[str, Any]
+
+
 class KindStore(Protocol):
     """A kind's part of the store."""
 

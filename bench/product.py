@@ -30,6 +30,8 @@ ACTOR = "system:bench"
 FILED = ("proof_of_entitlement", "proof_of_amount", "certificate_of_authority")
 FURTHER = tuple(document.value for document in Document if document.value not in FILED)
 """May be asked for later, each once: a case can be told three times as many things."""
+OPEN = ("territory", "activity", "third_party:C1", "liable", "direct_loss", "no_exclusion")
+"""The points of cover that no fact of these claims decides."""
 OLD = timedelta(days=20)
 """Claims are so old when they are filed that a document's arrival moves the later reading of the 30 days."""
 
@@ -103,7 +105,7 @@ class Product:
         arrived = wall_clock() - OLD + timedelta(days=1 + k // 3)
         name, fields = (
             ("assign_case", {"handler": f"op-{k % 9 + 1}"}),
-            ("require_document", {"document": document, "proves": "amount", "reason": "more is needed"}),
+            ("require_document", {"document": document, "named": "a list", "proves": "amount", "reason": "more"}),
             ("add_document", {"document": document, "received_at": arrived.isoformat(), "reference": "dms/1"}),
         )[k % 3]
         return await self._tell(n, f"m{k}", name, {"actor": ACTOR, **fields})
@@ -121,6 +123,8 @@ class Product:
         """Decide these cases, and wait until the letters are sent and the orders are with the bank."""
         losses = [{"claimant": "C1", "head": "property_damaged", "proven": "1200.00"}]
         message = {"actor": ACTOR, "outcome": "pay", "losses": losses}
+        judged = {"actor": ACTOR, "findings": [{"code": code, "outcome": "met"} for code in OPEN]}
+        await crowd((partial(self._tell, n, "judged", "judge_findings", judged) for n in numbers), len(numbers))
         await crowd((partial(self._tell, n, "decided", "propose_decision", message) for n in numbers), len(numbers))
 
         async def all_effects_proven() -> bool:

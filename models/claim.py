@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, mod
 
 from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
+from models.coverage import LearntFacts, Waiting
 from models.keepable import MOST, path_of, printable
 from models.operator import Role
 from models.settlement import Head, Money, OtherInsurer, Percent, Proof, Recommended, Reduction
@@ -53,15 +54,28 @@ class FiledLoss(Model):
     amount: Money
 
 
-class FiledDocument(Model):
-    """A document that came with the claim: a reference, never its bytes."""
+class DocumentReference(Model):
+    """Which file a document is and where it is kept: a reference, never its bytes."""
+
+    reference: Text | None = Field(default=None, description="where it is kept")
+    file_name: Text | None = Field(default=None, description="of the file")
+    media_type: Annotated[str, StringConstraints(pattern=r"^[a-z]+/[a-z0-9.+-]{1,80}$")] | None = Field(
+        default=None, description="such as application/pdf"
+    )
+    size: Annotated[int, Field(ge=0, le=10**12)] | None = Field(default=None, description="bytes")
+    sha256: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")] | None = Field(
+        default=None, description="of its bytes, 64 hexadecimal digits in small letters"
+    )
+
+
+class FiledDocument(DocumentReference):
+    """A document that came with the claim."""
 
     document: Document
     received_at: Instant | None = None
-    reference: Text | None = None
 
 
-class ClaimFiling(Model):
+class ClaimFiling(LearntFacts):
     """A claim as far as it could be read. Nothing of it is compulsory: a claim is not refused for its form."""
 
     policy: Text | None = None
@@ -70,12 +84,8 @@ class ClaimFiling(Model):
     claimants: tuple[Claimant, ...] = ()
     occurrence: Text | None = None
     """The cause that claims share: all losses from one cause are one occurrence (5.4)."""
-    occurred_on: Day | None = None
     place: Text | None = None
     description: Text | None = None
-    first_made_at: Instant | None = None
-    """When the written claim was first made, to the insured or the insurer (10.4)."""
-    first_made_to: Literal["insured", "insurer"] | None = None
     losses: tuple[FiledLoss, ...] = ()
     documents: tuple[FiledDocument, ...] = ()
     in_court: bool = False
@@ -84,6 +94,15 @@ class ClaimFiling(Model):
     def is_claim(self) -> bool:
         """False for what is no claim at all: nobody claims and nothing was lost."""
         return bool(self.claimants or self.losses or self.description)
+
+    @property
+    def claimed(self) -> dict[tuple[str, Head], Decimal]:
+        """Claimant and head → EUR; what is named more than once is claimed together."""
+        total: dict[tuple[str, Head], Decimal] = {}
+        for loss in self.losses:
+            key = (f"C{loss.claimant}", loss.head)
+            total[key] = total.get(key, Decimal(0)) + loss.amount
+        return total
 
 
 def read_claim(content: dict[str, Any], received_on: date) -> tuple[ClaimFiling, list[str]]:
@@ -112,6 +131,10 @@ def read_claim(content: dict[str, Any], received_on: date) -> tuple[ClaimFiling,
     elif filing.occurred_on > received_on:
         faults.append("occurred_on: lies after the day of receipt; the claimant is asked")
         filing = filing.model_copy(update={"occurred_on": None})
+    made = filing.first_made_at
+    if made is not None and filing.filed_by == "third_party" and made.date() > received_on:
+        faults.append("first_made_at: lies after the day of receipt; that day is taken")
+        filing = filing.model_copy(update={"first_made_at": None, "first_made_to": None})
     if not filing.losses:
         faults.append("losses: no head of loss with an amount")
     if not filing.policy and not filing.insured_name:
@@ -241,6 +264,10 @@ class ClaimBody(Model):
     """Entitled to, but reserved by claims filed earlier (9.6)."""
     finished_at: datetime | None = None
     outcome: str | None = None
+    findings: dict[str, Waiting] | None = None
+    """Points of cover that wait for the handler or stand against it; None: opened before there were findings."""
+    occurrence: tuple[str, ...] = ()
+    """Other claims on the same occurrence, as of the last look; the first of them where there are many."""
 
     @property
     def missing(self) -> tuple[Requirement, ...]:
@@ -299,7 +326,7 @@ class Assessment(Model):
 # ---- what people say ------------------------------------------------------------------------------------------------
 
 
-class AddDocument(Message):
+class AddDocument(Message, DocumentReference):
     """A document has arrived."""
 
     document: Document = Field(description="which: one of those that are missing")
@@ -320,6 +347,7 @@ class RequireDocument(Message):
     document: Document = Field(description="which one")
     proves: Proves = Field(description="fact, amount or entitlement")
     reason: Text = Field(description="why, in words for the claimant")
+    named: Text | None = Field(default=None, description="what it is, in words for the claimant; needed for `other`")
 
 
 class SetPolicy(Message):
@@ -348,7 +376,8 @@ class ProposeDecision(Message):
 
     outcome: Literal["pay", "pay_reduced", "reject"] = Field(description="pay, pay_reduced or reject")
     reasons: tuple[Text, ...] = ()
-    """A reason for each reduction or rejection, with its clause; it stands in the letter."""
+    """A reason for each reduction or rejection; it stands in the letter. Of a rejection `code: words`, the code that of
+    a finding that is not met, or a clause of part 9."""
     losses: tuple[ProvenLoss, ...] = ()
     liability_share: Percent = Field(
         default=Decimal(100), description="the insured's share of the liability in percent, if not 100 (9.7)"

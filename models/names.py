@@ -16,6 +16,9 @@ KINDS = {
 }
 """Kind of case → workflow type."""
 
+KEPT = ("circumstance",)
+"""Kinds of filings that are kept as evidence, with no case that runs."""
+
 REFERENCE = re.compile(r"^[A-Za-z0-9._-]{1,64}\Z")
 ORGANISATION = re.compile(r"^[A-Z]{1,3}\Z")
 MESSAGE_ID = re.compile(r"^[A-Za-z0-9._:-]{1,100}\Z")
@@ -43,8 +46,8 @@ def case_id(kind: str, organisation: str, reference: str) -> str:
     Raises:
         ValueError: A part is not of its form; nothing is mangled into shape.
     """
-    if kind not in KINDS:
-        raise ValueError(f"kind: {', '.join(KINDS)}; not this one")
+    if kind not in (*KINDS, *KEPT):
+        raise ValueError(f"kind: {', '.join((*KINDS, *KEPT))}; not this one")
     if not ORGANISATION.match(organisation):
         raise ValueError("organisation: one to three capital letters")
     if not REFERENCE.match(reference):

@@ -13,10 +13,11 @@ from models.access import AccessFiling, WithdrawalFiling
 from models.case import Filing
 from models.claim import read_claim
 from models.common import Model
+from models.coverage import CircumstanceFiling
 from models.errors import Refusal
 from models.keepable import path_of, printable, too_much, unkeepable
 from models.late_premium import LatePremiumFiling
-from models.names import KINDS, PERSONAL_CODE, REFERENCE, case_id
+from models.names import KEPT, KINDS, PERSONAL_CODE, REFERENCE, case_id
 from models.privacy import PrivacyFiling
 from rules.calendar import FIRST_YEAR
 from rules.rulebook import books
@@ -68,6 +69,7 @@ def check(data: Any, now: datetime) -> Checked:
         filing=filing,
         case=case_id(filing.kind, filing.organisation, filing.reference),
         sender_reference=filing.reference,
+        result=filing.kind if filing.kind in KEPT else None,
     )
 
 
@@ -94,6 +96,7 @@ CONTENT: dict[str, type[Model]] = {
     "authenticator_withdrawal": WithdrawalFiling,
     "privacy_request": PrivacyFiling,
     "late_premium": LatePremiumFiling,
+    "circumstance": CircumstanceFiling,
 }
 """Kind → what the content of its filing must be; a claim is read leniently instead."""
 
@@ -114,6 +117,7 @@ NEEDS = {
     "access_request": ("BL-4",),
     "authenticator_withdrawal": ("BL-3-notice",),
     "late_premium": ("BTA-6.5",),
+    "circumstance": ("BTA-10.3",),
 }
 """Kind → the duties without which it cannot be kept; an organisation that has no such rows of its own adopts them."""
 
@@ -134,8 +138,8 @@ def _name_faults(data: dict[str, Any]) -> list[str]:
     """Why a case cannot be named or kept by what the filing says; a field of another type is a fault of its own."""
     kind, organisation, reference = data.get("kind"), data.get("organisation"), data.get("reference")
     faults = []
-    if isinstance(kind, str) and kind not in KINDS:
-        faults.append(f"kind: {', '.join(KINDS)}; not this one")
+    if isinstance(kind, str) and kind not in (*KINDS, *KEPT):
+        faults.append(f"kind: {', '.join((*KINDS, *KEPT))}; not this one")
     if isinstance(reference, str) and not REFERENCE.match(reference):
         faults.append("reference: 1 to 64 of A-Z a-z 0-9 . _ -")
     elif isinstance(reference, str) and PERSONAL_CODE.search(reference):

@@ -25,10 +25,11 @@ from temporalio.service import RPCError, RPCStatusCode
 from models.access import AccessFiling, WithdrawalFiling
 from models.case import Entry, StartCase
 from models.common import Model
+from models.coverage import CircumstanceFiling
 from models.errors import Refusal
 from models.keepable import unkeepable
 from models.late_premium import LatePremiumFiling
-from models.names import EVENT_ID, KINDS, MESSAGE_NAME, TASK_QUEUE, case_id, id_fault, split_case_id
+from models.names import EVENT_ID, KEPT, KINDS, MESSAGE_NAME, TASK_QUEUE, case_id, id_fault, split_case_id
 from models.now import Now
 from models.tables import CaseRow, ClientRow, EventRow, IntakeRow, PolicyRow, TimelineRow
 from models.tables.sealed import sealed, values_of
@@ -340,6 +341,8 @@ def event_faults(case: Any, event: Any, name: Any, message: Any) -> list[str]:
     faults = []
     if not isinstance(case, str):
         faults.append("case: no text")
+    elif case.partition(":")[0] in KEPT:
+        faults.append("case: it is kept as evidence, and no case runs that could take an event")
     if not isinstance(event, str):
         faults.append("event: no text")
     elif (fault := id_fault(EVENT_ID + event)) is not None:
@@ -386,7 +389,7 @@ async def ask_store(session: AsyncSession, checked: Checked) -> None:
     """Check what only the store knows of a filing; nothing is written, no key is made.
 
     Raises:
-        Refusal: There is no such client, or no such withdrawal in which it asked.
+        Refusal: There is no such client, no such withdrawal in which it asked, or no such policy.
     """
     filing = checked.filing
     if filing.kind == "access_request":
@@ -402,6 +405,10 @@ async def ask_store(session: AsyncSession, checked: Checked) -> None:
         if filing.reference != late.policy:
             # two cases of one premium could send it back twice
             raise Refusal("reference: the case of a late premium is named by its policy")
+    elif filing.kind == "circumstance":
+        policy = await session.get(PolicyRow, CircumstanceFiling.model_validate(filing.content).policy)
+        if policy is None or policy.organisation != filing.organisation:
+            raise Refusal("content.policy: there is no such policy")
 
 
 async def client_of(session: AsyncSession, organisation: str, code: str) -> ClientRow:

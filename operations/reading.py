@@ -11,19 +11,25 @@ from sqlmodel import col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.case import OPEN
+from models.claim import Document as ClaimDocument
 from models.common import Model
-from models.names import KINDS
+from models.names import KEPT, KINDS
 from models.tables import (
     CaseRow,
     ClockRow,
+    DocumentRow,
     EventRow,
+    FindingRow,
     IntakeRow,
+    LimitRow,
     NoticeRow,
     PartyRow,
     PaymentOrderRow,
     TimelineRow,
 )
 from operations.intake import Sessions
+from rules.coverage import label_of, place_of
+from rules.documents import asked
 from rules.period import Unit
 from rules.rulebook import books, duty_for
 
@@ -271,6 +277,44 @@ class Payment(Model):
     rejected: str | None
 
 
+class Found(Model):
+    """A point of a claim's cover: what the facts say, and what the handler said of them."""
+
+    code: str
+    clause: str
+    title: str
+    facts: dict[str, Any]
+    outcome: str
+    judged: str | None
+    standing: str
+    """What counts: met, not_met, open, possible."""
+    exception: bool | None
+    judged_by: str | None
+    judged_at: datetime | None
+    reason: str | None = None
+    """Only where personal data were asked for."""
+
+
+class Paper(Model):
+    """Something that happened to a document of a claim."""
+
+    step: int
+    document: str
+    title: str
+    event: str
+    at: datetime
+    actor: str | None
+    proves: str | None
+    media_type: str | None
+    size: int | None
+    sha256: str | None
+    named: str | None = None
+    file_name: str | None = None
+    reference: str | None = None
+    reason: str | None = None
+    """The last four only where personal data were asked for."""
+
+
 class Report(Model):
     """An event that a sender reported."""
 
@@ -293,6 +337,11 @@ class Shown(Model):
     parties: tuple[Party, ...]
     children: tuple[str, ...]
     """Cases that this one asked for."""
+    findings: tuple[Found, ...] = ()
+    """Those that wait or stand against cover first."""
+    documents: tuple[Paper, ...] = ()
+    occurrence: tuple[str, ...] = ()
+    """Other claims on the same occurrence."""
 
 
 async def head(sessions: Sessions, case: str) -> Head:
@@ -314,7 +363,7 @@ async def _head(session: AsyncSession, case: str) -> Head:
     return Head(
         case=intake.case,
         kind=intake.kind,
-        workflow=KINDS[intake.kind],
+        workflow=KINDS.get(intake.kind, ""),
         organisation=intake.organisation,
         stage=row.stage if row else intake.result or NOT_STARTED,
         step=row.step if row else 0,
@@ -370,6 +419,13 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
         children = (
             await session.exec(select(IntakeRow.case).where(IntakeRow.parent == case).order_by(IntakeRow.case))
         ).all()
+        findings = (await session.exec(select(FindingRow).where(FindingRow.case == case))).all()
+        documents = (
+            await session.exec(
+                select(DocumentRow).where(DocumentRow.case == case).order_by(col(DocumentRow.step), col(DocumentRow.n))
+            )
+        ).all()
+        occurrence = await _same_occurrence(session, case)
     hidden = () if personal else ("name", "email", "phone", "personal_code", "iban")
     return Shown(
         head=of,
@@ -382,7 +438,36 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
         events=tuple(Report(**_fields(Report, row), refused=tuple(row.refused or ())) for row in events),
         parties=tuple(Party(**_fields(Party, row, *hidden), erased=row.erased_at is not None) for row in parties),
         children=tuple(children),
+        findings=tuple(
+            Found(
+                **_fields(Found, row, *(() if personal else ("reason",))),
+                title=label_of(of.organisation, row.code).en,
+            )
+            for row in sorted(findings, key=lambda row: (row.standing == "met", place_of(row.code)))
+        ),
+        documents=tuple(
+            Paper(
+                **_fields(Paper, row, *(() if personal else ("named", "file_name", "reference", "reason"))),
+                title=asked(ClaimDocument(row.document)).title.en,
+            )
+            for row in documents
+        ),
+        occurrence=occurrence,
     )
+
+
+async def _same_occurrence(session: AsyncSession, case: str) -> tuple[str, ...]:
+    """The other claims of the organisation on the occurrence of this one."""
+    own = await session.get(LimitRow, case)
+    if own is None or own.occurrence == case:
+        return ()
+    organisation = case.rpartition(":")[0] + ":"
+    others = select(LimitRow.case).where(
+        LimitRow.occurrence == own.occurrence,
+        LimitRow.case != case,
+        col(LimitRow.case).startswith(organisation, autoescape=True),
+    )
+    return tuple((await session.exec(others.order_by(LimitRow.case))).all())
 
 
 def _fields(model: type[Model], row: Any, *without: str) -> dict[str, Any]:
@@ -523,8 +608,8 @@ def local(at: datetime, organisation: str) -> str:
 def unknown(kind: str | None, organisation: str | None, duty: str | None) -> list[str]:
     """What of this nobody can have: a misspelt word must not read as an empty list."""
     faults = []
-    if kind is not None and kind not in KINDS:
-        faults.append(f"kind: there are {', '.join(KINDS)}")
+    if kind is not None and kind not in (*KINDS, *KEPT):
+        faults.append(f"kind: there are {', '.join((*KINDS, *KEPT))}")
     if organisation is not None and (organisation not in books() or organisation == "T"):
         faults.append(f"organisation: there are {', '.join(code for code in sorted(books()) if code != 'T')}")
     if duty is not None and not any(d.id == duty for book in books().values() for d in book.duty):

@@ -175,6 +175,17 @@ class World:
             raise Refused(cause.type, tuple(str(d) for d in cause.details) or (cause.message,)) from None
         return dict(answer)
 
+    async def covered(self, case: str, actor: str = "op-1") -> None:
+        """Say of every point of a claim's cover that waits for the handler that it is met."""
+        row = await self.row(case)
+        assert row is not None
+        waiting = row.state["body"]["findings"]
+        said = [
+            {"code": code, "outcome": "met", **({} if stands == "open" else {"reason": "looked at"})}
+            for code, stands in waiting.items()
+        ]
+        await self.say(case, "judge_findings", actor=actor, findings=said)
+
     async def advance(self, case: str, to: datetime) -> None:
         """Move the present, and this case's own time, to an instant."""
         await self.settled(case)

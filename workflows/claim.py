@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -53,12 +54,17 @@ with workflow.unsafe.imports_passed_through():
         WithdrawClaim,
         subject_of,
     )
+    from models.coverage import POINTS, JudgeFindings, StateFacts, is_duty, title_of
 
 DECIDE = "BTA-10.5a"
 TELL = "BTA-10.5b"
 PAY = "BTA-10.5c"
 SUPPLEMENT = "T-supplementary"
 REVIEW_RESERVE = "T-reserve-review"
+ASKED = "asked"
+"""What the key of a letter begins with that asks for a document: party, and the step that asks, follow."""
+OF_PART_9 = re.compile(r"9\.(?!11\b)\d{1,2}(\.\d{1,2})?")
+"""Clauses that a rejection can rest on beside a finding: what the indemnity is and how it is proven."""
 
 
 @workflow.defn(name="Claim")
@@ -72,9 +78,21 @@ class Claim(Paying):
     account_act = "claim.set_account"
     """By this name it is recorded."""
     stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
-        "collecting": (AddDocument, WaiveDocument, SetPolicy, SetReserve, WithdrawClaim, CorrectAddress),
+        "collecting": (
+            AddDocument,
+            WaiveDocument,
+            RequireDocument,
+            JudgeFindings,
+            StateFacts,
+            SetPolicy,
+            SetReserve,
+            WithdrawClaim,
+            CorrectAddress,
+        ),
         "deciding": (
+            JudgeFindings,
             ProposeDecision,
+            StateFacts,
             AddDocument,
             RequireDocument,
             WaiveDocument,
@@ -92,6 +110,8 @@ class Claim(Paying):
     add_document = accepts(AddDocument)
     waive_document = accepts(WaiveDocument)
     require_document = accepts(RequireDocument)
+    judge_findings = accepts(JudgeFindings)
+    state_facts = accepts(StateFacts)
     set_policy = accepts(SetPolicy)
     set_reserve = accepts(SetReserve)
     withdraw_claim = accepts(WithdrawClaim)
@@ -124,6 +144,8 @@ class Claim(Paying):
                 await self._arrive("document_received", item, self._with(m.document, "received", m.received_at))
             case Item(message=WaiveDocument() as m) as item:
                 await self._arrive("document_waived", item, self._with(m.document, "waived", None))
+            case Item(message=RequireDocument() as m) as item:
+                await self._require(item, m)
             case event:
                 await self._always(event)
 
@@ -139,6 +161,7 @@ class Claim(Paying):
                     said=item,
                     facts={"document": m.document, "received_at": m.received_at.isoformat()},
                     changes=(Relate(duty=DECIDE, anchor_at=m.received_at),) if self._asked_in_time(m.document) else (),
+                    acts=(self._noted(item),),
                     body=self._with(m.document, "received", m.received_at),
                 )
             case Item(message=WaiveDocument() as m) as item:
@@ -146,6 +169,7 @@ class Claim(Paying):
                     "document_waived",
                     said=item,
                     facts={"document": m.document},
+                    acts=(self._noted(item),),
                     body=self._with(m.document, "waived", None),
                 )
             case Item(message=RequireDocument() as m) as item:
@@ -258,9 +282,19 @@ class Claim(Paying):
             facts=facts,
             changes=(*first, *((Start(duty=DECIDE, anchor_at=body.complete_at),) if complete else ())),
             notices=notices,
+            acts=(self._noted(item),) if item is not None else (),
             to="deciding" if complete else None,
             body=body,
         )
+
+    def _noted(self, item: Item) -> Act:
+        """What happened to a document, for the store: its reference, or why it is asked for or not needed."""
+        m = item.message
+        said = m.model_dump(mode="json", exclude={*Message.model_fields, "received_at"}, exclude_none=True)
+        event = {AddDocument: "received", WaiveDocument: "waived", RequireDocument: "required"}[type(m)]
+        at = m.received_at if isinstance(m, AddDocument) else item.at
+        act = {"event": event, "at": at.isoformat(), "actor": m.actor, "step": self.case.step + 1}
+        return Act(name="claim.note_document", data={**said, **act})
 
     def _receipt(self, party: str) -> NoticeDraft:
         return NoticeDraft(
@@ -288,7 +322,7 @@ class Claim(Paying):
 
     async def _require(self, item: Item, m: RequireDocument) -> None:
         clock = self.clocks.get(DECIDE)
-        # asked for on or after the safe date it changes neither date
+        # asked for on or after the safe date it changes neither date; while documents are collected it is one of them
         in_time = clock is not None and item.at < clock.due
         requirements = tuple(
             r.model_copy(update={"status": "missing", "proves": m.proves, "asked_late": in_time})
@@ -296,11 +330,23 @@ class Claim(Paying):
             else r
             for r in self.body.requirements
         )
+        keys: dict[str, str] = {}
+        if self.body.findings is not None:
+            keys = {f"{ASKED}:{party}:{self.case.step + 1}:1": party for party in self.body.claimants}
+        notices = {**self.body.notices, **dict.fromkeys(keys, "queued")}
         await self.record(
             "document_required",
             said=item,
             facts={"document": m.document, "proves": m.proves},
-            body=self.body.model_copy(update={"requirements": requirements}),
+            acts=(self._noted(item),),
+            notices=tuple(self._request(key, party) for key, party in keys.items()),
+            body=self.body.model_copy(update={"requirements": requirements, "notices": notices}),
+        )
+
+    def _request(self, key: str, party: str) -> NoticeDraft:
+        """9.1.10: a letter that names the document and says why; both are in the store, by the step that asks."""
+        return NoticeDraft(
+            key=key, template="claim-document", party=party, facts={"asked": {"asked_in": int(key.split(":")[2])}}
         )
 
     # ---- decision ---------------------------------------------------------------------------------------------------
@@ -515,7 +561,7 @@ class Claim(Paying):
             "outcome": outcome or proposal.outcome,
             "amount": str(own.payable if own else proposal.total),
             "lines": lines,
-            "reasons": list(proposal.reasons),
+            "reasons": [self._reason(reason, proposal) for reason in proposal.reasons],
             "pay_by": None,
         }
         if party == "insured":
@@ -530,6 +576,13 @@ class Claim(Paying):
             subject=subject,
             facts=facts,
         )
+
+    def _reason(self, reason: str, proposal: Proposal) -> Any:
+        """A reason as it stands in a letter; of a rejection with the clause and its title in the reader's language."""
+        if self.body.findings is None or proposal.outcome != "reject":
+            return reason
+        code, _, words = reason.partition(":")
+        return {"ground": self._grounds().get(code.strip(), code.strip()), "reason": words.strip()}
 
     # ---- letters and payments ---------------------------------------------------------------------------------------
 
@@ -614,6 +667,22 @@ class Claim(Paying):
                     ),
                     acts=(Act(name="claim.set_reserve", data={"policy": self.body.policy, "amount": str(m.amount)}),),
                 )
+            case Item(message=JudgeFindings() as m) as item:
+                judged = [one.model_dump(mode="json", exclude_none=True) for one in m.findings]
+                await self.record(
+                    "findings_judged",
+                    said=item,
+                    facts={"findings": {one.code: one.outcome for one in m.findings}},
+                    acts=(Act(name="claim.judge", data={"findings": judged, "actor": m.actor}),),
+                    body=self.body.model_copy(update={"findings": m.after(self.body.findings or {})}),
+                )
+            case Item(message=StateFacts() as m) as item:
+                await self.record(
+                    "facts_stated",
+                    said=item,
+                    facts=m.learnt,
+                    acts=(Act(name="claim.learn", data=m.learnt),),
+                )
             case Item(message=WithdrawClaim()) as item:
                 reason = "the claim was withdrawn"
                 await self.record(
@@ -632,7 +701,9 @@ class Claim(Paying):
         renewed = {_next_key(k): k for k in again}
         drafts = []
         for new, old in renewed.items():
-            if not old.startswith(TELL):
+            if old.startswith(ASKED):
+                drafts.append(self._request(new, m.party))
+            elif not old.startswith(TELL):
                 drafts.append(self._receipt(m.party).model_copy(update={"key": new}))
             elif self.body.proposal is not None:
                 drafts.append(self._letter(m.party, self.body.proposal).model_copy(update={"key": new}))
@@ -660,8 +731,18 @@ class Claim(Paying):
                 return tuple(faults)
             case RequireDocument():
                 status = next(r.status for r in body.requirements if r.document == message.document)
-                if status in ("missing", "received"):
-                    return (f"document: it is {status} already",)
+                if self.case.stage == "collecting" and body.findings is None:
+                    return ("not in stage collecting",)
+                faults = [f"document: it is {status} already"] if status in ("missing", "received") else []
+                if body.findings is not None and message.document == "other" and message.named is None:
+                    faults.append("named: say what it is, in words for the claimant")
+                return tuple(faults)
+            case JudgeFindings() | StateFacts() if body.findings is None:
+                return ("this claim was opened before findings were kept: decide without them",)
+            case JudgeFindings() if body.policy is None:
+                return ("policy: not known yet; set_policy comes first",)
+            case StateFacts() if not message.learnt:
+                return ("facts: state at least one of occurred_on, country, first_made_at, …",)
             case ProposeDecision():
                 return self._proposal_faults(message)
             case ApproveDecision() if body.proposal is not None and body.proposal.proposed_by == message.actor:
@@ -695,7 +776,49 @@ class Claim(Paying):
             faults.append("losses: say what of each head is proven")
         if m.outcome != "pay" and not m.reasons:
             faults.append("reasons: a reduction or a rejection needs one, with its clause")
-        return tuple(faults)
+        return (*faults, *self._cover_faults(m))
+
+    def _cover_faults(self, m: ProposeDecision) -> list[str]:
+        """Nothing is paid while a point of cover is open or not met; a rejection rests on what is not met, or part 9.
+
+        A breached duty is no bar: the law lets the insurer reduce, by a share that the handler says (8.2).
+        """
+        findings = self.body.findings
+        if findings is None or self.body.policy is None:
+            return []
+        breached = {code for code, stands in findings.items() if is_duty(code) and stands == "not_met"}
+        shares = {reduction.clause for reduction in m.reductions}
+        faults = [
+            f"reductions: no breach of {clause} was found; judge_findings comes first"
+            for clause in sorted(shares - breached)
+        ]
+        if m.outcome != "reject":
+            faults += [
+                f"findings: {code} ({title_of(code)}) is {stands.replace('_', ' ')}; judge_findings comes first"
+                for code, stands in findings.items()
+                if code not in breached
+            ]
+            faults += [
+                f"reductions: {clause} was breached; say its share, 0 if it has none (8.2)"
+                for clause in sorted(breached - shares)
+            ]
+            return faults
+        grounds = self._grounds()
+        for n, reason in enumerate(m.reasons):
+            code, _, words = (part.strip() for part in reason.partition(":"))
+            if not words or not (code in grounds or OF_PART_9.fullmatch(code)):
+                known = ", ".join(dict.fromkeys(grounds.values())) or "none yet: judge_findings says so"
+                faults.append(
+                    f"reasons.{n}: begin with the code of a finding that is not met ({known}) or a clause of part 9, "
+                    "a colon, and the reason in words for the claimant"
+                )
+        return faults
+
+    def _grounds(self) -> dict[str, str]:
+        """What a rejection may name: the findings that are not met, by code and by clause."""
+        against = [code for code, stands in (self.body.findings or {}).items() if stands == "not_met"]
+        points = {code: POINTS.get(code.partition(":")[0]) for code in against}
+        return {**{p.clause: code for code, p in points.items() if p is not None}, **{code: code for code in against}}
 
     def known(self, model: type[Message]) -> dict[str, Any]:
         """What the case can fill in of a message."""
@@ -706,6 +829,9 @@ class Claim(Paying):
             AddDocument: {"document": missing[0]} if missing else {},
             WaiveDocument: {"document": missing[0]} if missing else {},
             RequireDocument: {"document": f"‹one of: {', '.join(askable)}›"},
+            JudgeFindings: {
+                "findings": [_to_judge(code, stands) for code, stands in (self.body.findings or {}).items()]
+            },
             ProposeDecision: {
                 "outcome": "pay",
                 "reasons": [],
@@ -726,6 +852,10 @@ class Claim(Paying):
         if not body.missing:
             pointless |= {AddDocument, WaiveDocument}
         pointless.add(SetPolicy if body.policy is not None else SetReserve)
+        if body.findings is None:
+            pointless |= {JudgeFindings, StateFacts}
+        elif body.policy is None:
+            pointless.add(JudgeFindings)
         if "refused" not in body.notices.values():
             pointless.add(CorrectAddress)
         return [m for m in super().possible() if m not in pointless]
@@ -737,7 +867,9 @@ class Claim(Paying):
                 return "documents from the claimant: " + ", ".join(r.title for r in body.missing)
             case "deciding":
                 missing = f"; asked for later: {', '.join(r.title for r in body.missing)}" if body.missing else ""
-                return ("set_policy by the handler" if body.policy is None else "the handler's decision") + missing
+                judging = bool({c for c, s in (body.findings or {}).items() if s != "not_met"})
+                decision = "the handler's findings and decision" if judging else "the handler's decision"
+                return ("set_policy by the handler" if body.policy is None else decision) + missing
             case "approving":
                 return f"a second person's approval of {body.proposal.total if body.proposal else ''} EUR"
             case "telling_and_paying":
@@ -767,6 +899,7 @@ class Claim(Paying):
             lines += [f"- **Decision:** {what}, {decided}"]
         if body.withheld:
             lines += [f"- **Withheld:** {body.withheld} EUR more, once claims filed earlier leave the limit free (9.6)"]
+        lines += self._cover_story()
         lines += [f"- **Payment {p.key}:** {p.amount} EUR, {p.status}" for p in body.payments]
         lines += [f"- **Letter {key}:** {status}" for key, status in body.notices.items() if key.startswith(TELL)]
         lines += [f"- **Claimed:** {head.removesuffix(' claimed')}" for head in body.heads]
@@ -775,6 +908,25 @@ class Claim(Paying):
             lines += [f"- **Documents {status}:** {'; '.join(of)}"] if of else []
         lines += [f"- **Received:** {body.received_at:%Y-%m-%d %H:%M} UTC, policy {body.policy or 'not known'}"]
         lines += [f"- **Fault of the filing:** {fault}" for fault in body.faults]
+        return lines
+
+    def _cover_story(self) -> list[str]:
+        """Cover: what is open first, with its question; then what is not met."""
+        findings = self.body.findings
+        if findings is None:
+            return []
+        lines = []
+        if self.body.decided_at is None:
+            for code, stands in findings.items():
+                if stands != "not_met":
+                    point = POINTS.get(code.partition(":")[0])
+                    asked = point.question if point is not None else title_of(code)
+                    lines.append(f"- **Cover, {stands}: {code}.** {asked}")
+        lines += [f"- **Cover, not met: {c}.** {title_of(c)}" for c, stands in findings.items() if stands == "not_met"]
+        if not findings:
+            lines.append("- **Cover:** met on every point")
+        if others := self.body.occurrence:
+            lines.append(f"- **Same occurrence:** {', '.join(others)}")
         return lines
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
@@ -790,6 +942,13 @@ def _payees(proposal: Proposal) -> list[ClaimantDecision]:
     # the account of the insured is asked for when money goes there
     insured = ClaimantDecision(claimant="insured", payable=back, withheld=proposal.total * 0, account=False)
     return [p for p in (*third, insured) if p.payable > 0]
+
+
+def _to_judge(code: str, stands: str) -> dict[str, Any]:
+    """A finding in the ready JSON: an open point is to be met or not; where facts speak against it, with the reason."""
+    if stands == "open":
+        return {"code": code, "outcome": "met"}
+    return {"code": code, "outcome": "‹met or not_met›", "reason": "‹why›"}
 
 
 def _letter_key(party: str, decision: int = 1) -> str:

@@ -13,6 +13,8 @@ from models.tables.case import (
     TimelineRow,
 )
 from models.tables.claim import PaymentOrderRow
+from models.tables.coverage import FindingRow, LearntRow
+from models.tables.documents import DocumentRow
 from models.tables.limits import DecisionPartRow, DecisionRow, LimitRow
 from models.tables.operator import OperatorRow
 from models.tables.policy import ObjectionRow, PolicyEntryRow, PolicyRow
@@ -27,10 +29,13 @@ __all__ = [
     "ClockRow",
     "DecisionPartRow",
     "DecisionRow",
+    "DocumentRow",
     "ErasureRow",
     "EventRow",
+    "FindingRow",
     "IdentificationRow",
     "IntakeRow",
+    "LearntRow",
     "LimitRow",
     "NoticeRow",
     "ObjectionRow",

@@ -25,6 +25,7 @@ class LimitRow(SQLModel, table=True):
         CheckConstraint("reserved >= 0 AND withheld >= 0", name="limit_reserved"),
         CheckConstraint("paid <= taken", name="limit_paid"),
         Index("limit_policy", "policy", "occurrence"),
+        Index("limit_occurrence", "occurrence"),
         Index("limit_withheld", "policy", postgresql_where=text("withheld > 0")),
     )
 

@@ -98,9 +98,16 @@ async def claim_filed(life: Life, received_at: str) -> str:
         "losses": [{"claimant": 1, "head": "property_damaged", "amount": "1200.00"}],
         "documents": [{"document": k, "received_at": received_at, "reference": f"dms/{k}"} for k in kinds],
     }
-    return await life.file("claim", "BTA", content, received_at=received_at)
+    case = await life.file("claim", "BTA", content, received_at=received_at)
+    await life.say(case, "judge_findings", when="deciding", findings=COVERED)
+    return case
 
 
+COVERED = [
+    {"code": code, "outcome": "met"}
+    for code in ("territory", "activity", "third_party:C1", "liable", "direct_loss", "no_exclusion")
+]
+"""What no fact of these claims decides."""
 DECISION: dict[str, Any] = {
     "outcome": "pay",
     "losses": [{"claimant": "C1", "head": "property_damaged", "proven": "1200.00"}],

@@ -79,6 +79,7 @@ async def test_a_sealed_history_is_kept_in_clear_and_an_erased_one_not_at_all(wo
     """What the recorder does with the histories of a real engine, which are sealed."""
     case = await deciding(world)
     await world.say(case, "assign_case", handler="op-7")
+    await world.covered(case)
     nobody = [{"claimant": "C9", "head": "property_damaged", "proven": "1.00"}]
     with pytest.raises(Refused, match="C9"):
         await world.say(case, "propose_decision", outcome="pay", losses=nobody)

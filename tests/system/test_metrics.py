@@ -91,6 +91,7 @@ async def test_the_ledger_is_counted_by_organisation_and_duty(worker_world: Worl
         ]
         for case in cases:
             await world.stage(case, "deciding")
+            await world.covered(case)
 
         def clocks(of: Samples) -> dict[str, float]:
             states = ("running", "held", "overdue", "kept", "late", "void")
@@ -256,6 +257,7 @@ async def test_a_failed_step_leaves_one_line_with_case_duty_attempt_and_type(
     async with serving(world, failures):
         case = await world.file("claim", "BTA", content(await world.policy(), documents=documents(MONDAY)))
         await world.stage(case, "deciding")
+        await world.covered(case)
         await rename("timeline", "away")
         saying = asyncio.create_task(world.say(case, "propose_decision", **proposal()))
 

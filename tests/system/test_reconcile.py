@@ -228,6 +228,8 @@ class Lives:
         world, cases = self.world, self.cases
         # two claims on one policy: what the first takes, the second finds taken
         event = {"actor": "op-1", **claim.proposal()}
+        for name in ("first", "second"):
+            await world.covered(cases[name])
         await world.intake.submit_event(cases["first"], "crm-1", "propose_decision", event)
         await world.payment(cases["first"], "C1:indemnity", "issued")
         await world.say(cases["second"], "propose_decision", **claim.proposal())
@@ -337,6 +339,7 @@ async def test_a_store_restored_from_a_dump_is_brought_up_to_its_histories(worke
     async with world.serving():
         await swept(world)
         assert outside(world) == was_outside
+        await world.covered(lives.cases["lost"])
         await world.say(lives.cases["lost"], "propose_decision", **claim.proposal())
         await world.payment(lives.cases["lost"], "C1:indemnity", "issued")
         await world.say(lives.cases["inline"], "assign_case", handler="op-7")

@@ -206,10 +206,21 @@ async def test_a_late_claim_is_decided_once_from_the_form(desk: Desk) -> None:
     await _within_the_window(details.get_by_role("heading", name="Deciding · OVERDUE"), due, waits, possible)
     await expect(due).to_contain_text("BTA-10.5a Decide the claim, OVERDUE")
     await expect(due).to_contain_text(f"{clock.due.astimezone(RIGA) - timedelta(days=1):%Y-%m-%d}")
-    await expect(waits).to_contain_text("the handler’s decision")
+    await expect(waits).to_contain_text("the handler’s findings and decision")
     await expect(possible).to_contain_text("propose_decision")
     assert await desk.sideways() == []
     await desk.shot("3-late-claim")
+
+    # cover first: what no date can say is met, as the ready JSON has it
+    ready = await details.locator("p").filter(has_text="judge_findings:").locator("code").inner_text()
+    assert {finding["outcome"] for finding in json.loads(ready)["findings"]} == {"met"}
+    form = await desk.form("judge_findings")
+    await form.locator(".cm-content").click()
+    await desk.page.keyboard.insert_text(ready)
+    await form.get_by_role("button", name="Submit").click()
+    await expect(form).to_have_count(0)
+    details = await desk.open(LATE)
+    await expect(details.get_by_role("listitem").filter(has_text="Cover:")).to_contain_text("met on every point")
 
     text = await details.locator("p").filter(has_text="propose_decision:").locator("code").inner_text()
     assert json.loads(text)["case"] == LATE

@@ -42,6 +42,7 @@ async def deciding(world: World, **more: Any) -> str:
 async def paid(world: World) -> str:
     """A claim that is paid and rests."""
     case = await deciding(world)
+    await world.covered(case)
     await world.say(case, "propose_decision", **PROPOSAL)
     await world.payment(case, "C1:indemnity", "issued")
     await world.say(
@@ -334,7 +335,7 @@ async def test_what_the_store_does_not_answer_at_once_is_waited_for_where_people
 async def test_a_large_step_is_an_activity_of_its_own_and_a_larger_one_is_refused(world: World) -> None:
     """The engine takes 2 MiB at once and 4 MiB of a task: nothing that can be said wedges the case."""
     case = await deciding(world)
-    reasons = ["ā" * 900] * 200
+    reasons = ["9.1: " + "ā" * 895] * 200
     await world.say(case, "propose_decision", outcome="reject", reasons=reasons)
     history = await world.handle(case).fetch_history()
     asked = [e.activity_task_scheduled_event_attributes.activity_type.name for e in history.events]
@@ -346,7 +347,7 @@ async def test_a_large_step_is_an_activity_of_its_own_and_a_larger_one_is_refuse
     await world.stage(many, "deciding")
     with pytest.raises(Refused, match="more than one step can hold"):
         await world.say(many, "propose_decision", outcome="reject", reasons=reasons)
-    await world.say(many, "propose_decision", outcome="reject", reasons=["8.2: the duty to report was breached"])
+    await world.say(many, "propose_decision", outcome="reject", reasons=["9.1: nothing is proven"])
     assert "decided" in await world.entries(many)
 
 

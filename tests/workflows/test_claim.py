@@ -48,6 +48,7 @@ async def deciding(world: World, at: datetime = MONDAY, amount: str = "1200.00",
     claim = content(await world.policy(**more.pop("terms", {})), amount, documents=documents(at), **more)
     case = await world.file("claim", "BTA", claim, received_at=at)
     await world.stage(case, "deciding")
+    await world.covered(case)
     return case
 
 
@@ -199,7 +200,13 @@ async def test_a_later_requirement_moves_latest_and_never_due(world: World) -> N
     """10.5, two dates: asked for before the safe date it moves `latest` when it arrives; `due` stays."""
     case = await deciding(world)
     due = (await world.clock(case, "BTA-10.5a")).due
-    await world.say(case, "require_document", document="other", proves="fact", reason="Roof inspection protocol")
+    asked = {
+        "document": "other",
+        "named": "Roof inspection protocol",
+        "proves": "fact",
+        "reason": "who knew of the ice",
+    }
+    await world.say(case, "require_document", **asked)
     await world.advance(case, MONDAY + timedelta(days=5))
     received = (MONDAY + timedelta(days=5)).isoformat()
     await world.say(case, "add_document", document="other", received_at=received, reference="dms/9")
@@ -238,6 +245,8 @@ async def test_what_was_sent_back_is_proposed_again(world: World) -> None:
 
 async def test_a_rejection_is_told_and_pays_nothing(world: World) -> None:
     case = await deciding(world)
+    excluded = {"code": "4.1.10", "outcome": "not_met", "reason": "asbestos"}
+    await world.say(case, "judge_findings", findings=[excluded])
     await world.say(case, "propose_decision", **proposal(outcome="reject", reasons=["4.1.10: excluded"]))
     await world.stage(case, "resting")
     assert ("BTA-10.5c", "C1") not in await world.clocks(case)
@@ -291,7 +300,7 @@ async def test_a_faulty_proposal_is_refused_and_changes_nothing(
     case = await deciding(world)
     with pytest.raises(Refused, match=fault):
         await world.say(case, "propose_decision", **message)
-    assert await world.entries(case) == ["received"]
+    assert await world.entries(case) == ["received", "findings_judged"]
 
 
 async def test_an_unknown_policy_waits_for_the_right_one(world: World) -> None:
@@ -304,6 +313,7 @@ async def test_an_unknown_policy_waits_for_the_right_one(world: World) -> None:
     with pytest.raises(Refused, match="there is none"):
         await world.say(case, "set_policy", policy="STILL-WRONG")
     await world.say(case, "set_policy", policy=await world.policy())
+    await world.covered(case)
     await world.say(case, "propose_decision", **proposal())
     await world.stage(case, "telling_and_paying")
 
@@ -378,6 +388,7 @@ async def test_an_unpaid_premium_is_withheld_once_and_booked_as_paid(world: Worl
     for total in ("700.00", "1000.00"):
         case = await world.file("claim", "BTA", content(policy, documents=documents(MONDAY)))
         await world.stage(case, "deciding")
+        await world.covered(case)
         await world.say(case, "propose_decision", **proposal(withhold_premium=True))
         row = await world.stage(case, "telling_and_paying")
         assert row.state["body"]["proposal"]["total"] == total
@@ -390,10 +401,12 @@ async def test_a_premium_that_was_withheld_meanwhile_is_not_withheld_again(world
     policy = await world.policy(instalments=True, unpaid_premium="300.00")
     first = await world.file("claim", "BTA", content(policy, "15000.00", documents=documents(MONDAY)))
     await world.stage(first, "deciding")
+    await world.covered(first)
     await world.say(first, "propose_decision", actor="op-1", **proposal("15000.00", withhold_premium=True))
     await world.stage(first, "approving")
     second = await world.file("claim", "BTA", content(policy, "300.00", documents=documents(MONDAY)))
     await world.stage(second, "deciding")
+    await world.covered(second)
     await world.say(second, "propose_decision", **proposal("300.00", withhold_premium=True))
     row = await world.stage(second, "resting")
     assert row.state["body"]["proposal"]["premium"] == "100.00"
@@ -475,6 +488,7 @@ async def test_10_5b_is_overdue_without_proof_of_sending_and_kept_by_none_entere
     del claim["claimants"][0]["email"]
     case = await world.file("claim", "BTA", claim)
     await world.stage(case, "deciding")
+    await world.covered(case)
     await world.say(case, "propose_decision", **proposal())
     await world.until(lambda: _is(world, case, "BTA-10.5b", "insured", "kept"))
     clock = await world.clock(case, "BTA-10.5b", "C1")
@@ -560,6 +574,7 @@ async def test_a_bad_iban_holds_the_payment_and_nothing_else(world: World) -> No
     case = await world.file("claim", "BTA", claim)
     row = await world.stage(case, "deciding")
     assert any("iban" in fault for fault in row.state["body"]["faults"])
+    await world.covered(case)
     await world.say(case, "propose_decision", **proposal())
     await world.until(lambda: _is(world, case, "BTA-10.5b", "C1", "kept"))
     row = await world.stage(case, "telling_and_paying")

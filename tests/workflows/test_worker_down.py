@@ -17,6 +17,7 @@ async def test_an_outage_over_the_due_instant_changes_no_judgment(worker_world: 
         claim = content(await world.policy(), documents=documents(MONDAY))
         case = await world.file("claim", "BTA", claim)
         await world.stage(case, "deciding")
+        await world.covered(case)
         await world.say(case, "propose_decision", **proposal())
         await world.payment(case, "C1:indemnity", "issued")
         await world.settled(case)
