@@ -54,6 +54,7 @@ from operations.reconcile import reconcile as reconcile_cases
 from operations.recount import recount as recount_cases
 from operations.reset import reset as reset_case
 from operations.setup import setup as set_up
+from rules.coverage import exclusions
 from rules.settlement import settle as work_out
 from security.proof import Signer
 from settings import Settings
@@ -566,6 +567,27 @@ def duties_(
 
 
 # ---- counting -------------------------------------------------------------------------------------------------------
+
+
+@app.command(name="exclusions", epilog=EXIT_CODES)
+def exclusions_(
+    word: Annotated[str, typer.Argument(help="Only those with this word in code, title or group.")] = "",
+    as_json: Json = False,
+) -> None:
+    """List the exclusions of a claim's cover (4.1) by the codes under which a handler raises them."""
+    found = [
+        term
+        for term in exclusions().values()
+        if word.casefold() in f"{term.code} {term.group} {term.label.lv} {term.label.en}".casefold()
+    ]
+    if as_json:
+        _json_array(found)
+    else:
+        table = _table("Code", "What", "Nosaukums", "Group", "Unless")
+        for term in found:
+            table.add_row(term.code, term.label.en, term.label.lv, term.group, term.exception or "")
+        _console().print(table)
+    raise typer.Exit(DONE)
 
 
 @app.command(epilog=EXIT_CODES)

@@ -282,6 +282,12 @@ LIKELY: dict[str, list[Any]] = {
     "email": ["zane@pasts.example"],
     "users": [[{"first_name": "Juris", "last_name": "Rozītis", "email": "juris@pasts.example"}], [7, {}, None]],
     "losses": [[{"claimant": "C1", "head": "property_damaged", "proven": "10.00"}]],
+    "findings": [
+        [{"code": "liable", "outcome": "met"}, {"code": "4.1.24", "outcome": "not_met", "reason": "flood"}],
+        [{"code": "4.1.28", "outcome": "not_met"}],
+    ],
+    "country": ["LV", "LT"],
+    "circumstance": ["A-1"],
     "reductions": [[{"clause": "7.1.2", "percent": "50"}]],
     "correction": [{"reason": "late mail", "document": "dms/1", "second_person": "op-2"}],
 }

@@ -20,6 +20,12 @@ from tests.world import Refused, World
 
 ROOT = Path(__file__).parent.parent.parent
 RULES = {
+    "cover_route_a": "tests/rules/test_coverage.py::"
+    "test_route_a_to_the_insured_also_asks_for_the_notice_of_loss_in_its_statutory_term",
+    "cover_circumstance": "tests/rules/test_coverage.py::"
+    "test_a_circumstance_reported_in_the_period_carries_a_later_notice_of_loss",
+    "cover_repetition": "tests/rules/test_coverage.py::test_a_loss_from_a_cause_already_paid_for_is_a_finding",
+    "cover_breach": "tests/workflows/test_coverage.py::test_a_breached_duty_is_no_bar_but_its_share_must_be_said",
     "secrets": "tests/workflows/test_access_request.py::test_the_secret_is_nowhere_but_in_the_users_mail",
     "erasure_grounds": "tests/system/test_kept_by.py::test_erasure_is_refused_only_on_the_controllers_own_grounds",
 }

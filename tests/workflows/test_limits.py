@@ -23,6 +23,7 @@ async def claim(world: World, policy: str, amount: str = "1200.00", **more: Any)
     at = more.pop("at", MONDAY)
     case = await world.file("claim", "BTA", content(policy, amount, documents=documents(at), **more), received_at=at)
     await world.stage(case, "deciding")
+    await world.covered(case)
     return case
 
 
@@ -139,7 +140,7 @@ async def test_whatever_releases_a_reserve_wakes_who_waits_for_it(world: World, 
     await world.say(second, "propose_decision", **proposal())
     match how:
         case "rejected":
-            await world.say(first, "propose_decision", **proposal(outcome="reject", reasons=["4.1.10: excluded"]))
+            await world.say(first, "propose_decision", **proposal(outcome="reject", reasons=["9.1: nothing is proven"]))
         case "withdrawn":
             await world.say(first, "withdraw_claim", withdrawn_at=MONDAY.isoformat(), reference="dms/1")
         case "reserve lowered":
@@ -180,7 +181,7 @@ async def test_what_was_released_goes_to_the_earliest_who_waits(world: World) ->
     await world.say(third, "propose_decision", **proposal())
     await world.say(second, "propose_decision", **proposal())
     assert [(await row(world, c)).taken for c in (second, third)] == [300, 0]
-    await world.say(first, "propose_decision", **proposal(outcome="reject", reasons=["4.1.10: excluded"]))
+    await world.say(first, "propose_decision", **proposal(outcome="reject", reasons=["9.1: nothing is proven"]))
     await supplemented(world, second)
     await supplemented(world, third)
 
@@ -240,6 +241,7 @@ async def test_a_person_has_one_limit_in_all_claims_of_an_occurrence(world: Worl
         filing["documents"] = documents(MONDAY, *proofs, "hospital_extract")
         case = await world.file("claim", "BTA", filing)
         await world.stage(case, "deciding")
+        await world.covered(case)
         losses = [{"claimant": "C1", "head": head, "proven": amount}]
         await world.say(case, "propose_decision", outcome="pay", losses=losses)
         totals.append((await body(world, case))["proposal"]["total"])
