@@ -43,6 +43,7 @@ class ClaimStore:
             "claim.propose": self._propose,
             "claim.decide": self._decide,
             "claim.set_reserve": self._set_reserve,
+            "claim.reserve_again": self._reserve_again,
             "claim.take_limit": self._take_limit,
             "claim.set_account": set_account,
             "claim.release": self._release,
@@ -145,15 +146,22 @@ class ClaimStore:
             row = DecisionRow(case=case, n=ask.n, asked=ask.model_dump(mode="json"), lines={}, proposed_at=at)
             session.add(row)
         row.decided_at = at
+        await session.flush()
         if ask.reject:
-            await limits.release(at)
+            await limits.reject(ask, at)
             return
         worked = await limits.work_out(ask, ask.n)
         if worked.amounts() != data["amounts"]:
             raise Refusal(f"{LIMITS_MOVED} (9.6)")
         row.lines, row.premium = worked.lines, worked.premium
         await session.flush()
-        await limits.take(worked, at)
+        await limits.take(ask, worked, at)
+
+    async def _reserve_again(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
+        own = await session.get(LimitRow, case)
+        if own is not None:
+            limits = await Limits.of(session, self._keyring, case, own.policy, at, lock=True)
+            await limits.reserve_again(at)
 
     async def _set_reserve(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         limits = await Limits.of(session, self._keyring, case, data["policy"], at, lock=True)

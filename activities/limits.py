@@ -178,11 +178,16 @@ class Limits:
     async def ring(self, at: datetime) -> None:
         """Ring the claims of this policy for which what is withheld is free now, or never will be.
 
-        Where the policy has limits by person or by kind of loss, that is not seen from the ledger alone: each is asked.
+        Where the policy has limits by person, by kind of loss or by version, the ledger alone does not say: each is
+        asked.
         """
         rows = (await self._session.exec(select(LimitRow).where(LimitRow.policy == self.policy.policy))).all()
         terms = self.terms
-        finer = bool(terms.sublimits) or terms.limit_per_person is not None
+        finer = (
+            bool(terms.sublimits)
+            or terms.limit_per_person is not None
+            or any(addendum.limits is not None for addendum in self.policy.known.addenda)
+        )
         for row in rows:
             if row.case == self._intake.case or not row.withheld:
                 continue
@@ -200,7 +205,7 @@ class Limits:
         Raises:
             Refusal: It cannot be worked out; every fault.
         """
-        claimed = self.filing.claimed
+        claimed = self._claimed(ask)
         faults = [f"losses: {p.claimant} did not claim {p.head}" for p in ask.losses if _cell(p) not in claimed]
         faults += [
             f"losses: {p.claimant} {p.head}: more than was claimed ({claimed[_cell(p)]} EUR)"
@@ -220,16 +225,37 @@ class Limits:
             ) from None
         return await self._part(ask, settlement, n)
 
-    async def take(self, worked: Worked, at: datetime) -> None:
+    async def take(self, ask: Assess, worked: Worked, at: datetime) -> None:
         """Book a decision: parts, limits, premium. Others hear of it if they wait for the limits."""
         await self.book_premium(worked.premium, at)
+        await self._withhold(ask, worked.withheld, at)
         own = await self.own()
         own.taken += worked.payable
         own.deductible += worked.deductible
-        own.reserved = own.withheld = worked.withheld
-        own.proven, own.changed_at = worked.proven, at
+        own.proven = worked.proven
         self._session.add_all(worked.parts)
         await self.ring(at)
+
+    async def reject(self, ask: Assess, at: datetime) -> None:
+        """Book a rejection: nothing is reserved for what it rejects."""
+        await self._withhold(ask, NONE, at)
+        await self.ring(at)
+
+    async def _withhold(self, ask: Assess, withheld: Decimal, at: datetime) -> None:
+        """The claim holds what its decisions withhold, and what is claimed before a court."""
+        (await self._session.get_one(DecisionRow, (self._intake.case, ask.recorded or ask.n))).withheld = withheld
+        decisions = await self._session.exec(select(DecisionRow).where(DecisionRow.case == self._intake.case))
+        own = await self.own()
+        own.withheld = sum((row.withheld for row in decisions.all()), NONE)
+        pending = sum((amount for (who, _), amount in self.filing.claimed.items() if who in ask.in_suit), NONE)
+        own.reserved = own.withheld + min(pending, max(self.terms.limit_per_occurrence - own.taken, NONE))
+        own.changed_at = at
+
+    async def reserve_again(self, at: datetime) -> None:
+        """What is claimed is at stake again, less what was taken: a suit, or new evidence."""
+        own = await self.own()
+        own.reserved = max(own.withheld, min(own.claimed, self.terms.limit_per_occurrence) - own.taken, NONE)
+        own.changed_at = at
 
     async def book_premium(self, premium: Decimal, at: datetime) -> None:
         """What is withheld of the premium is paid (9.5)."""
@@ -242,13 +268,16 @@ class Limits:
         own = await self.own()
         others = await self._others()
         terms = self.terms
-        if n > 1:
-            # the first decision withheld it: the whole is worked out with the same
-            first = await self._session.get_one(DecisionRow, (self._intake.case, 1))
+        if ask.recorded and ask.recorded != n:
+            # the decision that it goes on from withheld it: the whole is worked out with the same
+            first = await self._session.get_one(DecisionRow, (self._intake.case, ask.recorded))
             terms = terms.model_copy(update={"unpaid_premium": first.premium})
+        # what the claim took by other decisions, for other losses, is taken like that of another claim
+        apart = [r for r in await self._decided_before(n) if (r.claimant, r.head) not in {_cell(p) for p in ask.losses}]
+        taken_apart = sum((r.payable for r in apart), NONE)
         same = [r for r in others if r.occurrence == own.occurrence]
         earlier = [r for r in others if r.place < own.place]
-        persons, sublimits = await self._taken_apart(terms, others, same)
+        persons, sublimits = await self._taken_apart(terms, others, same, apart)
         return SettlementInput(
             policy=terms,
             losses=tuple(_loss(p, claimed[_cell(p)]) for p in ask.losses),
@@ -258,9 +287,9 @@ class Limits:
             withhold_premium=ask.withhold_premium,
             reductions=ask.reductions,
             taken=Taken(
-                occurrence=sum((r.taken for r in same), NONE),
-                aggregate=sum((r.taken for r in others), NONE),
-                deductible=sum((r.deductible for r in same), NONE),
+                occurrence=sum((r.taken for r in same), taken_apart),
+                aggregate=sum((r.taken for r in others), taken_apart),
+                deductible=sum((r.deductible for r in same), sum((r.deductible for r in apart), NONE)),
                 persons=persons,
                 sublimits=sublimits,
             ),
@@ -275,7 +304,11 @@ class Limits:
         )
 
     async def _taken_apart(
-        self, terms: PolicyTerms, others: Sequence[LimitRow], same: Sequence[LimitRow]
+        self,
+        terms: PolicyTerms,
+        others: Sequence[LimitRow],
+        same: Sequence[LimitRow],
+        apart: Sequence[DecisionPartRow],
     ) -> tuple[tuple[TakenByPerson, ...], tuple[TakenOfSublimit, ...]]:
         """What other claims took, by person and by sublimit; asked for only where the policy has such a limit."""
         per_person = terms.limit_per_person is not None or (
@@ -284,13 +317,16 @@ class Limits:
         if not (per_person or terms.sublimits):
             return (), ()
         cases = [r.case for r in others]
-        rows = (await self._session.exec(select(DecisionPartRow).where(col(DecisionPartRow.case).in_(cases)))).all()
-        here = {r.case for r in same}
+        found = await self._session.exec(select(DecisionPartRow).where(col(DecisionPartRow.case).in_(cases)))
+        rows = [*found.all(), *apart]
+        here = {self._intake.case, *(r.case for r in same)}
         of_occurrence = [r for r in rows if r.case in here]
 
         def whom(row: DecisionPartRow) -> str | None:
             if terms.death_is_one_person and row.head in OF_DEATH:
                 return row.deceased
+            if row.case == self._intake.case:
+                return row.claimant
             return persons.get(row.person) if row.person is not None else None
 
         persons = {person: claimant for claimant, person in (await self._persons()).items()}
@@ -320,7 +356,8 @@ class Limits:
 
     async def _part(self, ask: Assess, settlement: Settlement, n: int) -> Worked:
         """What this decision gives: all of it if it is the first, else what was not decided before."""
-        before = await self._decided_before(n)
+        asked_for = {_cell(p) for p in ask.losses}
+        before = [r for r in await self._decided_before(n) if (r.claimant, r.head) in asked_for]
         cells = _summed(before)
         heads = {(c.claimant, h.head): h for c in settlement.claimants for h in c.heads}
         added = released({cell: paid for cell, (paid, _) in cells.items()}, settlement)
@@ -350,12 +387,21 @@ class Limits:
             settlement=settlement,
             parts=tuple(parts),
             withheld=settlement.withheld,
-            premium=settlement.premium if n == 1 else NONE,
+            premium=NONE if ask.recorded and ask.recorded != n else settlement.premium,
             proven=sum((c.steps[0].after for c in settlement.claimants), NONE),
             lines=_lines(settlement, parts, before),
         )
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
+
+    def _claimed(self, ask: Assess) -> dict[tuple[str, Head], Decimal]:
+        """What each claimant claims of each head; an award of a court is a claim for what it awards."""
+        claimed = dict(self.filing.claimed)
+        for award in ask.awards:
+            for proven in ask.losses:
+                if proven.claimant == award.claimant:
+                    claimed[_cell(proven)] = max(claimed.get(_cell(proven), NONE), award.amount)
+        return claimed
 
     async def own(self) -> LimitRow:
         """This claim's row."""
@@ -396,9 +442,10 @@ async def assess(session: AsyncSession, keyring: Keyring, ask: Assess, at: datet
     parties = await third_parties(session, ask.case)
     accounts = {p.party: p.iban is not None and iban_fault(p.iban) is None for p in parties}
     if ask.reject:
+        rejected = [p.party for p in parties if p.party not in ask.in_suit]
         return Assessment(
-            claimants=tuple(ClaimantDecision(claimant=p.party, payable=NONE, withheld=NONE) for p in parties),
-            amounts={"claimants": {p.party: [str(NONE), str(NONE)] for p in parties}},
+            claimants=tuple(ClaimantDecision(claimant=party, payable=NONE, withheld=NONE) for party in rejected),
+            amounts={"claimants": {party: [str(NONE), str(NONE)] for party in rejected}},
         )
     worked = await limits.work_out(ask, ask.n)
     own = await limits.own()
@@ -410,10 +457,10 @@ async def assess(session: AsyncSession, keyring: Keyring, ask: Assess, at: datet
         deductible=worked.deductible,
         premium=worked.premium,
         # what is withheld is decided too: a supplementary decision pays it without asking again
-        needs_second=ask.n == 1 and worked.payable + worked.withheld > limit,
+        needs_second=ask.recorded in (0, ask.n) and worked.payable + worked.withheld > limit,
         used_up=any(used_up(c) for c in worked.settlement.claimants),
         released_at=await _released_at(session, own),
-        changed=worked.withheld != own.withheld,
+        changed=worked.withheld != await _withheld_by(session, ask),
         amounts=worked.amounts(),
     )
 
@@ -423,7 +470,13 @@ async def asked(session: AsyncSession, ask: Assess) -> Assess:
     if not ask.recorded:
         return ask
     row = await session.get_one(DecisionRow, (ask.case, ask.recorded))
-    return Assess.model_validate({**row.asked, "n": ask.n, "recorded": ask.recorded})
+    return Assess.model_validate({**row.asked, "n": ask.n, "recorded": ask.recorded, "in_suit": ask.in_suit})
+
+
+async def _withheld_by(session: AsyncSession, ask: Assess) -> Decimal:
+    """What the decision that is asked about withholds, as it is recorded."""
+    row = await session.get(DecisionRow, (ask.case, ask.recorded or ask.n))
+    return NONE if row is None else row.withheld
 
 
 async def _released_at(session: AsyncSession, own: LimitRow) -> datetime | None:

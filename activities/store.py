@@ -60,7 +60,20 @@ async def _bounced(session: AsyncSession, case: str, data: dict[str, Any], at: d
     notice.bounced_at = datetime.fromisoformat(data["bounced_at"])
 
 
-COMMON: Mapping[str, ActHandler] = {"party.set_address": _set_address, "notice.bounced": _bounced}
+async def _again(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+    """The same letters once more, each under its new key."""
+    for new, old in data["renewed"].items():
+        former = await session.get_one(NoticeRow, (case, old))
+        if await session.get(NoticeRow, (case, new)) is None:
+            kept = former.model_dump(include={"template", "party", "internal", "duty", "subject", "facts"})
+            session.add(NoticeRow(case=case, key=new, queued_at=at, **kept))
+
+
+COMMON: Mapping[str, ActHandler] = {
+    "party.set_address": _set_address,
+    "notice.bounced": _bounced,
+    "notice.again": _again,
+}
 """The acts that every kind of case has."""
 
 

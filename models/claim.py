@@ -231,16 +231,37 @@ class Payment(Model):
     """Which try this is: another account after a rejection."""
     decision: int = 1
     """The number of the decision that it pays."""
+    duty: str | None = None
+    """The duty that it keeps, if not that of the kind: what a court awarded has a term of its own (10.5)."""
+    of: str | None = None
+    """The subject of that duty's clock."""
 
     @property
     def subject(self) -> str:
         """The subject of its clock."""
-        return subject_of(self.claimant, self.decision)
+        return self.of or subject_of(self.claimant, self.decision)
 
 
 def subject_of(party: str, decision: int) -> str:
     """Whose clock a decision starts: of a supplementary one its own, for that of the one before can still run."""
     return party if decision == 1 else f"{party}.{decision}"
+
+
+class Suit(Model):
+    """A court hears the claim of these claimants (9.1.3)."""
+
+    claimants: tuple[str, ...]
+    undecided: bool
+    """Nothing was decided on them when the suit came: without an award the 30 days begin anew (10.5)."""
+
+
+class Award(Model):
+    """What a ruling in force awards a claimant; to be decided and paid within 10 working days (10.5)."""
+
+    claimant: str
+    amount: Money
+    subject: str = ""
+    """The subject of its clock, written by the case."""
 
 
 class ClaimBody(Model):
@@ -262,6 +283,11 @@ class ClaimBody(Model):
     """How many decisions there were: 1, and the supplementary ones (9.6)."""
     withheld: Money = Decimal(0)
     """Entitled to, but reserved by claims filed earlier (9.6)."""
+    withheld_by: dict[str, Money] = Field(default_factory=dict)
+    """The same by the number of the decision that withheld it."""
+    suit: Suit | None = None
+    awards: tuple[Award, ...] = ()
+    """Awarded, and not decided yet."""
     finished_at: datetime | None = None
     outcome: str | None = None
     findings: dict[str, Waiting] | None = None
@@ -297,6 +323,10 @@ class Assess(Model):
     other_insurers: tuple[OtherInsurer, ...] = ()
     recommended: tuple[Recommended, ...] = ()
     withhold_premium: bool = False
+    in_suit: tuple[str, ...] = ()
+    """Claimants before a court: not decided now, and what they claim stays reserved."""
+    awards: tuple[Award, ...] = ()
+    """What a court awarded: proven so far, also beyond what was claimed."""
 
 
 class Assessment(Model):
@@ -446,6 +476,46 @@ class SetReserve(Message):
 
     amount: Money = Field(description="EUR, no more than is claimed")
     reason: Text = Field(description="why, such as what the documents prove so far")
+
+
+class ReportSuit(Message):
+    """A court hears the claim: its ruling is a missing document (9.1.3); also after a rejection or the end."""
+
+    claimants: tuple[Annotated[str, StringConstraints(pattern=r"^C[1-9][0-9]*$")], ...] = Field(
+        default=(), description="whose claim is before the court, such as C1; all, if not said"
+    )
+    filed_at: Instant = Field(description="when the suit was filed, such as 2026-11-21T10:00+02:00")
+    reference: Text = Field(description="where the statement of claim is kept")
+
+
+class Awarded(Model):
+    """What a ruling awards a claimant."""
+
+    claimant: Annotated[str, StringConstraints(pattern=r"^C[1-9][0-9]*$")]
+    amount: Money
+
+
+class ReportRuling(Message):
+    """A ruling that awards something has entered into force: 10 working days from then, for what it awards (10.5)."""
+
+    in_force_at: Instant = Field(description="when it entered into force, such as 2026-11-21T00:00+02:00")
+    awards: tuple[Awarded, ...] = Field(min_length=1, description="list of claimant and amount in EUR")
+    reference: Text = Field(description="where the ruling is kept")
+
+
+class ReportSuitEnd(Message):
+    """The suit ended without an award: what was not decided is to be decided within 30 days from then (10.5)."""
+
+    ended_at: Instant = Field(description="when it ended, such as 2026-11-21T10:00+02:00")
+    reference: Text = Field(description="where the ruling or the notice of its end is kept")
+
+
+class ReopenClaim(Message):
+    """A claim that was decided is looked at again, for new evidence or an error: 30 days from its receipt."""
+
+    reason: Literal["new_evidence", "error"] = Field(description="new_evidence or error")
+    received_at: Instant = Field(description="when the evidence came or the error was reported")
+    text: Text = Field(description="what is new, or what was wrong")
 
 
 class WithdrawClaim(Message):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from temporalio import workflow
@@ -38,6 +39,7 @@ with workflow.unsafe.imports_passed_through():
         ApproveDecision,
         Assess,
         Assessment,
+        Award,
         ClaimantDecision,
         ClaimBody,
         ConfirmPayment,
@@ -46,10 +48,15 @@ with workflow.unsafe.imports_passed_through():
         Proposal,
         ProposeDecision,
         RejectPayment,
+        ReopenClaim,
+        ReportRuling,
+        ReportSuit,
+        ReportSuitEnd,
         RequireDocument,
         SendBackDecision,
         SetPolicy,
         SetReserve,
+        Suit,
         WaiveDocument,
         WithdrawClaim,
         subject_of,
@@ -59,12 +66,16 @@ with workflow.unsafe.imports_passed_through():
 DECIDE = "BTA-10.5a"
 TELL = "BTA-10.5b"
 PAY = "BTA-10.5c"
+PAY_AWARD = "BTA-10.5d"
 SUPPLEMENT = "T-supplementary"
 REVIEW_RESERVE = "T-reserve-review"
 ASKED = "asked"
 """What the key of a letter begins with that asks for a document: party, and the step that asks, follow."""
 OF_PART_9 = re.compile(r"9\.(?!11\b)\d{1,2}(\.\d{1,2})?")
 """Clauses that a rejection can rest on beside a finding: what the indemnity is and how it is proven."""
+LATER: tuple[type[Message], ...] = (ConfirmPayment, RejectPayment, CorrectPayee, ReportBounce, CorrectAddress)
+"""What still happens to letters and payments of decisions made before."""
+COURT: tuple[type[Message], ...] = (ReportSuit, ReportRuling, ReportSuitEnd)
 
 
 @workflow.defn(name="Claim")
@@ -88,6 +99,7 @@ class Claim(Paying):
             SetReserve,
             WithdrawClaim,
             CorrectAddress,
+            *COURT,
         ),
         "deciding": (
             JudgeFindings,
@@ -99,12 +111,14 @@ class Claim(Paying):
             SetPolicy,
             SetReserve,
             WithdrawClaim,
-            CorrectAddress,
+            *LATER,
+            *COURT,
         ),
-        "approving": (ApproveDecision, SendBackDecision, WithdrawClaim),
-        "telling_and_paying": (ConfirmPayment, RejectPayment, CorrectPayee, ReportBounce, CorrectAddress),
-        "awaiting_limit": (ReportBounce, RejectPayment, CorrectAddress),
-        "resting": (ReportBounce, RejectPayment),
+        "approving": (ApproveDecision, SendBackDecision, WithdrawClaim, *LATER, *COURT),
+        "telling_and_paying": (*LATER, *COURT),
+        "in_court": (*LATER, ReportRuling, ReportSuitEnd, SetReserve, WithdrawClaim),
+        "awaiting_limit": (*LATER, *COURT),
+        "resting": (ReportBounce, RejectPayment, ReportSuit, ReopenClaim),
     }
 
     add_document = accepts(AddDocument)
@@ -123,6 +137,10 @@ class Claim(Paying):
     correct_payee = accepts(CorrectPayee)
     report_bounce = accepts(ReportBounce)
     correct_address = accepts(CorrectAddress)
+    report_suit = accepts(ReportSuit)
+    report_ruling = accepts(ReportRuling)
+    report_suit_end = accepts(ReportSuitEnd)
+    reopen_claim = accepts(ReopenClaim)
 
     body: ClaimBody
 
@@ -151,7 +169,7 @@ class Claim(Paying):
 
     async def deciding(self) -> None:
         """10.5: within 30 days of the last proof, a decision; a later requirement does not stop the clock."""
-        self._send_what_waits()
+        self._carry_on()
         match await self.next():
             case Item(message=ProposeDecision() as m) as item:
                 await self._propose(item, m)
@@ -179,6 +197,8 @@ class Claim(Paying):
 
     async def approving(self) -> None:
         """Above the limit a second person approves, never the one who proposed; the 30 days run on."""
+        if self.body.decided_at is not None:
+            self._carry_on()
         match await self.next():
             case Item(message=ApproveDecision()) as item:
                 await self._approve(item)
@@ -191,19 +211,17 @@ class Claim(Paying):
 
     async def telling_and_paying(self) -> None:
         """10.5: both are told in writing within 10 working days, beside the payment within 15."""
-        self._send_what_waits()
-        self.order_what_waits()
+        self._carry_on()
         match await self.next():
-            case Done() as done:
-                await self._proven(done)
-            case Item(message=ConfirmPayment() as m) as item:
-                await self.payment_made(item, m)
-            case Item(message=RejectPayment() as m) as item:
-                await self.payment_rejected(item, m)
-            case Item(message=CorrectPayee() as m) as item:
-                await self.payee_corrected(item, m)
-            case Item(message=ReportBounce() as m) as item:
-                await self._bounced(item, m)
+            case Rung() if self.body.withheld:
+                await self._supplement()
+            case event:
+                await self._always(event)
+
+    async def in_court(self) -> None:
+        """9.1.3: while a court hears the claim its ruling is a missing document; nothing else of it is decided."""
+        self._carry_on()
+        match await self.next():
             case Rung() if self.body.withheld:
                 await self._supplement()
             case event:
@@ -211,29 +229,19 @@ class Claim(Paying):
 
     async def awaiting_limit(self) -> None:
         """9.6, 9.10: the rest waits until claims filed earlier have taken or released what they reserved."""
-        self._send_what_waits()
+        self._carry_on()
         match await self.next():
             case Rung():
                 await self._supplement()
-            case Item(message=ReportBounce() as m) as item:
-                await self._bounced(item, m)
-            case Item(message=RejectPayment() as m) as item:
-                await self.payment_rejected(item, m)
             case event:
                 await self._always(event)
 
     async def resting(self) -> None:
-        """Bounces and rejections may still come; then the claim closes."""
+        """Bounces and rejections may still come, a suit or new evidence; then the claim closes."""
         if not self.clocks.running(REST):
             await self.record("reopened", changes=(Start(duty=REST, anchor_at=workflow.now()),))
             return
-        match await self.next():
-            case Item(message=ReportBounce() as m) as item:
-                await self._bounced(item, m)
-            case Item(message=RejectPayment() as m) as item:
-                await self.payment_rejected(item, m)
-            case event:
-                await self._always(event)
+        await self._always(await self.next())
 
     def with_due(self, tick: Tick) -> dict[str, Any]:
         """The rest is over: closed in the same step."""
@@ -245,11 +253,18 @@ class Claim(Paying):
         """The claim, as the payee reads it."""
         return f"Claim {self.id}"
 
+    def back_to_paying(self) -> str | None:
+        """A decision that is still to be made, or a suit, goes on beside it."""
+        return None if self.case.stage in ("deciding", "approving", "in_court") else self.paying
+
     def finished(self, body: ClaimBody) -> dict[str, Any]:
-        """Once every letter is sent and every payment executed, the claim rests, or waits for the limit to be free."""
+        """Once every letter is sent and every payment executed, the claim rests, or waits for a court or the limit."""
         letters = [s for key, s in body.notices.items() if key.startswith(TELL)]
-        if not all(s == "sent" for s in letters) or not all(p.status == "paid" for p in body.payments):
+        deciding = self.case.stage in ("deciding", "approving") or (self.case.stage == "in_court" and body.suit)
+        if deciding or not all(s == "sent" for s in letters) or not all(p.status == "paid" for p in body.payments):
             return {"body": body}
+        if body.suit:
+            return {"body": body, "to": "in_court"}
         if body.withheld:
             return {"body": body, "to": "awaiting_limit"}
         now = workflow.now()
@@ -357,6 +372,7 @@ class Claim(Paying):
         ask = Assess(
             case=self.id,
             policy=self.body.policy,
+            n=self._next_decision(),
             losses=m.losses,
             liability_share=m.liability_share,
             reductions=m.reductions,
@@ -364,13 +380,15 @@ class Claim(Paying):
             other_insurers=m.other_insurers,
             recommended=m.recommended,
             withhold_premium=m.withhold_premium,
+            in_suit=self._in_suit(),
+            awards=self.body.awards,
         )
         while True:
             assessed = await self.ask(ClaimActivities.assess, ask, "work out the settlement")
             if assessed.faults:
                 self.refuse(item, *assessed.faults)
                 return
-            proposal = _proposal(assessed, m.outcome, m.actor, m.reasons)
+            proposal = _proposal(assessed, ask.n, m.outcome, m.actor, m.reasons)
             if proposal.needs_second:
                 break
             await self._decide(item, proposal, ask)
@@ -398,6 +416,7 @@ class Claim(Paying):
             n=max(proposal.n, 1),
             recorded=proposal.n,
             reject=proposal.outcome == "reject",
+            in_suit=self._in_suit(),
         )
         await self._decide(item, proposal, ask)
         if not _limits_moved(item):
@@ -407,7 +426,7 @@ class Claim(Paying):
         if assessed.faults:
             self.refuse(item, *assessed.faults)
             return
-        anew = _proposal(assessed, proposal.outcome, proposal.proposed_by, proposal.reasons)
+        anew = _proposal(assessed, ask.n, proposal.outcome, proposal.proposed_by, proposal.reasons)
         await self.record(
             "worked_out_anew",
             facts={"was": str(proposal.total), "total": str(anew.total)},
@@ -417,14 +436,19 @@ class Claim(Paying):
 
     async def _decide(self, item: Item, proposal: Proposal, ask: Assess) -> None:
         """10.5: decided. The 30 days stop; 10 working days to tell and 15 to pay start, one clock for each person."""
-        at = item.at
-        told = (*self.body.claimants, "insured")
+        at, n = item.at, max(proposal.n, 1)
+        # a later decision concerns those whom it is about; the first one all who are not before a court
+        concerned = [c.claimant for c in proposal.claimants] if n > 1 else self.body.claimants
+        told = (*(c for c in concerned if c not in ask.in_suit), "insured")
+        payments, orders, clocks = self._payments(proposal, at, "indemnity")
+        decided = Evidence(kind="decision", happened_at=at, reference=item.id)
         changes: tuple[Change, ...] = (
-            Stop(duty=DECIDE, evidence=Evidence(kind="decision", happened_at=at, reference=item.id)),
+            *((Stop(duty=DECIDE, evidence=decided),) if self.clocks.running(DECIDE) else ()),
             *self._no_more(REVIEW_RESERVE, "decided"),
-            *(Start(duty=TELL, subject=party, anchor_at=at) for party in told),
+            *(Start(duty=TELL, subject=subject_of(party, n), anchor_at=at) for party in told),
+            *self._unpaid_awards(payments),
         )
-        payments, orders, clocks = self._payments(proposal, at)
+        withheld_by = {**self.body.withheld_by, str(n): proposal.withheld}
         await self.record(
             "decided",
             said=item,
@@ -448,10 +472,11 @@ class Claim(Paying):
                 update={
                     "proposal": proposal.model_copy(update={"letters": {}}),
                     "decided_at": at,
-                    "notices": {**self.body.notices, **{_letter_key(party): "queued" for party in told}},
-                    "payments": payments,
+                    "notices": {**self.body.notices, **{_letter_key(party, n): "queued" for party in told}},
+                    "payments": (*self.body.payments, *payments),
                     "decisions": proposal.n,
-                    "withheld": proposal.withheld,
+                    "awards": (),
+                    **_withheld(withheld_by),
                 }
             ),
         )
@@ -477,47 +502,67 @@ class Claim(Paying):
         )
 
     def _payments(
-        self, proposal: Proposal, at: datetime
+        self, proposal: Proposal, at: datetime, purpose: str
     ) -> tuple[tuple[Payment, ...], tuple[OrderDraft, ...], tuple[Start, ...]]:
-        """The payments of a decision, their orders and their clocks."""
+        """The payments of a decision, their orders, and the clocks of those that have none yet."""
         n = max(proposal.n, 1)
-        purpose = "indemnity" if n == 1 else f"supplement-{n}"
+        awarded = {award.claimant: award for award in self.body.awards}
         payments = tuple(
             Payment(
-                key=f"{p.claimant}:{purpose}",
+                key=f"{p.claimant}:{purpose if n == 1 else f'{purpose}-{n}'}",
                 claimant=p.claimant,
                 amount=p.payable,
                 status="queued" if p.account else "held",
                 decision=n,
+                duty=PAY_AWARD if p.claimant in awarded else None,
+                of=awarded[p.claimant].subject if p.claimant in awarded else None,
             )
             for p in _payees(proposal)
         )
-        orders = tuple(self.order(p) for p in payments)
-        return payments, orders, tuple(Start(duty=PAY, subject=p.subject, anchor_at=at) for p in payments)
+        clocks = tuple(Start(duty=PAY, subject=p.subject, anchor_at=at) for p in payments if p.duty is None)
+        return payments, tuple(self.order(p) for p in payments), clocks
+
+    def _unpaid_awards(self, payments: tuple[Payment, ...]) -> tuple[Void, ...]:
+        """Of what a court awarded, what this decision pays nothing of: the policy does not cover it."""
+        paid = {p.claimant for p in payments}
+        return tuple(
+            Void(duty=PAY_AWARD, subject=award.subject, reason="the decision pays nothing of the award")
+            for award in self.body.awards
+            if award.claimant not in paid
+        )
+
+    def _next_decision(self) -> int:
+        """1 is the first; one that an older build made has no number, but was the first."""
+        return max(self.body.decisions, 1 if self.body.decided_at is not None else 0) + 1
+
+    def _in_suit(self) -> tuple[str, ...]:
+        return self.body.suit.claimants if self.body.suit is not None else ()
 
     async def _supplement(self) -> None:
         """9.6, 9.12: what earlier claims released is decided at once, or the rest is told to lie with the insured."""
+        for base, withheld in sorted(self.body.withheld_by.items()):
+            if withheld:
+                await self._supplement_of(int(base))
+
+    async def _supplement_of(self, base: int) -> None:
+        """What a decision withheld, and is free now."""
         assert self.body.policy is not None
         n = self.body.decisions + 1
-        ask = Assess(case=self.id, policy=self.body.policy, n=n, recorded=1)
+        ask = Assess(case=self.id, policy=self.body.policy, n=n, recorded=base, in_suit=self._in_suit())
         assessed = await self.ask(ClaimActivities.assess, ask, "what the limits have released")
         if assessed.faults or not (assessed.total or assessed.changed):
             return
         at = workflow.now()
-        assert self.body.proposal is not None
         outcome = "supplement" if assessed.total else "used_up"
-        proposal = _proposal(assessed, self.body.proposal.outcome, self.body.proposal.proposed_by, ()).model_copy(
-            update={"n": n, "needs_second": False}
-        )
-        told = tuple(c.claimant for c in proposal.claimants if c.payable or not assessed.total)
-        told = (*told, "insured")
-        payments, orders, clocks = self._payments(proposal, at)
+        proposal = _proposal(assessed, n, "pay", "", ())
+        told = (*(c.claimant for c in proposal.claimants if c.payable or not assessed.total), "insured")
+        payments, orders, clocks = self._payments(proposal, at, "supplement")
         body = self.body.model_copy(
             update={
                 "decisions": n,
-                "withheld": assessed.withheld,
                 "notices": {**self.body.notices, **{_letter_key(p, n): "queued" for p in told}},
                 "payments": (*self.body.payments, *payments),
+                **_withheld({**self.body.withheld_by, str(base): assessed.withheld}),
             }
         )
         await self.record(
@@ -539,10 +584,91 @@ class Claim(Paying):
             acts=(self._taking(proposal, ask),),
             notices=tuple(self._letter(party, proposal, outcome) for party in told),
             orders=orders,
-            to="telling_and_paying",
+            to=self.back_to_paying(),
             body=body,
             heard=self.unheard,
             yields=True,
+        )
+
+    # ---- court ------------------------------------------------------------------------------------------------------
+
+    async def _suit(self, item: Item, m: ReportSuit) -> None:
+        """9.1.3: what is before the court waits for the ruling; what was decided keeps its clocks."""
+        stage, body = self.case.stage, self.body
+        claimants = m.claimants or body.claimants
+        undecided = stage in ("collecting", "deciding", "approving")
+        whole = set(claimants) == set(body.claimants)
+        to = "deciding" if stage == "approving" else None
+        if stage == "resting" or (undecided and whole):
+            to = "in_court"
+        reason = "the claim is before a court: its ruling is a missing document (9.1.3)"
+        await self.record(
+            "suit_reported",
+            said=item,
+            facts={"claimants": list(claimants), "filed_at": m.filed_at.isoformat(), "reference": m.reference},
+            changes=(
+                *self._no_more(REST, "a suit was filed"),
+                *(self._no_more(DECIDE, reason) if undecided and whole else ()),
+            ),
+            acts=(Act(name="claim.reserve_again"),),
+            to=to,
+            body=body.model_copy(
+                update={
+                    "suit": Suit(claimants=claimants, undecided=undecided),
+                    "proposal": None if stage == "approving" else body.proposal,
+                }
+            ),
+        )
+
+    async def _ruling(self, item: Item, m: ReportRuling) -> None:
+        """10.5: ten working days from the entry into force, whenever it is heard of; the decision must fit inside."""
+        n = self._next_decision()
+        awards = tuple(Award(claimant=a.claimant, amount=a.amount, subject=subject_of(a.claimant, n)) for a in m.awards)
+        await self.record(
+            "ruling_in_force",
+            said=item,
+            duty=PAY_AWARD,
+            facts={
+                "awards": {a.claimant: str(a.amount) for a in awards},
+                "in_force_at": m.in_force_at.isoformat(),
+                "reference": m.reference,
+            },
+            changes=tuple(Start(duty=PAY_AWARD, subject=a.subject, anchor_at=m.in_force_at) for a in awards),
+            to="deciding",
+            body=self.body.model_copy(update={"suit": None, "awards": awards, "proposal": self._standing_proposal()}),
+        )
+
+    async def _suit_end(self, item: Item, m: ReportSuitEnd) -> None:
+        """10.5: without an award the 30 days begin anew, for what was not decided before."""
+        suit = self.body.suit
+        assert suit is not None
+        body = self.body.model_copy(update={"suit": None, "proposal": self._standing_proposal()})
+        facts = {"ended_at": m.ended_at.isoformat(), "reference": m.reference}
+        if suit.undecided and self.case.stage != "collecting":
+            anew = () if self.clocks.running(DECIDE) else (Start(duty=DECIDE, anchor_at=m.ended_at),)
+            await self.record("suit_ended", said=item, duty=DECIDE, facts=facts, changes=anew, to="deciding", body=body)
+            return
+        then = self.finished(body)
+        await self.record("suit_ended", said=item, facts=facts, changes=then.pop("rest", ()), **then)
+
+    def _standing_proposal(self) -> Proposal | None:
+        """What waits for an approval was proposed without knowing what the court said."""
+        return None if self.case.stage == "approving" else self.body.proposal
+
+    async def _reopen(self, item: Item, m: ReopenClaim) -> None:
+        """New evidence, or an error: decided once more, within 30 days of its receipt."""
+        await self.record(
+            "reopened",
+            said=item,
+            duty=DECIDE,
+            facts={"reason": m.reason, "received_at": m.received_at.isoformat(), "text": m.text},
+            changes=(
+                *self._no_more(REST, m.reason),
+                Start(duty=DECIDE, anchor_at=m.received_at),
+                Start(duty=REVIEW_RESERVE, anchor_at=workflow.now()),
+            ),
+            acts=(Act(name="claim.reserve_again"),),
+            to="deciding",
         )
 
     def _letter(self, party: str, proposal: Proposal, outcome: str | None = None) -> NoticeDraft:
@@ -567,7 +693,8 @@ class Claim(Paying):
         if party == "insured":
             facts["claimant"] = ", ".join(self.body.claimants)
         if any(p.claimant == party for p in _payees(proposal)):
-            facts["pay_by"] = {"last_day_of": [PAY, subject]}
+            award = next((a for a in self.body.awards if a.claimant == party), None)
+            facts["pay_by"] = {"last_day_of": [PAY_AWARD, award.subject] if award else [PAY, subject]}
         return NoticeDraft(
             key=_letter_key(party, n),
             template=f"{TELL}-{'insured' if party == 'insured' else 'third-party'}",
@@ -588,6 +715,11 @@ class Claim(Paying):
 
     def _send_what_waits(self) -> None:
         self.send(key for key, status in self.body.notices.items() if status == "queued")
+
+    def _carry_on(self) -> None:
+        """Letters and payments go their way, whatever else happens to the claim."""
+        self._send_what_waits()
+        self.order_what_waits()
 
     async def _proven(self, first: Done) -> None:
         """Letters were taken by the carrier, orders by the bank: one step for all that is proven by now."""
@@ -631,7 +763,7 @@ class Claim(Paying):
             facts={"notice": m.notice, "bounced_at": m.bounced_at.isoformat()},
             changes=tuple(changes),
             acts=(Act(name="notice.bounced", data={"notice": m.notice, "bounced_at": m.bounced_at.isoformat()}),),
-            to="telling_and_paying",
+            to=self.back_to_paying(),
             body=self.body.model_copy(update={"notices": {**self.body.notices, m.notice: "refused"}}),
         )
 
@@ -640,10 +772,24 @@ class Claim(Paying):
     async def _always(self, event: Any) -> None:
         """What more than one stage takes, in the same way."""
         match event:
-            case Done(result=NoticesSent(notices=proofs)):
-                # letters without a clock: their proof is in the store; the next step keeps that they are done
-                done = {proof.key: "sent" if proof.sent_at else "refused" for proof in proofs}
-                self.body = self.body.model_copy(update={"notices": {**self.body.notices, **done}})
+            case Done() as done:
+                await self._proven(done)
+            case Item(message=ConfirmPayment() as m) as item:
+                await self.payment_made(item, m)
+            case Item(message=RejectPayment() as m) as item:
+                await self.payment_rejected(item, m)
+            case Item(message=CorrectPayee() as m) as item:
+                await self.payee_corrected(item, m)
+            case Item(message=ReportBounce() as m) as item:
+                await self._bounced(item, m)
+            case Item(message=ReportSuit() as m) as item:
+                await self._suit(item, m)
+            case Item(message=ReportRuling() as m) as item:
+                await self._ruling(item, m)
+            case Item(message=ReportSuitEnd() as m) as item:
+                await self._suit_end(item, m)
+            case Item(message=ReopenClaim() as m) as item:
+                await self._reopen(item, m)
             case Item(message=CorrectAddress() as m) as item:
                 await self._correct_address(item, m)
             case Item(message=SetPolicy() as m) as item:
@@ -699,21 +845,15 @@ class Claim(Paying):
         again = [k for k, s in self.body.notices.items() if s == "refused" and k.split(":")[1].split(".")[0] == m.party]
         notices = {k: s for k, s in self.body.notices.items() if k not in again}
         renewed = {_next_key(k): k for k in again}
-        drafts = []
-        for new, old in renewed.items():
-            if old.startswith(ASKED):
-                drafts.append(self._request(new, m.party))
-            elif not old.startswith(TELL):
-                drafts.append(self._receipt(m.party).model_copy(update={"key": new}))
-            elif self.body.proposal is not None:
-                drafts.append(self._letter(m.party, self.body.proposal).model_copy(update={"key": new}))
         await self.record(
             "address_corrected",
             said=item,
-            facts={"party": m.party, "again": sorted(d.key for d in drafts)},
-            acts=(Act(name="party.set_address", data={"party": m.party, "email": m.email}),),
-            notices=tuple(drafts),
-            body=self.body.model_copy(update={"notices": {**notices, **{d.key: "queued" for d in drafts}}}),
+            facts={"party": m.party, "again": sorted(renewed)},
+            acts=(
+                Act(name="party.set_address", data={"party": m.party, "email": m.email}),
+                *((Act(name="notice.again", data={"renewed": renewed}),) if renewed else ()),
+            ),
+            body=self.body.model_copy(update={"notices": {**notices, **dict.fromkeys(renewed, "queued")}}),
         )
 
     def allowed(self, message: Message) -> tuple[str, ...]:
@@ -762,9 +902,51 @@ class Claim(Paying):
                     return ("party: " + ", ".join((*body.claimants, "insured")),)
             case SetReserve() if body.policy is None:
                 return ("policy: not known yet; set_policy comes first",)
-            case WithdrawClaim() if message.withdrawn_at > now:
-                return ("withdrawn_at: lies in the future",)
+            case WithdrawClaim():
+                faults = ["withdrawn_at: lies in the future"] if message.withdrawn_at > now else []
+                return (*faults, *(["a decision was made: it cannot be withdrawn any more"] if body.decided_at else []))
+            case ReportSuit() | ReportRuling() | ReportSuitEnd():
+                return self._court_faults(message, now)
+            case ReopenClaim() if message.received_at > now:
+                return ("received_at: lies in the future",)
         return ()
+
+    def _court_faults(self, message: ReportSuit | ReportRuling | ReportSuitEnd, now: datetime) -> tuple[str, ...]:
+        suit, faults = self.body.suit, []
+        match message:
+            case ReportSuit():
+                if suit is not None:
+                    faults.append("suit: one is under way already; its ruling or its end comes first")
+                if self.body.awards:
+                    faults.append("suit: what a court awarded is still to be decided")
+                if strangers := sorted(set(message.claimants) - set(self.body.claimants)):
+                    faults.append(f"claimants: nobody claims as {', '.join(strangers)}")
+                elif self.case.stage == "collecting" and set(message.claimants or self.body.claimants) != set(
+                    self.body.claimants
+                ):
+                    faults.append("claimants: while documents are missing the claim waits as a whole; name all")
+                if message.filed_at > now:
+                    faults.append("filed_at: lies in the future")
+            case ReportRuling():
+                if suit is None:
+                    faults.append("suit: none is under way; report_suit comes first")
+                faults += [
+                    f"awards.{i}: {award.claimant} is not before the court"
+                    for i, award in enumerate(message.awards)
+                    if suit is not None and award.claimant not in suit.claimants
+                ]
+                if len({award.claimant for award in message.awards}) != len(message.awards):
+                    faults.append("awards: one sum for each claimant")
+                if any(not award.amount for award in message.awards):
+                    faults.append("awards: leave out who is awarded nothing; report_suit_end if nobody is")
+                if message.in_force_at > now:
+                    faults.append("in_force_at: lies in the future")
+            case ReportSuitEnd():
+                if suit is None:
+                    faults.append("suit: none is under way")
+                if message.ended_at > now:
+                    faults.append("ended_at: lies in the future")
+        return tuple(faults)
 
     def _proposal_faults(self, m: ProposeDecision) -> tuple[str, ...]:
         faults = []
@@ -776,6 +958,14 @@ class Claim(Paying):
             faults.append("losses: say what of each head is proven")
         if m.outcome != "pay" and not m.reasons:
             faults.append("reasons: a reduction or a rejection needs one, with its clause")
+        before_court, awarded = self._in_suit(), {award.claimant for award in self.body.awards}
+        faults += [
+            f"losses.{i}: the claim of {loss.claimant} is before a court; its ruling comes first (9.1.3)"
+            for i, loss in enumerate(m.losses)
+            if loss.claimant in before_court
+        ]
+        if m.outcome != "reject" and (left := sorted(awarded - {loss.claimant for loss in m.losses})):
+            faults.append(f"losses: a court awarded {', '.join(left)} a sum; say what of it is proven")
         return (*faults, *self._cover_faults(m))
 
     def _cover_faults(self, m: ProposeDecision) -> list[str]:
@@ -858,6 +1048,11 @@ class Claim(Paying):
             pointless.add(JudgeFindings)
         if "refused" not in body.notices.values():
             pointless.add(CorrectAddress)
+        if not any(s == "sent" and k.startswith(TELL) for k, s in body.notices.items()):
+            pointless.add(ReportBounce)
+        pointless |= {ReportRuling, ReportSuitEnd} if body.suit is None else {ReportSuit}
+        if body.decided_at is not None:
+            pointless.add(WithdrawClaim)
         return [m for m in super().possible() if m not in pointless]
 
     def waiting(self, stage: str, body: ClaimBody) -> str:
@@ -878,6 +1073,9 @@ class Claim(Paying):
                 waits += [f"an address: {k}" for k, s in body.notices.items() if s == "refused" and k.startswith(TELL)]
                 waits += [f"the carrier: {k}" for k, s in body.notices.items() if s == "queued"]
                 return ", ".join(waits)
+            case "in_court":
+                of = ", ".join(body.suit.claimants) if body.suit is not None else ""
+                return f"the court: the ruling on the claim of {of} (9.1.3)"
             case "awaiting_limit":
                 return f"claims filed earlier: they have reserved the limit for the other {body.withheld} EUR (9.6)"
             case "resting":
@@ -897,6 +1095,9 @@ class Claim(Paying):
                 taken_off += f", unpaid premium {proposal.premium}"
             what = f"{proposal.outcome.replace('_', ' ')}, {proposal.total} EUR ({taken_off})"
             lines += [f"- **Decision:** {what}, {decided}"]
+        lines += [f"- **Awarded to {a.claimant}:** {a.amount} EUR by a ruling in force" for a in body.awards]
+        if body.suit is not None:
+            lines += [f"- **Before a court:** the claim of {', '.join(body.suit.claimants)}"]
         if body.withheld:
             lines += [f"- **Withheld:** {body.withheld} EUR more, once claims filed earlier leave the limit free (9.6)"]
         lines += self._cover_story()
@@ -959,10 +1160,15 @@ def _limits_moved(item: Item) -> bool:
     return item.refusal is not None and str(item.refusal.message).startswith(LIMITS_MOVED)
 
 
-def _proposal(assessed: Assessment, outcome: Any, by: str, reasons: tuple[str, ...]) -> Proposal:
+def _withheld(by: dict[str, Decimal]) -> dict[str, Any]:
+    """What is withheld, by decision and together."""
+    return {"withheld_by": by, "withheld": sum(by.values(), start=Decimal(0))}
+
+
+def _proposal(assessed: Assessment, n: int, outcome: Any, by: str, reasons: tuple[str, ...]) -> Proposal:
     """A decision as it was worked out. One that an older build worked out has no amounts, and no number."""
     return Proposal(
-        n=1 if assessed.amounts else 0,
+        n=n if assessed.amounts else 0,
         outcome=outcome,
         proposed_by=by,
         reasons=reasons,

@@ -36,6 +36,10 @@ class Paying(Case):
         """Arguments of `record` for this body, with what follows once everything is done; `rest` are more changes."""
         raise NotImplementedError
 
+    def back_to_paying(self) -> str | None:
+        """Where the case goes when a payment is owed again; None: it stays, and pays there."""
+        return self.paying
+
     def order_what_waits(self) -> None:
         """Hand every queued order to the bank."""
         for payment in self.body.payments:
@@ -58,7 +62,8 @@ class Paying(Case):
         assert payment is not None
         then = self.finished(self.with_payment(m.payment, "paid"))
         stops: tuple[Change, ...] = ()
-        if self.paid_within is not None:
+        duty = payment.duty or self.paid_within
+        if duty is not None:
             evidence = Evidence(
                 kind="payment_executed",
                 happened_on=m.executed_on,
@@ -66,11 +71,11 @@ class Paying(Case):
                 by_person=not m.actor.startswith("system:"),
                 correction=m.correction,
             )
-            stops = (Stop(duty=self.paid_within, subject=payment.subject, evidence=evidence),)
+            stops = (Stop(duty=duty, subject=payment.subject, evidence=evidence),)
         await self.record(
             "paid",
             said=item,
-            duty=self.paid_within,
+            duty=duty,
             facts={"payment": m.payment, "executed_on": m.executed_on.isoformat()},
             changes=(*stops, *then.pop("rest", ())),
             acts=(Act(name="payment.executed", data={"key": m.payment, "executed_on": m.executed_on.isoformat()}),),
@@ -82,16 +87,17 @@ class Paying(Case):
         payment = self.payment(m.payment)
         assert payment is not None
         changes: list[Change] = [Void(duty=REST, reason="payment_rejected")] if self.clocks.running(REST) else []
-        if payment.status == "paid" and self.paid_within is not None:
-            changes.append(Reopen(duty=self.paid_within, subject=payment.subject, reason="payment_rejected"))
+        duty = payment.duty or self.paid_within
+        if payment.status == "paid" and duty is not None:
+            changes.append(Reopen(duty=duty, subject=payment.subject, reason="payment_rejected"))
         await self.record(
             "payment_rejected",
             said=item,
-            duty=self.paid_within,
+            duty=duty,
             facts={"payment": m.payment, "reason": m.reason},
             changes=tuple(changes),
             acts=(Act(name="payment.rejected", data={"key": m.payment, "reason": m.reason}),),
-            to=self.paying,
+            to=self.back_to_paying(),
             body=self.with_payment(m.payment, "rejected"),
         )
 

@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("asked", sa.LargeBinary(), nullable=False),
         sa.Column("lines", sa.LargeBinary(), nullable=False),
         sa.Column("premium", sa.Numeric(14, 2), nullable=False),
+        sa.Column("withheld", sa.Numeric(14, 2), nullable=False),
         sa.Column("proposed_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
     )

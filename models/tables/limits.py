@@ -74,6 +74,8 @@ class DecisionRow(OfCase, table=True):
     """Claimant → language → the lines of the calculation, as its letter states them."""
     premium: Decimal = Field(sa_type=Money, default=Decimal(0))
     """Unpaid premium that it withheld (9.5)."""
+    withheld: Decimal = Field(sa_type=Money, default=Decimal(0))
+    """What of its entitlement claims filed earlier still hold (9.6); a supplementary decision lowers it."""
     proposed_at: datetime = instant()
     decided_at: datetime | None = instant(nullable=True)
 
