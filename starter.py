@@ -1425,6 +1425,35 @@ def policies_end(
     raise typer.Exit(_policies(lambda p, by: p.end(policy, data, by), actor, say, as_json))
 
 
+@policy_app.command(name="object", epilog=EXIT_CODES)
+def policies_object(
+    key: Annotated[str, typer.Argument(metavar="POLICY|CLIENT", help="The number of a policy, or of a client.")],
+    received_at: Annotated[
+        str | None, typer.Option(help="When the objection was received, with offset; now, if not said.")
+    ] = None,
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """A client wants no reminders of the end of a contract: of none of that person's contracts, from now on."""
+    try:
+        received = wall_clock() if received_at is None else datetime.fromisoformat(received_at)
+    except ValueError:
+        raise typer.BadParameter("--received-at: an instant with offset") from None
+    if received.tzinfo is None:
+        raise typer.BadParameter("--received-at: an instant with offset")
+
+    def say(stopped: tuple[str, ...]) -> int:
+        if as_json:
+            print(json.dumps({"stopped": list(stopped)}))
+            return DONE
+        print(f"{key}  no reminders any more")
+        for case in stopped:
+            print(f"  called off in {case}")
+        return DONE
+
+    raise typer.Exit(_policies(lambda p, by: p.object_to_reminders(key, received, by), actor, say, as_json))
+
+
 @policy_app.command(name="show", epilog=EXIT_CODES)
 def policies_show(
     policy: PolicyNumber,

@@ -35,6 +35,9 @@ KINDS: dict[str, Label] = {
     "circumstance": _label(
         "paziņojums par apstākli", "pranešimas apie aplinkybę", "report of something that may lead to a claim"
     ),
+    "renewal": _label(
+        "atgādinājums par līguma beigām", "priminimas apie sutarties pabaigą", "reminder of a contract's end"
+    ),
     "client": _label("klienta pārstāvis", "kliento atstovas", "representative of a client"),
     "policy": _label("apdrošināšanas līgums", "draudimo sutartis", "insurance policy"),
 }

@@ -16,6 +16,7 @@ from models.now import Now
 from operations.checkpoint import publish
 from operations.intake import Intake, Sessions
 from operations.recount import ring_outdated
+from operations.renewal import open_renewals
 from security.keys import Keyring
 
 log = structlog.get_logger()
@@ -29,6 +30,8 @@ class Swept(Model):
     delivered: int
     rung: int
     told: int
+    renewals: int = 0
+    """Reminders of the end of a contract that were opened."""
 
 
 class SweepActivities:
@@ -42,13 +45,14 @@ class SweepActivities:
 
     @activity.defn(name="sweep.deliver")
     async def deliver(self) -> Swept:
-        """Start filed cases, restart ended ones, deliver events, ring bells and send letters to staff that wait."""
+        """Start filed cases, restart ended ones, deliver what waits, and open the reminders whose time has come."""
         return Swept(
             started=await self._intake.start_waiting(),
             restarted=await self._intake.restart_ended(),
             delivered=await self._intake.deliver_waiting(),
             rung=await self._outbox.ring() + await self._outbox.ring_the_behind(),
             told=await self._outbox.tell_staff(None),
+            renewals=await open_renewals(self._sessions, self._intake, self._now),
         )
 
     @activity.defn(name="recount.ring")

@@ -16,6 +16,7 @@ from activities.notice import NoticeActivities, Post
 from activities.outbox import Outbox
 from activities.payment import PaymentActivities
 from activities.privacy import PrivacyActivities, PrivacyStore
+from activities.renewal import RenewalActivities, RenewalStore
 from activities.replay import Replay
 from activities.store import KindStore
 from activities.sweep import CheckpointActivities, SweepActivities
@@ -55,6 +56,7 @@ def build(
         PaymentActivities(sessions, bank, now).order,
         ClaimActivities(sessions, keyring, now).assess,
         LatePremiumActivities(sessions).claims,
+        RenewalActivities(sessions).look,
         access.issue,
         access.withdraw_authenticator,
         access.fallbacks,
@@ -79,5 +81,6 @@ def _stores(keyring: Keyring) -> dict[str, KindStore]:
         WithdrawalStore(keyring),
         PrivacyStore(),
         LatePremiumStore(),
+        RenewalStore(),
     )
     return {store.kind: store for store in stores}

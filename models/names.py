@@ -13,6 +13,7 @@ KINDS = {
     "authenticator_withdrawal": "AuthenticatorWithdrawal",
     "privacy_request": "PrivacyRequest",
     "late_premium": "LatePremium",
+    "renewal": "Renewal",
 }
 """Kind of case → workflow type."""
 

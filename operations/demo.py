@@ -78,6 +78,7 @@ KINDS = {
     "authenticator_withdrawal": "withdrawal",
     "privacy_request": "privacy",
     "late_premium": "late premium",
+    "renewal": "renewal",
 }
 
 

@@ -19,6 +19,7 @@ from models.keepable import path_of, printable, too_much, unkeepable
 from models.late_premium import LatePremiumFiling
 from models.names import KEPT, KINDS, PERSONAL_CODE, REFERENCE, case_id
 from models.privacy import PrivacyFiling
+from models.renewal import RenewalFiling
 from rules.calendar import FIRST_YEAR
 from rules.rulebook import books
 
@@ -97,6 +98,7 @@ CONTENT: dict[str, type[Model]] = {
     "privacy_request": PrivacyFiling,
     "late_premium": LatePremiumFiling,
     "circumstance": CircumstanceFiling,
+    "renewal": RenewalFiling,
 }
 """Kind → what the content of its filing must be; a claim is read leniently instead."""
 
@@ -118,6 +120,7 @@ NEEDS = {
     "authenticator_withdrawal": ("BL-3-notice",),
     "late_premium": ("BTA-6.5",),
     "circumstance": ("BTA-10.3",),
+    "renewal": ("GJ-renewal", "GJ-renewal-objection"),
 }
 """Kind → the duties without which it cannot be kept; an organisation that has no such rows of its own adopts them."""
 

@@ -31,6 +31,7 @@ from models.keepable import unkeepable
 from models.late_premium import LatePremiumFiling
 from models.names import EVENT_ID, KEPT, KINDS, MESSAGE_NAME, TASK_QUEUE, case_id, id_fault, split_case_id
 from models.now import Now
+from models.renewal import RenewalFiling
 from models.tables import CaseRow, ClientRow, EventRow, IntakeRow, PolicyRow, TimelineRow
 from models.tables.sealed import sealed, values_of
 from operations.filings import Checked, check
@@ -86,6 +87,7 @@ REOPENS: dict[str, frozenset[str]] = {
     "authenticator_withdrawal": frozenset({"report_bounce"}),
     "privacy_request": frozenset({"report_bounce"}),
     "late_premium": frozenset({"report_bounce", "reject_payment"}),
+    "renewal": frozenset({"report_bounce"}),
 }
 """Kind → the messages that may open a closed case again."""
 
@@ -98,6 +100,11 @@ class Intake:
         self._keyring = keyring
         self._client = client
         self._now = now
+
+    @property
+    def keyring(self) -> Keyring:
+        """The keys under which it files."""
+        return self._keyring
 
     # ---- filing -----------------------------------------------------------------------------------------------------
 
@@ -409,6 +416,12 @@ async def ask_store(session: AsyncSession, checked: Checked) -> None:
         policy = await session.get(PolicyRow, CircumstanceFiling.model_validate(filing.content).policy)
         if policy is None or policy.organisation != filing.organisation:
             raise Refusal("content.policy: there is no such policy")
+    elif filing.kind == "renewal":
+        renewal = RenewalFiling.model_validate(filing.content)
+        await renewal_of(session, filing.organisation, renewal)
+        if filing.reference != renewal.policy:
+            # two cases of one end would remind twice
+            raise Refusal("reference: the case of a reminder is named by its policy")
 
 
 async def client_of(session: AsyncSession, organisation: str, code: str) -> ClientRow:
@@ -435,6 +448,20 @@ async def late_premium_of(session: AsyncSession, organisation: str, filing: Late
     late_on = first_paid_late_on(policy.known)
     if not any(p.reference == filing.premium and p.paid_on == late_on for p in policy.known.paid):
         raise Refusal("content.premium: no payment that made the first premium full after its last day (6.5)")
+    return policy
+
+
+async def renewal_of(session: AsyncSession, organisation: str, filing: RenewalFiling) -> PolicyRow:
+    """The policy that ends then.
+
+    Raises:
+        Refusal: There is no such policy, or it ends on another day.
+    """
+    policy = await session.get(PolicyRow, filing.policy)
+    if policy is None or policy.organisation != organisation:
+        raise Refusal("content.policy: there is no such policy")
+    if policy.ends_on != filing.ends_on:
+        raise Refusal("content.ends_on: the contract ends on another day")
     return policy
 
 
@@ -535,5 +562,6 @@ __all__ = [
     "late_premium_of",
     "named",
     "refusal_of",
+    "renewal_of",
     "same_client",
 ]

@@ -14,6 +14,7 @@ from hashlib import sha256
 from typing import Any
 
 from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.common import Model
 from models.errors import Refusal
@@ -71,6 +72,21 @@ async def with_actor(table: Operators, message: dict[str, Any], token: str | Non
 def hash_of(token: str) -> bytes:
     """What is kept of a token."""
     return sha256(token.encode()).digest()
+
+
+async def may_handle(session: AsyncSession, organisation: str, said_by: str) -> None:
+    """Check that whoever speaks may do so for this organisation: a backend, or an operator who handles its cases.
+
+    Raises:
+        Refusal: There is no such operator, or the rights do not suffice.
+    """
+    if said_by.startswith(SYSTEM):
+        return
+    operator = await session.get(OperatorRow, said_by)
+    if operator is None or operator.ended_at is not None:
+        raise Refusal(f"actor: there is no operator {said_by}, or no more")
+    if lacks := operator.operator.lacks(organisation, "handle"):
+        raise Refusal(*lacks)
 
 
 class Operators:

@@ -18,7 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from models.case import Day, Instant, Text
 from models.common import Model
 from models.errors import Refusal
-from models.names import PERSONAL_CODE, REFERENCE
+from models.names import PERSONAL_CODE, REFERENCE, case_id
 from models.now import Now
 from models.operator import SYSTEM
 from models.policy import (
@@ -44,11 +44,14 @@ from models.policy import (
     read_policy,
 )
 from models.settlement import NONE, Money
-from models.tables import LimitRow, OperatorRow, PolicyEntryRow, PolicyRow
+from models.tables import LimitRow, PolicyEntryRow, PolicyRow
 from models.tables.sealed import values_of
 from operations.filings import check
 from operations.intake import Intake, Sessions, keep
+from operations.operators import may_handle
 from operations.reading_json import Item
+from operations.renewal import KIND as RENEWAL
+from operations.renewal import object_to_reminders, ring_open
 from rules.calendar import load
 from rules.period import count
 from rules.policy import (
@@ -232,7 +235,7 @@ class Policies:
             ends_on=period_end(filing.starts_on, filing.ends_on),
         )
         async with self._sessions() as session, session.begin():
-            await _may(session, filing.organisation, said_by)
+            await may_handle(session, filing.organisation, said_by)
             there = select(PolicyRow.policy).where(PolicyRow.policy == filing.policy)
             if (await session.exec(there)).first() is None:
                 await self._keyring.create(f"policy:{filing.policy}")
@@ -433,12 +436,21 @@ class Policies:
                 by_statute=said.refund_by_statute,
             )
             entry = without.model_copy(update={"refund": back})
+            await ring_open(session, [case_id(RENEWAL, row.organisation, policy)], self._now())
             await _write(session, row, entry, "ended", said_by, self._now())
         return entry
 
+    async def object_to_reminders(self, key: str, received_at: datetime, said_by: str = HERE) -> tuple[str, ...]:
+        """Stop the reminders to the person of this policy or client; the cases in which one was open.
+
+        Raises:
+            Refusal: There is no such policy or client.
+        """
+        return await object_to_reminders(self._sessions, self._keyring, key, received_at, said_by, self._now)
+
     async def _open(self, session: AsyncSession, policy: str, said_by: str) -> PolicyRow:
         row = await _locked(session, policy)
-        await _may(session, row.organisation, said_by)
+        await may_handle(session, row.organisation, said_by)
         return row
 
     # ---- looking ----------------------------------------------------------------------------------------------------
@@ -553,17 +565,6 @@ async def _locked(session: AsyncSession, policy: str) -> PolicyRow:
     if row is None:
         raise Refusal("policy: there is none with this number")
     return row
-
-
-async def _may(session: AsyncSession, organisation: str, said_by: str) -> None:
-    """A backend may; an operator who handles this organisation's cases may too."""
-    if said_by.startswith(SYSTEM):
-        return
-    operator = await session.get(OperatorRow, said_by)
-    if operator is None or operator.ended_at is not None:
-        raise Refusal(f"actor: there is no operator {said_by}, or no more")
-    if lacks := operator.operator.lacks(organisation, "handle"):
-        raise Refusal(*lacks)
 
 
 async def _entries(session: AsyncSession, policy: str) -> Sequence[PolicyEntryRow]:

@@ -16,9 +16,10 @@ from sqlmodel import select
 
 from models.common import Model
 from models.names import case_id
-from models.tables import CaseRow, EventRow, IntakeRow, TimelineRow
+from models.tables import CaseRow, EventRow, IntakeRow, PolicyRow, TimelineRow
 from operations.filings import faults_of
 from operations.intake import Delivered, Intake, Sessions
+from operations.policies import Policies
 from rules.rulebook import book
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -49,10 +50,12 @@ class SampleEvent(Model):
 
 
 class Sample(Model):
-    """One case: why it is here, its filing, what happens then, and the stage in which that leaves it."""
+    """One case: why it is here, its own policy, its filing, what happens then, and the stage where that leaves it."""
 
     about: str
     filing: dict[str, Any]
+    policy: dict[str, Any] | None = None
+    """A policy of its own, with relative days; registered before it is filed."""
     then: tuple[SampleEvent, ...] = ()
     settles: str
 
@@ -123,10 +126,21 @@ class Samples:
         async with self._sessions() as session:
             filed = set((await session.exec(select(IntakeRow.case))).all())
         new = [sample for sample in self.all if sample.case not in filed]
+        policies = Policies(self._sessions, self._intake.keyring, self._now)
         for sample in new:
+            await self._register(policies, sample)
             await self._intake.submit(self._real(sample, sample.filing))
         await self._intake.start_waiting([sample.case for sample in self.all if sample.case in filed])
         return len(new)
+
+    async def _register(self, policies: Policies, sample: Sample) -> None:
+        """Register the sample's policy, unless it is there: what was registered keeps the days of the first time."""
+        if sample.policy is None:
+            return
+        async with self._sessions() as session:
+            there = await session.get(PolicyRow, sample.policy["policy"])
+        if there is None:
+            await policies.register(self._real(sample, sample.policy))
 
     async def settle(self) -> None:
         """Play every sample's events and wait until each has reached its stage.

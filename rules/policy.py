@@ -179,6 +179,17 @@ def covered_until(facts: PolicyFacts) -> date:
     return end if facts.ended is None else min(end, facts.ended.covered_until)
 
 
+def over(facts: PolicyFacts) -> bool:
+    """Whether nothing is left to be renewed: the contract ended early, or its premium was refused."""
+    return facts.refused is not None or covered_until(facts) < facts.registered.ends_on
+
+
+def next_term(facts: PolicyFacts) -> tuple[date, date]:
+    """The first and the last day of a further year (6.4)."""
+    starts_on = facts.registered.ends_on + ONE_DAY
+    return starts_on, period_end(starts_on, None)
+
+
 def reporting(facts: PolicyFacts) -> Reporting:
     """The extended reporting period: the longer of 30 days and what was agreed, at most three years after the period.
 

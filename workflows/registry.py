@@ -5,6 +5,7 @@ from workflows.authenticator_withdrawal import AuthenticatorWithdrawal
 from workflows.claim import Claim
 from workflows.late_premium import LatePremium
 from workflows.privacy_request import PrivacyRequest
+from workflows.renewal import Renewal
 from workflows.sweep import Checkpoint, Recount, Sweep
 
 ALL: tuple[type, ...] = (
@@ -15,5 +16,6 @@ ALL: tuple[type, ...] = (
     LatePremium,
     PrivacyRequest,
     Recount,
+    Renewal,
     Sweep,
 )

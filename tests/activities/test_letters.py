@@ -43,6 +43,14 @@ FACTS: dict[str, dict[str, object]] = {
         "amount": Decimal("730.00"),
         "reason": "The risk has changed",
     },
+    "GJ-renewal": {
+        "policy": "BTA-CTA-26-0417",
+        "insurer": "BTA Insurance Company",
+        "ends_on": date(2026, 12, 21),
+        "next_from": date(2026, 12, 22),
+        "next_to": date(2027, 12, 21),
+        "premium": Decimal("730.00"),
+    },
     "BL-4-secret": {
         "user_name": "Andris Bērziņš",
         "username": "andris.berzins",

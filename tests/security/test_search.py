@@ -178,6 +178,7 @@ async def filed_and_said(run: Run) -> None:
             content = {**sample.filing["content"], "description": run.plant("Diagnoze: galvas trauma.")}
             samples[number] = sample.model_copy(update={"filing": {**sample.filing, "content": content}})
         run.sealed += personal(samples[number].filing["content"])
+        run.sealed += personal(sample.policy or {})
         for event in sample.then:
             run.sealed += personal(event.message)
     await Samples(samples, run.connection.sessions, run.connection.intake, wall_clock).file()

@@ -134,6 +134,8 @@ def test_there_are_samples_of_every_kind() -> None:
         "access_request",
         "authenticator_withdrawal",
         "privacy_request",
+        "late_premium",
+        "renewal",
     }
     assert len({s.case for s in samples}) == len(samples)
 

@@ -13,6 +13,7 @@ from sqlmodel import select
 from models.names import KINDS
 from models.tables import CaseRow, ClockRow, TimelineRow
 from operations.loading import load
+from operations.policies import Policies
 from operations.samples import SAMPLES, Samples, read
 from rules.rulebook import books
 from tests.workflows.test_privacy_request import MONDAY, content, file, identify
@@ -43,6 +44,9 @@ async def kept(world: World) -> set[tuple[str, str]]:
     samples = Samples(read(), world.sessions, world.intake, world.now)
     await samples.file()
     await samples.settle()
+    await Policies(world.sessions, world.keyring, world.now).object_to_reminders("GJ-CAD-26-0117", world.now())
+    await world.handle("renewal:GJ:GJ-CAD-26-0117").signal("look_again")
+    await world.until(lambda: _stopped(world), "the reminders are stopped")
     for organisation in ("BL", "DZ", "GJ"):
         case = await file(world, organisation)
         await identify(world, case, MONDAY)
@@ -62,6 +66,10 @@ async def kept(world: World) -> set[tuple[str, str]]:
         duties = set((await session.exec(select(ClockRow.case, ClockRow.duty))).all())
         duties |= {(c, d) for c, d in (await session.exec(select(TimelineRow.case, TimelineRow.duty))).all() if d}
     return {(KINDS[kinds[case]], duty) for case, duty in duties}
+
+
+async def _stopped(world: World) -> bool:
+    return ("GJ-renewal-objection", "") in await world.clocks("renewal:GJ:GJ-CAD-26-0117")
 
 
 @pytest.mark.parametrize(("organisation", "duty", "keeper"), KEPT, ids=[f"{o} {d}" for o, d, _ in KEPT])
