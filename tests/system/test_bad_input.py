@@ -63,6 +63,7 @@ FILED = (
     *("04-claim-documents-missing", "05-claim-faulty", "06-claim-second-approval", "07-claim-rejected"),
     *("10-claim-two-claimants", "22-access-mail-came-back", "23-access-not-authorised", "24-withdrawal-with-fallback"),
     *("30-privacy-access-in-person", "31-privacy-erasure", "33-privacy-not-identified"),
+    *("40-renewal-reminder", "41-late-premium"),
 )
 """The samples whose copies are spoken to: every kind, most stages, a closed one."""
 OLD = 150
@@ -76,6 +77,15 @@ MESSAGES: dict[str, type[Message]] = {
     for messages in (*kind.stages.values(), kind.always, ADOPT)
     for m in messages
 }
+
+
+def _copy(sample: Sample, reference: str) -> Sample:
+    """A sample under another reference; a policy of its own takes that as its number."""
+    filing = {**sample.filing, "reference": reference}
+    if sample.policy is None:
+        return sample.model_copy(update={"filing": filing})
+    filing["content"] = {**filing["content"], "policy": reference}
+    return sample.model_copy(update={"filing": filing, "policy": {**sample.policy, "policy": reference}})
 
 
 @dataclass(repr=False)
@@ -101,7 +111,7 @@ class Arena:
         copies = []
         for sample in samples:
             reference = f"FZ-{next(REFERENCES)}-{uuid4().hex[:6]}"
-            copies.append(sample.model_copy(update={"filing": {**sample.filing, "reference": reference}}))
+            copies.append(_copy(sample, reference))
         player = Samples(copies, self.world.sessions, self.world.intake, self.world.now)
         await player.file()
         await player.settle()
