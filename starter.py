@@ -1398,10 +1398,13 @@ def policies_end(
     ] = False,
     allowed_from: AllowedFrom = None,
     statute: Statute = None,
+    iban: Annotated[
+        str | None, typer.Option(help="Where the refund goes; else it is held until that is known.")
+    ] = None,
     actor: Speaker = None,
     as_json: Json = False,
 ) -> None:
-    """End a contract early, and work out what of the premium goes back."""
+    """End a contract early, and pay back what of the premium goes back."""
     data = {
         "by": by,
         "last_day": last_day,
@@ -1410,19 +1413,23 @@ def policies_end(
         "refund_by_statute": refund_by_statute,
         "allowed_from": allowed_from,
         "statute": statute,
+        "iban": iban,
     }
 
-    def say(done: Ended) -> int:
+    def say(ended: tuple[Ended, str | None]) -> int:
+        done, case = ended
         if as_json:
-            _json(done)
+            print(json.dumps({**done.model_dump(mode="json"), "case": case}, ensure_ascii=False))
             return DONE
         print(f"{policy}  ended  covered until {done.covered_until}")
         for step in done.refund.steps:
             print(f"  {step.clause}  {step.label}: {step.before} EUR to {step.after} EUR")
         print(f"  refund {done.refund.amount} EUR" + (f": {done.refund.refused}" if done.refund.refused else ""))
+        if case is not None:
+            print(f"  case {case}")
         return DONE
 
-    raise typer.Exit(_policies(lambda p, by: p.end(policy, data, by), actor, say, as_json))
+    raise typer.Exit(_policies(lambda p, by: p.end(policy, data, by), actor, say, as_json, "wanted"))
 
 
 @policy_app.command(name="object", epilog=EXIT_CODES)

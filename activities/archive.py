@@ -35,6 +35,7 @@ KINDS: dict[str, Label] = {
     "circumstance": _label(
         "paziņojums par apstākli", "pranešimas apie aplinkybę", "report of something that may lead to a claim"
     ),
+    "premium_refund": _label("prēmijas atmaksa", "įmokos grąžinimas", "refund of a premium"),
     "renewal": _label(
         "atgādinājums par līguma beigām", "priminimas apie sutarties pabaigą", "reminder of a contract's end"
     ),

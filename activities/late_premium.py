@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
-from activities.payment import executed, rejected, set_account
+from activities.payment import rejected, returned, set_account
 from activities.store import ActHandler, Opening
 from models.errors import Refusal
 from models.late_premium import ClaimsKnown, LatePremiumBody, LatePremiumFiling, LookForClaims
 from models.settlement import NONE
-from models.tables import CaseRow, IntakeRow, LimitRow, NoticeRow, PartyRow, PolicyRow
+from models.tables import IntakeRow, LimitRow, NoticeRow, PartyRow, PolicyRow
 from operations.intake import Sessions, late_premium_of
 from operations.policies import refuse_premium
 from rules.policy import first_instalment, first_paid_late_on
-from rules.rulebook import book
 
 
 class LatePremiumStore:
@@ -30,7 +28,7 @@ class LatePremiumStore:
 
     def __init__(self) -> None:
         self.acts: Mapping[str, ActHandler] = {
-            "payment.executed": _executed,
+            "payment.executed": returned,
             "payment.rejected": rejected,
             "payment.set_account": set_account,
             "late_premium.refusing": self._refusing,
@@ -102,14 +100,6 @@ class LatePremiumActivities:
         """The number of claims on the policy."""
         async with self._sessions() as session:
             return ClaimsKnown(claims=await _claims(session, ask.policy))
-
-
-async def _executed(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
-    """No clock runs for the return that would judge the day."""
-    row = (await session.exec(select(CaseRow).where(CaseRow.case == case))).one()
-    if date.fromisoformat(data["executed_on"]) > at.astimezone(ZoneInfo(book(row.organisation).zone)).date():
-        raise Refusal("executed_on: lies in the future")
-    await executed(session, case, data, at)
 
 
 async def _policy(session: AsyncSession, policy: str) -> PolicyRow:

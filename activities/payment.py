@@ -90,6 +90,14 @@ async def executed(session: AsyncSession, case: str, data: dict[str, Any], at: d
     order.rejected = None
 
 
+async def returned(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+    """As `executed`, of a payment for which no clock runs that would judge its day."""
+    row = (await session.exec(select(CaseRow).where(CaseRow.case == case))).one()
+    if date.fromisoformat(data["executed_on"]) > at.astimezone(ZoneInfo(book(row.organisation).zone)).date():
+        raise Refusal("executed_on: lies in the future")
+    await executed(session, case, data, at)
+
+
 async def rejected(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
     """The bank rejected an order, or returned its money."""
     order = await order_of(session, case, data["key"])

@@ -15,6 +15,7 @@ from activities.late_premium import LatePremiumActivities, LatePremiumStore
 from activities.notice import NoticeActivities, Post
 from activities.outbox import Outbox
 from activities.payment import PaymentActivities
+from activities.premium_refund import PremiumRefundStore
 from activities.privacy import PrivacyActivities, PrivacyStore
 from activities.renewal import RenewalActivities, RenewalStore
 from activities.replay import Replay
@@ -82,5 +83,6 @@ def _stores(keyring: Keyring) -> dict[str, KindStore]:
         PrivacyStore(),
         LatePremiumStore(),
         RenewalStore(),
+        PremiumRefundStore(),
     )
     return {store.kind: store for store in stores}

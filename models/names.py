@@ -14,6 +14,7 @@ KINDS = {
     "privacy_request": "PrivacyRequest",
     "late_premium": "LatePremium",
     "renewal": "Renewal",
+    "premium_refund": "PremiumRefund",
 }
 """Kind of case → workflow type."""
 

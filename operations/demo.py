@@ -79,6 +79,7 @@ KINDS = {
     "privacy_request": "privacy",
     "late_premium": "late premium",
     "renewal": "renewal",
+    "premium_refund": "refund",
 }
 
 

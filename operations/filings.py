@@ -18,6 +18,7 @@ from models.errors import Refusal
 from models.keepable import path_of, printable, too_much, unkeepable
 from models.late_premium import LatePremiumFiling
 from models.names import KEPT, KINDS, PERSONAL_CODE, REFERENCE, case_id
+from models.premium_refund import PremiumRefundFiling
 from models.privacy import PrivacyFiling
 from models.renewal import RenewalFiling
 from rules.calendar import FIRST_YEAR
@@ -99,6 +100,7 @@ CONTENT: dict[str, type[Model]] = {
     "late_premium": LatePremiumFiling,
     "circumstance": CircumstanceFiling,
     "renewal": RenewalFiling,
+    "premium_refund": PremiumRefundFiling,
 }
 """Kind → what the content of its filing must be; a claim is read leniently instead."""
 
@@ -120,6 +122,7 @@ NEEDS = {
     "authenticator_withdrawal": ("BL-3-notice",),
     "late_premium": ("BTA-6.5",),
     "circumstance": ("BTA-10.3",),
+    "premium_refund": ("BTA-11.1", "BTA-11.2"),
     "renewal": ("GJ-renewal", "GJ-renewal-objection"),
 }
 """Kind → the duties without which it cannot be kept; an organisation that has no such rows of its own adopts them."""

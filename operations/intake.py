@@ -31,6 +31,8 @@ from models.keepable import unkeepable
 from models.late_premium import LatePremiumFiling
 from models.names import EVENT_ID, KEPT, KINDS, MESSAGE_NAME, TASK_QUEUE, case_id, id_fault, split_case_id
 from models.now import Now
+from models.policy import Ended
+from models.premium_refund import PremiumRefundFiling
 from models.renewal import RenewalFiling
 from models.tables import CaseRow, ClientRow, EventRow, IntakeRow, PolicyRow, TimelineRow
 from models.tables.sealed import sealed, values_of
@@ -88,6 +90,7 @@ REOPENS: dict[str, frozenset[str]] = {
     "privacy_request": frozenset({"report_bounce"}),
     "late_premium": frozenset({"report_bounce", "reject_payment"}),
     "renewal": frozenset({"report_bounce"}),
+    "premium_refund": frozenset({"reject_payment"}),
 }
 """Kind → the messages that may open a closed case again."""
 
@@ -416,6 +419,12 @@ async def ask_store(session: AsyncSession, checked: Checked) -> None:
         policy = await session.get(PolicyRow, CircumstanceFiling.model_validate(filing.content).policy)
         if policy is None or policy.organisation != filing.organisation:
             raise Refusal("content.policy: there is no such policy")
+    elif filing.kind == "premium_refund":
+        ended = PremiumRefundFiling.model_validate(filing.content)
+        await refund_of(session, filing.organisation, ended)
+        if filing.reference != ended.policy:
+            # two cases of one refund would pay it twice
+            raise Refusal("reference: the case of a refund is named by its policy")
     elif filing.kind == "renewal":
         renewal = RenewalFiling.model_validate(filing.content)
         await renewal_of(session, filing.organisation, renewal)
@@ -449,6 +458,21 @@ async def late_premium_of(session: AsyncSession, organisation: str, filing: Late
     if not any(p.reference == filing.premium and p.paid_on == late_on for p in policy.known.paid):
         raise Refusal("content.premium: no payment that made the first premium full after its last day (6.5)")
     return policy
+
+
+async def refund_of(session: AsyncSession, organisation: str, filing: PremiumRefundFiling) -> tuple[PolicyRow, Ended]:
+    """The policy that ended early, and its end with the refund that was worked out.
+
+    Raises:
+        Refusal: There is no such policy, or nothing of its premium goes back.
+    """
+    policy = await session.get(PolicyRow, filing.policy)
+    if policy is None or policy.organisation != organisation:
+        raise Refusal("content.policy: there is no such policy")
+    ended = policy.known.ended
+    if ended is None or not ended.refund.amount:
+        raise Refusal("content.policy: it did not end early with a refund (11.1, 11.2)")
+    return policy, ended
 
 
 async def renewal_of(session: AsyncSession, organisation: str, filing: RenewalFiling) -> PolicyRow:
@@ -561,6 +585,7 @@ __all__ = [
     "keep",
     "late_premium_of",
     "named",
+    "refund_of",
     "refusal_of",
     "renewal_of",
     "same_client",

@@ -55,6 +55,7 @@ from operations.renewal import object_to_reminders, ring_open
 from rules.calendar import load
 from rules.period import count
 from rules.policy import (
+    ONE_DAY,
     Entry,
     addendum_faults,
     after,
@@ -75,7 +76,7 @@ from security.index import index_of
 from security.keys import Keyring, NoKey
 
 UNPAID = "BTA-6.6"
-LATE, LATE_PREMIUM = "BTA-6.5", "late_premium"
+LATE, LATE_PREMIUM, REFUND = "BTA-6.5", "late_premium", "premium_refund"
 HERE = "system:starter"
 """Who speaks on the command line where no operator is named."""
 
@@ -154,6 +155,8 @@ class SayEnd(Model):
     """The provision that lets the insurer end it or pay back (11.2, 6.6)."""
     refund_by_statute: bool = False
     allowed_from: Day | None = None
+    iban: Text | None = None
+    """Where the refund goes."""
 
 
 class Due(Model):
@@ -353,11 +356,16 @@ class Policies:
         if all(duty.id != LATE for duty in book(row.organisation).duty):
             return None
         content = {"policy": row.policy, "premium": said.reference, **({"iban": said.iban} if said.iban else {})}
+        return await self._file(session, LATE_PREMIUM, row, content, said.received_at, said_by)
+
+    async def _file(
+        self, session: AsyncSession, kind: str, row: PolicyRow, content: dict[str, Any], at: datetime, said_by: str
+    ) -> str:
         filing = {
-            "kind": LATE_PREMIUM,
+            "kind": kind,
             "organisation": row.organisation,
             "reference": row.policy,
-            "received_at": said.received_at.isoformat(),
+            "received_at": at.isoformat(),
             "sender": said_by,
             "content": content,
         }
@@ -401,8 +409,10 @@ class Policies:
             await _write(session, row, said, act, said_by, self._now())
         return Said(policy=policy, entry=act, new=True)
 
-    async def end(self, policy: str, data: Any, said_by: str = HERE) -> Ended:
+    async def end(self, policy: str, data: Any, said_by: str = HERE) -> tuple[Ended, str | None]:
         """End the contract before its period does, and work out the refund (11.1, 11.2, 6.6, 8.2).
+
+        A refund is paid by a case of its own, whose id comes with the end.
 
         Raises:
             Refusal: It has ended, or not then, or it is not known when the statute allows it.
@@ -438,7 +448,20 @@ class Policies:
             entry = without.model_copy(update={"refund": back})
             await ring_open(session, [case_id(RENEWAL, row.organisation, policy)], self._now())
             await _write(session, row, entry, "ended", said_by, self._now())
-        return entry
+            await session.flush()
+            case = await self._refund(session, row, entry, said.iban, said_by)
+        if case is not None and self._intake is not None:
+            await self._intake.start(case, REFUND)
+        return entry, case
+
+    async def _refund(
+        self, session: AsyncSession, row: PolicyRow, ended: Ended, iban: str | None, said_by: str
+    ) -> str | None:
+        """File the case that pays the refund, in the commit that ends the contract; None where there is none to pay."""
+        if not ended.refund.amount or f"BTA-{ended.refund.clause}" not in {d.id for d in book(row.organisation).duty}:
+            return None
+        content = {"policy": row.policy, **({"iban": iban} if iban else {})}
+        return await self._file(session, REFUND, row, content, self._now(), said_by)
 
     async def object_to_reminders(self, key: str, received_at: datetime, said_by: str = HERE) -> tuple[str, ...]:
         """Stop the reminders to the person of this policy or client; the cases in which one was open.
@@ -590,7 +613,8 @@ async def _write(
         session.add(_entry(row, n, loaded, "registered", f"{SYSTEM}termins", at, ()))
     session.add(_entry(row, n + 1, entry, act, said_by, at, people))
     facts = fold([entry]) if isinstance(entry, Registered) else after(row.known, entry)
-    row.facts, row.covered_until = facts.model_dump(mode="json"), covered_until(facts)
+    row.facts = facts.model_dump(mode="json")
+    row.covered_until = covered_until(facts) if facts.refused is None else facts.registered.starts_on - ONE_DAY
 
 
 def _entry(

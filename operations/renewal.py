@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import exists, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -18,7 +19,6 @@ from models.tables import BellRow, CaseRow, ClientRow, IntakeRow, NoticeRow, Obj
 from operations.filings import check
 from operations.intake import Intake, Sessions, keep
 from operations.operators import may_handle
-from rules.policy import over
 from rules.rulebook import Rulebook, books
 from security.index import index_of
 from security.keys import Keyring
@@ -47,32 +47,33 @@ async def _file(sessions: Sessions, intake: Intake, rulebook: Rulebook, now: Now
     zone, lead = ZoneInfo(rulebook.zone), timedelta(days=int(rulebook.values["renewal_lead_days"]))
     today = now().astimezone(zone).date()
     nearing = (
-        select(PolicyRow)
+        select(col(PolicyRow.policy), col(PolicyRow.ends_on))
         .where(
             PolicyRow.organisation == rulebook.organisation,
             PolicyRow.ends_on >= today,
             PolicyRow.ends_on <= today + lead,
+            func.coalesce(col(PolicyRow.covered_until), col(PolicyRow.ends_on)) == col(PolicyRow.ends_on),
+            ~exists().where(col(IntakeRow.case) == f"{KIND}:{rulebook.organisation}:" + col(PolicyRow.policy)),
+            ~exists().where(
+                col(ObjectionRow.organisation) == col(PolicyRow.organisation),
+                col(ObjectionRow.person) == col(PolicyRow.policyholder_index),
+            ),
         )
         .order_by(col(PolicyRow.ends_on), col(PolicyRow.policy))
+        .limit(AT_A_TIME)
     )
     filed: list[str] = []
     async with sessions() as session:
         found = (await session.exec(nearing)).all()
-    for policy in found:
-        if len(filed) == AT_A_TIME:
-            break
+    for policy, ends_on in found:
         async with sessions() as session, session.begin():
-            case = case_id(KIND, rulebook.organisation, policy.policy)
-            there = (await session.exec(select(IntakeRow.case).where(IntakeRow.case == case))).first()
-            if there is not None or over(policy.known) or await objection_of(session, policy) is not None:
-                continue
             filing = {
                 "kind": KIND,
                 "organisation": rulebook.organisation,
-                "reference": policy.policy,
-                "received_at": _lead_reached(policy.ends_on - lead, zone),
+                "reference": policy,
+                "received_at": _lead_reached(ends_on - lead, zone),
                 "sender": f"{SYSTEM}termins",
-                "content": {"policy": policy.policy, "ends_on": policy.ends_on.isoformat()},
+                "content": {"policy": policy, "ends_on": ends_on.isoformat()},
             }
             row, _ = await keep(session, intake.keyring, check(filing, now()), now())
             filed.append(row.case)

@@ -95,8 +95,11 @@ def schedule(facts: PolicyFacts) -> tuple[Instalment, ...]:
 
 
 def unpaid_on(facts: PolicyFacts, day: date) -> Decimal:
-    """The premium that is due by this day and not paid on it, in EUR (9.5)."""
-    due = facts.registered.terms.unpaid_premium + sum((i.amount for i in schedule(facts) if i.due_on <= day), NONE)
+    """The premium that is due by this day and not paid on it, in EUR (9.5); nothing falls due after an early end."""
+    if facts.refused is not None:
+        return NONE
+    last = day if facts.ended is None else min(day, facts.ended.covered_until)
+    due = facts.registered.terms.unpaid_premium + sum((i.amount for i in schedule(facts) if i.due_on <= last), NONE)
     paid = sum((p.amount for p in facts.paid if p.paid_on <= day), NONE)
     return max(due - paid, NONE)
 

@@ -4,6 +4,7 @@ from workflows.access_request import AccessRequest
 from workflows.authenticator_withdrawal import AuthenticatorWithdrawal
 from workflows.claim import Claim
 from workflows.late_premium import LatePremium
+from workflows.premium_refund import PremiumRefund
 from workflows.privacy_request import PrivacyRequest
 from workflows.renewal import Renewal
 from workflows.sweep import Checkpoint, Recount, Sweep
@@ -14,6 +15,7 @@ ALL: tuple[type, ...] = (
     Checkpoint,
     Claim,
     LatePremium,
+    PremiumRefund,
     PrivacyRequest,
     Recount,
     Renewal,

@@ -34,7 +34,7 @@ class PolicyRow(SQLModel, table=True):
     policyholder_index: bytes | None = Field(default=None, index=True)
     """As `insured_index`, of the policyholder: whose reminders stop with an objection."""
     covered_until: date | None = None
-    """The last day of cover; before `ends_on` where the contract ended early."""
+    """The last day of cover; before `ends_on` where the contract ended early or never took effect."""
     facts: dict[str, Any] | None = sealed_json(nullable=True)
     """The `PolicyFacts`. None where a worker of the version before wrote the row: see `known`."""
 

@@ -290,6 +290,16 @@ def test_the_premium_that_is_due_and_unpaid_on_a_day() -> None:
     assert [unpaid_on(facts, d(day)) for day in ("2026-07-31", "2026-08-01")] == [Decimal(200), Decimal(0)]
 
 
+def test_no_instalment_falls_due_after_an_early_end_or_a_refusal() -> None:
+    """9.5, 11.1: ended after 14 July, so the one of 15 July is not owed; ended a day later it is."""
+    in_two = (due("2026-01-15"), due("2026-07-15"))
+    for last_day, unpaid in (("2026-07-14", 0), ("2026-07-15", 300)):
+        facts = contract(paid("2026-01-10"), ended(last_day), premium=in_two)
+        assert unpaid_on(facts, d("2026-09-01")) == Decimal(unpaid)
+    refused = PremiumRefused(refused_on=d("2026-02-10"), case="late_premium:BTA:P1")
+    assert unpaid_on(contract(paid("2026-02-03"), refused, premium=in_two), d("2026-09-01")) == Decimal(0)
+
+
 def test_the_terms_of_a_claim_have_the_limits_of_the_event_and_the_premium_of_today() -> None:
     """5.8, 9.5: two instalments are instalments, whatever else was said."""
     facts = contract(

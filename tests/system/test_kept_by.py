@@ -16,6 +16,7 @@ from operations.loading import load
 from operations.policies import Policies
 from operations.samples import SAMPLES, Samples, read
 from rules.rulebook import books
+from tests.workflows.test_premium_refund import ended
 from tests.workflows.test_privacy_request import MONDAY, content, file, identify
 from tests.world import Refused, World
 
@@ -38,6 +39,8 @@ KEPT = [(book.organisation, duty.id, kept) for book in books().values() for duty
 @pytest.fixture(scope="module")
 async def kept(world: World) -> set[tuple[str, str]]:
     """(workflow, duty) for every clock and entry that the samples, and a few requests beside them, leave behind."""
+    refund = await ended(world)
+    await world.payment(refund, "policyholder:refund", "held")
     await world.begin(MONDAY)
     for name in ("policies.json", "clients.json"):
         await load(world.sessions, world.keyring, json.loads((SAMPLES / name).read_text()))

@@ -234,6 +234,8 @@ async def test_an_early_end_shows_its_refund_step_by_step(world: World, where: E
     done = await cli(where, *end, "--costs", "30.00")
     assert "11.1  265 full days of 365 remain: 730.00 EUR to 530.00 EUR" in done.stdout
     assert "refund 500.00 EUR" in done.stdout
+    assert f"case premium_refund:BTA:{policy}" in done.stdout
+    await world.payment(f"premium_refund:BTA:{policy}", "policyholder:refund", "held")
     (fault,) = (await ask(where, *end, code=1))["faults"]
     assert "ended early already" in fault
     shown = await ask(where, "policies", "show", policy, "--on", day(100))
@@ -258,8 +260,8 @@ async def test_nothing_goes_back_to_a_policyholder_on_whose_contract_something_w
     end = {"by": "insurer", "last_day": day(99), "reason": "x"}
     with pytest.raises(Refusal, match="statute"):
         await policies.end(policy["policy"], end)
-    ended = await policies.end(policy["policy"], {**end, "by": "policyholder"})
-    assert (ended.refund.amount, ended.refund.refused is None) == (Decimal(0), False)
+    ended, paying = await policies.end(policy["policy"], {**end, "by": "policyholder"})
+    assert (ended.refund.amount, ended.refund.refused is None, paying) == (Decimal(0), False, None)
 
 
 async def test_an_operator_without_the_organisation_changes_nothing(world: World) -> None:
