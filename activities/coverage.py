@@ -15,6 +15,7 @@ from activities.limits import Limits, filing_of, third_parties
 from activities.store import ActHandler, Amended
 from models.claim import ClaimFiling, Document
 from models.coverage import (
+    OCCURRENCE_GREW,
     Cover,
     CoverageFacts,
     FirstClaim,
@@ -27,7 +28,17 @@ from models.coverage import (
 from models.errors import Refusal
 from models.names import case_id
 from models.policy import PolicyFacts
-from models.tables import FindingRow, IntakeRow, LearntRow, LimitRow, PartyRow, PaymentOrderRow, PolicyRow
+from models.tables import (
+    BellRow,
+    CaseRow,
+    FindingRow,
+    IntakeRow,
+    LearntRow,
+    LimitRow,
+    PartyRow,
+    PaymentOrderRow,
+    PolicyRow,
+)
 from rules.coverage import exclusions, find_coverage, find_exclusion, place_of
 from rules.period import Unit
 from rules.policy import covered_until, in_force, reporting, version_on
@@ -35,7 +46,8 @@ from rules.rulebook import book
 from security.keys import Keyring
 
 SHOWN = 20
-"""Other claims on the same occurrence that a claim's body names; the store knows them all."""
+"""Other claims on the same occurrence that a claim names, and that it rings; the store knows them all."""
+UNDECIDED = ("collecting", "deciding")
 COUNTRIES = re.compile(r"[A-Z]{2}([\s,;/]+[A-Z]{2})*")
 """A territory that is told in countries; another is told in words, and the handler says what it means."""
 REPORT = "8.1.1"
@@ -47,10 +59,20 @@ class CoverageStore:
 
     def __init__(self, keyring: Keyring) -> None:
         self._keyring = keyring
-        self.acts: Mapping[str, ActHandler] = {"claim.learn": self._learn, "claim.judge": self._judge}
+        self.acts: Mapping[str, ActHandler] = {
+            "claim.learn": self._learn,
+            "claim.judge": self._judge,
+            "claim.find": self._find_again,
+        }
 
     async def begin(self, session: AsyncSession, intake: IntakeRow, filing: ClaimFiling, at: datetime) -> Amended:
-        """Work the findings of a new claim out."""
+        """Work the findings of a new claim out; others on its occurrence that are not decided look again (5.4)."""
+        undecided = select(CaseRow.case).where(
+            col(CaseRow.case).in_([row.case for row in await _on_the_same_occurrence(session, intake)]),
+            col(CaseRow.stage).in_(UNDECIDED),
+        )
+        for case in (await session.exec(undecided.order_by(CaseRow.case).limit(SHOWN))).all():
+            session.add(BellRow(case=case, reason=OCCURRENCE_GREW, created_at=at))
         return await self._find(session, intake, filing, LearntFacts(), at)
 
     async def renew(self, session: AsyncSession, case: str, at: datetime) -> Amended | None:
@@ -82,6 +104,9 @@ class CoverageStore:
             limit.filed_at, limit.changed_at = said.first_made_at, at
             await limits.ring(at)
         await session.flush()
+        return await self.renew(session, case, at)
+
+    async def _find_again(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         return await self.renew(session, case, at)
 
     async def _judge(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:

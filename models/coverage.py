@@ -21,6 +21,10 @@ Code = Annotated[str, StringConstraints(pattern=r"^([a-z_]{3,20}(:C[1-9][0-9]{0,
 CircumstanceReference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
+OCCURRENCE_GREW = "occurrence"
+"""The reason of a bell: another claim on the same occurrence came."""
+
+
 class Point(Model):
     """One point of cover: its clause, what it is called, and what a handler is asked where the facts do not say it."""
 

@@ -16,6 +16,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.claim import ClaimActivities
     from models.case import (
         Act,
+        Bells,
         Change,
         CorrectAddress,
         Evidence,
@@ -61,7 +62,7 @@ with workflow.unsafe.imports_passed_through():
         WithdrawClaim,
         subject_of,
     )
-    from models.coverage import POINTS, JudgeFindings, StateFacts, is_duty, title_of
+    from models.coverage import OCCURRENCE_GREW, POINTS, JudgeFindings, StateFacts, is_duty, title_of
 
 DECIDE = "BTA-10.5a"
 TELL = "BTA-10.5b"
@@ -164,6 +165,8 @@ class Claim(Paying):
                 await self._arrive("document_waived", item, self._with(m.document, "waived", None))
             case Item(message=RequireDocument() as m) as item:
                 await self._require(item, m)
+            case Rung(bells=bells) if self._grew(bells):
+                await self._find_anew()
             case event:
                 await self._always(event)
 
@@ -192,6 +195,8 @@ class Claim(Paying):
                 )
             case Item(message=RequireDocument() as m) as item:
                 await self._require(item, m)
+            case Rung(bells=bells) if self._grew(bells):
+                await self._find_anew()
             case event:
                 await self._always(event)
 
@@ -273,6 +278,16 @@ class Claim(Paying):
             "to": "resting",
             "rest": (Start(duty=REST, anchor_at=now),),
         }
+
+    # ---- cover ------------------------------------------------------------------------------------------------------
+
+    def _grew(self, bells: Bells) -> bool:
+        """Another claim on the same occurrence came; a claim without findings has nothing to find anew."""
+        return OCCURRENCE_GREW in bells.reasons and self.body.findings is not None
+
+    async def _find_anew(self) -> None:
+        """5.4: the occurrence's first claim may be another one now."""
+        await self.record("occurrence_grew", acts=(Act(name="claim.find"),), heard=self.unheard)
 
     # ---- documents --------------------------------------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ async def test_a_second_approval_needs_the_role_and_a_limit_that_is_high_enough(
     await world.say(case, "approve_decision", actor=approver)
     await world.stage(case, "telling_and_paying")
     said = [(e.entry, e.actor) for e in await world.timeline(case) if e.actor is not None]
-    assert said == [("proposed", "op-1"), ("decided", approver)]
+    assert said == [("findings_judged", "op-1"), ("proposed", "op-1"), ("decided", approver)]
 
 
 async def test_privacy_requests_are_decided_by_those_with_the_role(world: World) -> None:

@@ -475,7 +475,7 @@ async def test_a_case_that_is_gone_from_the_store_is_named(world: World, tmp_pat
     await world.stage(case, "collecting")
     await world.settled(case)
     first = await published(world, tmp_path)
-    for table in ("bell", "clock", "notice", "timeline", "party", "limit_entry", "cases"):
+    for table in ("bell", "clock", "notice", "timeline", "party", "limit_entry", "finding", "document", "cases"):
         await behind_its_back(world, f'DELETE FROM {table} WHERE "case" = :case', case=case)  # noqa: S608  # ours
     assert case in (await check(world.sessions, world.keyring, tmp_path)).faults
     second = await published(world, tmp_path)

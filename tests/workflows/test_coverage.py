@@ -6,11 +6,11 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlmodel import select
+from sqlmodel import col, delete, select
 
 from models.coverage import POINTS
 from models.errors import Refusal
-from models.tables import DocumentRow, FindingRow, LimitRow, PolicyRow
+from models.tables import CaseRow, DocumentRow, FindingRow, LimitRow, PolicyRow
 from operations import reading
 from tests.workflows.test_claim import MONDAY, content, deciding, documents, proposal
 from tests.world import Refused, World
@@ -369,6 +369,50 @@ async def test_claims_on_one_occurrence_name_each_other_and_belong_to_the_policy
     row = await world.row(third)
     assert row is not None
     assert set(row.state["body"]["occurrence"]) == {first, second}
+
+
+async def test_a_claim_filed_later_and_made_earlier_is_heard_of_by_the_others(world: World) -> None:
+    """5.4: the occurrence belongs to the policy of its first claim, whichever is filed first; the UI names both."""
+    first = await filed(world, occurrence="ICE-9")
+    assert "right_policy" not in await waiting(world, first)
+    earlier = await filed(
+        world,
+        occurrence="ICE-9",
+        first_made_at=(MONDAY - timedelta(days=3)).isoformat(),
+        first_made_to="insurer",
+    )
+    # as a sweep does with what the store has for a case
+    await world.handle(first).signal("look_again")
+
+    async def heard() -> bool:
+        return "occurrence_grew" in await world.entries(first)
+
+    await world.until(heard, "the first one looks again")
+    row = await world.row(first)
+    assert row is not None
+    assert (row.state["body"]["findings"]["right_policy"], row.state["body"]["occurrence"]) == ("not_met", [earlier])
+
+
+async def test_a_claim_of_before_has_no_findings_and_is_decided_without_them(worker_world: World) -> None:
+    """What was opened by an older build goes on as it was: nothing to judge, and no gate."""
+    world = worker_world
+    async with world.serving():
+        case = await filed(world)
+        async with world.sessions() as session, session.begin():
+            row = await session.get_one(CaseRow, case)
+            body = {k: v for k, v in row.state["body"].items() if k not in ("findings", "occurrence")}
+            row.state = {**row.state, "body": body}
+            await session.exec(delete(FindingRow).where(col(FindingRow.case) == case))
+        await world.handle(case).terminate("as an older build left it")
+        await world.intake.start(case, "claim")
+        with pytest.raises(Refused, match="opened before findings were kept"):
+            await judge(world, case, "liable", "met")
+        await world.say(case, "require_document", document="medical_opinion", proves="fact", reason="a bruise")
+        assert not [key for key in await world.notices(case) if key.startswith("asked:")]
+        await world.say(case, "set_policy", policy=await world.policy())
+        await world.say(case, "propose_decision", **proposal(outcome="reject", reasons=["it is excluded"]))
+        await world.stage(case, "resting")
+        assert await findings(world, case) == {}
 
 
 async def test_the_same_person_again_from_a_cause_already_paid_for_is_a_finding(world: World) -> None:
