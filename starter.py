@@ -393,7 +393,7 @@ def _print_case(shown: reading.Shown) -> None:
                 f.title,
                 f.standing.replace("_", " "),
                 f.outcome.replace("_", " "),
-                json.dumps(f.facts, ensure_ascii=False) if f.facts else "",
+                ", ".join(f"{name} {_told(value)}" for name, value in f.facts.items()),
                 " ".join(filter(None, (f.judged_by, f.reason))),
             )
             for f in shown.findings
@@ -477,6 +477,13 @@ def _print_case(shown: reading.Shown) -> None:
         ("Party", "Role", "Language", "Data"),
         [(p.party, p.role, p.language, _person(p)) for p in shown.parties],
     )
+
+
+def _told(value: Any) -> str:
+    """A fact of a finding: a day, a code, or several."""
+    if isinstance(value, list):
+        return " ".join(map(str, value)) or "none"
+    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
 
 
 def _person(party: reading.Party) -> str:

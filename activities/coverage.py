@@ -137,7 +137,7 @@ class CoverageStore:
             row.judged, row.reason, row.exception = one.outcome, one.reason, one.exception
             row.judged_by, row.judged_at = data["actor"], at
             session.add(row)
-        return Amended(body={"findings": _waiting(rows.values())})
+        return Amended(body=_for_body(rows.values()))
 
     # ---- working out ------------------------------------------------------------------------------------------------
 
@@ -162,7 +162,7 @@ class CoverageStore:
             row.clause, row.facts, row.outcome = finding.clause, finding.facts, finding.outcome
         await session.flush()
         same = tuple(sorted(row.case for row in others))[:SHOWN]
-        return Amended(body={"findings": _waiting(rows.values()), "occurrence": list(same)})
+        return Amended(body={**_for_body(rows.values()), "occurrence": list(same)})
 
 
 def cover_of(policy: PolicyRow, event_day: date | None, at: datetime) -> Cover:
@@ -399,7 +399,11 @@ def _letters(code: str) -> str:
     return f"; say its letter: {', '.join(of)}" if of else ""
 
 
-def _waiting(rows: Iterable[FindingRow]) -> dict[str, str]:
-    """What waits or stands against cover, for the claim's body: a few bytes each."""
+def _for_body(rows: Iterable[FindingRow]) -> dict[str, Any]:
+    """What waits or stands against cover: a few bytes each, and of exclusions that were raised what they are."""
     left = {row.code: row.standing for row in rows if row.standing != "met"}
-    return {code: left[code] for code in sorted(left, key=place_of)}
+    terms = {code: exclusions()[code] for code in left if code in exclusions()}
+    return {
+        "findings": {code: left[code] for code in sorted(left, key=place_of)},
+        "exclusions": {code: " ".join(filter(None, (t.label.en + ".", t.exception))) for code, t in terms.items()},
+    }

@@ -292,6 +292,8 @@ class ClaimBody(Model):
     outcome: str | None = None
     findings: dict[str, Waiting] | None = None
     """Points of cover that wait for the handler or stand against it; None: opened before there were findings."""
+    exclusions: dict[str, str] = Field(default_factory=dict)
+    """Exclusions that were raised, with title and, where they have an exception, its question; in English."""
     occurrence: tuple[str, ...] = ()
     """Other claims on the same occurrence, as of the last look; the first of them where there are many."""
 

@@ -443,7 +443,9 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
                 **_fields(Found, row, *(() if personal else ("reason",))),
                 title=label_of(of.organisation, row.code).en,
             )
-            for row in sorted(findings, key=lambda row: (row.standing == "met", place_of(row.code)))
+            for row in sorted(
+                findings, key=lambda row: (row.standing == "met", row.standing == "not_met", place_of(row.code))
+            )
         ),
         documents=tuple(
             Paper(

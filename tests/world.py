@@ -267,6 +267,11 @@ class World:
             session.add(BellRow(case=case, reason=reason, created_at=self.now()))
         await self.handle(case).signal("look_again")
 
+    async def details(self, case: str) -> str:
+        """What the UI shows of a case: its current details."""
+        metadata: Any = await self.handle(case).query("__temporal_workflow_metadata")
+        return str(metadata.current_details)
+
     # ---- reading ----------------------------------------------------------------------------------------------------
 
     def handle(self, case: str) -> WorkflowHandle[Any, Any]:

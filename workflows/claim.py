@@ -62,7 +62,7 @@ with workflow.unsafe.imports_passed_through():
         WithdrawClaim,
         subject_of,
     )
-    from models.coverage import OCCURRENCE_GREW, POINTS, JudgeFindings, StateFacts, is_duty, title_of
+    from models.coverage import OCCURRENCE_GREW, POINTS, JudgeFindings, StateFacts, Waiting, is_duty, title_of
 
 DECIDE = "BTA-10.5a"
 TELL = "BTA-10.5b"
@@ -1034,9 +1034,7 @@ class Claim(Paying):
             AddDocument: {"document": missing[0]} if missing else {},
             WaiveDocument: {"document": missing[0]} if missing else {},
             RequireDocument: {"document": f"‹one of: {', '.join(askable)}›"},
-            JudgeFindings: {
-                "findings": [_to_judge(code, stands) for code, stands in (self.body.findings or {}).items()]
-            },
+            JudgeFindings: {"findings": _to_judge(self.body.findings or {})},
             ProposeDecision: {
                 "outcome": "pay",
                 "reasons": [],
@@ -1126,6 +1124,9 @@ class Claim(Paying):
         lines += [f"- **Fault of the filing:** {fault}" for fault in body.faults]
         return lines
 
+    def _title(self, code: str) -> str:
+        return self.body.exclusions.get(code) or title_of(code)
+
     def _cover_story(self) -> list[str]:
         """Cover: what is open first, with its question; then what is not met."""
         findings = self.body.findings
@@ -1136,9 +1137,10 @@ class Claim(Paying):
             for code, stands in findings.items():
                 if stands != "not_met":
                     point = POINTS.get(code.partition(":")[0])
-                    asked = point.question if point is not None else title_of(code)
+                    asked = point.question if point is not None else self._title(code)
                     lines.append(f"- **Cover, {stands}: {code}.** {asked}")
-        lines += [f"- **Cover, not met: {c}.** {title_of(c)}" for c, stands in findings.items() if stands == "not_met"]
+        against = [code for code, stands in findings.items() if stands == "not_met"]
+        lines += [f"- **Cover, not met: {code}.** {self._title(code)}" for code in against]
         if not findings:
             lines.append("- **Cover:** met on every point")
         if others := self.body.occurrence:
@@ -1160,11 +1162,18 @@ def _payees(proposal: Proposal) -> list[ClaimantDecision]:
     return [p for p in (*third, insured) if p.payable > 0]
 
 
-def _to_judge(code: str, stands: str) -> dict[str, Any]:
-    """A finding in the ready JSON: an open point is to be met or not; where facts speak against it, with the reason."""
-    if stands == "open":
-        return {"code": code, "outcome": "met"}
-    return {"code": code, "outcome": "‹met or not_met›", "reason": "‹why›"}
+def _to_judge(findings: dict[str, Waiting]) -> list[dict[str, Any]]:
+    """What waits, for the ready JSON: an open point as met; whatever somebody raised, or facts speak against, to say.
+
+    An exclusion or a breach that was found stands by a judgment already.
+    """
+    known = {code: code.partition(":")[0] in POINTS for code in findings}
+    said = {"outcome": "‹met or not_met›", "reason": "‹why›"}
+    return [
+        {"code": code, **({"outcome": "met"} if stands == "open" and known[code] else said)}
+        for code, stands in findings.items()
+        if known[code] or stands != "not_met"
+    ]
 
 
 def _letter_key(party: str, decision: int = 1) -> str:

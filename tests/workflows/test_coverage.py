@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -168,6 +170,23 @@ async def test_an_exclusion_that_is_raised_is_a_finding_of_its_own_with_its_exce
     assert (row.facts, row.exception, row.standing) == ({"policy": "applies"}, True, "met")
     await world.say(case, "propose_decision", **proposal())
     await world.stage(case, "telling_and_paying")
+
+
+async def test_the_ready_json_has_what_waits_and_the_details_what_an_exclusion_is(world: World) -> None:
+    """What is raised, or facts speak against, is not met by leaving it as it is; what was found is not asked again."""
+    case = await filed(world, country="EE")
+    raised = {"code": "4.1.20", "outcome": "open", "reason": "an expert is asked"}
+    found_ = {"code": "4.1.24", "outcome": "not_met", "reason": "the river rose"}
+    breached = {"code": "7.1.1", "outcome": "not_met", "reason": "not told"}
+    await world.say(case, "judge_findings", findings=[raised, found_, breached, {"code": "liable", "outcome": "met"}])
+    told = await world.details(case)
+    ready = json.loads(re.search(r"judge_findings\*\*.*?\n`(.*?)`\n", told, re.DOTALL)[1])  # type: ignore[index]  # it is there
+    assert {f["code"]: f["outcome"] for f in ready["findings"]} == {
+        **dict.fromkeys(("activity", "third_party:C1", "direct_loss", "no_exclusion"), "met"),
+        **dict.fromkeys(("territory", "4.1.20"), "‹met or not_met›"),
+    }
+    assert "Gradual effect of temperature, fumes, damp or water. Was the effect sudden and unforeseen?" in told
+    assert told.index("Cover, open: 4.1.20") < told.index("Cover, not met: 4.1.24")
 
 
 async def test_a_breached_duty_is_no_bar_but_its_share_must_be_said(world: World) -> None:
