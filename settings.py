@@ -106,6 +106,19 @@ class Settings(BaseSettings):
     mail_staff: str = "{role}@{organisation}.example"
     """Where reminders and escalations go; `{role}` is the role that the rulebook names."""
 
+    mail_in: Literal["maildir", "imap"] = "maildir"
+    """Where mail servers report what became of letters: the mailbox of `mail_sender`."""
+
+    mail_in_folder: Folder = Field(default_factory=lambda earlier: earlier["var"] / "mail-in")
+    imap_host: str | None = None
+    imap_port: int = Field(default=993, ge=1, le=65535)
+    imap_security: Literal["tls", "starttls", "none"] = "tls"
+    """`none` is for a server on this machine only."""
+
+    imap_user: str | None = None
+    imap_password: SecretStr | None = None
+    imap_mailbox: str = Field(default="INBOX", min_length=1)
+
     bank_folder: Folder = Field(default_factory=lambda earlier: earlier["var"] / "bank")
     """Payment orders go out here as files, and the bank's confirmations come in."""
 
@@ -154,6 +167,10 @@ class Settings(BaseSettings):
     def _mail_is_complete(self) -> Self:
         if self.mail == "smtp" and self.smtp_host is None:
             raise ValueError("TERMINS_MAIL=smtp needs TERMINS_SMTP_HOST")
+        if self.mail_in == "imap" and None in (self.imap_host, self.imap_user, self.imap_password):
+            raise ValueError(
+                "TERMINS_MAIL_IN=imap needs TERMINS_IMAP_HOST, TERMINS_IMAP_USER and TERMINS_IMAP_PASSWORD"
+            )
         if (self.smtp_user is None) != (self.smtp_password is None):
             raise ValueError("TERMINS_SMTP_USER and TERMINS_SMTP_PASSWORD belong together")
         return self

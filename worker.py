@@ -22,6 +22,7 @@ from activities.beating import Beating
 from activities.wiring import build
 from integrations.bank import BankFolder
 from integrations.mail import MaildirOut, MailOut, SmtpOut
+from integrations.mail_in import ImapIn, MaildirIn, MailIn
 from models.names import TASK_QUEUE
 from models.now import wall_clock
 from operations import metrics, watching
@@ -79,6 +80,23 @@ def carrier(settings: Settings) -> MailOut:
     return MaildirOut(settings.mail_folder)
 
 
+def mailbox(settings: Settings) -> MailIn:
+    """The mailbox of delivery reports that the settings name."""
+    if settings.mail_in == "imap":
+        assert settings.imap_host is not None
+        assert settings.imap_user is not None
+        assert settings.imap_password is not None
+        return ImapIn(
+            settings.imap_host,
+            settings.imap_port,
+            settings.imap_user,
+            settings.imap_password.get_secret_value(),
+            security=settings.imap_security,
+            mailbox=settings.imap_mailbox,
+        )
+    return MaildirIn(settings.mail_in_folder)
+
+
 async def main() -> None:
     """Serve until SIGTERM or SIGINT."""
     settings = Settings()
@@ -105,6 +123,7 @@ async def main() -> None:
         carrier(settings),
         BankFolder(settings.bank_folder),
         wall_clock,
+        mail_in=mailbox(settings),
         sender=settings.mail_sender,
         staff=settings.mail_staff,
         checkpoints=settings.checkpoints,

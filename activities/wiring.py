@@ -11,6 +11,7 @@ from temporalio.client import Client
 from activities.access import AccessActivities, AccessStore, WithdrawalStore
 from activities.case import CaseActivities
 from activities.claim import ClaimActivities, ClaimStore
+from activities.incoming import IncomingActivities
 from activities.late_premium import LatePremiumActivities, LatePremiumStore
 from activities.notice import NoticeActivities, Post
 from activities.outbox import Outbox
@@ -23,6 +24,7 @@ from activities.store import KindStore
 from activities.sweep import CheckpointActivities, SweepActivities
 from integrations.bank import Bank
 from integrations.mail import MailOut
+from integrations.mail_in import MailIn
 from models.now import Now
 from operations.intake import Intake, Sessions
 from operations.own_store import OwnStore
@@ -37,6 +39,7 @@ def build(
     bank: Bank,
     now: Now,
     *,
+    mail_in: MailIn,
     sender: str,
     staff: str,
     checkpoints: Path,
@@ -65,6 +68,7 @@ def build(
         privacy.erase,
         sweep.deliver,
         sweep.ring_outdated,
+        IncomingActivities(sessions, intake, mail_in, now).read_mail,
         CheckpointActivities(sessions, keyring, checkpoints, now).publish,
     ]
     return activities, outbox

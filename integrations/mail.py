@@ -210,7 +210,7 @@ class SmtpOut:
         timeout: float = 30.0,
     ) -> None:
         """`timeout` in seconds, for each step. A password without TLS is refused, except on this machine."""
-        if password is not None and not start_tls and not _is_this_machine(host):
+        if password is not None and not start_tls and not is_this_machine(host):
             raise ValueError("a password goes to a mail server only with start_tls")
         self._host = host
         self._port = port
@@ -248,7 +248,8 @@ class SmtpOut:
         return Proof(accepted_at=taken, carrier="smtp", reference=message_id(letter))
 
 
-def _is_this_machine(host: str) -> bool:
+def is_this_machine(host: str) -> bool:
+    """Whether a host is this machine itself: what goes there passes no network."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

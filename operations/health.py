@@ -24,10 +24,19 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from models.common import Model
 from models.names import TASK_QUEUE
-from models.tables import BellRow, CaseRow, ClockRow, EventRow, IntakeRow, NoticeRow, PaymentOrderRow
+from models.tables import (
+    BellRow,
+    CaseRow,
+    ClockRow,
+    EventRow,
+    IncomingRow,
+    IntakeRow,
+    NoticeRow,
+    PaymentOrderRow,
+)
 from operations.checkpoint import newest
 from operations.intake import Sessions
-from operations.setup import CHECKPOINT, SWEEP, last_checkpoint, missing, revisions
+from operations.setup import CHECKPOINT, INCOMING, SWEEP, last_checkpoint, missing, revisions
 
 ANSWERS_WITHIN = 5.0
 """Seconds after which a part that does not answer counts as down."""
@@ -38,6 +47,9 @@ STUCK = "TemporalReportedProblems IS NOT NULL AND ExecutionStatus = 'Running'"
 
 LOOKED_BACK = timedelta(days=30)
 """For so long a filing whose case was not opened is said; a look at all that were ever filed would cost too much."""
+
+INCOMES = {"mail": "the mail that came back", "bank": "the bank's answers"}
+"""Source of what comes in by itself → in words."""
 
 SETUP = "run: python starter.py setup"
 
@@ -64,6 +76,7 @@ class Part(Model):
         "engine",
         "attributes",
         "sweep",
+        "reading",
         "checkpoint",
         "workers",
         "stuck",
@@ -71,6 +84,7 @@ class Part(Model):
         "schema",
         "diverged",
         "waiting",
+        "incoming",
         "keys",
     ]
     needed: bool
@@ -93,6 +107,14 @@ class Waiting(Model):
     since: datetime
 
 
+class Incoming(Model):
+    """A source of what comes in by itself: when it was read last, and how much of it is left for people."""
+
+    source: str
+    looked_at: datetime
+    aside: int
+
+
 class Health(Model):
     """Everything that was asked."""
 
@@ -103,6 +125,8 @@ class Health(Model):
     parts: tuple[Part, ...]
     waiting: tuple[Waiting, ...] = ()
     """All that waits, however short; empty where the store does not answer."""
+    incoming: tuple[Incoming, ...] = ()
+    """What comes in by itself; empty where the store does not answer, and before the first look."""
     stuck: int | None = None
     """Cases that the engine reports as stuck; None where it does not answer."""
     diverged: int | None = None
@@ -117,7 +141,7 @@ async def ask(sessions: Sessions, client: Client | None, keys: Keys, checkpoints
     It never fails and takes no longer than a part may take; no client is an engine down.
     """
     published = asyncio.create_task(_newest(checkpoints))
-    (engine, stuck), (store, diverged, waiting), key, checkpoint_at = await asyncio.gather(
+    (engine, stuck), (store, diverged, waiting, incoming), key, checkpoint_at = await asyncio.gather(
         _engine(client, published, now), _store(sessions, now), _keys(keys), published
     )
     parts = (*engine, *store, key)
@@ -126,6 +150,7 @@ async def ask(sessions: Sessions, client: Client | None, keys: Keys, checkpoints
         ok=all(part.ok for part in parts),
         parts=parts,
         waiting=waiting,
+        incoming=incoming,
         stuck=stuck,
         diverged=diverged,
         checkpoint_at=checkpoint_at,
@@ -144,8 +169,12 @@ async def _engine(
         async with asyncio.timeout(ANSWERS_WITHIN):
             # first the one that the client does not try again: an engine that is down says so at once
             lacking = await missing(client)
-            sweep, checkpoint, workers, stuck = await asyncio.gather(
-                _sweep(client), _checkpoint(client, published, now), _workers(client), client.count_workflows(STUCK)
+            sweep, reading, checkpoint, workers, stuck = await asyncio.gather(
+                _sweep(client),
+                _reading(client),
+                _checkpoint(client, published, now),
+                _workers(client),
+                client.count_workflows(STUCK),
             )
     except TimeoutError:
         return (Part(name="engine", needed=True, problem="the engine does not answer in time"),), None
@@ -159,6 +188,7 @@ async def _engine(
             problem=f"the engine lacks search attributes: {', '.join(lacking)}; {SETUP}" if lacking else None,
         ),
         Part(name="sweep", needed=False, problem=sweep),
+        Part(name="reading", needed=False, problem=reading),
         Part(name="checkpoint", needed=False, problem=checkpoint),
         Part(name="workers", needed=False, problem=workers),
         Part(
@@ -177,6 +207,16 @@ async def _sweep(client: Client) -> str | None:
             return f"there is no sweep: what an outage leaves behind stays; {SETUP}"
         raise
     return "the sweep is paused: what an outage leaves behind stays" if described.schedule.state.paused else None
+
+
+async def _reading(client: Client) -> str | None:
+    try:
+        described = await client.get_schedule_handle(INCOMING).describe()
+    except RPCError as e:
+        if e.status is RPCStatusCode.NOT_FOUND:
+            return f"there is no schedule that reads what comes in: bounces stay unknown; {SETUP}"
+        raise
+    return "reading what comes in is paused: bounces stay unknown" if described.schedule.state.paused else None
 
 
 async def _checkpoint(client: Client, published: asyncio.Task[datetime | None], now: datetime) -> str | None:
@@ -223,19 +263,22 @@ async def _workers(client: Client) -> str | None:
 # ---- the store ------------------------------------------------------------------------------------------------------
 
 
-async def _store(sessions: Sessions, now: datetime) -> tuple[tuple[Part, ...], int | None, tuple[Waiting, ...]]:
+async def _store(
+    sessions: Sessions, now: datetime
+) -> tuple[tuple[Part, ...], int | None, tuple[Waiting, ...], tuple[Incoming, ...]]:
     try:
         async with asyncio.timeout(ANSWERS_WITHIN), sessions() as session:
             schema = await _schema(session)
             if schema is not None and schema.needed:
-                return (Part(name="store", needed=True), schema), None, ()
+                return (Part(name="store", needed=True), schema), None, (), ()
             diverged = await _diverged(session)
             waits = await waiting(session, now)
+            incomes = await _incoming(session)
     except TimeoutError:
-        return (Part(name="store", needed=True, problem="the store does not answer in time"),), None, ()
+        return (Part(name="store", needed=True, problem="the store does not answer in time"),), None, (), ()
     except (SQLAlchemyError, PostgresError, OSError) as e:
         how = "cannot be read" if isinstance(e, ProgrammingError) else "does not answer"
-        return (Part(name="store", needed=True, problem=f"the store {how}: {_kind(e)}"),), None, ()
+        return (Part(name="store", needed=True, problem=f"the store {how}: {_kind(e)}"),), None, (), ()
     return (
         (
             Part(name="store", needed=True),
@@ -248,9 +291,11 @@ async def _store(sessions: Sessions, now: datetime) -> tuple[tuple[Part, ...], i
                 else None,
             ),
             Part(name="waiting", needed=False, problem=_too_long(waits, now)),
+            Part(name="incoming", needed=False, problem=_left(incomes, now)),
         ),
         diverged,
         waits,
+        incomes,
     )
 
 
@@ -344,6 +389,23 @@ def _too_long(waits: Sequence[Waiting], now: datetime) -> str | None:
         if late:
             minutes = int((now - min(w.since for w in late)).total_seconds() // 60)
             said.append(f"{words}: {sum(w.number for w in late)}, the oldest for {minutes} minutes")
+    return "; ".join(said) or None
+
+
+async def _incoming(session: AsyncSession) -> tuple[Incoming, ...]:
+    rows = (await session.exec(select(IncomingRow).order_by(col(IncomingRow.source)))).all()
+    return tuple(Incoming(source=row.source, looked_at=row.looked_at, aside=row.aside) for row in rows)
+
+
+def _left(incomes: Sequence[Incoming], now: datetime) -> str | None:
+    """What of it could not be read for long, and what waits for people."""
+    said = []
+    for one in incomes:
+        if now - one.looked_at > LONG:
+            minutes = int((now - one.looked_at).total_seconds() // 60)
+            said.append(f"{INCOMES[one.source]} could not be read for {minutes} minutes")
+        if one.aside:
+            said.append(f"{INCOMES[one.source]}: {one.aside} left for people; see Left for people in docs/watching.md")
     return "; ".join(said) or None
 
 

@@ -175,6 +175,15 @@ class _Asked(Collector):
         ):
             if number is not None:
                 yield GaugeMetricFamily(name, text, number)
+        aside = GaugeMetricFamily("termins_incoming_aside", "What came in and is left for people", labels=("source",))
+        read = GaugeMetricFamily(
+            "termins_incoming_read_timestamp_seconds", "When a source was read last", labels=("source",)
+        )
+        for one in health.incoming:
+            aside.add_metric((one.source,), one.aside)
+            read.add_metric((one.source,), one.looked_at.timestamp())
+        yield aside
+        yield read
         if self._clocks is not None:
             yield from _of_clocks(self._clocks)
 

@@ -67,7 +67,16 @@ PROVE: dict[str, tuple[type[Any], type[Any]]] = {
 
 _KINDS = {workflow: kind for kind, workflow in KINDS.items()}
 
-PROVE_NOTHING = frozenset({"claim.assess", "access.fallbacks", "sweep.deliver", "recount.ring", "checkpoint.publish"})
+PROVE_NOTHING = frozenset(
+    {
+        "claim.assess",
+        "access.fallbacks",
+        "sweep.deliver",
+        "recount.ring",
+        "checkpoint.publish",
+        "incoming.read_mail",
+    }
+)
 """Activities that only look, or belong to no case."""
 
 ASKED_AT_ONCE = "core_local_activity"

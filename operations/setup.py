@@ -38,6 +38,7 @@ ATTRIBUTES = {
 }
 
 SWEEP = "termins-sweep"
+INCOMING = "termins-incoming"
 CHECKPOINT = "termins-checkpoint"
 CHECKPOINT_AT = timedelta(hours=1)
 """After midnight UTC."""
@@ -55,6 +56,7 @@ async def setup(client: Client, database_url: str, keyring: Keyring) -> list[str
     done.append(await add_search_attributes(client))
     done.append(await keep_histories(client))
     done.append(await schedule_sweep(client))
+    done.append(await schedule_incoming(client))
     done.append(await schedule_checkpoint(client))
     return done
 
@@ -130,6 +132,22 @@ async def schedule_sweep(client: Client) -> str:
     except ScheduleAlreadyRunningError:
         return "schedules: the sweep is there"
     return "schedules: a sweep every minute"
+
+
+async def schedule_incoming(client: Client) -> str:
+    """What comes in by itself is read every minute, never twice at once."""
+    try:
+        await client.create_schedule(
+            INCOMING,
+            Schedule(
+                action=ScheduleActionStartWorkflow("Incoming", id=INCOMING, task_queue=names.TASK_QUEUE),
+                spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(minutes=1))]),
+                policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+            ),
+        )
+    except ScheduleAlreadyRunningError:
+        return "schedules: reading what comes in is there"
+    return "schedules: what comes in is read every minute"
 
 
 def last_checkpoint(now: datetime) -> datetime:

@@ -23,6 +23,7 @@ from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from activities.wiring import build
 from integrations.bank import BankFolder
 from integrations.mail import MaildirOut
+from integrations.mail_in import MaildirIn
 from models.converter import sealing
 from models.operator import ROLES
 from models.tables import OperatorRow
@@ -187,6 +188,7 @@ async def make_world(
             MaildirOut(var / "mail"),
             BankFolder(var / "bank"),
             now,
+            mail_in=MaildirIn(var / "mail-in"),
             sender="noreply@{organisation}.example",
             staff="{role}@{organisation}.example",
             checkpoints=var / "checkpoints",

@@ -3,6 +3,7 @@
 from workflows.access_request import AccessRequest
 from workflows.authenticator_withdrawal import AuthenticatorWithdrawal
 from workflows.claim import Claim
+from workflows.incoming import Incoming
 from workflows.late_premium import LatePremium
 from workflows.premium_refund import PremiumRefund
 from workflows.privacy_request import PrivacyRequest
@@ -14,6 +15,7 @@ ALL: tuple[type, ...] = (
     AuthenticatorWithdrawal,
     Checkpoint,
     Claim,
+    Incoming,
     LatePremium,
     PremiumRefund,
     PrivacyRequest,

@@ -15,6 +15,7 @@ from models.tables.case import (
 from models.tables.claim import PaymentOrderRow
 from models.tables.coverage import FindingRow, LearntRow
 from models.tables.documents import DocumentRow
+from models.tables.incoming import IncomingRow
 from models.tables.limits import DecisionPartRow, DecisionRow, LimitRow
 from models.tables.operator import OperatorRow
 from models.tables.policy import ObjectionRow, PolicyEntryRow, PolicyRow
@@ -34,6 +35,7 @@ __all__ = [
     "EventRow",
     "FindingRow",
     "IdentificationRow",
+    "IncomingRow",
     "IntakeRow",
     "LearntRow",
     "LimitRow",

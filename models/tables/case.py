@@ -184,6 +184,7 @@ class NoticeRow(OfCase, table=True):
             postgresql_where=text("internal AND sent_at IS NULL AND refused IS NULL"),
         ),
         Index("notice_waiting", "queued_at", postgresql_where=text("sent_at IS NULL AND refused IS NULL")),
+        Index("notice_reference", "reference"),
     )
 
     case: str = Field(primary_key=True, foreign_key="cases.case")

@@ -37,6 +37,7 @@ from temporalio.worker import Worker
 from activities.wiring import build
 from integrations.bank import BankFolder
 from integrations.mail import MaildirOut
+from integrations.mail_in import MaildirIn
 from models.converter import data_converter
 from models.names import TASK_QUEUE
 from models.now import wall_clock
@@ -350,7 +351,8 @@ async def without_a_codec(run: Run) -> None:
     await until(there, "the namespace without a codec")
     activities, _ = build(
         connection.sessions, connection.keyring, open_client, MaildirOut(run.var / "mail"),
-        BankFolder(run.var / "bank"), wall_clock, sender="a@b.example", staff="a@b.example",
+        BankFolder(run.var / "bank"), wall_clock,
+        mail_in=MaildirIn(run.var / "mail-in"), sender="a@b.example", staff="a@b.example",
         checkpoints=run.var / "checkpoints",
     )  # fmt: skip
     intake = Intake(connection.sessions, connection.keyring, open_client, wall_clock)

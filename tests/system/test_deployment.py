@@ -37,11 +37,19 @@ NOT_IN_CONTAINERS = {
     "TERMINS_MASTER_KEY_FILE": "the key is a secret of its own",
     "TERMINS_TOKEN": "an operator's own, never an installation's",
     "TERMINS_SMTP_SECURITY": "nothing but STARTTLS between containers",
+    "TERMINS_IMAP_SECURITY": "nothing but TLS between containers",
     "TERMINS_MAIL_FOLDER": "under TERMINS_VAR",
+    "TERMINS_MAIL_IN_FOLDER": "under TERMINS_VAR",
     "TERMINS_BANK_FOLDER": "under TERMINS_VAR",
 }
 """Settings that the compose file leaves alone, and why."""
-SECRET = {"DATABASE_URL", "TERMINS_KEYS_DATABASE_URL", "TERMINS_MASTER_KEY", "TERMINS_SMTP_PASSWORD"}
+SECRET = {
+    "DATABASE_URL",
+    "TERMINS_KEYS_DATABASE_URL",
+    "TERMINS_MASTER_KEY",
+    "TERMINS_SMTP_PASSWORD",
+    "TERMINS_IMAP_PASSWORD",
+}
 """Settings that lie in files, never in a variable."""
 
 

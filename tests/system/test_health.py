@@ -16,7 +16,7 @@ from sqlmodel import col, update
 
 import operations.health
 from models.names import TASK_QUEUE
-from models.tables import BellRow, CaseRow, ClientRow
+from models.tables import BellRow, CaseRow, ClientRow, IncomingRow
 from operations.checkpoint import publish
 from operations.health import Health, ask
 from operations.intake import Intake
@@ -26,11 +26,13 @@ from operations.reset import reset
 from operations.setup import (
     CHECKPOINT,
     CHECKPOINT_WITHIN,
+    INCOMING,
     SWEEP,
     add_search_attributes,
     last_checkpoint,
     migrate,
     schedule_checkpoint,
+    schedule_incoming,
     schedule_sweep,
 )
 from operations.store import engine, keyring, sessions
@@ -63,6 +65,7 @@ async def watched(worker_world: World) -> AsyncIterator[World]:
     """A world of its own, set up as an installation is, with a worker."""
     await worker_world.begin(datetime.now(UTC))
     await schedule_sweep(worker_world.client)
+    await schedule_incoming(worker_world.client)
     await schedule_checkpoint(worker_world.client)
     async with worker_world.serving():
         yield worker_world
@@ -79,6 +82,7 @@ async def test_where_everything_answers_nothing_is_said(watched: World) -> None:
         "engine",
         "attributes",
         "sweep",
+        "reading",
         "checkpoint",
         "workers",
         "stuck",
@@ -86,6 +90,7 @@ async def test_where_everything_answers_nothing_is_said(watched: World) -> None:
         "schema",
         "diverged",
         "waiting",
+        "incoming",
         "keys",
     ]
 
@@ -119,6 +124,7 @@ async def test_an_engine_without_its_search_attributes_and_sweep_is_sent_to_setu
         assert said["attributes"].startswith("the engine lacks search attributes: CaseKind, Due,")
         assert said["attributes"].endswith("run: python starter.py setup")
         assert said["sweep"].startswith("there is no sweep")
+        assert said["reading"].startswith("there is no schedule that reads what comes in")
         assert said["checkpoint"].startswith("there is no schedule of checkpoints")
         assert said["workers"] == "no worker has asked for work in the last minutes"
         await add_search_attributes(environment.client)
@@ -293,6 +299,27 @@ async def test_a_schema_of_another_version_is_said(
     found = await ask(sessions(database), world.client, world.keyring.answers, world.var / "checkpoints", world.now())
     assert (found.ready, problems(found)["schema"]) == (ready, says)
     await database.dispose()
+
+
+async def test_what_came_in_and_was_not_understood_is_said_and_so_is_a_mailbox_that_cannot_be_read(
+    worker_world: World,
+) -> None:
+    world = worker_world
+    assert "incoming" not in problems(await health(world)), "nothing was read yet"
+    async with world.sessions() as session, session.begin():
+        session.add(IncomingRow(source="mail", looked_at=world.now(), aside=2))
+    found = await health(world)
+    assert problems(found)["incoming"].startswith("the mail that came back: 2 left for people")
+    async with world.sessions() as session, session.begin():
+        (await session.get_one(IncomingRow, "mail")).aside = 0
+    assert "incoming" not in problems(await health(world))
+    said = problems(await health(world, minutes=6))["incoming"]
+    assert said == "the mail that came back could not be read for 6 minutes"
+
+
+async def test_a_paused_reading_is_said(watched: World) -> None:
+    await watched.client.get_schedule_handle(INCOMING).pause()
+    assert problems(await health(watched))["reading"] == "reading what comes in is paused: bounces stay unknown"
 
 
 async def test_a_diverged_case_is_counted(watched: World) -> None:

@@ -29,6 +29,7 @@ from activities.sweep import SweepActivities
 from activities.wiring import build, build_replay
 from integrations.bank import BankFolder
 from integrations.mail import MaildirOut
+from integrations.mail_in import MaildirIn
 from models import tables
 from models.case import Said, StartCase, Transition
 from models.names import KINDS, TASK_QUEUE
@@ -424,6 +425,7 @@ async def installation(var: Path) -> AsyncIterator[World]:
             MaildirOut(settings.mail_folder),
             BankFolder(settings.bank_folder),
             now,
+            mail_in=MaildirIn(settings.mail_in_folder),
             sender=settings.mail_sender,
             staff=settings.mail_staff,
             checkpoints=var / "checkpoints",
