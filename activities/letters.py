@@ -1,7 +1,8 @@
 """Letters: a template of `templates/` and the facts of a case become a letter in the reader's language.
 
-A template is `<name>.<language>.txt`: first line `Subject: …`, the rest is the body. Every fact that a template names
-has to be given (None where there is nothing to say), so that a letter with a hole is never sent.
+A template is `<name>.<language>.txt`: first line `Subject: …`; where its text also goes as a PDF, a line `Attached: …`
+with the file's name; an empty line, and the body. Every fact that a template names has to be given (None where there is
+nothing to say), so that a letter with a hole is never sent.
 """
 
 import re
@@ -87,24 +88,34 @@ def _environment(language: str) -> Environment:
 
 
 @cache
-def _template(name: str, language: str) -> tuple[Template, Template, frozenset[str]]:
-    """Subject, body and the names of the facts of a template."""
+def _template(name: str, language: str) -> tuple[Template, Template, Template | None, frozenset[str]]:
+    """Subject, body, name of the attached PDF, and the names of the facts of a template."""
     path = TEMPLATES / f"{name}.{language}.txt"
     if not _NAME.fullmatch(name) or language not in LANGUAGES or not path.is_file():
         raise LetterFault(f"there is no letter {name!r} in {language!r}")
-    first, _, body = path.read_text(encoding="utf-8").partition("\n")
+    head, _, body = path.read_text(encoding="utf-8").partition("\n\n")
+    first, *more = head.split("\n")
     if not first.startswith("Subject: "):
         raise LetterFault(f"{path.name}: the first line is not a subject")
+    if more and not (len(more) == 1 and more[0].startswith("Attached: ")):
+        raise LetterFault(f"{path.name}: before the first empty line only a subject and an attachment can stand")
     environment = _environment(language)
     subject = first.removeprefix("Subject: ")
-    facts = find_undeclared_variables(environment.parse(subject)) | find_undeclared_variables(environment.parse(body))
+    attached = environment.from_string(more[0].removeprefix("Attached: ")) if more else None
+    facts = frozenset().union(*(find_undeclared_variables(environment.parse(part)) for part in (head, body)))
     facts -= environment.globals.keys()
-    return environment.from_string(subject), environment.from_string(body), frozenset(facts)
+    return environment.from_string(subject), environment.from_string(body), attached, facts
 
 
 def facts_of(template: str, language: str) -> frozenset[str]:
     """The names of the facts that a template needs."""
-    return _template(template, language)[2]
+    return _template(template, language)[3]
+
+
+def attached(template: str, language: str, facts: Mapping[str, object]) -> str | None:
+    """The name of the PDF that goes with a letter of this template; None where the text goes as mail alone."""
+    name = _template(template, language)[2]
+    return name.render(facts) if name is not None else None
 
 
 def render(
@@ -119,7 +130,7 @@ def render(
 
     Raises `LetterFault`, and pydantic's `ValidationError` for an address or a subject that cannot be mailed.
     """
-    subject, body, needed = _template(template, language)
+    subject, body, _, needed = _template(template, language)
     if missing := sorted(needed - facts.keys()):
         raise LetterFault(f"{template}.{language}: missing facts: {', '.join(missing)}")
     try:

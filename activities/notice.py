@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -16,8 +17,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.letters import LANGUAGES, render
-from integrations.mail import Attachment, MailOut, MailRefused, MailUnavailable
+from activities.letters import LANGUAGES, attached, render
+from activities.pdf import Sheet, pdf
+from integrations.mail import Attachment, Letter, MailOut, MailRefused, MailUnavailable
 from models import errors
 from models.case import NoticeSent, NoticesSent, SendNotices
 from models.claim import Document
@@ -28,7 +30,7 @@ from rules.calendar import load
 from rules.coverage import ground_of
 from rules.documents import asked
 from rules.period import count
-from rules.rulebook import book, duty_for
+from rules.rulebook import Rulebook, book, duty_for
 from rules.wording import in_
 
 if TYPE_CHECKING:
@@ -104,11 +106,12 @@ class Post:
         )
         if to is None:
             return await self._close(case, key, refused="no address")
+        facts = _facts(notice, known, party, language, self._now(), wanted)
         try:
             letter = render(
                 notice.template,
                 language,
-                _facts(notice, known, party, language, self._now(), wanted),
+                facts,
                 id=f"{case}#{key}",
                 to=to,
                 sender=self._sender.format(organisation=row.organisation.lower()),
@@ -117,6 +120,11 @@ class Post:
             return await self._close(case, key, refused="the address is not one that mail can reach")
         if archive is not None:
             letter = letter.model_copy(update={"attachments": _attachments(archive)})
+        if (name := attached(notice.template, language, facts)) is not None:
+            # beside the loop: fonts are read and cut for each letter, and the worker beats meanwhile
+            content = await asyncio.to_thread(pdf, _sheet(letter, notice, facts, rulebook))
+            file = Attachment(name=name, media_type="application/pdf", content=content)
+            letter = letter.model_copy(update={"attachments": (*letter.attachments, file)})
         try:
             proof = await self._mail.send(letter, self._now())
         except MailRefused as e:
@@ -267,6 +275,19 @@ def _lines(decision: DecisionRow, party: str) -> dict[str, list[str]]:
     """The calculation for a claimant; the insured is told that of each."""
     wanted = [own for claimant, own in sorted(decision.lines.items()) if party in (claimant, "insured")]
     return {language: [line for own in wanted for line in own[language]] for language in LANGUAGES}
+
+
+def _sheet(letter: Letter, notice: NoticeRow, facts: Mapping[str, Any], rulebook: Rulebook) -> Sheet:
+    """The letter on paper. Dated by when it was decided to write it, so that a repeat is the same file."""
+    return Sheet(
+        sender=rulebook.name,
+        to=facts.get("name") or letter.to,
+        reference=facts["reference"],
+        written_at=notice.queued_at.astimezone(ZoneInfo(rulebook.zone)),
+        subject=letter.subject,
+        text=letter.text,
+        language=letter.language,
+    )
 
 
 def _attachments(archive: ArchiveRow) -> tuple[Attachment, ...]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from activities.letters import LANGUAGES, TEMPLATES, LetterFault, day, facts_of, money, render
+from activities.letters import LANGUAGES, TEMPLATES, LetterFault, attached, day, facts_of, money, render
 from integrations.mail import Letter
 
 DECISION: dict[str, object] = {
@@ -249,3 +249,35 @@ def test_money_is_written_as_each_language_does(value: object, lv: str, en: str)
 def test_what_is_not_an_exact_amount_is_no_money(value: object) -> None:
     with pytest.raises(LetterFault, match="amount"):
         money(value, "lv")
+
+
+@pytest.mark.parametrize(("template", "language"), EVERY)
+def test_a_decision_goes_as_a_pdf_too_and_nothing_else_does(template: str, language: str) -> None:
+    names = {
+        "lv": "Lēmums 2026-000123.pdf",
+        "lt": "Sprendimas 2026-000123.pdf",
+        "en": "Decision 2026-000123.pdf",
+    }
+    expected = names[language] if template.startswith("BTA-10.5b") else None
+    assert attached(template, language, FACTS[template]) == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "arbitration", "court", "for_others"),
+    [
+        ("lv", "šķīrējtiesa (reģistrācijas numurs 40003764669)", "vērsties tiesā", "nevis uz Jums kā trešo personu"),
+        ("lt", "arbitražo teismas Rygoje", "kreiptis į teismą", "o ne Jums kaip trečiajam asmeniui"),
+        ("en", "court of arbitration in Riga", "go to court", "not for you as a third party"),
+    ],
+)
+def test_each_reader_is_told_the_ways_to_object_that_are_theirs(
+    language: str, arbitration: str, court: str, for_others: str
+) -> None:
+    """11.5 is between insurer, policyholder and insured: negotiation, then arbitration; a third party goes to court."""
+    insured, third = (written(f"BTA-10.5b-{who}", language).text for who in ("insured", "third-party"))
+    assert arbitration in insured
+    assert court not in insured
+    assert court in third
+    assert for_others in third
+    assert "11.5" in insured
+    assert "11.5" in third

@@ -10,7 +10,7 @@ import pytest
 
 from models.tables import LimitRow, PolicyRow
 from rules.policy import unpaid_on
-from tests.world import RIGA, Refused, World
+from tests.world import RIGA, Refused, World, text_of
 
 MONDAY = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
 ALL_DOCUMENTS = ("proof_of_entitlement", "proof_of_amount", "certificate_of_authority")
@@ -111,7 +111,7 @@ async def test_the_deductible_and_the_letters_are_right(world: World) -> None:
     """9.5: 1 200 less the deductible of 200; both letters state the calculation and the last day of payment."""
     case = await decided(world)
     letters = [m for m in world.mails("anna.berzina@example.lv") if case.split(":")[2] in str(m["Subject"])]
-    text = next(t for t in (m.get_content().replace("\N{NO-BREAK SPACE}", " ") for m in letters) if "1 000,00" in t)
+    text = next(t for t in (text_of(m).replace("\N{NO-BREAK SPACE}", " ") for m in letters) if "1 000,00" in t)
     assert "10.5" in text
     assert "22. mart" in text
 
@@ -324,7 +324,7 @@ async def test_an_unknown_policy_waits_for_the_right_one(world: World) -> None:
 async def _letters(world: World, case: str, to: str) -> list[str]:
     """The decision letters of a case, with plain spaces."""
     mails = [m for m in world.mails(to) if case.split(":")[2] in str(m["Subject"])]
-    return [m.get_content().replace("\N{NO-BREAK SPACE}", " ") for m in mails]
+    return [text_of(m).replace("\N{NO-BREAK SPACE}", " ") for m in mails]
 
 
 async def test_facts_are_worked_out_and_stand_in_the_letter_with_what_others_paid(world: World) -> None:
@@ -444,7 +444,7 @@ async def test_10_5a_is_overdue_at_the_due_instant_escalates_and_ends_late(world
 
 
 async def _told(world: World, case: str, address: str) -> bool:
-    return any(case in m.get_content() for m in world.mails(address))
+    return any(case in text_of(m) for m in world.mails(address))
 
 
 async def test_10_5a_reminds_the_handler_ten_and_three_days_before_and_on_the_last_day(world: World) -> None:
