@@ -21,6 +21,7 @@ from temporalio.worker import (
 from activities.beating import Beating
 from activities.wiring import build
 from integrations.bank import BankFolder
+from integrations.bank_in import AnswersFolder
 from integrations.mail import MaildirOut, MailOut, SmtpOut
 from integrations.mail_in import ImapIn, MaildirIn, MailIn
 from models.names import TASK_QUEUE
@@ -124,6 +125,7 @@ async def main() -> None:
         BankFolder(settings.bank_folder),
         wall_clock,
         mail_in=mailbox(settings),
+        bank_in=AnswersFolder(settings.bank_folder / "in"),
         sender=settings.mail_sender,
         staff=settings.mail_staff,
         checkpoints=settings.checkpoints,

@@ -23,6 +23,7 @@ from activities.replay import Replay
 from activities.store import KindStore
 from activities.sweep import CheckpointActivities, SweepActivities
 from integrations.bank import Bank
+from integrations.bank_in import BankIn
 from integrations.mail import MailOut
 from integrations.mail_in import MailIn
 from models.now import Now
@@ -40,6 +41,7 @@ def build(
     now: Now,
     *,
     mail_in: MailIn,
+    bank_in: BankIn,
     sender: str,
     staff: str,
     checkpoints: Path,
@@ -52,6 +54,7 @@ def build(
     access = AccessActivities(sessions, keyring, mail, now, sender)
     privacy = PrivacyActivities(sessions, (OwnStore(sessions, keyring),), now)
     sweep = SweepActivities(sessions, intake, outbox, now)
+    incoming = IncomingActivities(sessions, intake, mail_in, bank_in, now)
     activities: list[Callable[..., Any]] = [
         case.open,
         case.record,
@@ -68,7 +71,8 @@ def build(
         privacy.erase,
         sweep.deliver,
         sweep.ring_outdated,
-        IncomingActivities(sessions, intake, mail_in, now).read_mail,
+        incoming.read_mail,
+        incoming.read_bank,
         CheckpointActivities(sessions, keyring, checkpoints, now).publish,
     ]
     return activities, outbox

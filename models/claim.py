@@ -449,6 +449,7 @@ class ConfirmPayment(Message):
     payment: Text = Field(description="key of the payment, such as C1:indemnity")
     executed_on: Day = Field(description="YYYY-MM-DD, the execution date the bank confirms")
     bank_reference: Text = Field(description="the bank's reference")
+    amount: Money | None = Field(default=None, description="EUR that were paid; refused if it is not the payment's sum")
     correction: Correction | None = Field(
         default=None, description="where the term is over already and was kept: reason, document, second_person"
     )

@@ -22,6 +22,7 @@ from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 
 from activities.wiring import build
 from integrations.bank import BankFolder
+from integrations.bank_in import AnswersFolder
 from integrations.mail import MaildirOut
 from integrations.mail_in import MaildirIn
 from models.converter import sealing
@@ -189,6 +190,7 @@ async def make_world(
             BankFolder(var / "bank"),
             now,
             mail_in=MaildirIn(var / "mail-in"),
+            bank_in=AnswersFolder(var / "bank" / "in"),
             sender="noreply@{organisation}.example",
             staff="{role}@{organisation}.example",
             checkpoints=var / "checkpoints",

@@ -139,8 +139,12 @@ class Paying(Case):
                 # also one whose order is still on its way: the bank may be faster than our own record
                 if payment is None or payment.status not in ("queued", "issued"):
                     return ("payment: no such payment waits for the bank",)
+                faults = []
+                if message.amount is not None and message.amount != payment.amount:
+                    faults.append(f"amount: this payment is of {payment.amount} EUR, not of {message.amount} EUR")
                 if message.correction is not None and message.correction.second_person == message.actor:
-                    return ("correction.second_person: must be another person",)
+                    faults.append("correction.second_person: must be another person")
+                return tuple(faults)
             case RejectPayment():
                 payment = self.payment(message.payment)
                 if payment is None or payment.status not in ("issued", "paid"):

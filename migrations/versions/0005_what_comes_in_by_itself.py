@@ -1,4 +1,4 @@
-"""Expand: when mail and bank were last read and what of it waits for people; letters by Message-ID."""
+"""Expand: when mail and bank were last read and what of it waits for people; letters and payments by reference."""
 
 from __future__ import annotations
 
@@ -22,9 +22,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("source"),
     )
     op.create_index("notice_reference", "notice", ["reference"], unique=False)
+    op.create_index("payment_reference", "payment_order", ["reference"], unique=False)
+    op.create_index(
+        "payment_waiting", "payment_order", ["queued_at"], unique=False, postgresql_where=sa.text("issued_at IS NULL")
+    )
 
 
 def downgrade() -> None:
     """Take back."""
+    op.drop_index("payment_waiting", table_name="payment_order")
+    op.drop_index("payment_reference", table_name="payment_order")
     op.drop_index("notice_reference", table_name="notice")
     op.drop_table("incoming")

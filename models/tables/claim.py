@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Index, text
 from sqlmodel import Field
 
 from models.tables.base import Money, OfCase, instant
@@ -19,6 +19,8 @@ class PaymentOrderRow(OfCase, table=True):
     __table_args__ = (
         CheckConstraint("amount > 0", name="payment_amount"),
         CheckConstraint("executed_on IS NULL OR issued_at IS NOT NULL", name="payment_issued_first"),
+        Index("payment_reference", "reference"),
+        Index("payment_waiting", "queued_at", postgresql_where=text("issued_at IS NULL")),
     )
 
     case: str = Field(primary_key=True, foreign_key="cases.case")

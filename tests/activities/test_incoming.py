@@ -13,7 +13,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 
 from activities.incoming import IncomingActivities, Read
-from integrations.mail_in import Box, MailboxUnavailable, MaildirIn
+from integrations.bank_in import AnswersFolder
+from integrations.mail_in import Box, MailboxUnavailable, MaildirIn, MailIn
 from models.errors import OUTSIDE_DOWN
 from models.names import TASK_QUEUE
 from models.tables import IncomingRow
@@ -58,9 +59,14 @@ def letter_to(world: World, address: str, case: str) -> Any:
 
 async def look(world: World) -> Read:
     """What the schedule does every minute."""
-    return Read.model_validate(
-        await world.client.execute_workflow("Incoming", id=f"incoming-{uuid4()}", task_queue=TASK_QUEUE)
-    )
+    came = await world.client.execute_workflow("Incoming", id=f"incoming-{uuid4()}", task_queue=TASK_QUEUE)
+    return Read.model_validate(came["mail"])
+
+
+def reader(world: World, mail: MailIn | None = None) -> IncomingActivities:
+    """What the workflow asks, without it."""
+    bank = AnswersFolder(world.var / "bank" / "in")
+    return IncomingActivities(world.sessions, world.intake, mail or MaildirIn(world.var / "mail-in"), bank, world.now)
 
 
 async def events(world: World, case: str) -> list[dict[str, Any]]:
@@ -142,7 +148,7 @@ async def test_the_same_report_twice_is_one_event_also_after_a_crash_before_it_w
     async def dies(*_: object) -> None:
         raise MailboxUnavailable("killed")
 
-    own = IncomingActivities(world.sessions, world.intake, MaildirIn(world.var / "mail-in"), world.now)
+    own = reader(world)
     with monkeypatch.context() as patch:
         patch.setattr(MaildirIn, "settle", dies)
         with pytest.raises(ApplicationError) as down:
@@ -230,7 +236,7 @@ async def test_a_mailbox_that_cannot_be_read_stops_nobody_and_is_not_said_to_be_
         async def look(self) -> Box:
             raise MailboxUnavailable("no connection")
 
-    own = IncomingActivities(world.sessions, world.intake, Down(tmp_path), world.now)
+    own = reader(world, mail=Down(tmp_path))
     with pytest.raises(ApplicationError) as down:
         await own.read_mail()
     assert down.value.type == OUTSIDE_DOWN

@@ -36,6 +36,7 @@ from temporalio.worker import Worker
 
 from activities.wiring import build
 from integrations.bank import BankFolder
+from integrations.bank_in import AnswersFolder
 from integrations.mail import MaildirOut
 from integrations.mail_in import MaildirIn
 from models.converter import data_converter
@@ -352,7 +353,8 @@ async def without_a_codec(run: Run) -> None:
     activities, _ = build(
         connection.sessions, connection.keyring, open_client, MaildirOut(run.var / "mail"),
         BankFolder(run.var / "bank"), wall_clock,
-        mail_in=MaildirIn(run.var / "mail-in"), sender="a@b.example", staff="a@b.example",
+        mail_in=MaildirIn(run.var / "mail-in"), bank_in=AnswersFolder(run.var / "bank" / "in"),
+        sender="a@b.example", staff="a@b.example",
         checkpoints=run.var / "checkpoints",
     )  # fmt: skip
     intake = Intake(connection.sessions, connection.keyring, open_client, wall_clock)

@@ -28,6 +28,7 @@ from activities.replay import UNTOLD
 from activities.sweep import SweepActivities
 from activities.wiring import build, build_replay
 from integrations.bank import BankFolder
+from integrations.bank_in import AnswersFolder
 from integrations.mail import MaildirOut
 from integrations.mail_in import MaildirIn
 from models import tables
@@ -426,6 +427,7 @@ async def installation(var: Path) -> AsyncIterator[World]:
             BankFolder(settings.bank_folder),
             now,
             mail_in=MaildirIn(settings.mail_in_folder),
+            bank_in=AnswersFolder(settings.bank_folder / "in"),
             sender=settings.mail_sender,
             staff=settings.mail_staff,
             checkpoints=var / "checkpoints",
