@@ -122,6 +122,9 @@ class Settings(BaseSettings):
     bank_folder: Folder = Field(default_factory=lambda earlier: earlier["var"] / "bank")
     """Payment orders go out here as files, and the bank's confirmations come in."""
 
+    sanctions_list: Folder = Field(default=Path(__file__).parent / "samples" / "sanctions.xml", validate_default=True)
+    """The EU's consolidated list of sanctions as a file; by itself a sample of invented people."""
+
     worker_http: str = Field(default="127.0.0.1:9464", pattern=r"^(off|\S+:\d{1,5})$")
     """Where a worker answers `/livez`, `/readyz` and `/metrics`: `host:port`, or `off`. It asks for no password."""
 

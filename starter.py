@@ -458,7 +458,7 @@ def _print_case(shown: reading.Shown) -> None:
                 p.key,
                 p.party,
                 p.amount,
-                f"{p.status}: {p.rejected}" if p.rejected else p.status,
+                _payment_status(p),
                 at(p.issued_at),
                 str(p.executed_on or "–"),
             )
@@ -484,6 +484,14 @@ def _told(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(str, value)) or "none"
     return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+
+
+def _payment_status(p: reading.Payment) -> str:
+    if p.rejected:
+        return f"{p.status}: {p.rejected}"
+    if p.screening is not None and p.screening.hits:
+        return f"{p.status}; sanctions list: {p.screening.result}, {', '.join(p.screening.hits)}"
+    return p.status
 
 
 def _person(party: reading.Party) -> str:
@@ -1050,7 +1058,14 @@ def health(as_json: Json = False) -> None:
 async def _health(as_json: bool) -> int:
     async with connect() as connection:
         checkpoints = connection.settings.checkpoints
-        found = await ask(connection.sessions, connection.client, connection.keyring.answers, checkpoints, wall_clock())
+        found = await ask(
+            connection.sessions,
+            connection.client,
+            connection.keyring.answers,
+            checkpoints,
+            wall_clock(),
+            connection.settings.sanctions_list,
+        )
     if as_json:
         _json(found)
     else:

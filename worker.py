@@ -24,6 +24,7 @@ from integrations.bank import BankFolder
 from integrations.bank_in import AnswersFolder
 from integrations.mail import MaildirOut, MailOut, SmtpOut
 from integrations.mail_in import ImapIn, MaildirIn, MailIn
+from integrations.sanctions import SanctionsFile
 from models.names import TASK_QUEUE
 from models.now import wall_clock
 from operations import metrics, watching
@@ -115,7 +116,14 @@ async def main() -> None:
     watched = engine(place.database_url, keyring, pool=1)
     failures = metrics.Failures()
     watch = watching.Watch(
-        sessions(watched), client, keyring.answers, settings.checkpoints, wall_clock, failures.registry, sdk_metrics
+        sessions(watched),
+        client,
+        keyring.answers,
+        settings.checkpoints,
+        wall_clock,
+        failures.registry,
+        sdk_metrics,
+        settings.sanctions_list,
     )
     activities, outbox = build(
         sessions(database),
@@ -126,6 +134,7 @@ async def main() -> None:
         wall_clock,
         mail_in=mailbox(settings),
         bank_in=AnswersFolder(settings.bank_folder / "in"),
+        sanctions=SanctionsFile(settings.sanctions_list),
         sender=settings.mail_sender,
         staff=settings.mail_staff,
         checkpoints=settings.checkpoints,

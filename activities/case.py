@@ -411,6 +411,8 @@ def lacking(said: Said, organisation: str, operators: Mapping[str, Operator]) ->
     if said.actor.startswith(SYSTEM):
         if said.role == "approve":
             faults = ("actor: only an operator approves",)
+        elif said.role == "compliance":
+            faults = ("actor: only an operator judges a hit on the sanctions list",)
     elif said.actor not in operators:
         faults = (f"actor: there is no operator {said.actor}, or no more",)
     else:

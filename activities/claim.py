@@ -13,7 +13,7 @@ from temporalio import activity
 
 from activities.coverage import CoverageStore
 from activities.limits import Limits, asked, assess, filing_of
-from activities.payment import executed, order_of, rejected, set_account
+from activities.payment import SCREENING, executed, order_of, rejected, set_account
 from activities.store import ActHandler, Opening
 from integrations.bank import iban_fault
 from models.claim import LIMITS_MOVED, Assess, Assessment, ClaimBody, ClaimFiling, Document, Requirement
@@ -49,6 +49,7 @@ class ClaimStore:
             "claim.release": self._release,
             "payment.executed": self._executed,
             "payment.rejected": self._rejected,
+            **SCREENING,
         }
 
     async def open(self, session: AsyncSession, intake: IntakeRow, at: datetime) -> Opening:

@@ -10,7 +10,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
-from activities.payment import rejected, returned, set_account
+from activities.payment import SCREENING, rejected, returned, set_account
 from activities.store import ActHandler, Opening
 from models.errors import Refusal
 from models.late_premium import ClaimsKnown, LatePremiumBody, LatePremiumFiling, LookForClaims
@@ -31,6 +31,7 @@ class LatePremiumStore:
             "payment.executed": returned,
             "payment.rejected": rejected,
             "payment.set_account": set_account,
+            **SCREENING,
             "late_premium.refusing": self._refusing,
             "late_premium.refuse": self._refuse,
             "late_premium.lapse": self._lapse,

@@ -1,8 +1,10 @@
-"""`payment.order`: an order goes to the bank once, however often it is asked; and the acts of whoever pays."""
+"""`payment.order`: its payee is screened, then it goes to the bank once; and the acts of whoever pays."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,27 +13,36 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.store import ActHandler
 from integrations.bank import Bank, BankUnavailable, OrderRefused, PaymentOrder, iban_fault
+from integrations.sanctions import ListUnavailable, Sanctions
 from models import errors
 from models.case import OrderIssued, OrderRef
 from models.errors import Refusal
 from models.now import Now
-from models.tables import CaseRow, PartyRow, PaymentOrderRow
+from models.tables import CaseRow, NoticeRow, PartyRow, PaymentOrderRow, ScreeningRow
 from operations.intake import Sessions
-from rules.rulebook import book
+from rules.rulebook import book, duty_for
+from rules.screening import birth_date, screen
+
+SCREEN = "GJ-sanctions"
 
 
 class PaymentActivities:
     """The bank's side of a payment."""
 
-    def __init__(self, sessions: Sessions, bank: Bank, now: Now) -> None:
+    def __init__(self, sessions: Sessions, bank: Bank, sanctions: Sanctions, now: Now) -> None:
         self._sessions = sessions
+        self._sanctions = sanctions
         self._bank = bank
         self._now = now
 
     @activity.defn(name="payment.order")
     async def order(self, ref: OrderRef) -> OrderIssued:
-        """Hand the order that `record` wrote to the bank; again returns the first proof."""
+        """Screen the payee and hand the order that `record` wrote to the bank; again returns the first proof.
+
+        A payee who may be on the sanctions list is paid nothing until a person has judged it.
+        """
         async with self._sessions() as session:
             row = (
                 await session.exec(
@@ -47,6 +58,9 @@ class PaymentActivities:
         at = self._now()
         if party is None or party.iban is None or party.name is None:
             return OrderIssued(key=ref.key, refused="no account")
+        screened, hits = await self._screen(row, party.name, party.personal_code)
+        if hits:
+            return OrderIssued(key=ref.key, screened=screened, hits=hits)
         try:
             order = PaymentOrder(
                 id=f"{ref.case}#{ref.key}",
@@ -65,9 +79,9 @@ class PaymentActivities:
                 "the bank does not take orders now", type=errors.OUTSIDE_DOWN, category=ApplicationErrorCategory.BENIGN
             ) from None
         except OrderRefused as e:
-            return OrderIssued(key=ref.key, refused=str(e)[:200])
+            return OrderIssued(key=ref.key, refused=str(e)[:200], screened=screened)
         except ValueError:
-            return OrderIssued(key=ref.key, refused="the order is not one that the bank could take")
+            return OrderIssued(key=ref.key, refused="the order is not one that the bank could take", screened=screened)
         async with self._sessions() as session, session.begin():
             row = (
                 await session.exec(
@@ -75,7 +89,37 @@ class PaymentActivities:
                 )
             ).one()
             row.issued_at, row.reference = proof.submitted_at, proof.reference
-        return OrderIssued(key=ref.key, issued_at=proof.submitted_at, reference=proof.reference)
+        return OrderIssued(key=ref.key, issued_at=proof.submitted_at, reference=proof.reference, screened=screened)
+
+    async def _screen(self, order: PaymentOrderRow, name: str, code: str | None) -> tuple[str, tuple[str, ...]]:
+        """By which list the payee was screened, and whom on it nobody has cleared; both are kept before any order."""
+        try:
+            listed = await self._sanctions.listed()
+        except ListUnavailable as e:
+            # no list, no payment: said where people look, and over as soon as there is one
+            raise ApplicationError(str(e), type=errors.OUTSIDE_DOWN, category=ApplicationErrorCategory.BENIGN) from None
+        found = await asyncio.to_thread(screen, name, birth_date(code), listed.entries)
+        async with self._sessions() as session, session.begin():
+            rows = (await session.exec(select(ScreeningRow).where(ScreeningRow.case == order.case))).all()
+            # who was told apart from a payee once, is so for each of that payee's payments
+            cleared = {number for row in rows if row.party == order.party for number in row.cleared}
+            still = tuple(hit.id for hit in found if hit.id not in cleared)
+            row = next((row for row in rows if row.key == order.key), None)
+            if row is None:
+                row = ScreeningRow(
+                    case=order.case,
+                    key=order.key,
+                    party=order.party,
+                    screened_at=self._now(),
+                    list_made_at=listed.made_at,
+                    list_digest=listed.digest,
+                    result="clear",
+                )
+            row.screened_at, row.list_made_at, row.list_digest = self._now(), listed.made_at, listed.digest
+            row.hits = [hit.model_dump(mode="json") for hit in found]
+            row.result = "hit" if still else "cleared" if found else "clear"
+            session.add(row)
+        return listed.version, still
 
 
 # ---- acts of whoever pays -------------------------------------------------------------------------------------------
@@ -112,6 +156,67 @@ async def set_account(session: AsyncSession, case: str, data: dict[str, Any], at
     if party is None:
         raise Refusal("claimant: there is no such claimant")
     party.iban = data["iban"]
+
+
+async def hit_found(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+    """The payee of an order may be on the sanctions list: whoever the rulebook names is told."""
+    row = await session.get_one(CaseRow, case)
+    if await session.get(ScreeningRow, (case, data["key"])) is None:
+        # a store restored from before the screening: so much of it as the step says
+        day, digest = data["list"].split()
+        session.add(
+            ScreeningRow(
+                case=case,
+                key=data["key"],
+                party=(await order_of(session, case, data["key"])).party,
+                screened_at=at,
+                list_made_at=datetime.fromisoformat(day).replace(tzinfo=UTC),
+                list_digest=digest,
+                result="hit",
+                hits=[{"id": number} for number in data["hits"]],
+            )
+        )
+    before = (await session.exec(select(NoticeRow.key).where(NoticeRow.case == case, NoticeRow.internal))).all()
+    asked = f"screening:{data['key']}:"
+    session.add(
+        NoticeRow(
+            case=case,
+            key=f"{asked}{1 + sum(key.startswith(asked) for key in before)}",
+            template="internal-screening",
+            party=duty_for(row.organisation, SCREEN).owner,
+            internal=True,
+            duty=SCREEN,
+            facts={"payment": data["key"], "list": data["list"]},
+            queued_at=at,
+        )
+    )
+
+
+async def hit_cleared(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+    """The payee is none of those who were found."""
+    row = await _judged(session, case, data, at)
+    row.result, row.cleared = "cleared", sorted({*row.cleared, *(hit["id"] for hit in row.hits)})
+
+
+async def hit_confirmed(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+    """The payee is on the list."""
+    (await _judged(session, case, data, at)).result = "confirmed"
+
+
+async def _judged(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> ScreeningRow:
+    row = await session.get(ScreeningRow, (case, data["key"]))
+    if row is None:
+        raise Refusal("payment: it was not screened")
+    row.judged_by, row.judged_at, row.reason = data["by"], at, data["reason"]
+    return row
+
+
+SCREENING: Mapping[str, ActHandler] = {
+    "payment.hit_found": hit_found,
+    "payment.hit_cleared": hit_cleared,
+    "payment.hit_confirmed": hit_confirmed,
+}
+"""The acts of screening, for every kind that pays."""
 
 
 async def order_of(session: AsyncSession, case: str, key: str) -> PaymentOrderRow:

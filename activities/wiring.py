@@ -26,6 +26,7 @@ from integrations.bank import Bank
 from integrations.bank_in import BankIn
 from integrations.mail import MailOut
 from integrations.mail_in import MailIn
+from integrations.sanctions import Sanctions
 from models.now import Now
 from operations.intake import Intake, Sessions
 from operations.own_store import OwnStore
@@ -42,6 +43,7 @@ def build(
     *,
     mail_in: MailIn,
     bank_in: BankIn,
+    sanctions: Sanctions,
     sender: str,
     staff: str,
     checkpoints: Path,
@@ -60,7 +62,7 @@ def build(
         case.record,
         case.listen,
         NoticeActivities(post).send,
-        PaymentActivities(sessions, bank, now).order,
+        PaymentActivities(sessions, bank, sanctions, now).order,
         ClaimActivities(sessions, keyring, now).assess,
         LatePremiumActivities(sessions).claims,
         RenewalActivities(sessions).look,

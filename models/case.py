@@ -516,12 +516,16 @@ class NoticeSent(Model):
 
 
 class OrderIssued(Model):
-    """The proof that a payment order went to the bank once."""
+    """The proof that a payment order went to the bank once, or why it did not."""
 
     key: str
     issued_at: datetime | None = None
     reference: str | None = None
     refused: str | None = None
+    screened: str | None = None
+    """The version of the sanctions list by which the payee was screened."""
+    hits: tuple[str, ...] = ()
+    """Whom on that list the payee may be, by its numbers: the order was not handed over."""
 
 
 class SendNotices(Model):

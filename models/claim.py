@@ -226,7 +226,8 @@ class Payment(Model):
     key: str
     claimant: str
     amount: Money
-    status: Literal["queued", "issued", "held", "paid", "rejected"]
+    status: Literal["queued", "issued", "held", "paid", "rejected", "screening", "blocked"]
+    """`screening`: the payee may be on the sanctions list; `blocked`: is."""
     n: int = 1
     """Which try this is: another account after a rejection."""
     decision: int = 1
@@ -463,6 +464,24 @@ class RejectPayment(Message):
         description="ISO 20022 reason code, such as AC01"
     )
     rejected_on: Day = Field(description="YYYY-MM-DD")
+
+
+class ClearHit(Message):
+    """The payee is not the one on the sanctions list: the payment goes out."""
+
+    role: ClassVar[Role] = "compliance"
+
+    payment: Text = Field(description="key of the payment, such as C1:indemnity")
+    reason: Text = Field(description="how you know that it is somebody else")
+
+
+class ConfirmHit(Message):
+    """The payee is on the sanctions list: nothing is paid."""
+
+    role: ClassVar[Role] = "compliance"
+
+    payment: Text = Field(description="key of the payment, such as C1:indemnity")
+    reason: Text = Field(description="how you know, and what was reported to whom")
 
 
 class CorrectPayee(Message):

@@ -22,6 +22,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from integrations.sanctions import ListUnavailable, SanctionsFile
 from models.common import Model
 from models.names import TASK_QUEUE
 from models.tables import (
@@ -33,6 +34,7 @@ from models.tables import (
     IntakeRow,
     NoticeRow,
     PaymentOrderRow,
+    ScreeningRow,
 )
 from operations.checkpoint import newest
 from operations.intake import Sessions
@@ -86,6 +88,7 @@ class Part(Model):
         "waiting",
         "incoming",
         "keys",
+        "sanctions",
     ]
     needed: bool
     """Without it no worker can work. The rest is for people: it makes no worker unready."""
@@ -135,8 +138,15 @@ class Health(Model):
     """When the newest checkpoint was made; None where there is none, or where it cannot be read."""
 
 
-async def ask(sessions: Sessions, client: Client | None, keys: Keys, checkpoints: Path, now: datetime) -> Health:
-    """Ask everything at once; `checkpoints` is the folder where they are published.
+async def ask(
+    sessions: Sessions,
+    client: Client | None,
+    keys: Keys,
+    checkpoints: Path,
+    now: datetime,
+    sanctions: Path | None = None,
+) -> Health:
+    """Ask everything at once; `checkpoints` is the folder where they are published, `sanctions` the file of the list.
 
     It never fails and takes no longer than a part may take; no client is an engine down.
     """
@@ -144,7 +154,7 @@ async def ask(sessions: Sessions, client: Client | None, keys: Keys, checkpoints
     (engine, stuck), (store, diverged, waiting, incoming), key, checkpoint_at = await asyncio.gather(
         _engine(client, published, now), _store(sessions, now), _keys(keys), published
     )
-    parts = (*engine, *store, key)
+    parts = (*engine, *store, key, *([await _sanctions(sanctions)] if sanctions is not None else []))
     return Health(
         ready=all(part.ok for part in parts if part.needed),
         ok=all(part.ok for part in parts),
@@ -369,6 +379,12 @@ async def waiting(session: AsyncSession, now: datetime) -> tuple[Waiting, ...]:
             PaymentOrderRow.queued_at,
             col(PaymentOrderRow.issued_at).is_(None),
             col(PaymentOrderRow.rejected).is_(None),
+            # what a person has to judge waits for no machine
+            ~exists().where(
+                col(ScreeningRow.case) == col(PaymentOrderRow.case),
+                col(ScreeningRow.key) == col(PaymentOrderRow.key),
+                col(ScreeningRow.result).in_(("hit", "confirmed")),
+            ),
         ),
         waits(
             "instant", ClockRow.organisation, ClockRow.due, col(ClockRow.status) == "running", col(ClockRow.due) <= now
@@ -422,6 +438,21 @@ async def _keys(keys: Keys) -> Part:
         own = type(e).__module__.startswith("security.")  # these texts name keys by their ids only
         return Part(name="keys", needed=True, problem=str(e) if own else f"the key store does not answer: {_kind(e)}")
     return Part(name="keys", needed=True)
+
+
+# ---- the sanctions list ---------------------------------------------------------------------------------------------
+
+
+async def _sanctions(path: Path) -> Part:
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            listed = await SanctionsFile(path).listed()
+    except ListUnavailable as e:
+        return Part(name="sanctions", needed=False, problem=f"{e}: payments wait; see Sanctions in docs/operators.md")
+    except TimeoutError:
+        return Part(name="sanctions", needed=False, problem="the sanctions list cannot be read in time")
+    said = "payees are screened by a sample of invented people: name the EU's list in TERMINS_SANCTIONS_LIST"
+    return Part(name="sanctions", needed=False, problem=said if listed.sample else None)
 
 
 def _kind(error: BaseException) -> str:

@@ -25,6 +25,7 @@ from models.tables import (
     NoticeRow,
     PartyRow,
     PaymentOrderRow,
+    ScreeningRow,
     TimelineRow,
 )
 from operations.intake import Sessions
@@ -275,6 +276,22 @@ class Payment(Model):
     executed_on: date | None
     reference: str | None
     rejected: str | None
+    screening: Screening | None = None
+    """How its payee was screened; None before the first time."""
+
+
+class Screening(Model):
+    """The screening of a payee against the sanctions list."""
+
+    screened_at: datetime
+    list_made_at: datetime
+    list_digest: str
+    result: str
+    hits: tuple[str, ...]
+    """Whom on the list the payee may be: its number, and the name there only where personal data were asked for."""
+    judged_by: str | None
+    judged_at: datetime | None
+    reason: str | None
 
 
 class Found(Model):
@@ -410,6 +427,9 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
                 .order_by(col(PaymentOrderRow.queued_at), PaymentOrderRow.key)
             )
         ).all()
+        screened = {
+            row.key: row for row in (await session.exec(select(ScreeningRow).where(ScreeningRow.case == case))).all()
+        }
         events = (
             await session.exec(select(EventRow).where(EventRow.case == case).order_by(col(EventRow.recorded_at)))
         ).all()
@@ -433,7 +453,13 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
         timeline=tuple(Step(**_fields(Step, row), clocks=tuple(row.clocks)) for row in steps),
         notices=tuple(Letter(**_fields(Letter, row), status=_letter(row)) for row in notices),
         payments=tuple(
-            Payment(**_fields(Payment, row), amount=str(row.amount), status=_payment(row)) for row in orders
+            Payment(
+                **_fields(Payment, row),
+                amount=str(row.amount),
+                status=_payment(row),
+                screening=_screening(screened.get(row.key), personal=personal),
+            )
+            for row in orders
         ),
         events=tuple(Report(**_fields(Report, row), refused=tuple(row.refused or ())) for row in events),
         parties=tuple(Party(**_fields(Party, row, *hidden), erased=row.erased_at is not None) for row in parties),
@@ -483,6 +509,13 @@ def _letter(row: NoticeRow) -> Literal["waits", "sent", "came back", "not sendab
     if row.refused is not None:
         return "not sendable"
     return "sent" if row.sent_at is not None else "waits"
+
+
+def _screening(row: ScreeningRow | None, *, personal: bool) -> Screening | None:
+    if row is None:
+        return None
+    hits = tuple(" ".join([hit["id"], hit.get("name", "")] if personal else [hit["id"]]) for hit in row.hits)
+    return Screening(**_fields(Screening, row, "hits"), hits=hits)
 
 
 def _payment(row: PaymentOrderRow) -> Literal["waits", "issued", "executed", "rejected"]:

@@ -34,6 +34,7 @@ class Watch:
         now: Now,
         own: CollectorRegistry,
         sdk: str | None = None,
+        sanctions: Path | None = None,
     ) -> None:
         """`own` holds what this process counts itself; `sdk` is where the SDK answers with its metrics."""
         self._sessions = sessions
@@ -43,10 +44,11 @@ class Watch:
         self._now = now
         self._own = own
         self._sdk = sdk
+        self._sanctions = sanctions
 
     async def health(self) -> Health:
         """Ask everything."""
-        return await ask(self._sessions, self._client, self._keys, self._checkpoints, self._now())
+        return await ask(self._sessions, self._client, self._keys, self._checkpoints, self._now(), self._sanctions)
 
     async def metrics(self) -> bytes:
         """Everything for one scrape. What does not answer is left out, and `termins_part_ok` says so."""

@@ -25,6 +25,7 @@ from integrations.bank import BankFolder
 from integrations.bank_in import AnswersFolder
 from integrations.mail import MaildirOut
 from integrations.mail_in import MaildirIn
+from integrations.sanctions import SAMPLE, SanctionsFile
 from models.converter import sealing
 from models.operator import ROLES
 from models.tables import OperatorRow
@@ -191,6 +192,7 @@ async def make_world(
             now,
             mail_in=MaildirIn(var / "mail-in"),
             bank_in=AnswersFolder(var / "bank" / "in"),
+            sanctions=SanctionsFile(SAMPLE),
             sender="noreply@{organisation}.example",
             staff="{role}@{organisation}.example",
             checkpoints=var / "checkpoints",

@@ -43,6 +43,8 @@ with workflow.unsafe.imports_passed_through():
         Award,
         ClaimantDecision,
         ClaimBody,
+        ClearHit,
+        ConfirmHit,
         ConfirmPayment,
         CorrectPayee,
         Payment,
@@ -74,7 +76,15 @@ ASKED = "asked"
 """What the key of a letter begins with that asks for a document: party, and the step that asks, follow."""
 OF_PART_9 = re.compile(r"9\.(?!11\b)\d{1,2}(\.\d{1,2})?")
 """Clauses that a rejection can rest on beside a finding: what the indemnity is and how it is proven."""
-LATER: tuple[type[Message], ...] = (ConfirmPayment, RejectPayment, CorrectPayee, ReportBounce, CorrectAddress)
+LATER: tuple[type[Message], ...] = (
+    ConfirmPayment,
+    RejectPayment,
+    CorrectPayee,
+    ClearHit,
+    ConfirmHit,
+    ReportBounce,
+    CorrectAddress,
+)
 """What still happens to letters and payments of decisions made before."""
 COURT: tuple[type[Message], ...] = (ReportSuit, ReportRuling, ReportSuitEnd)
 
@@ -136,6 +146,8 @@ class Claim(Paying):
     confirm_payment = accepts(ConfirmPayment)
     reject_payment = accepts(RejectPayment)
     correct_payee = accepts(CorrectPayee)
+    clear_hit = accepts(ClearHit)
+    confirm_hit = accepts(ConfirmHit)
     report_bounce = accepts(ReportBounce)
     correct_address = accepts(CorrectAddress)
     report_suit = accepts(ReportSuit)
@@ -741,6 +753,7 @@ class Claim(Paying):
         proven, self.done = [first, *self.done], []
         notices, payments = dict(self.body.notices), list(self.body.payments)
         changes: list[Change] = []
+        acts: tuple[Act, ...] = ()
         facts: dict[str, Any] = {}
         for done in proven:
             match done.result:
@@ -757,14 +770,15 @@ class Claim(Paying):
                             changes.append(Stop(duty=TELL, subject=subject, evidence=evidence))
                 case OrderIssued() as order:
                     payments = self.with_issued(payments, order)
-                    facts[order.key] = order.refused or "issued"
+                    facts |= self.of_issued(order)
+                    acts += self.acts_of_issued(order)
         body = self.body.model_copy(update={"notices": notices, "payments": tuple(payments)})
         if not facts:
             # a letter without a clock: its proof is in the store; the next step keeps that it is done
             self.body = body
             return
         then = self.finished(body)
-        await self.record("proven", facts=facts, changes=(*changes, *then.pop("rest", ())), **then)
+        await self.record("proven", facts=facts, changes=(*changes, *then.pop("rest", ())), acts=acts, **then)
 
     async def _bounced(self, item: Item, m: ReportBounce) -> None:
         """A letter came back: its 10 working days run again, by the same due date (10.5; time, point 13)."""
@@ -795,6 +809,8 @@ class Claim(Paying):
                 await self.payment_rejected(item, m)
             case Item(message=CorrectPayee() as m) as item:
                 await self.payee_corrected(item, m)
+            case Item(message=ClearHit() | ConfirmHit() as m) as item:
+                await self.hit_judged(item, m)
             case Item(message=ReportBounce() as m) as item:
                 await self._bounced(item, m)
             case Item(message=ReportSuit() as m) as item:
@@ -902,7 +918,7 @@ class Claim(Paying):
                 return self._proposal_faults(message)
             case ApproveDecision() if body.proposal is not None and body.proposal.proposed_by == message.actor:
                 return ("four eyes: the one who proposed cannot approve",)
-            case ConfirmPayment() | RejectPayment() | CorrectPayee():
+            case ConfirmPayment() | RejectPayment() | CorrectPayee() | ClearHit() | ConfirmHit():
                 return self.payment_faults(message)
             case ReportBounce():
                 faults = []
@@ -1083,6 +1099,7 @@ class Claim(Paying):
             case "telling_and_paying":
                 waits = [f"the bank: {p.key}" for p in body.payments if p.status == "issued"]
                 waits += [f"an account for {p.claimant}" for p in body.payments if p.status in ("held", "rejected")]
+                waits += self.waits_of_screening(body.payments)
                 waits += [f"an address: {k}" for k, s in body.notices.items() if s == "refused" and k.startswith(TELL)]
                 waits += [f"the carrier: {k}" for k, s in body.notices.items() if s == "queued"]
                 return ", ".join(waits)

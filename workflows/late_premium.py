@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
         Tick,
         Void,
     )
-    from models.claim import ConfirmPayment, CorrectPayee, Payment, RejectPayment
+    from models.claim import ClearHit, ConfirmHit, ConfirmPayment, CorrectPayee, Payment, RejectPayment
     from models.late_premium import ApproveRefusal, LatePremiumBody, LookForClaims, RefusePremium, SendBackRefusal
 
 RIGHT = "BTA-6.5"
@@ -47,7 +47,15 @@ class LatePremium(Paying):
         "deciding": (RefusePremium,),
         "approving": (ApproveRefusal, SendBackRefusal),
         "telling": (CorrectAddress,),
-        "returning": (ConfirmPayment, RejectPayment, CorrectPayee, ReportBounce, CorrectAddress),
+        "returning": (
+            ConfirmPayment,
+            RejectPayment,
+            CorrectPayee,
+            ClearHit,
+            ConfirmHit,
+            ReportBounce,
+            CorrectAddress,
+        ),
         "resting": (ReportBounce, RejectPayment),
     }
 
@@ -58,6 +66,8 @@ class LatePremium(Paying):
     confirm_payment = accepts(ConfirmPayment)
     reject_payment = accepts(RejectPayment)
     correct_payee = accepts(CorrectPayee)
+    clear_hit = accepts(ClearHit)
+    confirm_hit = accepts(ConfirmHit)
     report_bounce = accepts(ReportBounce)
 
     body: LatePremiumBody
@@ -107,7 +117,8 @@ class LatePremium(Paying):
                 payments = tuple(self.with_issued(self.body.payments, order))
                 await self.record(
                     "proven",
-                    facts={order.key: order.refused or "issued"},
+                    facts=self.of_issued(order),
+                    acts=self.acts_of_issued(order),
                     body=self.body.model_copy(update={"payments": payments}),
                 )
             case Done(result=NoticesSent(notices=proofs)) if proofs:
@@ -118,6 +129,8 @@ class LatePremium(Paying):
                 await self.payment_made(item, m)
             case Item(message=RejectPayment() as m) as item:
                 await self.payment_rejected(item, m)
+            case Item(message=ClearHit() | ConfirmHit() as m) as item:
+                await self.hit_judged(item, m)
             case Item(message=CorrectPayee() as m) as item:
                 await self.payee_corrected(item, m)
             case Item(message=ReportBounce() as m) as item:
@@ -259,7 +272,7 @@ class LatePremium(Paying):
         match message:
             case ApproveRefusal() if self.body.proposed_by == message.actor:
                 return ("four eyes: the one who would refuse cannot approve",)
-            case ConfirmPayment() | RejectPayment() | CorrectPayee():
+            case ConfirmPayment() | RejectPayment() | CorrectPayee() | ClearHit() | ConfirmHit():
                 return self.payment_faults(message)
             case CorrectAddress():
                 if message.party != HOLDER or not self._undelivered():
@@ -309,6 +322,7 @@ class LatePremium(Paying):
             case "returning":
                 waits += [f"the bank: {p.key}" for p in body.payments if p.status in ("queued", "issued")]
                 waits += [f"an account of the {p.claimant}" for p in body.payments if p.status in ("held", "rejected")]
+                waits += self.waits_of_screening(body.payments)
                 return ", ".join(waits)
             case "resting":
                 return "a bounce or a rejection, until it closes"

@@ -12,9 +12,10 @@ from workflows.case import Case, Item
 with workflow.unsafe.imports_passed_through():
     from activities.payment import PaymentActivities
     from models.case import Act, Change, Evidence, Message, OrderDraft, OrderIssued, OrderRef, Reopen, Stop, Void
-    from models.claim import ConfirmPayment, CorrectPayee, Payment, RejectPayment
+    from models.claim import ClearHit, ConfirmHit, ConfirmPayment, CorrectPayee, Payment, RejectPayment
 
 REST = "T-rest"
+SCREEN = "GJ-sanctions"
 
 
 class Paying(Case):
@@ -49,12 +50,39 @@ class Paying(Case):
 
     @staticmethod
     def with_issued(payments: Iterable[Payment], order: OrderIssued) -> list[Payment]:
-        """The payments after the bank took an order, or never will."""
-        status = "issued" if order.issued_at else "held"
+        """The payments after the bank took an order, or did not get it."""
+        status = "issued" if order.issued_at else "screening" if order.hits else "held"
         return [
             p.model_copy(update={"status": status}) if (p.key, p.status) == (order.key, "queued") else p
             for p in payments
         ]
+
+    @staticmethod
+    def of_issued(order: OrderIssued) -> dict[str, Any]:
+        """The facts of a step that proves an order: what became of it, and by which list its payee was screened."""
+        became = order.refused or ("screening" if order.hits else "issued")
+        return {order.key: became} | ({f"{order.key} screened": order.screened} if order.screened else {})
+
+    @staticmethod
+    def acts_of_issued(order: OrderIssued) -> tuple[Act, ...]:
+        """Whoever judges hits on the sanctions list is told of one."""
+        if not order.hits:
+            return ()
+        data = {"key": order.key, "list": order.screened, "hits": list(order.hits)}
+        return (Act(name="payment.hit_found", data=data),)
+
+    async def hit_judged(self, item: Item, m: ClearHit | ConfirmHit) -> None:
+        """GJ-sanctions: somebody else, so the order goes out after all; or the listed one, who is paid nothing."""
+        cleared = isinstance(m, ClearHit)
+        entry = "hit_cleared" if cleared else "hit_confirmed"
+        await self.record(
+            entry,
+            said=item,
+            duty=SCREEN,
+            facts={"payment": m.payment, "reason": m.reason},
+            acts=(Act(name=f"payment.{entry}", data={"key": m.payment, "reason": m.reason, "by": m.actor}),),
+            body=self.with_payment(m.payment, "queued" if cleared else "blocked"),
+        )
 
     async def payment_made(self, item: Item, m: ConfirmPayment) -> None:
         """The bank executed it."""
@@ -149,6 +177,11 @@ class Paying(Case):
                 payment = self.payment(message.payment)
                 if payment is None or payment.status not in ("issued", "paid"):
                     return ("payment: no such payment is with the bank or was paid",)
+            case ClearHit() | ConfirmHit():
+                payment = self.payment(message.payment)
+                open_ = ("screening", "blocked") if isinstance(message, ClearHit) else ("screening",)
+                if payment is None or payment.status not in open_:
+                    return ("payment: the sanctions list holds up no such payment",)
             case CorrectPayee():
                 if not any(
                     p.claimant == message.claimant and p.status in ("held", "rejected") for p in self.body.payments
@@ -161,11 +194,14 @@ class Paying(Case):
         waiting = next((p for p in self.body.payments if p.status == "issued"), None)
         paid = next((p for p in self.body.payments if p.status == "paid"), None)
         stuck = next((p for p in self.body.payments if p.status in ("held", "rejected")), None)
+        listed = next((p for p in self.body.payments if p.status in ("screening", "blocked")), None)
         with_the_bank = waiting or paid
         return {
             ConfirmPayment: {"payment": waiting.key} if waiting else {},
             RejectPayment: {"payment": with_the_bank.key} if with_the_bank else {},
             CorrectPayee: {"claimant": stuck.claimant} if stuck else {},
+            ClearHit: {"payment": listed.key} if listed else {},
+            ConfirmHit: {"payment": listed.key} if listed else {},
         }
 
     def pointless_payments(self) -> set[type[Message]]:
@@ -178,7 +214,17 @@ class Paying(Case):
             pointless.add(RejectPayment)
         if not statuses & {"held", "rejected"}:
             pointless.add(CorrectPayee)
+        if "screening" not in statuses:
+            pointless.add(ConfirmHit)
+        if not statuses & {"screening", "blocked"}:
+            pointless.add(ClearHit)
         return pointless
+
+    @staticmethod
+    def waits_of_screening(payments: Iterable[Payment]) -> list[str]:
+        """Whom the payments wait for that the sanctions list holds up."""
+        words = {"screening": "the compliance officer: {}", "blocked": "nothing, for the payee is on the list: {}"}
+        return [words[p.status].format(p.key) for p in payments if p.status in words]
 
     def payment(self, key: str) -> Payment | None:
         """The payment of this key."""

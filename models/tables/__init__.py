@@ -20,6 +20,7 @@ from models.tables.limits import DecisionPartRow, DecisionRow, LimitRow
 from models.tables.operator import OperatorRow
 from models.tables.policy import ObjectionRow, PolicyEntryRow, PolicyRow
 from models.tables.privacy import ArchiveRow, ErasureRow, IdentificationRow
+from models.tables.screening import ScreeningRow
 
 __all__ = [
     "AccountRow",
@@ -46,6 +47,7 @@ __all__ = [
     "PaymentOrderRow",
     "PolicyEntryRow",
     "PolicyRow",
+    "ScreeningRow",
     "TargetRow",
     "TimelineRow",
     "WithdrawalRow",

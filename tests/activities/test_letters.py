@@ -84,6 +84,11 @@ FACTS: dict[str, dict[str, object]] = {
     },
     "internal-reminder": DUTY,
     "internal-escalation": DUTY,
+    "internal-screening": {
+        "case": "claim:BTA:2026-000123",
+        "payment": "C1:indemnity",
+        "list": "2026-11-20 b103679d7e15",
+    },
     "internal-notice": {"case": "claim:BTA:2026-000123", "text": "The bank rejected the payment."},
 }
 EVERY = [(template, language) for template in FACTS for language in LANGUAGES]

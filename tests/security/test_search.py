@@ -39,6 +39,7 @@ from integrations.bank import BankFolder
 from integrations.bank_in import AnswersFolder
 from integrations.mail import MaildirOut
 from integrations.mail_in import MaildirIn
+from integrations.sanctions import SAMPLE, SanctionsFile
 from models.converter import data_converter
 from models.names import TASK_QUEUE
 from models.now import wall_clock
@@ -354,6 +355,7 @@ async def without_a_codec(run: Run) -> None:
         connection.sessions, connection.keyring, open_client, MaildirOut(run.var / "mail"),
         BankFolder(run.var / "bank"), wall_clock,
         mail_in=MaildirIn(run.var / "mail-in"), bank_in=AnswersFolder(run.var / "bank" / "in"),
+        sanctions=SanctionsFile(SAMPLE),
         sender="a@b.example", staff="a@b.example",
         checkpoints=run.var / "checkpoints",
     )  # fmt: skip

@@ -28,6 +28,8 @@ RULES = {
     "test_a_circumstance_reported_in_the_period_carries_a_later_notice_of_loss",
     "cover_repetition": "tests/rules/test_coverage.py::test_a_loss_from_a_cause_already_paid_for_is_a_finding",
     "cover_breach": "tests/workflows/test_coverage.py::test_a_breached_duty_is_no_bar_but_its_share_must_be_said",
+    "screening": "tests/workflows/test_screening.py::"
+    "test_a_hit_holds_the_payment_and_tells_the_compliance_officer_who_clears_it",
     "secrets": "tests/workflows/test_access_request.py::test_the_secret_is_nowhere_but_in_the_users_mail",
     "erasure_grounds": "tests/system/test_kept_by.py::test_erasure_is_refused_only_on_the_controllers_own_grounds",
 }

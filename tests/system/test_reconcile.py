@@ -31,6 +31,7 @@ from integrations.bank import BankFolder
 from integrations.bank_in import AnswersFolder
 from integrations.mail import MaildirOut
 from integrations.mail_in import MaildirIn
+from integrations.sanctions import SAMPLE, SanctionsFile
 from models import tables
 from models.case import Said, StartCase, Transition
 from models.names import KINDS, TASK_QUEUE
@@ -428,6 +429,7 @@ async def installation(var: Path) -> AsyncIterator[World]:
             now,
             mail_in=MaildirIn(settings.mail_in_folder),
             bank_in=AnswersFolder(settings.bank_folder / "in"),
+            sanctions=SanctionsFile(SAMPLE),
             sender=settings.mail_sender,
             staff=settings.mail_staff,
             checkpoints=var / "checkpoints",

@@ -15,7 +15,7 @@ from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 
 from models.tables import DecisionPartRow, LimitRow
 from tests.workflows.test_claim import MONDAY, content, documents, paid_on, proposal
-from tests.world import Refused, World
+from tests.world import Refused, World, text_of
 
 
 async def claim(world: World, policy: str, amount: str = "1200.00", **more: Any) -> str:
@@ -111,7 +111,7 @@ async def test_the_letters_say_what_is_withheld_and_why_and_then_what_is_added(w
 
     await world.until(told, "both were told")
     letters = [m for m in world.mails("anna.berzina@example.lv") if second.split(":")[2] in str(m["Subject"])]
-    texts = [m.get_content().replace("\N{NO-BREAK SPACE}", " ") for m in letters]
+    texts = [text_of(m).replace("\N{NO-BREAK SPACE}", " ") for m in letters]
     [partly] = [t for t in texts if "vēl līdz 900,00 EUR" in t]
     assert "agrāk iesniegtas pretenzijas" in partly
     [added] = [t for t in texts if "Papildu lēmums: izmaksāt vēl 500,00 EUR" in t]
