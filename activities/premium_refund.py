@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from activities.payment import rejected, returned, set_account
+from activities.payment import SCREENING, rejected, returned, set_account
 from activities.store import ActHandler, Opening
 from models.premium_refund import PremiumRefundBody, PremiumRefundFiling
 from models.tables import IntakeRow, PartyRow
@@ -24,6 +24,7 @@ class PremiumRefundStore:
             "payment.executed": returned,
             "payment.rejected": rejected,
             "payment.set_account": set_account,
+            **SCREENING,
         }
 
     async def open(self, session: AsyncSession, intake: IntakeRow, at: datetime) -> Opening:

@@ -11,7 +11,7 @@ from workflows.payment import REST, Paying
 
 with workflow.unsafe.imports_passed_through():
     from models.case import Message, OrderIssued, Outcome, Start, Tick
-    from models.claim import ConfirmPayment, CorrectPayee, Payment, RejectPayment
+    from models.claim import ClearHit, ConfirmHit, ConfirmPayment, CorrectPayee, Payment, RejectPayment
     from models.premium_refund import PremiumRefundBody
 
 HOLDER = "policyholder"
@@ -26,13 +26,15 @@ class PremiumRefund(Paying):
     body_model = PremiumRefundBody
     paying = "returning"
     stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
-        "returning": (ConfirmPayment, RejectPayment, CorrectPayee),
+        "returning": (ConfirmPayment, RejectPayment, CorrectPayee, ClearHit, ConfirmHit),
         "resting": (RejectPayment,),
     }
 
     confirm_payment = accepts(ConfirmPayment)
     reject_payment = accepts(RejectPayment)
     correct_payee = accepts(CorrectPayee)
+    clear_hit = accepts(ClearHit)
+    confirm_hit = accepts(ConfirmHit)
 
     body: PremiumRefundBody
 
@@ -52,7 +54,8 @@ class PremiumRefund(Paying):
                 payments = tuple(self.with_issued(self.body.payments, order))
                 await self.record(
                     "proven",
-                    facts={order.key: order.refused or "issued"},
+                    facts=self.of_issued(order),
+                    acts=self.acts_of_issued(order),
                     body=self.body.model_copy(update={"payments": payments}),
                 )
             case Item(message=ConfirmPayment() as m) as item:
@@ -61,6 +64,8 @@ class PremiumRefund(Paying):
                 await self.payment_rejected(item, m)
             case Item(message=CorrectPayee() as m) as item:
                 await self.payee_corrected(item, m)
+            case Item(message=ClearHit() | ConfirmHit() as m) as item:
+                await self.hit_judged(item, m)
 
     async def resting(self) -> None:
         """The bank may still return the payment; then the case closes."""
@@ -116,6 +121,7 @@ class PremiumRefund(Paying):
         if stage == "resting":
             return "a rejection, until it closes"
         waits = [f"the bank: {p.key}" for p in body.payments if p.status in ("queued", "issued")]
+        waits += self.waits_of_screening(body.payments)
         return ", ".join(
             [*waits, *(f"an account of the {p.claimant}" for p in body.payments if p.status in ("held", "rejected"))]
         )
