@@ -557,6 +557,8 @@ async def book_withheld(session: AsyncSession, policy: PolicyRow, case: str, pre
 
 async def refuse_premium(session: AsyncSession, policy: PolicyRow, case: str, at: datetime) -> None:
     """The late premium was refused: the policy never took effect (6.5). The row is locked; again is the same."""
+    if policy.known.refused is not None:
+        return
     refused = PremiumRefused(refused_on=at.astimezone(ZoneInfo(book(policy.organisation).zone)).date(), case=case)
     await _write(session, policy, refused, f"premium_refused:{case}", f"{SYSTEM}termins", at)
 

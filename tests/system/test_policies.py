@@ -264,6 +264,30 @@ async def test_nothing_goes_back_to_a_policyholder_on_whose_contract_something_w
     assert (ended.refund.amount, ended.refund.refused is None, paying) == (Decimal(0), False, None)
 
 
+async def test_a_late_premium_and_an_objection_are_said_on_the_command_line(world: World, where: Environment) -> None:
+    """6.5: the case runs at once, and its payment can be said again. GJ: nothing was under way that had to stop."""
+    policy = await registered(where, **IN_TWO)
+    words = ("--reference", "B1", "--paid-on", TODAY.isoformat(), "--amount", "365.00")
+    said = await cli(where, "policies", "premium", policy, *words)
+    case = f"late_premium:BTA:{policy}"
+    assert f"case {case}" in said.stdout
+    await world.stage(case, "deciding")
+    assert await ask(where, "policies", "object", policy) == {"stopped": []}
+    await cli(where, "policies", "object", "nobody", code=1)
+    await cli(where, "policies", "object", policy, "--received-at", "2026-01-01T00:00:00", code=2)
+
+
+async def test_a_policy_that_a_former_worker_wrote_has_its_history_from_the_first_thing_said(world: World) -> None:
+    """Its row holds no facts: they are what was loaded, and the first entry says so."""
+    policies = Policies(world.sessions, world.keyring, world.now)
+    number = await world.policy()
+    addendum = {"addendum": "A1", "signed_on": "2026-02-01", "effective_on": "2026-02-01", "territory": "LV, LT"}
+    await policies.addendum(number, addendum)
+    assert await acts(world, number) == ["registered", "addendum:A1"]
+    shown = await policies.show(number, on=date(2026, 2, 2))
+    assert (shown.version.territory, shown.history[0].said_by) == ("LV, LT", "system:termins")
+
+
 async def test_an_operator_without_the_organisation_changes_nothing(world: World) -> None:
     """Whoever speaks is known, and handles cases of this organisation; a system may."""
     policies = Policies(world.sessions, world.keyring, world.now)
