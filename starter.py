@@ -483,7 +483,7 @@ def _told(value: Any) -> str:
     """A fact of a finding: a day, a code, or several."""
     if isinstance(value, list):
         return " ".join(map(str, value)) or "none"
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def _payment_status(p: reading.Payment) -> str:

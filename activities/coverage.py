@@ -15,7 +15,8 @@ from activities.limits import Limits, filing_of, third_parties
 from activities.store import ActHandler, Amended
 from models.claim import ClaimFiling, Document
 from models.coverage import (
-    OCCURRENCE_GREW,
+    LOOK_AGAIN,
+    UNDECIDED,
     Cover,
     CoverageFacts,
     FirstClaim,
@@ -47,7 +48,6 @@ from security.keys import Keyring
 
 SHOWN = 20
 """Other claims on the same occurrence that a claim names, and that it rings; the store knows them all."""
-UNDECIDED = ("collecting", "deciding")
 COUNTRIES = re.compile(r"[A-Z]{2}([\s,;/]+[A-Z]{2})*")
 """A territory that is told in countries; another is told in words, and the handler says what it means."""
 REPORT = "8.1.1"
@@ -72,7 +72,7 @@ class CoverageStore:
             col(CaseRow.stage).in_(UNDECIDED),
         )
         for case in (await session.exec(undecided.order_by(CaseRow.case).limit(SHOWN))).all():
-            session.add(BellRow(case=case, reason=OCCURRENCE_GREW, created_at=at))
+            session.add(BellRow(case=case, reason=LOOK_AGAIN, created_at=at))
         return await self._find(session, intake, filing, LearntFacts(), at)
 
     async def renew(self, session: AsyncSession, case: str, at: datetime) -> Amended | None:

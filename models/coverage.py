@@ -21,8 +21,10 @@ Code = Annotated[str, StringConstraints(pattern=r"^([a-z_]{3,20}(:C[1-9][0-9]{0,
 CircumstanceReference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 
 
-OCCURRENCE_GREW = "occurrence"
-"""The reason of a bell: another claim on the same occurrence came."""
+LOOK_AGAIN = "cover"
+"""The reason of a bell: another claim on the same occurrence came, or the policy changed."""
+UNDECIDED = ("collecting", "deciding")
+"""The stages in which a claim's findings can still change."""
 
 
 class Point(Model):

@@ -17,6 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.case import Day, Instant, Text
 from models.common import Model
+from models.coverage import LOOK_AGAIN, UNDECIDED
 from models.errors import Refusal
 from models.names import PERSONAL_CODE, REFERENCE, case_id
 from models.now import Now
@@ -44,7 +45,7 @@ from models.policy import (
     read_policy,
 )
 from models.settlement import NONE, Money
-from models.tables import LimitRow, PolicyEntryRow, PolicyRow
+from models.tables import BellRow, CaseRow, LimitRow, PolicyEntryRow, PolicyRow
 from models.tables.sealed import values_of
 from operations.filings import check
 from operations.intake import Intake, Sessions, keep
@@ -617,6 +618,19 @@ async def _write(
     facts = fold([entry]) if isinstance(entry, Registered) else after(row.known, entry)
     row.facts = facts.model_dump(mode="json")
     row.covered_until = covered_until(facts) if facts.refused is None else facts.registered.starts_on - ONE_DAY
+    if not isinstance(entry, Registered) and not (isinstance(entry, PremiumPaid) and entry.withheld_by):
+        await _ring_claims(session, row.policy, at)
+
+
+async def _ring_claims(session: AsyncSession, policy: str, at: datetime) -> None:
+    """What was found of the cover of its undecided claims may not be so any more."""
+    undecided = (
+        select(CaseRow.case)
+        .join(LimitRow, col(LimitRow.case) == col(CaseRow.case))
+        .where(LimitRow.policy == policy, col(CaseRow.stage).in_(UNDECIDED))
+    )
+    for case in (await session.exec(undecided.order_by(CaseRow.case))).all():
+        session.add(BellRow(case=case, reason=LOOK_AGAIN, created_at=at))
 
 
 def _entry(

@@ -64,7 +64,7 @@ with workflow.unsafe.imports_passed_through():
         WithdrawClaim,
         subject_of,
     )
-    from models.coverage import OCCURRENCE_GREW, POINTS, JudgeFindings, StateFacts, Waiting, is_duty, title_of
+    from models.coverage import LOOK_AGAIN, POINTS, JudgeFindings, StateFacts, Waiting, is_duty, title_of
 
 DECIDE = "BTA-10.5a"
 TELL = "BTA-10.5b"
@@ -177,7 +177,7 @@ class Claim(Paying):
                 await self._arrive("document_waived", item, self._with(m.document, "waived", None))
             case Item(message=RequireDocument() as m) as item:
                 await self._require(item, m)
-            case Rung(bells=bells) if self._grew(bells):
+            case Rung(bells=bells) if self._rung_for_cover(bells):
                 await self._find_anew()
             case event:
                 await self._always(event)
@@ -207,7 +207,7 @@ class Claim(Paying):
                 )
             case Item(message=RequireDocument() as m) as item:
                 await self._require(item, m)
-            case Rung(bells=bells) if self._grew(bells):
+            case Rung(bells=bells) if self._rung_for_cover(bells):
                 await self._find_anew()
             case event:
                 await self._always(event)
@@ -293,13 +293,13 @@ class Claim(Paying):
 
     # ---- cover ------------------------------------------------------------------------------------------------------
 
-    def _grew(self, bells: Bells) -> bool:
-        """Another claim on the same occurrence came; a claim without findings has nothing to find anew."""
-        return OCCURRENCE_GREW in bells.reasons and self.body.findings is not None
+    def _rung_for_cover(self, bells: Bells) -> bool:
+        """Another claim on the same occurrence came, or the policy changed; a claim of before has no findings."""
+        return LOOK_AGAIN in bells.reasons and self.body.findings is not None
 
     async def _find_anew(self) -> None:
-        """5.4: the occurrence's first claim may be another one now."""
-        await self.record("occurrence_grew", acts=(Act(name="claim.find"),), heard=self.unheard)
+        """5.4, 6.5, 6.6: the occurrence's first claim can be another one now, the contract not in force any more."""
+        await self.record("cover_looked_at", acts=(Act(name="claim.find"),), heard=self.unheard)
 
     # ---- documents --------------------------------------------------------------------------------------------------
 

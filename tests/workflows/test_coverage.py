@@ -14,6 +14,7 @@ from models.coverage import POINTS
 from models.errors import Refusal
 from models.tables import CaseRow, DocumentRow, FindingRow, LimitRow, PolicyRow
 from operations import reading
+from operations.policies import Policies
 from tests.workflows.test_claim import MONDAY, content, deciding, documents, proposal
 from tests.world import Refused, World
 
@@ -404,12 +405,30 @@ async def test_a_claim_filed_later_and_made_earlier_is_heard_of_by_the_others(wo
     await world.handle(first).signal("look_again")
 
     async def heard() -> bool:
-        return "occurrence_grew" in await world.entries(first)
+        return "cover_looked_at" in await world.entries(first)
 
     await world.until(heard, "the first one looks again")
     row = await world.row(first)
     assert row is not None
     assert (row.state["body"]["findings"]["right_policy"], row.state["body"]["occurrence"]) == ("not_met", [earlier])
+
+
+async def test_a_policy_that_changes_is_looked_at_again_by_its_undecided_claims(world: World) -> None:
+    """11.1: the contract was ended with a last day before the event; nobody is paid on what was found before."""
+    policy = await world.policy()
+    case = await filed(world, policy=policy)
+    await world.covered(case)
+    policies = Policies(world.sessions, world.keyring, world.now, world.intake)
+    await policies.end(policy, {"by": "policyholder", "last_day": "2027-02-10", "reason": "sold"})
+    await world.handle(case).signal("look_again")
+
+    async def heard() -> bool:
+        return "cover_looked_at" in await world.entries(case)
+
+    await world.until(heard, "the claim looks again")
+    assert (await waiting(world, case))["in_force"] == "not_met"
+    with pytest.raises(Refused, match="in_force"):
+        await world.say(case, "propose_decision", **proposal())
 
 
 async def test_a_claim_of_before_has_no_findings_and_is_decided_without_them(worker_world: World) -> None:
