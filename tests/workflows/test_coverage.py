@@ -16,7 +16,7 @@ from models.tables import CaseRow, DocumentRow, FindingRow, LimitRow, PolicyRow
 from operations import reading
 from operations.policies import Policies
 from tests.workflows.test_claim import MONDAY, content, deciding, documents, proposal
-from tests.world import Refused, World
+from tests.world import Refused, World, text_of
 
 CLEAN = ["activity", "third_party:C1", "liable", "direct_loss", "no_exclusion"]
 """What no fact can say, of a claim that says where it happened."""
@@ -56,7 +56,7 @@ async def judge(world: World, case: str, code: str, outcome: str, **more: Any) -
 async def letters(world: World, case: str, to: str) -> list[str]:
     """What came for an address about a case, with plain spaces."""
     mails = [m for m in world.mails(to) if case.split(":")[2] in str(m["Subject"])]
-    return [m.get_content().replace("\N{NO-BREAK SPACE}", " ") for m in mails]
+    return [text_of(m).replace("\N{NO-BREAK SPACE}", " ") for m in mails]
 
 
 # ---- judging --------------------------------------------------------------------------------------------------------
