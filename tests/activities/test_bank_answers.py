@@ -8,7 +8,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from temporalio.testing import WorkflowEnvironment
 
 from activities.incoming import IncomingActivities, Read
 from integrations.bank import BankUnavailable
@@ -18,7 +17,7 @@ from models.names import TASK_QUEUE
 from models.tables import PaymentOrderRow
 from operations.local import Postgres
 from tests.answers import camt_054, entry, pain_002, transaction
-from tests.conftest import make_world
+from tests.conftest import make_world, virtual_temporal
 from tests.workflows.test_claim import _is, decided, paid_on
 from tests.world import Refused, World
 
@@ -26,9 +25,9 @@ KEY = "C1:indemnity"
 
 
 @pytest.fixture(scope="module")
-async def own_world(postgres: Postgres, environment: WorkflowEnvironment) -> AsyncIterator[World]:
+async def own_world(postgres: Postgres) -> AsyncIterator[World]:
     """A world of this file: what it reads is kept in the store."""
-    async with make_world(postgres, environment, "bank_answers") as world:
+    async with await virtual_temporal() as environment, make_world(postgres, environment, "bank_answers") as world:
         yield world
 
 

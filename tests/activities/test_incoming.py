@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import WorkflowEnvironment
 
 from activities.incoming import IncomingActivities, Read
 from integrations.bank_in import AnswersFolder
@@ -19,7 +18,7 @@ from models.errors import OUTSIDE_DOWN
 from models.names import TASK_QUEUE
 from models.tables import IncomingRow
 from operations.local import Postgres
-from tests.conftest import make_world
+from tests.conftest import make_world, virtual_temporal
 from tests.reports import report
 from tests.workflows import test_access_request as access
 from tests.workflows.test_claim import MONDAY, _is, decided
@@ -29,9 +28,9 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
-async def own_world(postgres: Postgres, environment: WorkflowEnvironment) -> AsyncIterator[World]:
+async def own_world(postgres: Postgres) -> AsyncIterator[World]:
     """A world of this file: what it reads is kept in the store."""
-    async with make_world(postgres, environment, "incoming") as world:
+    async with await virtual_temporal() as environment, make_world(postgres, environment, "incoming") as world:
         yield world
 
 
