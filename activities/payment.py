@@ -50,7 +50,8 @@ class PaymentActivities:
                 )
             ).one()
             if row.issued_at is not None:
-                return OrderIssued(key=ref.key, issued_at=row.issued_at, reference=row.reference)
+                known = await session.get(ScreeningRow, (ref.case, ref.key))
+                return _issued(row, known)
             case = (await session.exec(select(CaseRow).where(CaseRow.case == ref.case))).one()
             party = await session.get(PartyRow, (ref.case, row.party))
         rulebook = book(case.organisation)
@@ -60,7 +61,7 @@ class PaymentActivities:
             return OrderIssued(key=ref.key, refused="no account")
         screened, hits = await self._screen(row, party.name, party.personal_code)
         if hits:
-            return OrderIssued(key=ref.key, screened=screened, hits=hits)
+            return OrderIssued(key=ref.key, screened=_version(screened), hits=hits)
         try:
             order = PaymentOrder(
                 id=f"{ref.case}#{ref.key}",
@@ -79,9 +80,10 @@ class PaymentActivities:
                 "the bank does not take orders now", type=errors.OUTSIDE_DOWN, category=ApplicationErrorCategory.BENIGN
             ) from None
         except OrderRefused as e:
-            return OrderIssued(key=ref.key, refused=str(e)[:200], screened=screened)
+            return OrderIssued(key=ref.key, refused=str(e)[:200], screened=_version(screened))
         except ValueError:
-            return OrderIssued(key=ref.key, refused="the order is not one that the bank could take", screened=screened)
+            reason = "the order is not one that the bank could take"
+            return OrderIssued(key=ref.key, refused=reason, screened=_version(screened))
         async with self._sessions() as session, session.begin():
             row = (
                 await session.exec(
@@ -89,9 +91,11 @@ class PaymentActivities:
                 )
             ).one()
             row.issued_at, row.reference = proof.submitted_at, proof.reference
-        return OrderIssued(key=ref.key, issued_at=proof.submitted_at, reference=proof.reference, screened=screened)
+            return _issued(row, screened)
 
-    async def _screen(self, order: PaymentOrderRow, name: str, code: str | None) -> tuple[str, tuple[str, ...]]:
+    async def _screen(
+        self, order: PaymentOrderRow, name: str, code: str | None
+    ) -> tuple[ScreeningRow, tuple[str, ...]]:
         """By which list the payee was screened, and whom on it nobody has cleared; both are kept before any order."""
         try:
             listed = await self._sanctions.listed()
@@ -119,7 +123,26 @@ class PaymentActivities:
             row.hits = [hit.model_dump(mode="json") for hit in found]
             row.result = "hit" if still else "cleared" if found else "clear"
             session.add(row)
-        return listed.version, still
+        return row, still
+
+
+def _version(row: ScreeningRow) -> str:
+    return f"{row.list_made_at:%Y-%m-%d} {row.list_digest[:12]}"
+
+
+def _issued(order: PaymentOrderRow, screened: ScreeningRow | None) -> OrderIssued:
+    """The proof of an order that the bank has, and of its payee's screening."""
+    issued = OrderIssued(key=order.key, issued_at=order.issued_at, reference=order.reference)
+    if screened is None:
+        return issued
+    return issued.model_copy(
+        update={
+            "screened": _version(screened),
+            "screened_at": screened.screened_at,
+            "list_made_at": screened.list_made_at,
+            "list_digest": screened.list_digest,
+        }
+    )
 
 
 # ---- acts of whoever pays -------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from models.tables import (
     IntakeRow,
     NoticeRow,
     PaymentOrderRow,
+    ScreeningRow,
     WithdrawalRow,
 )
 from operations.intake import Sessions
@@ -298,6 +299,20 @@ async def _issued(sessions: Sessions, case: str, proof: OrderIssued) -> None:
             )
         ).one()
         order.issued_at, order.reference = proof.issued_at, proof.reference
+        if proof.screened_at is not None and await session.get(ScreeningRow, (case, proof.key)) is None:
+            assert proof.list_made_at is not None
+            assert proof.list_digest is not None
+            session.add(
+                ScreeningRow(
+                    case=case,
+                    key=proof.key,
+                    party=order.party,
+                    screened_at=proof.screened_at,
+                    list_made_at=proof.list_made_at,
+                    list_digest=proof.list_digest,
+                    result="clear",
+                )
+            )
 
 
 async def _withdrawn(sessions: Sessions, case: str, effect: Withdrawn) -> None:

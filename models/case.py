@@ -523,7 +523,11 @@ class OrderIssued(Model):
     reference: str | None = None
     refused: str | None = None
     screened: str | None = None
-    """The version of the sanctions list by which the payee was screened."""
+    """The version of the sanctions list by which the payee was screened: its day, and the beginning of its digest."""
+    screened_at: datetime | None = None
+    list_made_at: datetime | None = None
+    list_digest: str | None = None
+    """SHA-256 of the list's file."""
     hits: tuple[str, ...] = ()
     """Whom on that list the payee may be, by its numbers: the order was not handed over."""
 

@@ -36,11 +36,6 @@ class SanctionsList(Model):
     """True for the sample of invented people that comes with Termins: nobody real is on it."""
     entries: tuple[Listed, ...]
 
-    @property
-    def version(self) -> str:
-        """What a screening is recorded with: the day of the list, and the beginning of its digest."""
-        return f"{self.made_at:%Y-%m-%d} {self.digest[:12]}"
-
 
 class Hit(Model):
     """A payee who may be a listed one."""

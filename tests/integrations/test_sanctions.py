@@ -18,7 +18,6 @@ def test_the_sample_is_one_and_has_names_aliases_and_birth_dates() -> None:
     listed = parse(TEXT)
     assert listed.sample
     assert listed.made_at == datetime(2026, 11, 20, 16, 30, tzinfo=UTC)
-    assert listed.version == f"2026-11-20 {listed.digest[:12]}"
     igor, yevgeniya, company, _ = listed.entries
     assert igor.id == "EU.9001.11"
     assert igor.names == ("Igor Borisovich Zimogorov", "Игорь Борисович ЗИМОГОРОВ")
