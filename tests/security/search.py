@@ -87,7 +87,7 @@ def personal(value: Any, field: str = "") -> Iterator[str]:
     """Every personal text of a filing or message."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            if name == "terms":  # the names of sublimits
+            if name in ("terms", "findings"):  # the names of sublimits, the codes of cover
                 continue
             yield from personal(inner, name)
     elif isinstance(value, list):
