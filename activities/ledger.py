@@ -126,7 +126,8 @@ class Ledger:
         evidence = change.evidence
         zone = ZoneInfo(self._book(duty_for(self._organisation, change.duty)).zone)
         kept = _in_time(row, evidence, self._at, zone)
-        if row.status == "overdue" and kept and evidence.by_person and evidence.correction is None:
+        others = row.kind == Kind.client
+        if row.status == "overdue" and kept and evidence.by_person and evidence.correction is None and not others:
             raise Refusal(
                 f"{change.duty}: the clock is overdue; an instant entered by a person that makes it kept needs "
                 "correction: reason, document and second_person"
@@ -323,7 +324,8 @@ def _in_time(row: ClockRow, evidence: Evidence, at: datetime, zone: ZoneInfo) ->
     if evidence.happened_on is not None:
         if evidence.happened_on > at.astimezone(zone).date():
             raise Refusal(f"{row.duty}: the day of the evidence lies in the future")
-        if evidence.happened_on < row.anchor_at.astimezone(zone).date():
+        # what others owe may come before the day that was named for it
+        if evidence.happened_on < row.anchor_at.astimezone(zone).date() and row.kind != Kind.client:
             raise Refusal(f"{row.duty}: the day of the evidence lies before the clock's start")
         return evidence.happened_on <= row.latest_day
     raise Refusal(f"{row.duty}: evidence needs an instant or a day")

@@ -451,7 +451,11 @@ class Case:
         entry = "reminded" if tick.what == "reminder" else "due"
         more = self.with_due(tick) if tick.what == "due" else {}
         recorded = await self.record(
-            more.pop("entry", entry), duty=tick.duty, ticks=(tick,), facts={"subject": tick.subject}, **more
+            more.pop("entry", entry),
+            duty=tick.duty,
+            ticks=(tick,),
+            facts={"subject": tick.subject, **more.pop("facts", {})},
+            **more,
         )
         if recorded is None or tick.what == "reminder":
             return None
