@@ -36,6 +36,7 @@ KINDS: dict[str, Label] = {
         "paziņojums par apstākli", "pranešimas apie aplinkybę", "report of something that may lead to a claim"
     ),
     "premium_refund": _label("prēmijas atmaksa", "įmokos grąžinimas", "refund of a premium"),
+    "recovery": _label("izmaksātās atlīdzības atgūšana", "išmokėtos sumos atgavimas", "recovery of a payment"),
     "renewal": _label(
         "atgādinājums par līguma beigām", "priminimas apie sutarties pabaigą", "reminder of a contract's end"
     ),

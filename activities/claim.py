@@ -14,6 +14,7 @@ from temporalio import activity
 from activities.coverage import CoverageStore
 from activities.limits import Limits, asked, assess, filing_of
 from activities.payment import SCREENING, executed, order_of, rejected, set_account
+from activities.recovery import recover
 from activities.store import ActHandler, Opening
 from integrations.bank import iban_fault
 from models.claim import LIMITS_MOVED, Assess, Assessment, ClaimBody, ClaimFiling, Document, Requirement
@@ -47,6 +48,7 @@ class ClaimStore:
             "claim.take_limit": self._take_limit,
             "claim.set_account": set_account,
             "claim.release": self._release,
+            "claim.recover": self._recover,
             "payment.executed": self._executed,
             "payment.rejected": self._rejected,
             **SCREENING,
@@ -190,6 +192,9 @@ class ClaimStore:
         own = await session.get(LimitRow, case)
         if own is not None:
             await (await Limits.of(session, self._keyring, case, own.policy, at, lock=True)).release(at)
+
+    async def _recover(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
+        await recover(session, self._keyring, case, data, at)
 
     async def _executed(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         order = await order_of(session, case, data["key"])

@@ -18,6 +18,7 @@ from activities.outbox import Outbox
 from activities.payment import PaymentActivities
 from activities.premium_refund import PremiumRefundStore
 from activities.privacy import PrivacyActivities, PrivacyStore
+from activities.recovery import RecoveryStore
 from activities.renewal import RenewalActivities, RenewalStore
 from activities.replay import Replay
 from activities.store import KindStore
@@ -94,5 +95,6 @@ def _stores(keyring: Keyring) -> dict[str, KindStore]:
         LatePremiumStore(),
         RenewalStore(),
         PremiumRefundStore(),
+        RecoveryStore(),
     )
     return {store.kind: store for store in stores}

@@ -15,6 +15,7 @@ KINDS = {
     "late_premium": "LatePremium",
     "renewal": "Renewal",
     "premium_refund": "PremiumRefund",
+    "recovery": "Recovery",
 }
 """Kind of case → workflow type."""
 

@@ -80,6 +80,7 @@ KINDS = {
     "late_premium": "late premium",
     "renewal": "renewal",
     "premium_refund": "refund",
+    "recovery": "recovery",
 }
 
 

@@ -20,6 +20,7 @@ from models.late_premium import LatePremiumFiling
 from models.names import KEPT, KINDS, PERSONAL_CODE, REFERENCE, case_id
 from models.premium_refund import PremiumRefundFiling
 from models.privacy import PrivacyFiling
+from models.recovery import RecoveryFiling
 from models.renewal import RenewalFiling
 from rules.calendar import FIRST_YEAR
 from rules.rulebook import books
@@ -101,6 +102,7 @@ CONTENT: dict[str, type[Model]] = {
     "circumstance": CircumstanceFiling,
     "renewal": RenewalFiling,
     "premium_refund": PremiumRefundFiling,
+    "recovery": RecoveryFiling,
 }
 """Kind → what the content of its filing must be; a claim is read leniently instead."""
 
@@ -123,6 +125,7 @@ NEEDS = {
     "late_premium": ("BTA-6.5",),
     "circumstance": ("BTA-10.3",),
     "premium_refund": ("BTA-11.1", "BTA-11.2"),
+    "recovery": ("BTA-11.3", "BTA-9.8", "GJ-debts", "GJ-recovery"),
     "renewal": ("GJ-renewal", "GJ-renewal-objection"),
 }
 """Kind → the duties without which it cannot be kept; an organisation that has no such rows of its own adopts them."""

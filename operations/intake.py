@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy.dialects.postgresql import insert
@@ -23,7 +24,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from models.access import AccessFiling, WithdrawalFiling
-from models.case import Entry, StartCase
+from models.case import Entry, Filing, StartCase
 from models.common import Model
 from models.coverage import CircumstanceFiling
 from models.errors import Refusal
@@ -33,11 +34,22 @@ from models.names import EVENT_ID, KEPT, KINDS, MESSAGE_NAME, TASK_QUEUE, case_i
 from models.now import Now
 from models.policy import Ended
 from models.premium_refund import PremiumRefundFiling
+from models.recovery import RecoveryFiling
 from models.renewal import RenewalFiling
-from models.tables import CaseRow, ClientRow, EventRow, IntakeRow, PolicyRow, TimelineRow
+from models.settlement import NONE
+from models.tables import (
+    CaseRow,
+    ClientRow,
+    EventRow,
+    IntakeRow,
+    PaymentOrderRow,
+    PolicyRow,
+    TimelineRow,
+)
 from models.tables.sealed import sealed, values_of
 from operations.filings import Checked, check
 from rules.policy import first_paid_late_on
+from rules.rulebook import book
 from security.codec import WasFiled
 from security.index import reference_of
 from security.keys import KeyDestroyed, Keyring
@@ -91,6 +103,7 @@ REOPENS: dict[str, frozenset[str]] = {
     "late_premium": frozenset({"report_bounce", "reject_payment"}),
     "renewal": frozenset({"report_bounce"}),
     "premium_refund": frozenset({"reject_payment"}),
+    "recovery": frozenset({"report_repayment", "report_recovery_suit_end", "report_bounce"}),
 }
 """Kind → the messages that may open a closed case again."""
 
@@ -431,6 +444,8 @@ async def ask_store(session: AsyncSession, checked: Checked) -> None:
         if filing.reference != renewal.policy:
             # two cases of one end would remind twice
             raise Refusal("reference: the case of a reminder is named by its policy")
+    elif filing.kind == "recovery":
+        await _recoverable(session, checked)
 
 
 async def client_of(session: AsyncSession, organisation: str, code: str) -> ClientRow:
@@ -473,6 +488,59 @@ async def refund_of(session: AsyncSession, organisation: str, filing: PremiumRef
     if ended is None or not ended.refund.amount:
         raise Refusal("content.policy: it did not end early with a refund (11.1, 11.2)")
     return policy, ended
+
+
+async def paid_to(session: AsyncSession, claim: str, party: str) -> Sequence[PaymentOrderRow]:
+    """What the bank paid to a party of a claim and did not return, the oldest first."""
+    query = select(PaymentOrderRow).where(
+        PaymentOrderRow.case == claim, PaymentOrderRow.party == party, col(PaymentOrderRow.executed_on).is_not(None)
+    )
+    return (await session.exec(query.order_by(col(PaymentOrderRow.executed_on), PaymentOrderRow.key))).all()
+
+
+async def _recoverable(session: AsyncSession, checked: Checked) -> None:
+    """Check what is demanded back against what was paid; the claim is locked, so that two demands cannot share a cent.
+
+    Raises:
+        Refusal: There is no such claim or payment, more is demanded than was paid, or the debtor's term is over.
+    """
+    filing, wanted = checked.filing, RecoveryFiling.model_validate(checked.filing.content)
+    if split_case_id(wanted.claim)[1] != filing.organisation:
+        raise Refusal("content.claim: there is no such claim")
+    locked = await session.exec(select(CaseRow.case).where(CaseRow.case == wanted.claim).with_for_update())
+    claim = await session.get(IntakeRow, wanted.claim)
+    if locked.first() is None or claim is None:
+        raise Refusal("content.claim: there is no such claim")
+    if claim.erased_at is not None:
+        raise Refusal("content.claim: it was erased")
+    faults = []
+    others = await session.exec(
+        select(IntakeRow).where(
+            IntakeRow.kind == filing.kind, IntakeRow.parent == wanted.claim, IntakeRow.case != checked.case
+        )
+    )
+    demanded = NONE
+    for other in others.all():
+        if other.erased_at is not None:
+            faults.append("content.claim: a recovery of it was erased, and with it what it demanded")
+        elif (former := RecoveryFiling.model_validate(other.content)).debtor == wanted.debtor:
+            demanded += former.amount
+    paid = sum((order.amount for order in await paid_to(session, wanted.claim, wanted.debtor)), NONE)
+    if not paid:
+        faults.append("content.debtor: the bank paid nothing to this party")
+    elif wanted.amount > paid - demanded:
+        before = f", and {demanded} EUR of it are demanded back already" if demanded else ""
+        faults.append(f"content.amount: {paid} EUR were paid to {wanted.debtor}{before}")
+    zone = ZoneInfo(book(filing.organisation).zone)
+    if wanted.repay_by is not None and wanted.repay_by < filing.received_at.astimezone(zone).date():
+        faults.append("content.repay_by: lies before the demand")
+    if faults:
+        raise Refusal(*faults)
+
+
+def _parent(filing: Filing) -> str | None:
+    """The case that a filing belongs to by what it says."""
+    return str(filing.content["claim"]) if filing.kind == "recovery" else None
 
 
 async def renewal_of(session: AsyncSession, organisation: str, filing: RenewalFiling) -> PolicyRow:
@@ -553,7 +621,7 @@ async def keep(
         content=filing.model_dump(mode="json")["content"],
         faults=list(checked.faults),
         result=checked.result,
-        parent=parent,
+        parent=parent or _parent(filing),
     )
     written = await session.exec(
         insert(IntakeRow).values(values_of(filed)).on_conflict_do_nothing().returning(col(IntakeRow.case))
@@ -585,6 +653,7 @@ __all__ = [
     "keep",
     "late_premium_of",
     "named",
+    "paid_to",
     "refund_of",
     "refusal_of",
     "renewal_of",

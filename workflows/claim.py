@@ -65,6 +65,7 @@ with workflow.unsafe.imports_passed_through():
         subject_of,
     )
     from models.coverage import LOOK_AGAIN, POINTS, JudgeFindings, StateFacts, Waiting, is_duty, title_of
+    from models.recovery import CLAUSES, RecoverPayment
 
 DECIDE = "BTA-10.5a"
 TELL = "BTA-10.5b"
@@ -126,10 +127,10 @@ class Claim(Paying):
             *COURT,
         ),
         "approving": (ApproveDecision, SendBackDecision, WithdrawClaim, *LATER, *COURT),
-        "telling_and_paying": (*LATER, *COURT),
-        "in_court": (*LATER, ReportRuling, ReportSuitEnd, SetReserve, WithdrawClaim),
-        "awaiting_limit": (*LATER, *COURT),
-        "resting": (ReportBounce, RejectPayment, ReportSuit, ReopenClaim),
+        "telling_and_paying": (*LATER, *COURT, RecoverPayment),
+        "in_court": (*LATER, ReportRuling, ReportSuitEnd, SetReserve, WithdrawClaim, RecoverPayment),
+        "awaiting_limit": (*LATER, *COURT, RecoverPayment),
+        "resting": (ReportBounce, RejectPayment, ReportSuit, ReopenClaim, RecoverPayment),
     }
 
     add_document = accepts(AddDocument)
@@ -154,6 +155,7 @@ class Claim(Paying):
     report_ruling = accepts(ReportRuling)
     report_suit_end = accepts(ReportSuitEnd)
     reopen_claim = accepts(ReopenClaim)
+    recover_payment = accepts(RecoverPayment)
 
     body: ClaimBody
 
@@ -698,6 +700,16 @@ class Claim(Paying):
             to="deciding",
         )
 
+    async def _recover(self, item: Item, m: RecoverPayment) -> None:
+        """11.3, 9.8: a case of its own demands it back; nothing of the claim changes."""
+        await self.record(
+            "recovery_opened",
+            said=item,
+            duty=CLAUSES[m.reason],
+            facts={"debtor": m.debtor, "amount": str(m.amount), "reference": m.reference},
+            acts=(Act(name="claim.recover", data={"reference": m.reference, "content": m.recovery}),),
+        )
+
     def _letter(self, party: str, proposal: Proposal, outcome: str | None = None) -> NoticeDraft:
         n = max(proposal.n, 1)
         subject = subject_of(party, n)
@@ -821,6 +833,8 @@ class Claim(Paying):
                 await self._suit_end(item, m)
             case Item(message=ReopenClaim() as m) as item:
                 await self._reopen(item, m)
+            case Item(message=RecoverPayment() as m) as item:
+                await self._recover(item, m)
             case Item(message=CorrectAddress() as m) as item:
                 await self._correct_address(item, m)
             case Item(message=SetPolicy() as m) as item:
@@ -938,6 +952,8 @@ class Claim(Paying):
                 return (*faults, *(["a decision was made: it cannot be withdrawn any more"] if body.decided_at else []))
             case ReportSuit() | ReportRuling() | ReportSuitEnd():
                 return self._court_faults(message, now)
+            case RecoverPayment():
+                return message.faults(body.payments)
             case ReopenClaim() if message.received_at > now:
                 return ("received_at: lies in the future",)
         return ()
@@ -1082,6 +1098,8 @@ class Claim(Paying):
         pointless |= {ReportRuling, ReportSuitEnd} if body.suit is None else {ReportSuit}
         if body.decided_at is not None:
             pointless.add(WithdrawClaim)
+        if not any(p.status == "paid" for p in body.payments):
+            pointless.add(RecoverPayment)
         return [m for m in super().possible() if m not in pointless]
 
     def waiting(self, stage: str, body: ClaimBody) -> str:

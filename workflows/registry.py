@@ -7,6 +7,7 @@ from workflows.incoming import Incoming
 from workflows.late_premium import LatePremium
 from workflows.premium_refund import PremiumRefund
 from workflows.privacy_request import PrivacyRequest
+from workflows.recovery import Recovery
 from workflows.renewal import Renewal
 from workflows.sweep import Checkpoint, Recount, Sweep
 
@@ -20,6 +21,7 @@ ALL: tuple[type, ...] = (
     PremiumRefund,
     PrivacyRequest,
     Recount,
+    Recovery,
     Renewal,
     Sweep,
 )

@@ -26,6 +26,13 @@ DUTY: dict[str, object] = {
     "due": date(2026, 12, 21),
     "stage": "deciding",
 }
+DEBT: dict[str, object] = {
+    "reference": "2026-R17",
+    "claim": "2026-000123",
+    "amount": Decimal("730.00"),
+    "payee": "BTA Insurance Company",
+    "account": "LV80BANK0000435195001",
+}
 PRIVACY: dict[str, object] = {"reference": "2026-000007", "controller": "Segosta"}
 
 FACTS: dict[str, dict[str, object]] = {
@@ -51,6 +58,14 @@ FACTS: dict[str, dict[str, object]] = {
         "next_to": date(2027, 12, 21),
         "premium": Decimal("730.00"),
     },
+    "BTA-11.3-demand": DEBT
+    | {
+        "reason": "compensated_by_others",
+        "text": "The carrier has compensated the same loss",
+        "payments": [{"paid_on": date(2026, 12, 1), "amount": Decimal("1234.50")}],
+        "repay_by": date(2026, 12, 21),
+    },
+    "GJ-debts": DEBT | {"collector": "SIA Parādu Birojs", "data": ["name", "address"]},
     "BL-4-secret": {
         "user_name": "Andris Bērziņš",
         "username": "andris.berzins",
@@ -129,7 +144,7 @@ def test_every_letter_says_all_its_facts(template: str, language: str) -> None:
     letter = written(template, language)
     assert letter.language == language
     assert facts_of(template, language) == FACTS[template].keys()
-    codes = {"pay_reduced", "requester", "limit", "fulfilled", "in_part", "refused"}
+    codes = {"pay_reduced", "requester", "limit", "fulfilled", "in_part", "refused", "compensated_by_others"}
     said = letter.subject + letter.text
     assert [word for word in words(FACTS[template]) if word not in codes and word not in said] == []
     if any(isinstance(fact, date) for fact in FACTS[template].values()):
@@ -190,6 +205,9 @@ def test_each_outcome_has_words_of_its_own_and_a_rejection_names_no_sum(template
     [
         ("BL-3-notice", "scope", ("end", "limit")),
         ("BL-4-not-authorised", "to_whom", ("requester", "responsible_employee")),
+        ("BTA-11.3-demand", "reason", ("unjustified", "compensated_by_others")),
+        ("BTA-11.3-demand", "text", (None, "The carrier has compensated the same loss")),
+        ("BTA-11.3-demand", "repay_by", (None, date(2026, 12, 21))),
         ("claim-received", "missing", ([], ["Copy of the policy"])),
         ("privacy-answer", "court", (False, True)),
     ],

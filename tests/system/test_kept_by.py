@@ -49,6 +49,9 @@ async def kept(world: World) -> set[tuple[str, str]]:
     samples = Samples(read(), world.sessions, world.intake, world.now)
     await samples.file()
     await samples.settle()
+    recovery = "recovery:BTA:2026-R15"
+    await world.stage(recovery, "demanding")
+    await world.say(recovery, "plan_handover", collector="SIA Parādu Birojs", data=["name", "payments"])
     await Policies(world.sessions, world.keyring, world.now).object_to_reminders("GJ-CAD-26-0117", world.now())
     await world.handle("renewal:GJ:GJ-CAD-26-0117").signal("look_again")
     await world.until(lambda: _stopped(world), "the reminders are stopped")
