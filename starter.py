@@ -33,7 +33,7 @@ from models.now import wall_clock
 from models.operator import ROLES
 from models.policy import Ended
 from models.settlement import ClaimantSettlement, Settlement, SettlementInput
-from operations import counting, duties, key_backup, loading, reading, reading_csv, reading_json
+from operations import counting, duties, key_backup, loading, reading, reading_csv, reading_json, story
 from operations import erase as erasing
 from operations.checkpoint import publish
 from operations.connection import ANSWERS_WITHIN, Connection, NotAnswering, connect
@@ -330,10 +330,43 @@ def case_table(cases: Iterable[reading.CaseLine]) -> Table:
 def show(
     case: Case,
     personal: Annotated[bool, typer.Option("--personal", help="With names and addresses of the parties.")] = False,
+    format_: Annotated[
+        Literal["markdown", "html"] | None, typer.Option("--format", help="The whole story as one page.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write that page into a file; .md or .html says which.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Show a case: stage, clocks, timeline, letters, payments. No personal data unless asked for."""
-    raise typer.Exit(_run(_show(case, personal, as_json), as_json))
+    """Show a case: stage, clocks, timeline, letters, payments. No personal data unless asked for.
+
+    With --format or --out it is the whole story on one page: also each clock's derivation and proof, decisions with
+    their calculation, and the policy's limits. The HTML is one file that needs nothing else, and prints.
+    """
+    if out is not None and format_ is None:
+        format_ = "html" if out.suffix in (".html", ".htm") else "markdown" if out.suffix == ".md" else None
+        if format_ is None:
+            raise typer.BadParameter("--out: name a .md or .html file, or say --format")
+    if format_ is None:
+        raise typer.Exit(_run(_show(case, personal, as_json), as_json))
+    if as_json:
+        raise typer.BadParameter("say either --json or a page")
+    raise typer.Exit(_run(_story(case, personal, format_, out), as_json))
+
+
+async def _story(case: str, personal: bool, form: Literal["markdown", "html"], out: Path | None) -> int:
+    async with connect(engine="not needed") as connection:
+        told = await story.tell(connection.sessions, wall_clock(), case, personal=personal)
+    page = story.page(told, form)
+    if out is None:
+        print(page, end="")
+        return DONE
+    try:
+        await asyncio.to_thread(out.write_text, page, encoding="utf-8")
+    except OSError as e:
+        raise typer.BadParameter(f"--out: {out}: {e.strerror}") from None
+    print(f"{case}  {out}")
+    return DONE
 
 
 async def _show(case: str, personal: bool, as_json: bool) -> int:
