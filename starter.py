@@ -33,7 +33,7 @@ from models.now import wall_clock
 from models.operator import ROLES
 from models.policy import Ended
 from models.settlement import ClaimantSettlement, Settlement, SettlementInput
-from operations import counting, duties, key_backup, loading, reading, reading_csv, reading_json, story
+from operations import counting, duties, key_backup, loading, queues, reading, reading_csv, reading_json, story
 from operations import erase as erasing
 from operations.checkpoint import publish
 from operations.connection import ANSWERS_WITHIN, Connection, NotAnswering, connect
@@ -583,6 +583,200 @@ def _explanation(clock: reading.Explained) -> list[str]:
     else:
         lines.append(f"  stops with: {clock.stopped_by or 'the due instant'}")
     return lines
+
+
+# ---- work lists -----------------------------------------------------------------------------------------------------
+
+Organisation = Annotated[str | None, typer.Option(help="Of this organisation only: BTA, BL, DZ, GJ, SE.")]
+
+
+def _known(organisation: str | None, duty: str | None = None) -> None:
+    if faults := reading.unknown(None, organisation, duty):
+        raise typer.BadParameter("; ".join(faults))
+
+
+@app.command(epilog=EXIT_CODES)
+def queue(
+    by: Annotated[Literal["handler", "duty"], typer.Option(help="A list for each handler, or for each clause.")] = (
+        "handler"
+    ),
+    handler: Annotated[str | None, typer.Option(help="Operator code: only this handler's work.")] = None,
+    unassigned: Annotated[bool, typer.Option("--unassigned", help="Only cases that have no handler.")] = False,
+    duty: Annotated[str | None, typer.Option(help="Only clocks of this duty, such as BTA-10.5a.")] = None,
+    within: Annotated[
+        int | None, typer.Option(min=0, max=3660, help="Only what is due in so many days, or over; 0: today.")
+    ] = None,
+    organisation: Organisation = None,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many of each list; 0 for all.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Work lists: what is due, the most urgent first, in a list for each handler or for each clause."""
+    _known(organisation, duty)
+    if handler is not None and unassigned:
+        raise typer.BadParameter("say either --handler or --unassigned")
+    wanted = queues.Wanted(
+        by=by,
+        organisation=organisation,
+        handler=handler,
+        unassigned=unassigned,
+        duty=duty,
+        within=within,
+        limit=limit or None,
+    )
+    raise typer.Exit(_run(_queue(wanted, as_json), as_json))
+
+
+async def _queue(wanted: queues.Wanted, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        groups = await queues.queue(connection.sessions, wall_clock(), wanted)
+    if as_json:
+        _json_array(groups)
+        return DONE
+    if not groups:
+        print("nothing to do")
+    whose = () if wanted.by == "handler" else ("Handler",)
+    for group in groups:
+        name = group.name or ("nobody's" if wanted.by == "handler" else "no clock runs")
+        _section(
+            _console(),
+            f"{name}{f'  {group.title}' if group.title else ''}  ({group.total}, {group.overdue} overdue)",
+            (
+                "Case",
+                "Last day",
+                "Left",
+                "Duty",
+                "Stage",
+                "Waits for",
+                *(() if wanted.by == "handler" else ("Handler",)),
+            ),
+            [
+                (
+                    task.case,
+                    task.shown or "–",
+                    _left(task),
+                    f"{task.duty or '–'} {task.subject}".strip(),
+                    task.stage,
+                    task.waits_for,
+                    *(task.handler or "nobody" for _ in whose),
+                )
+                for task in group.tasks
+            ],
+        )
+        if len(group.tasks) < group.total:
+            _note(f"{len(group.tasks)} of {group.total} of {name}; --limit 0 lists all")
+    return DONE
+
+
+def _left(task: queues.Task) -> str:
+    if task.days is None:
+        return "–"
+    if task.status == "held":
+        return "held"
+    if task.overdue:
+        return f"OVERDUE {-task.days} d" if task.days else "OVERDUE"
+    return f"{task.days} d" if task.days else "today"
+
+
+@app.command(epilog=EXIT_CODES)
+def workload(organisation: Organisation = None, as_json: Json = False) -> None:
+    """The load of each handler: open cases, overdue, due within 7 days, closed in the last 30, and the oldest."""
+    _known(organisation)
+    raise typer.Exit(_run(_workload(organisation, as_json), as_json))
+
+
+async def _workload(organisation: str | None, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        loads = await queues.workload(connection.sessions, wall_clock(), organisation)
+    if as_json:
+        _json_array(loads)
+        return DONE
+    soon, back = f"Due in {queues.SOON} d", f"Closed in {queues.LOOKED_BACK} d"
+    table = _table("Handler", "Open", "Overdue", soon, back, "Oldest open", "Received")
+    for load in loads:
+        counts = (str(n) for n in (load.open, load.overdue, load.soon, load.closed))
+        received = _utc(load.oldest_received_at) if load.oldest_received_at else "–"
+        table.add_row(load.handler or "nobody", *counts, load.oldest or "–", received)
+    _console().print(table)
+    return DONE
+
+
+@app.command(epilog=EXIT_CODES)
+def late(
+    since: Annotated[str | None, typer.Option(help="A day: ends from then on; 30 days ago, if not said.")] = None,
+    organisation: Organisation = None,
+    personal: Annotated[
+        bool, typer.Option("--personal", help="With reason and document of each correction: they can name people.")
+    ] = False,
+    limit: Annotated[int, typer.Option(min=0, help="At most so many of each; 0 for all.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """What is late and why: clocks that are overdue, that ended late, and apart those kept after all, or void."""
+    _known(organisation)
+    try:
+        day = None if since is None else date.fromisoformat(since)
+    except ValueError:
+        raise typer.BadParameter("--since: a day such as 2026-12-24") from None
+    raise typer.Exit(_run(_late(day, organisation, personal, limit or None, as_json), as_json))
+
+
+async def _late(since: date | None, organisation: str | None, personal: bool, limit: int | None, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        found = await queues.late(
+            connection.sessions, wall_clock(), since, organisation, personal=personal, limit=limit
+        )
+    if as_json:
+        _json(found)
+        return DONE
+    console = _console()
+    for how, title in (
+        ("overdue", "Overdue now"),
+        ("late", f"Ended late since {found.since}"),
+        ("kept", f"Kept, but proven only after the due instant, since {found.since}"),
+        ("void", f"Ended after the due instant without a judgment, since {found.since}"),
+    ):
+        lines = [c for c in found.clocks if c.how == how]
+        _section(
+            console,
+            f"{title} ({found.totals.get(how, 0)})",
+            ("Case", "Last day", "Days", "Duty", "Handler", "Why"),
+            [
+                (
+                    c.case,
+                    c.shown,
+                    str(c.days) + ("" if c.surely or how != "overdue" else " (not yet by the later reading)"),
+                    f"{c.duty} {c.subject}".strip(),
+                    c.handler or "nobody",
+                    _why(c),
+                )
+                for c in lines
+            ],
+        )
+    if not found.clocks:
+        print(f"nothing is late, and nothing was since {found.since}")
+    if len(found.clocks) < (total := sum(found.totals.values())):
+        _note(f"{len(found.clocks)} of {total} clocks; --limit 0 lists all")
+    return DONE
+
+
+def _why(clock: queues.Lateness) -> str:
+    """What the case stood in at the due instant, what came after, what it waits for, and why that was corrected."""
+    since = f" since {_utc(clock.since)}" if clock.since else ""
+    said = [f"stood in {clock.stage_then}{since}"]
+    if clock.last:
+        said.append(f"last {_happened(clock.last)}")
+    said += [f"then {_happened(step)}" for step in clock.after]
+    if clock.waits_for:
+        said.append(f"waits for {clock.waits_for}")
+    if clock.proof:
+        said.append(f"{clock.proof} {clock.day}")
+    if clock.correction:
+        fields = (f"{name.replace('_', ' ')} {value}" for name, value in clock.correction.items())
+        said.append(f"corrected: {', '.join(fields)}")
+    return "; ".join(said)
+
+
+def _happened(step: queues.Then) -> str:
+    return f"{step.entry} {_utc(step.at)}" + (f" by {step.actor}" if step.actor else "")
 
 
 @app.command(name="duties", epilog=EXIT_CODES)
