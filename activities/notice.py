@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self, cast
+from weakref import WeakValueDictionary
 from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
@@ -49,6 +50,7 @@ class Post:
         self._now = now
         self._sender = sender
         self._staff = staff
+        self._under_way: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     async def send(self, case: str, key: str) -> NoticeSent:
         """Send a letter that `record` queued; again returns the first proof.
@@ -80,6 +82,12 @@ class Post:
         return sent
 
     async def _send(self, known: _Known, key: str) -> NoticeSent:
+        """One letter at a time: an attempt that fell silent while it wrote a PDF can still be at it."""
+        lock = self._under_way.setdefault((known.row.case, key), asyncio.Lock())
+        async with lock:
+            return await self._hand_over(known, key)
+
+    async def _hand_over(self, known: _Known, key: str) -> NoticeSent:
         case, row = known.row.case, known.row
         # asked for each letter: while the one before it was on its way this one can have been called off, or the
         # address corrected
