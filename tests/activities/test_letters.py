@@ -41,6 +41,10 @@ FACTS: dict[str, dict[str, object]] = {
         "received_on": date(2026, 12, 21),
         "missing": ["Copy of the policy"],
     },
+    "claim-document": {
+        "reference": "2026-000123",
+        "asked": {"title": "Roof inspection protocol", "reason": "The photos do not show the frame."},
+    },
     "BTA-10.5b-third-party": DECISION,
     "BTA-10.5b-insured": DECISION,
     "BTA-6.5-refusal": {

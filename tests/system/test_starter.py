@@ -297,7 +297,7 @@ async def test_the_list_finds_what_is_overdue_by_the_ledger_and_nothing_else(wor
 async def test_the_filters_of_the_list_narrow_it(world: World, where: Environment) -> None:
     now = datetime.now(UTC)
     deciding, collecting = await complete(world, where, now), await opened(world, where)
-    assigned = ("event", collecting, "assign_case", "--actor", "system:crm", "--field", "handler=op-77")
+    assigned = ("event", collecting, "assign_case", "--actor", "system:crm", "--field", "handler=op-7713")
     await cli(where, *assigned, "--event-id", "1")
 
     async def listed(*words: str) -> set[str]:
@@ -308,7 +308,7 @@ async def test_the_filters_of_the_list_narrow_it(world: World, where: Environmen
     assert collecting not in await listed("--duty", "BTA-10.5a")
     assert collecting in await listed("--stage", "collecting")
     assert deciding not in await listed("--stage", "collecting")
-    assert await listed("--handler", "op-77") == {collecting}
+    assert await listed("--handler", "op-7713") == {collecting}
     assert not {deciding, collecting} & await listed("--closed")
     assert {deciding, collecting} <= await listed("--all")
     result = await cli(where, "list", "--limit", "1", "--json")
