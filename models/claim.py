@@ -380,7 +380,9 @@ class RequireDocument(Message):
     document: Document = Field(description="which one")
     proves: Proves = Field(description="fact, amount or entitlement")
     reason: Text = Field(description="why, in words for the claimant")
-    named: Text | None = Field(default=None, description="what it is, in words for the claimant; needed if document is other")
+    named: Text | None = Field(
+        default=None, description="what it is, in words for the claimant; needed if document is other"
+    )
 
 
 class SetPolicy(Message):
