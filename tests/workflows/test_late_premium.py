@@ -94,6 +94,20 @@ async def refused(world: World, **more: Any) -> str:
     return case
 
 
+LISTED = {"name": "Severnaya Lavina Trading LLC", "email": "office@lavina.example", "language": "en"}
+"""On the sample of the sanctions list."""
+
+
+async def test_a_premium_goes_back_to_a_listed_policyholder_only_once_the_hit_is_cleared(world: World) -> None:
+    """GJ-sanctions: screened before every payment, also this one."""
+    case = await late(world, filing(policyholder=LISTED))
+    await world.say(case, "refuse_premium", reason=REASON)
+    await world.payment(case, RETURN, "screening")
+    await world.say(case, "confirm_hit", payment=RETURN, reason="the same company")
+    await world.say(case, "clear_hit", payment=RETURN, reason="taken off the list")
+    await world.payment(case, RETURN, "issued")
+
+
 # ---- the right lapses -----------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,11 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from tests.workflows import test_access_request as access
 from tests.workflows import test_authenticator_withdrawal as withdrawal
+from tests.workflows import test_late_premium as late_premium
+from tests.workflows import test_premium_refund as premium_refund
 from tests.workflows import test_privacy_request as privacy
+from tests.workflows import test_recovery as recovery
+from tests.workflows import test_renewal as renewal
 from tests.world import World
 
 
@@ -42,7 +46,52 @@ async def privacy_story(world: World) -> str:
     return case
 
 
-STORIES = [access_story, withdrawal_story, privacy_story]
+async def late_premium_story(world: World) -> str:
+    """A late premium is refused and goes back; the case rests."""
+    case = await late_premium.refused(world)
+    await returned(world, case, late_premium.RETURN)
+    return case
+
+
+async def refund_story(world: World) -> str:
+    """A contract ends early and its refund is paid; the case rests."""
+    case = await premium_refund.ended(world, iban="LV97HABA0012345678910")
+    await world.payment(case, premium_refund.REFUND, "issued")
+    await returned(world, case, premium_refund.REFUND)
+    return case
+
+
+async def returned(world: World, case: str, payment: str) -> None:
+    """The bank executed it."""
+    said = {"payment": payment, "bank_reference": "B9", "executed_on": "2027-03-01"}
+    await world.say(case, "confirm_payment", actor="system:bank", **said)
+    await world.stage(case, "resting")
+
+
+async def recovery_story(world: World) -> str:
+    """A sum is demanded and comes back; the recovery rests."""
+    case = await recovery.demanded(world)
+    await recovery.repay(world, case, "400.00")
+    await world.stage(case, "resting")
+    return case
+
+
+async def renewal_story(world: World) -> str:
+    """A reminder goes out; it rests."""
+    case = await renewal.reminded(world)
+    await world.stage(case, "resting")
+    return case
+
+
+STORIES = [
+    access_story,
+    withdrawal_story,
+    privacy_story,
+    late_premium_story,
+    refund_story,
+    recovery_story,
+    renewal_story,
+]
 Story = Callable[[World], Awaitable[str]]
 
 

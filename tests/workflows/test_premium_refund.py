@@ -23,14 +23,14 @@ def policies(world: World) -> Policies:
     return Policies(world.sessions, world.keyring, world.now, world.intake)
 
 
-async def ended(world: World, **more: Any) -> str:
+async def ended(world: World, name: str = "SIA Beidzam", **more: Any) -> str:
     """A contract of 365 days that ended with 306 to come; the case of its refund.
 
     730.00 × 306 / 365 = 612.00, less costs of 12.00: 600.00.
     """
     await world.begin(MONDAY)
     number = f"END-{next(_numbers)}"
-    company = {"name": "SIA Beidzam", "email": "birojs@beidzam.example", "language": "lv"}
+    company = {"name": name, "email": "birojs@beidzam.example", "language": "lv"}
     await policies(world).register(
         {
             "policy": number,
@@ -95,3 +95,12 @@ async def test_a_filing_by_hand_needs_a_contract_that_ended_with_a_refund(world:
         await world.file("premium_refund", "BTA", {"policy": other}, reference=other)
     with pytest.raises(Refusal, match="no such policy"):
         await world.file("premium_refund", "BTA", {"policy": "none"}, reference="none")
+
+
+async def test_a_listed_policyholder_gets_the_refund_only_once_the_hit_is_cleared(world: World) -> None:
+    """GJ-sanctions: screened before every payment, also this one."""
+    case = await ended(world, name="Severnaya Lavina Trading LLC", iban="LV97HABA0012345678910")
+    await world.payment(case, REFUND, "screening")
+    await world.say(case, "confirm_hit", payment=REFUND, reason="the same company")
+    await world.say(case, "clear_hit", payment=REFUND, reason="taken off the list")
+    await world.payment(case, REFUND, "issued")
