@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -69,11 +70,17 @@ async def kept(world: World) -> set[tuple[str, str]]:
         represented = content(organisation, representative={"name": "Ona Petraitė"})
         case = await world.file("privacy_request", organisation, represented, received_at=MONDAY)
         await identify(world, case, MONDAY, representation="dms/power-of-attorney")
+        if organisation == "SE":
+            await world.until(partial(_entered, world, case, "mail_refused"), "mail is refused for health data")
     async with world.sessions() as session:
         kinds = dict((await session.exec(select(CaseRow.case, CaseRow.kind))).all())
         duties = set((await session.exec(select(ClockRow.case, ClockRow.duty))).all())
         duties |= {(c, d) for c, d in (await session.exec(select(TimelineRow.case, TimelineRow.duty))).all() if d}
     return {(KINDS[kinds[case]], duty) for case, duty in duties}
+
+
+async def _entered(world: World, case: str, entry: str) -> bool:
+    return entry in await world.entries(case)
 
 
 async def _stopped(world: World) -> bool:

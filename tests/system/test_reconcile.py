@@ -394,6 +394,12 @@ async def test_reminders_of_the_lost_time_are_not_sent_again(worker_world: World
         case = await claim.deciding(world)
         await dumps.dump()
         await world.advance(case, MONDAY + timedelta(days=31))
+
+        async def staff_was_told() -> bool:
+            letters = [n for n in (await world.notices(case)).values() if n.internal]
+            return len(letters) > 1 and all(n.sent_at for n in letters)
+
+        await world.until(staff_was_told, "letters to staff went out, beside the steps that owe them")
     was_outside = outside(world)
     told = [notice for notice in (await world.notices(case)).values() if notice.internal]
     assert len(told) > 1
