@@ -64,7 +64,7 @@ Script = Callable[[Life], Awaitable[None]]
 # ---- claims ---------------------------------------------------------------------------------------------------------
 
 
-async def claim_filed(life: Life, received_at: str) -> str:
+async def claim_received(life: Life, received_at: str) -> str:
     """A claim with all its documents."""
     await life.load(
         policies=[
@@ -98,7 +98,12 @@ async def claim_filed(life: Life, received_at: str) -> str:
         "losses": [{"claimant": 1, "head": "property_damaged", "amount": "1200.00"}],
         "documents": [{"document": k, "received_at": received_at, "reference": f"dms/{k}"} for k in kinds],
     }
-    case = await life.file("claim", "BTA", content, received_at=received_at)
+    return await life.file("claim", "BTA", content, received_at=received_at)
+
+
+async def claim_filed(life: Life, received_at: str) -> str:
+    """The same, and nothing of its cover is open."""
+    case = await claim_received(life, received_at)
     await life.say(case, "judge_findings", when="deciding", findings=COVERED)
     return case
 

@@ -24,7 +24,7 @@ from tests.chaos.house import House, Victim, house
 from tests.chaos.lives import Days
 from tests.chaos.points import Point
 from tests.chaos.proxy import Where, proxy
-from tests.chaos.scripts import claim_filed
+from tests.chaos.scripts import claim_received
 from tests.chaos.test_chaos import told
 from tests.world import RIGA
 
@@ -70,7 +70,7 @@ async def test_a_mail_server_that_hangs_holds_up_no_step(servers: House) -> None
     await servers.now.set(datetime.now(UTC))
     life = new_life(servers, Days(servers, 1), asyncio.Semaphore())
     with servers.hanging("mail"):
-        case = await claim_filed(life, life.ago(days=41))
+        case = await claim_received(life, life.ago(days=41))
 
         async def assigned() -> bool:
             message = {"actor": "op-1", "handler": "op-7"}
