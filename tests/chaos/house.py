@@ -155,7 +155,8 @@ class House:
     lost: set[str] = field(default_factory=set)
     """Cases whose history was not followed by a worker's code: they never go on."""
     _mail: BaseProcess | None = None
-    _keepers: list[asyncio.Task[None]] = field(default_factory=list)
+    _worker_keepers: list[asyncio.Task[None]] = field(default_factory=list)
+    _mail_keeper: asyncio.Task[None] | None = None
     _may_live: dict[str, asyncio.Event] = field(
         default_factory=lambda: {"worker": asyncio.Event(), "mail": asyncio.Event()}
     )
@@ -198,7 +199,16 @@ class House:
         for number in range(len(self.workers), count):
             self.workers.append(None)
             self.pids.append(set())
-            self._keepers.append(asyncio.create_task(self._keep_worker(number, plant)))
+            self._worker_keepers.append(asyncio.create_task(self._keep_worker(number, plant)))
+
+    async def dismiss(self, number: int) -> None:
+        """End a worker, and have none in its place."""
+        keeper, process = self._worker_keepers[number], self.workers[number]
+        keeper.cancel()
+        await asyncio.gather(keeper, return_exceptions=True)
+        if process is not None:
+            process.kill()
+            await _gone(process)
 
     async def _keep_worker(self, number: int, plant: worker.Plant | None) -> None:
         while True:
@@ -299,9 +309,10 @@ class House:
 
     async def close(self) -> None:
         """Let nobody return, and end all."""
-        for keeper in self._keepers:
+        keepers = [*self._worker_keepers, *([self._mail_keeper] if self._mail_keeper is not None else [])]
+        for keeper in keepers:
             keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await asyncio.gather(*keepers, return_exceptions=True)
         for process in (*self.workers, self._mail):
             if process is not None:
                 process.kill()
@@ -379,6 +390,6 @@ async def house(
             may_live.set()
         stack.push_async_callback(made.close)
         if mail == "smtp":
-            made._keepers.append(asyncio.create_task(made._keep_mail()))
+            made._mail_keeper = asyncio.create_task(made._keep_mail())
         await made.employ(workers, plant)
         yield made

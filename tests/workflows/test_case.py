@@ -39,6 +39,16 @@ async def deciding(world: World, **more: Any) -> str:
     return case
 
 
+async def delivered(world: World, case: str) -> None:
+    """Wait until no letter of the case is on its way, those to staff included: they go out beside the steps."""
+
+    async def all_sent() -> bool:
+        return all(letter.sent_at is not None for letter in (await world.notices(case)).values())
+
+    await world.until(all_sent, f"the letters of {case} went out")
+    await world.settled(case)
+
+
 async def paid(world: World) -> str:
     """A claim that is paid and rests."""
     case = await deciding(world)
@@ -554,6 +564,7 @@ async def test_the_timeline_is_never_rewritten(world: World) -> None:
 
 async def test_opening_twice_gives_the_same_state(world: World) -> None:
     case = await deciding(world)
+    await delivered(world, case)
     ask = OpenCase(workflow_id=case, workflow_kind="claim", run_id="", at=world.now(), case=case)
     assert await world.case_activities.open(ask) == await world.case_activities.open(ask)
 
