@@ -62,7 +62,8 @@ class ClaimStore:
         if policy is None:
             faults.append("content.policy: no such policy; set_policy names the right one")
         for i, claimant in enumerate(filing.claimants, 1):
-            if claimant.iban is not None and (fault := iban_fault(claimant.iban)):
+            fault = iban_fault(claimant.iban) if claimant.iban is not None else None
+            if fault is not None:
                 faults.append(f"content.claimants.{i - 1}.iban: {fault}; it holds the payment, nothing else")
             session.add(
                 PartyRow(
@@ -72,7 +73,7 @@ class ClaimStore:
                     name=claimant.name,
                     email=claimant.email,
                     personal_code=claimant.personal_code,
-                    iban=claimant.iban,
+                    iban=None if fault else claimant.iban,
                     language=claimant.language,
                 )
             )

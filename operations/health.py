@@ -33,6 +33,7 @@ from models.tables import (
     IncomingRow,
     IntakeRow,
     NoticeRow,
+    PartyRow,
     PaymentOrderRow,
     ScreeningRow,
 )
@@ -379,7 +380,13 @@ async def waiting(session: AsyncSession, now: datetime) -> tuple[Waiting, ...]:
             PaymentOrderRow.queued_at,
             col(PaymentOrderRow.issued_at).is_(None),
             col(PaymentOrderRow.rejected).is_(None),
-            # what a person has to judge waits for no machine
+            # what waits for a person waits for no machine: an account that is to be named, a hit that is to be judged
+            exists().where(
+                col(PartyRow.case) == col(PaymentOrderRow.case),
+                col(PartyRow.party) == col(PaymentOrderRow.party),
+                col(PartyRow.iban).is_not(None),
+                col(PartyRow.name).is_not(None),
+            ),
             ~exists().where(
                 col(ScreeningRow.case) == col(PaymentOrderRow.case),
                 col(ScreeningRow.key) == col(PaymentOrderRow.key),

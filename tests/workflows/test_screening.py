@@ -92,6 +92,17 @@ async def test_a_hit_holds_the_payment_and_tells_the_compliance_officer_who_clea
     assert await _is(world, case, "BTA-10.5c", "C1", "kept")
 
 
+@pytest.mark.parametrize("iban", [None, "LV00HABA0012345678910"])
+async def test_an_order_that_waits_for_an_account_is_no_delay_of_the_machine(world: World, iban: str | None) -> None:
+    """None was named, or one that cannot be: a person has to name it."""
+    before = await ordered_late(world)
+    case = await decided(world, name="Anna Bērziņa", iban=iban)
+    await world.payment(case, KEY, "held")
+    assert await ordered_late(world) == before
+    await world.say(case, "correct_payee", claimant="C1", iban="LV97HABA0012345678910")
+    await world.payment(case, KEY, "issued")
+
+
 async def test_a_confirmed_hit_is_paid_nothing_until_it_is_cleared_after_all(world: World) -> None:
     """Whoever is taken off the list, or was mistaken for somebody on it, is paid then; the term was not lifted."""
     case = await decided(world)
