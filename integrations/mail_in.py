@@ -11,7 +11,7 @@ import os
 import re
 import ssl
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import Message
@@ -325,7 +325,9 @@ class ImapIn:
                 selected = server.select_folder(self._mailbox)
                 yield server, int(selected[b"UIDVALIDITY"])
             finally:
-                server.shutdown()
+                # of a connection that broke: what broke it says more
+                with suppress(OSError):
+                    server.shutdown()
         except (IMAPClientError, OSError, KeyError) as failure:
             # never the server's words: they can hold the user's name
             raise MailboxUnavailable(f"the mailbox cannot be used: {type(failure).__name__}") from None

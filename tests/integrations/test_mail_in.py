@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -12,9 +13,11 @@ from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Literal
 from uuid import uuid4
 
 import pytest
+import trustme
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,6 +29,7 @@ from integrations.mail_in import ImapIn, MailboxUnavailable, MaildirIn, MailIn, 
 from tests.integrations.test_mail import letter
 from tests.reports import report
 from tests.system.test_deployment import free_port
+from tests.tls import door
 
 AT = datetime(2026, 12, 21, 9, 30, tzinfo=UTC)
 LETTER = message(letter(), AT - timedelta(hours=1))
@@ -187,13 +191,14 @@ class Imap:
 
 
 @pytest.fixture(scope="module")
-def imap_server() -> Iterator[Callable[[], int]]:
-    """Starts real IMAP servers, each with one empty mailbox; gives their ports."""
+def imap_server() -> Iterator[Callable[..., int]]:
+    """Starts real IMAP servers, each with one empty mailbox and more words of its command line; gives their ports."""
     running: list[subprocess.Popen[bytes]] = []
 
-    def start() -> int:
+    def start(*own: str) -> int:
         port = free_port()
-        words = ["--host", "127.0.0.1", "--port", str(port), "dict", "--demo-user", "u", "--demo-password", "p"]
+        words = ["--host", "127.0.0.1", "--port", str(port), *own]
+        words += ["dict", "--demo-user", "u", "--demo-password", "p"]
         script = "import sys; from pymap.main import main; sys.exit(main())"
         running.append(
             subprocess.Popen(
@@ -296,6 +301,30 @@ async def test_a_refused_sign_in_shows_nobody(imap_server: Callable[[], int]) ->
         await ImapIn("127.0.0.1", imap_server(), "zanete", "wrong", security="none", timeout=10).look()
     assert "zanete" not in str(refused.value)
     assert refused.value.__suppress_context__
+
+
+@pytest.mark.parametrize("security", ["tls", "starttls"])
+async def test_a_mailbox_is_read_over_tls_from_whom_the_machine_trusts_only(
+    security: Literal["tls", "starttls"], imap_server: Callable[..., int], tmp_path: Path
+) -> None:
+    authority, stranger = trustme.CA(), trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "server.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "server.key")
+    own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    certificate.configure_cert(own)
+    starttls = imap_server("--cert", str(tmp_path / "server.pem"), "--key", str(tmp_path / "server.key"))
+    async with door(own, f"127.0.0.1:{imap_server()}") as address:
+        port = starttls if security == "starttls" else int(address.rpartition(":")[2])
+        for trusted in (authority, stranger):
+            trust = ssl.create_default_context()
+            trusted.configure_trust(trust)
+            box = ImapIn("127.0.0.1", port, "u", "p", security=security, timeout=10, trust=trust)
+            if trusted is authority:
+                assert (await box.look()).arrived == ()
+            else:
+                with pytest.raises(MailboxUnavailable, match="SSLCertVerificationError"):
+                    await box.look()
 
 
 def test_a_password_goes_nowhere_without_tls() -> None:

@@ -30,6 +30,7 @@ from temporalio.envconfig import ClientConfig, ClientConfigProfile
 from operations.local import Postgres, local
 from settings import SECRETS, Settings
 from tests.conftest import TEMPORAL
+from tests.tls import door
 
 ROOT = Path(__file__).parents[2]
 OWN = "termins:local"
@@ -258,39 +259,13 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
-@asynccontextmanager
-async def door(secrets: Path, behind: str) -> AsyncIterator[str]:
-    """A port that speaks TLS and asks for a certificate, in front of a server that does neither; its address."""
+def certified(secrets: Path) -> ssl.SSLContext:
+    """As the server of the file: with its certificate, and for those only who have one too."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(secrets / "ca.pem"))
     context.verify_mode = ssl.CERT_REQUIRED
     context.load_cert_chain(secrets / "server.pem", secrets / "server.key")
     context.set_alpn_protocols(["h2"])
-    host, _, port = behind.rpartition(":")
-    passing: set[asyncio.Task[None]] = set()
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(2**16):
-                writer.write(data)
-                await writer.drain()
-        except (ConnectionError, ssl.SSLError):
-            pass
-        finally:
-            writer.close()
-
-    async def passes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        server_reader, server_writer = await asyncio.open_connection(host, int(port))
-        for task in (copy(reader, server_writer), copy(server_reader, writer)):
-            passing.add(asyncio.create_task(task))
-
-    server = await asyncio.start_server(passes, "127.0.0.1", 0, ssl=context)
-    try:
-        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    finally:
-        server.close()
-        for task in passing:
-            task.cancel()
-        await asyncio.gather(*passing, return_exceptions=True)
+    return context
 
 
 @pytest.fixture(scope="module")
@@ -299,7 +274,10 @@ async def house() -> AsyncIterator[House]:
     with tempfile.TemporaryDirectory() as folder:
         var, secrets = Path(folder) / "var", Path(folder) / "secrets"
         await run("sh", str(ROOT / "deploy" / "make-secrets.sh"), str(secrets), env=dict(os.environ))
-        async with local(var) as services, door(secrets / "temporal", services.temporal_address) as address:
+        async with (
+            local(var) as services,
+            door(certified(secrets / "temporal"), services.temporal_address) as address,
+        ):
             for name, url in (
                 ("DATABASE_URL", services.database_url),
                 ("TERMINS_KEYS_DATABASE_URL", services.keys_database_url),
