@@ -760,11 +760,16 @@ async def _late(since: date | None, organisation: str | None, personal: bool, li
 
 def _why(clock: queues.Lateness) -> str:
     """What the case stood in at the due instant, what came after, what it waits for, and why that was corrected."""
-    since = f" since {_utc(clock.since)}" if clock.since else ""
-    said = [f"stood in {clock.stage_then}{since}"]
+    organisation = split_case_id(clock.case)[1]
+
+    def happened(step: queues.Then) -> str:
+        return f"{step.entry} {reading.local(step.at, organisation)}" + (f" by {step.actor}" if step.actor else "")
+
+    since = f" since {reading.local(clock.since, organisation)}" if clock.since else ""
+    said = [f"stood in {clock.stage_then}{since}" if clock.stage_then != reading.NOT_STARTED else "was not entered yet"]
     if clock.last:
-        said.append(f"last {_happened(clock.last)}")
-    said += [f"then {_happened(step)}" for step in clock.after]
+        said.append(f"last {happened(clock.last)}")
+    said += [f"then {happened(step)}" for step in clock.after]
     if clock.waits_for:
         said.append(f"waits for {clock.waits_for}")
     if clock.proof:
@@ -773,10 +778,6 @@ def _why(clock: queues.Lateness) -> str:
         fields = (f"{name.replace('_', ' ')} {value}" for name, value in clock.correction.items())
         said.append(f"corrected: {', '.join(fields)}")
     return "; ".join(said)
-
-
-def _happened(step: queues.Then) -> str:
-    return f"{step.entry} {_utc(step.at)}" + (f" by {step.actor}" if step.actor else "")
 
 
 @app.command(name="duties", epilog=EXIT_CODES)

@@ -465,7 +465,7 @@ class Lines:
                     self._console.print("  ".join(word for word in words if word), soft_wrap=True, markup=False)
         self._before = {line.case: line for line in lines}
         if troubles != self._said:
-            for trouble in troubles:
+            for trouble in troubles or ["Every sample stands where it should."]:
                 self._console.print(trouble, soft_wrap=True, markup=False)
             self._said = troubles
 
