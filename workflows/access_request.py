@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, Case, Done, Item, accepts
+from workflows.case import CLOSED, REST, Case, Done, Item, accepts
 
 with workflow.unsafe.imports_passed_through():
     from activities.access import AccessActivities
@@ -34,7 +34,6 @@ CONTENT = "BL-4-content"
 CHOICE = "BL-3-choice"
 REFUSED = "BL-4-not-authorised"
 ASK = "BL-4-bounced"
-REST = "T-rest"
 
 
 @workflow.defn(name="AccessRequest")
@@ -125,8 +124,7 @@ class AccessRequest(Case):
 
     async def resting(self) -> None:
         """Mail may still come back and missing details may still come; then the request closes."""
-        if not self.clocks.running(REST):
-            await self.record("reopened", changes=(Start(duty=REST, anchor_at=workflow.now()),))
+        if await self.rest_again():
             return
         match await self.next():
             case Item(message=CompleteLine() as m) as item:
@@ -150,7 +148,7 @@ class AccessRequest(Case):
             "body": body,
             "to": "resting",
             "bells": self._bells(),
-            "rest": (Start(duty=REST, anchor_at=workflow.now()),),
+            "rest": (self.rest(),),
         }
 
     def _bells(self) -> tuple[BellDraft, ...]:
@@ -281,7 +279,7 @@ class AccessRequest(Case):
         new = line.model_copy(
             update={"status": "sending", "faults": (), "told": False, "letters": line.letters + 1, "doubts": ()}
         )
-        changes: list[Change] = self._no_rest("line_completed")
+        changes: list[Change] = [*self.no_more(REST, "line_completed")]
         if line.status == "incomplete":
             changes += self._end_first(line, item)
             changes.append(Start(duty=ISSUE, subject=line.user, anchor_at=m.received_at))
@@ -311,12 +309,9 @@ class AccessRequest(Case):
             return [Stop(duty=ISSUE, subject=line.user, evidence=evidence)]
         return [Void(duty=ISSUE, subject=line.user, reason="completed before the refusal was sent")]
 
-    def _no_rest(self, reason: str) -> list[Change]:
-        return [Void(duty=REST, reason=reason)] if self.clocks.running(REST) else []
-
     async def _bounced(self, item: Item, m: ReportBounce) -> None:
         """The mail came back: its clock runs again, by the same due date (time, point 13); an address is asked for."""
-        changes = self._no_rest("bounce")
+        changes = self.no_more(REST, "bounce")
         facts = {"notice": m.notice, "bounced_at": m.bounced_at.isoformat()}
         line = self.body.line(m.notice.split(":")[1])
         if line is not None:

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, Case, Done, Item, Rung, accepts
+from workflows.case import CLOSED, REST, Done, Item, Rung, accepts
+from workflows.telling import Telling
 
 with workflow.unsafe.imports_passed_through():
     from activities.access import AccessActivities
@@ -40,15 +41,16 @@ NOTICE = "BL-3-notice"
 EFFECT = "BL-3-effect"
 TAKEN_BACK = "BL-3-withdrawn"
 DAY = "T-effect-day"
-REST = "T-rest"
 
 
 @workflow.defn(name="AuthenticatorWithdrawal")
-class AuthenticatorWithdrawal(Case):
+class AuthenticatorWithdrawal(Telling):
     """The end or limit of an authenticator for one client: never before the notice has run, whoever asks."""
 
     kind = "authenticator_withdrawal"
     body_model = WithdrawalBody
+    reader = "responsible"
+    letters_in = "letters"
     stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
         "telling": (CorrectAddress, RequestFallback, WithdrawDecision),
         "running": (RequestFallback, WithdrawDecision, TakeEffect, ReportBounce),
@@ -56,11 +58,9 @@ class AuthenticatorWithdrawal(Case):
         "resting": (ReportBounce,),
     }
 
-    correct_address = accepts(CorrectAddress)
     request_fallback = accepts(RequestFallback)
     withdraw_decision = accepts(WithdrawDecision)
     take_effect = accepts(TakeEffect)
-    report_bounce = accepts(ReportBounce)
 
     body: WithdrawalBody
 
@@ -75,7 +75,7 @@ class AuthenticatorWithdrawal(Case):
         """3: the responsible employee is told; only the proven sending starts the ten days."""
         body = self.body
         if not body.letters:
-            draft = self._draft(f"{NOTICE}:responsible:1")
+            draft = self.letter(f"{NOTICE}:responsible:1")
             await self.record(
                 "decided",
                 duty=NOTICE,
@@ -89,14 +89,12 @@ class AuthenticatorWithdrawal(Case):
                 body=body.model_copy(update={"letters": {draft.key: "queued"}, "queued_at": workflow.now()}),
             )
             return
-        self._send_what_waits()
+        self.send_what_waits()
         match await self.next():
-            case Done(result=NoticesSent(notices=proofs)) if proofs:
-                await self._told(proofs[0])
-            case Item(message=CorrectAddress() as m) as item:
-                await self._correct_address(item, m)
-            case event:
+            case Item(message=RequestFallback() | WithdrawDecision()) | Rung() as event:
                 await self._meanwhile(event)
+            case event:
+                await self.about_letters(event)
 
     async def running(self) -> None:
         """3: the ten days run; the client can ask for login data; the effect comes at their end or later."""
@@ -116,48 +114,37 @@ class AuthenticatorWithdrawal(Case):
                     body=self.body.model_copy(update={"regardless": True}),
                 )
             case Item(message=ReportBounce() as m) as item:
-                await self._void(item, m)
+                await self.bounced(item, m)
             case event:
                 await self._meanwhile(event)
 
     async def closing(self) -> None:
         """The responsible employee is told of the effect, or that there will be none."""
-        self._send_what_waits()
+        self.send_what_waits()
         match await self.next():
             case Done(result=NoticesSent(notices=proofs)):
-                letters = {**self.body.letters, **{p.key: _status(p) for p in proofs}}
-                told = letters[self._last()[0]] == "sent"
+                body = self.with_letters(self.became(proofs))
+                told = body.letters[self.current()[0]] == "sent"
                 await self.record(
                     "told" if told else "letters_settled",
                     duty=NOTICE,
                     facts={p.key: p.refused or "sent" for p in proofs},
-                    changes=(Start(duty=REST, anchor_at=workflow.now()),) if told else (),
+                    changes=(self.rest(),) if told else (),
                     to="resting" if told else None,
-                    body=self.body.model_copy(update={"letters": letters}),
+                    body=body,
                 )
             case Item(message=CorrectAddress() as m) as item:
-                await self._correct_address(item, m)
+                await self.address_corrected(item, m)
             case event:
                 await self._meanwhile(event)
 
     async def resting(self) -> None:
         """The last letter may still come back; then the case closes."""
-        if not self.clocks.running(REST):
-            await self.record("reopened", changes=(Start(duty=REST, anchor_at=workflow.now()),))
+        if await self.rest_again():
             return
         match await self.next():
             case Item(message=ReportBounce() as m) as item:
-                facts = {"notice": m.notice, "bounced_at": m.bounced_at.isoformat()}
-                await self.record(
-                    "bounced",
-                    said=item,
-                    duty=NOTICE,
-                    facts=facts,
-                    changes=(Void(duty=REST, reason="bounce"),),
-                    acts=(Act(name="notice.bounced", data=facts),),
-                    to="closing",
-                    body=self._with_letter(m.notice, "refused"),
-                )
+                await self.came_back(item, m, duty=NOTICE, to="closing")
             case event:
                 await self._meanwhile(event)
 
@@ -167,11 +154,12 @@ class AuthenticatorWithdrawal(Case):
 
     # ---- notice and effect ------------------------------------------------------------------------------------------
 
-    async def _told(self, proof: NoticeSent) -> None:
+    async def told(self, proofs: tuple[NoticeSent, ...]) -> None:
         """The notice is proven sent: the ten days run from its day. One that cannot be delivered starts nothing."""
-        body = self.body.model_copy(update={"letters": {**self.body.letters, proof.key: _status(proof)}})
+        proof = proofs[0]
+        body = self.with_letters(self.became([proof]))
         if proof.sent_at is None or body.queued_at is None:
-            await self.record("not_told", duty=NOTICE, facts={proof.key: proof.refused}, body=body)
+            await self.not_told(NOTICE, proof, body)
             return
         # no notice is sent before it was queued, whatever a carrier's clock says
         anchor = max(proof.sent_at, body.queued_at)
@@ -195,7 +183,7 @@ class AuthenticatorWithdrawal(Case):
 
     async def _effect(self, effect: Withdrawn) -> None:
         assert effect.effective_at is not None
-        draft = self._draft(f"{EFFECT}:responsible:1", effect)
+        draft = self.letter(f"{EFFECT}:responsible:1", effect)
         await self.record(
             "effect",
             duty=NOTICE,
@@ -207,41 +195,32 @@ class AuthenticatorWithdrawal(Case):
             },
             notices=(draft,),
             to="closing",
-            body=self._with_letter(draft.key, "queued").model_copy(
+            body=self.with_letters({draft.key: "queued"}).model_copy(
                 update={"result": "in_effect", "effective_on": effect.effective_on}
             ),
         )
 
-    async def _void(self, item: Item, m: ReportBounce) -> None:
+    async def bounced(self, item: Item, m: ReportBounce) -> None:
         """The notice came back: its ten days are void, and only a new notice starts them anew, from its own day."""
         clock = self.clocks.get(NOTICE)
         assert clock is not None
-        facts = {"notice": m.notice, "bounced_at": m.bounced_at.isoformat()}
         again: tuple[Change, ...] = () if clock.open else (Reopen(duty=NOTICE, reason="bounce"),)
-        await self.record(
-            "bounced",
-            said=item,
-            duty=NOTICE,
-            facts=facts,
-            changes=(*again, Void(duty=NOTICE, reason="the notice came back")),
-            acts=(Act(name="withdrawal.untold", data=facts),),
-            to="telling",
-            body=self._with_letter(m.notice, "refused"),
-        )
+        changes = (*again, Void(duty=NOTICE, reason="the notice came back"))
+        await self.came_back(item, m, duty=NOTICE, to="telling", changes=changes, act="withdrawal.untold")
 
-    async def _correct_address(self, item: Item, m: CorrectAddress) -> None:
+    async def address_corrected(self, item: Item, m: CorrectAddress) -> None:
         """Another address for the responsible employee: what could not be delivered is sent again, as a new letter."""
-        again = [key for key in self._last() if self.body.letters[key] == "refused"]
-        drafts = tuple(self._draft(_next_key(key)) for key in again)
-        letters = {**self.body.letters, **dict.fromkeys(again, "bounced"), **{d.key: "queued" for d in drafts}}
+        again = self.undelivered()
+        drafts = tuple(self.letter(_next_key(key)) for key in again)
+        became = {**dict.fromkeys(again, "bounced"), **{d.key: "queued" for d in drafts}}
         await self.record(
             "address_corrected",
             said=item,
             duty=NOTICE,
             facts={"party": m.party, "again": [d.key for d in drafts]},
-            acts=(Act(name="party.set_address", data={"party": m.party, "email": m.email}),),
+            acts=(self.set_address(m),),
             notices=drafts,
-            body=self.body.model_copy(update={"letters": letters, "queued_at": workflow.now()}),
+            body=self.with_letters(became).model_copy(update={"queued_at": workflow.now()}),
         )
 
     # ---- what comes meanwhile ---------------------------------------------------------------------------------------
@@ -293,11 +272,8 @@ class AuthenticatorWithdrawal(Case):
 
     async def _withdraw(self, item: Item, m: WithdrawDecision) -> None:
         """There will be no effect; whoever may have been told is told again."""
-        changes = tuple(
-            Void(duty=duty, reason=f"decision withdrawn: {m.reason}")
-            for duty in (NOTICE, DAY)
-            if self.clocks.running(duty)
-        )
+        reason = f"decision withdrawn: {m.reason}"
+        changes = (*self.no_more(NOTICE, reason), *self.no_more(DAY, reason))
         acts = (Act(name="withdrawal.withdraw"),)
         facts = {"reason": m.reason}
         if all(status == "refused" for status in self.body.letters.values()):
@@ -312,7 +288,7 @@ class AuthenticatorWithdrawal(Case):
                 outcome="withdrawn",
             )
             return
-        draft = self._draft(f"{TAKEN_BACK}:responsible:1")
+        draft = self.letter(f"{TAKEN_BACK}:responsible:1")
         await self.record(
             "withdrawn",
             said=item,
@@ -322,12 +298,12 @@ class AuthenticatorWithdrawal(Case):
             acts=acts,
             notices=(draft,),
             to="closing",
-            body=self._with_letter(draft.key, "queued").model_copy(update={"result": "withdrawn"}),
+            body=self.with_letters({draft.key: "queued"}).model_copy(update={"result": "withdrawn"}),
         )
 
     # ---- letters ----------------------------------------------------------------------------------------------------
 
-    def _draft(self, key: str, effect: Withdrawn | None = None) -> NoticeDraft:
+    def letter(self, key: str, effect: Withdrawn | None = None) -> NoticeDraft:
         """A letter to the responsible employee; which one, its key says."""
         body, template = self.body, key.split(":", maxsplit=1)[0]
         facts: dict[str, Any] = {"client": {"name_of": "client"}, "authenticator": body.authenticator}
@@ -343,23 +319,14 @@ class AuthenticatorWithdrawal(Case):
             facts["effective_on"] = on.isoformat() if on else None
         return NoticeDraft(key=key, template=template, party="responsible", duty=NOTICE, facts=facts)
 
-    def _send_what_waits(self) -> None:
-        last = self._last()
-        self.send(key for key, status in self.body.letters.items() if status == "queued" and key in last)
-
-    def _last(self) -> list[str]:
+    def send_what_waits(self) -> None:
         """The newest letter: what it replaces, or takes back, waits for nothing any more."""
-        return list(self.body.letters)[-1:]
-
-    def _with_letter(self, key: str, status: str) -> WithdrawalBody:
-        return self.body.model_copy(update={"letters": {**self.body.letters, key: status}})
+        self.send(key for key in self.current() if self.letters[key] == "queued")
 
     # ---- what people see --------------------------------------------------------------------------------------------
 
     def allowed(self, message: Message) -> tuple[str, ...]:
         """The conditions of a withdrawal's messages; above all: no effect before the notice has run."""
-        now = workflow.now()
-        last = self._last()
         match message:
             case TakeEffect():
                 if not self._free():
@@ -367,37 +334,23 @@ class AuthenticatorWithdrawal(Case):
                     return tuple(f"{c.label}: no effect before it has run; its last day is {c.shown}" for c in clocks)
                 if not self.body.open_fallbacks:
                     return ("no request is open: the effect comes by itself",)
-            case RequestFallback() if message.received_at > now:
+            case RequestFallback() if message.received_at > workflow.now():
                 return ("received_at: lies in the future",)
-            case CorrectAddress():
-                if message.party != "responsible" or not any(self.body.letters[key] == "refused" for key in last):
-                    return ("party: only responsible, once a letter came back or could not be delivered",)
-            case ReportBounce():
-                faults = []
-                if message.notice not in last or self.body.letters.get(message.notice) != "sent":
-                    faults.append("notice: not the newest letter, or not sent; newest: " + ", ".join(last))
-                if message.bounced_at > now:
-                    faults.append("bounced_at: lies in the future")
-                return tuple(faults)
-        return ()
+        return super().allowed(message)
 
     def known(self, model: type[Message]) -> dict[str, Any]:
         """What the case can fill in of a message."""
         user = {name: f"‹{name}›" for name in ("first_name", "last_name", "personal_code", "phone", "email")}
         values: dict[type[Message], dict[str, Any]] = {
-            CorrectAddress: {"party": "responsible"},
             RequestFallback: {"users": [user]},
-            ReportBounce: {"notice": self._last()[0]} if self._last() else {},
         }
-        return values.get(model, {})
+        return values.get(model) or super().known(model)
 
     def possible(self) -> list[type[Message]]:
         """Only what has a point now."""
         pointless: set[type[Message]] = set()
         if not (self._free() and self.body.open_fallbacks):
             pointless.add(TakeEffect)
-        if not any(self.body.letters[key] == "refused" for key in self._last()):
-            pointless.add(CorrectAddress)
         return [m for m in super().possible() if m not in pointless]
 
     def waiting(self, stage: str, body: WithdrawalBody) -> str:
@@ -430,12 +383,7 @@ class AuthenticatorWithdrawal(Case):
         if body.regardless:
             lines += ["- **Open requests:** the effect does not wait for them, as an operator said"]
         lines += [f"- **Login data instead:** {case}, {status}" for case, status in body.fallbacks.items()]
-        lines += [f"- **Letter {key}:** {status}" for key, status in body.letters.items()]
-        return lines
-
-
-def _status(proof: NoticeSent) -> str:
-    return "sent" if proof.sent_at else "refused"
+        return lines + self.story_of_letters()
 
 
 def _next_key(key: str) -> str:

@@ -44,9 +44,11 @@ with workflow.unsafe.imports_passed_through():
         Recorded,
         Said,
         SendNotices,
+        Start,
         StartCase,
         Tick,
         Transition,
+        Void,
         parse,
     )
     from models.common import Model
@@ -73,6 +75,9 @@ LARGEST_STEP = 1_500_000
 """Bytes: the engine ends a run that asks for more than 2 MiB."""
 
 CLOSED = "closed"
+
+REST = "T-rest"
+"""The last wait of every kind: what may still come back, until the case closes."""
 
 REOPENING = timedelta(minutes=5)
 """How long a case that was opened again waits for the message it was opened for."""
@@ -464,6 +469,23 @@ class Case:
     def with_due(self, tick: Tick) -> dict[str, Any]:
         """What the kind records in the same step as the due instant of a clock: arguments of `record`."""
         return {}
+
+    # ---- the last wait ----------------------------------------------------------------------------------------------
+
+    def rest(self) -> Start:
+        """The last wait begins now."""
+        return Start(duty=REST, anchor_at=workflow.now())
+
+    async def rest_again(self) -> bool:
+        """Begin the last wait of a case that was opened again; True if that was needed, and so was this turn."""
+        if self.clocks.running(REST):
+            return False
+        await self.record("reopened", changes=(self.rest(),))
+        return True
+
+    def no_more(self, duty: str, reason: str) -> tuple[Change, ...]:
+        """End a clock without a judgment, if it runs."""
+        return (Void(duty=duty, reason=reason),) if self.clocks.running(duty) else ()
 
     # ---- effects ----------------------------------------------------------------------------------------------------
 

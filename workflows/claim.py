@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, Done, Item, Rung, accepts
-from workflows.payment import REST, Paying
+from workflows.case import CLOSED, REST, Done, Item, Rung, accepts
+from workflows.payment import Paying
 
 with workflow.unsafe.imports_passed_through():
     from activities.claim import ClaimActivities

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, Done, Item, accepts
-from workflows.payment import REST, Paying
+from workflows.case import CLOSED, REST, Event, Item, accepts
+from workflows.payment import PAYMENTS, Paying
+from workflows.telling import LETTERS, Telling
 
 with workflow.unsafe.imports_passed_through():
     from activities.late_premium import LatePremiumActivities
@@ -18,16 +19,13 @@ with workflow.unsafe.imports_passed_through():
         Message,
         NoticeDraft,
         NoticeSent,
-        NoticesSent,
-        OrderIssued,
         Outcome,
         ReportBounce,
         Start,
         Stop,
         Tick,
-        Void,
     )
-    from models.claim import ClearHit, ConfirmHit, ConfirmPayment, CorrectPayee, Payment, RejectPayment
+    from models.claim import Payment, RejectPayment
     from models.late_premium import ApproveRefusal, LatePremiumBody, LookForClaims, RefusePremium, SendBackRefusal
 
 RIGHT = "BTA-6.5"
@@ -37,38 +35,24 @@ RETURN = f"{HOLDER}:return"
 
 
 @workflow.defn(name="LatePremium")
-class LatePremium(Paying):
+class LatePremium(Telling, Paying):
     """The insurer may refuse a late first premium within 15 days of its receipt; unused, the right lapses by itself."""
 
     kind = "late_premium"
     body_model = LatePremiumBody
     paying = "returning"
+    reader = HOLDER
     stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
         "deciding": (RefusePremium,),
         "approving": (ApproveRefusal, SendBackRefusal),
         "telling": (CorrectAddress,),
-        "returning": (
-            ConfirmPayment,
-            RejectPayment,
-            CorrectPayee,
-            ClearHit,
-            ConfirmHit,
-            ReportBounce,
-            CorrectAddress,
-        ),
+        "returning": (*PAYMENTS, *LETTERS),
         "resting": (ReportBounce, RejectPayment),
     }
 
     refuse_premium = accepts(RefusePremium)
     approve_refusal = accepts(ApproveRefusal)
     send_back_refusal = accepts(SendBackRefusal)
-    correct_address = accepts(CorrectAddress)
-    confirm_payment = accepts(ConfirmPayment)
-    reject_payment = accepts(RejectPayment)
-    correct_payee = accepts(CorrectPayee)
-    clear_hit = accepts(ClearHit)
-    confirm_hit = accepts(ConfirmHit)
-    report_bounce = accepts(ReportBounce)
 
     body: LatePremiumBody
 
@@ -101,53 +85,25 @@ class LatePremium(Paying):
 
     async def telling(self) -> None:
         """6.5: only a written refusal that is sent within the 15 days counts."""
-        self._send_what_waits()
-        match await self.next():
-            case Done(result=NoticesSent(notices=proofs)) if proofs:
-                await self._told(proofs[0])
-            case Item(message=CorrectAddress() as m) as item:
-                await self._correct_address(item, m)
+        self.send_what_waits()
+        await self.about_letters(await self.next())
 
     async def returning(self) -> None:
         """6.5: the premium goes back."""
-        self._send_what_waits()
+        self.send_what_waits()
         self.order_what_waits()
-        match await self.next():
-            case Done(result=OrderIssued() as order):
-                payments = tuple(self.with_issued(self.body.payments, order))
-                await self.record(
-                    "proven",
-                    facts=self.of_issued(order),
-                    acts=self.acts_of_issued(order),
-                    body=self.body.model_copy(update={"payments": payments}),
-                )
-            case Done(result=NoticesSent(notices=proofs)) if proofs:
-                # a copy to another address: what 6.5 asks for, the sending, was proven before
-                facts = {p.key: p.refused or "sent" for p in proofs}
-                await self.record("letters_settled", duty=RIGHT, facts=facts, **self.finished(self._settled(proofs)))
-            case Item(message=ConfirmPayment() as m) as item:
-                await self.payment_made(item, m)
-            case Item(message=RejectPayment() as m) as item:
-                await self.payment_rejected(item, m)
-            case Item(message=ClearHit() | ConfirmHit() as m) as item:
-                await self.hit_judged(item, m)
-            case Item(message=CorrectPayee() as m) as item:
-                await self.payee_corrected(item, m)
-            case Item(message=ReportBounce() as m) as item:
-                await self._bounced(item, m)
-            case Item(message=CorrectAddress() as m) as item:
-                await self._correct_address(item, m)
+        await self._outside(await self.next())
 
     async def resting(self) -> None:
         """The letter may still come back, and the bank may return the payment; then the case closes."""
-        if not self.clocks.running(REST):
-            await self.record("reopened", changes=(Start(duty=REST, anchor_at=workflow.now()),))
-            return
-        match await self.next():
-            case Item(message=ReportBounce() as m) as item:
-                await self._bounced(item, m)
-            case Item(message=RejectPayment() as m) as item:
-                await self.payment_rejected(item, m)
+        if not await self.rest_again():
+            match await self.next():
+                case Item() as item:
+                    await self._outside(item)
+
+    async def _outside(self, event: Event) -> None:
+        await self.about_letters(event)
+        await self.about_payments(event)
 
     def with_due(self, tick: Tick) -> dict[str, Any]:
         """The right has lapsed, so the policy stands; or the rest is over. Closed in the same step."""
@@ -174,7 +130,7 @@ class LatePremium(Paying):
         )
 
     async def _tell(self, item: Item, reason: str, *, approved: bool) -> None:
-        draft = self._letter(f"{RIGHT}:{HOLDER}:1", reason)
+        draft = self.letter(f"{RIGHT}:{HOLDER}:1", reason)
         await self.record(
             "refusing",
             said=item,
@@ -187,11 +143,16 @@ class LatePremium(Paying):
             body=self.body.model_copy(update={"reason": reason, "notices": {draft.key: "queued"}}),
         )
 
-    async def _told(self, proof: NoticeSent) -> None:
+    async def told(self, proofs: tuple[NoticeSent, ...]) -> None:
         """Proven sent: the policy never took effect, and the premium goes back. What cannot be sent refuses nothing."""
-        body = self._settled((proof,))
+        body, proof = self.with_letters(self.became(proofs)), proofs[0]
+        if self.case.stage != "telling":
+            # a copy to another address: what 6.5 asks for, the sending, was proven before
+            facts = {p.key: p.refused or "sent" for p in proofs}
+            await self.record("letters_settled", duty=RIGHT, facts=facts, **self.finished(body))
+            return
         if proof.sent_at is None:
-            await self.record("not_told", duty=RIGHT, facts={proof.key: proof.refused}, body=body)
+            await self.not_told(RIGHT, proof, body)
             return
         evidence = Evidence(kind="refusal_sent", happened_at=proof.sent_at, reference=proof.reference)
         payment = Payment(key=RETURN, claimant=HOLDER, amount=body.amount, status="queued" if body.account else "held")
@@ -215,115 +176,42 @@ class LatePremium(Paying):
         told = list(body.notices.values())[-1:] == ["sent"]
         if not told or not all(p.status == "paid" for p in body.payments):
             return {"body": body}
-        return {"body": body, "to": "resting", "rest": (Start(duty=REST, anchor_at=workflow.now()),)}
+        return {"body": body, "to": "resting", "rest": (self.rest(),)}
 
     # ---- letters ----------------------------------------------------------------------------------------------------
 
-    def _letter(self, key: str, reason: str) -> NoticeDraft:
+    def letter(self, key: str, reason: str | None = None) -> NoticeDraft:
+        """The refusal in writing."""
         facts = {
             "policy": self.body.policy,
             "due_on": self.body.due_on.isoformat(),
             "paid_on": self.body.paid_on.isoformat(),
             "amount": str(self.body.amount),
-            "reason": reason,
+            "reason": reason or self.body.reason or "",
         }
         return NoticeDraft(key=key, template=LETTER, party=HOLDER, duty=RIGHT, facts=facts)
 
-    def _send_what_waits(self) -> None:
-        self.send(key for key, status in self.body.notices.items() if status == "queued")
-
-    def _settled(self, proofs: tuple[NoticeSent, ...]) -> LatePremiumBody:
-        done = {proof.key: "sent" if proof.sent_at else "refused" for proof in proofs}
-        return self.body.model_copy(update={"notices": {**self.body.notices, **done}})
-
-    async def _bounced(self, item: Item, m: ReportBounce) -> None:
+    async def bounced(self, item: Item, m: ReportBounce) -> None:
         """The letter came back: it goes to another address. The right was used by sending it (6.5)."""
-        data = {"notice": m.notice, "bounced_at": m.bounced_at.isoformat()}
-        await self.record(
-            "bounced",
-            said=item,
-            duty=RIGHT,
-            facts=data,
-            changes=(Void(duty=REST, reason="bounce"),) if self.clocks.running(REST) else (),
-            acts=(Act(name="notice.bounced", data=data),),
-            to="returning",
-            body=self.body.model_copy(update={"notices": {**self.body.notices, m.notice: "refused"}}),
-        )
-
-    async def _correct_address(self, item: Item, m: CorrectAddress) -> None:
-        """Another address: the letter is sent anew."""
-        n = len(self.body.notices) + 1
-        draft = self._letter(f"{RIGHT}:{HOLDER}:{n}", self.body.reason or "")
-        await self.record(
-            "address_corrected",
-            said=item,
-            duty=RIGHT,
-            facts={"party": m.party, "again": draft.key},
-            acts=(Act(name="party.set_address", data={"party": m.party, "email": m.email}),),
-            notices=(draft,),
-            body=self.body.model_copy(update={"notices": {**self.body.notices, draft.key: "queued"}}),
-        )
+        await self.came_back(item, m, duty=RIGHT, to="returning")
 
     # ---- what people see --------------------------------------------------------------------------------------------
 
     def allowed(self, message: Message) -> tuple[str, ...]:
         """Four eyes, the newest letter, the right payment."""
-        last = list(self.body.notices)[-1:]
-        match message:
-            case ApproveRefusal() if self.body.proposed_by == message.actor:
-                return ("four eyes: the one who would refuse cannot approve",)
-            case ConfirmPayment() | RejectPayment() | CorrectPayee() | ClearHit() | ConfirmHit():
-                return self.payment_faults(message)
-            case CorrectAddress():
-                if message.party != HOLDER or not self._undelivered():
-                    return (f"party: only {HOLDER}, once the letter came back or could not be delivered",)
-            case ReportBounce():
-                faults = []
-                if message.notice not in last or self.body.notices[message.notice] != "sent":
-                    faults.append("notice: not the newest letter, or not sent; newest: " + ", ".join(last))
-                if message.bounced_at > workflow.now():
-                    faults.append("bounced_at: lies in the future")
-                return tuple(faults)
-        return ()
-
-    def _undelivered(self) -> bool:
-        return list(self.body.notices.values())[-1:] == ["refused"]
-
-    def known(self, model: type[Message]) -> dict[str, Any]:
-        """What the case can fill in of a message."""
-        values: dict[type[Message], dict[str, Any]] = {
-            **self.known_of_payments(),
-            CorrectAddress: {"party": HOLDER},
-            ReportBounce: {"notice": list(self.body.notices)[-1]} if self.body.notices else {},
-        }
-        return values.get(model, {})
-
-    def possible(self) -> list[type[Message]]:
-        """Only what has a point now."""
-        pointless = self.pointless_payments()
-        if not self._undelivered():
-            pointless.add(CorrectAddress)
-        if list(self.body.notices.values())[-1:] != ["sent"]:
-            pointless.add(ReportBounce)
-        return [m for m in super().possible() if m not in pointless]
+        if isinstance(message, ApproveRefusal) and self.body.proposed_by == message.actor:
+            return ("four eyes: the one who would refuse cannot approve",)
+        return super().allowed(message)
 
     def waiting(self, stage: str, body: LatePremiumBody) -> str:
         """What is waited for, and from whom."""
-        letter = list(body.notices.items())[-1:]
-        waits = [f"another address of the policyholder: {key}" for key, status in letter if status == "refused"]
-        waits += [f"the carrier: {key}" for key, status in letter if status == "queued"]
         match stage:
             case "deciding":
                 return "the end of the 15 days, unless the underwriter refuses the premium"
             case "approving":
                 return "a second person's approval of the refusal, as a claim is known"
-            case "telling":
-                return ", ".join(waits)
-            case "returning":
-                waits += [f"the bank: {p.key}" for p in body.payments if p.status in ("queued", "issued")]
-                waits += [f"an account of the {p.claimant}" for p in body.payments if p.status in ("held", "rejected")]
-                waits += self.waits_of_screening(body.payments)
-                return ", ".join(waits)
+            case "telling" | "returning":
+                return ", ".join([*self.waits_of_letters(body), *self.waits_of_payments(body.payments)])
             case "resting":
                 return "a bounce or a rejection, until it closes"
         return ""
@@ -340,5 +228,4 @@ class LatePremium(Paying):
             lines += ["- **Until refused:** the policy is in force from the day after the payment in full"]
         if body.proposed_by:
             lines += [f"- **Refusal proposed by:** {body.proposed_by}"]
-        lines += [f"- **Letter {key}:** {status}" for key, status in body.notices.items()]
-        return lines + [f"- **Payment {p.key}:** {p.amount} EUR, {p.status}" for p in body.payments]
+        return [*lines, *self.story_of_letters(), *self.story_of_payments()]

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import Case, Item
+from workflows.case import REST, Case, Done, Event, Item, accepts
 
 with workflow.unsafe.imports_passed_through():
     from activities.payment import PaymentActivities
-    from models.case import Act, Change, Evidence, Message, OrderDraft, OrderIssued, OrderRef, Reopen, Stop, Void
+    from models.case import Act, Change, Evidence, Message, OrderDraft, OrderIssued, OrderRef, Reopen, Stop
     from models.claim import ClearHit, ConfirmHit, ConfirmPayment, CorrectPayee, Payment, RejectPayment
 
-REST = "T-rest"
 SCREEN = "GJ-sanctions"
+PAYMENTS: tuple[type[Message], ...] = (ConfirmPayment, RejectPayment, CorrectPayee, ClearHit, ConfirmHit)
+"""What a stage takes that waits for the bank."""
 
 
 class Paying(Case):
@@ -29,6 +30,12 @@ class Paying(Case):
     """The stage that waits for the bank."""
     account_act: ClassVar[str] = "payment.set_account"
 
+    confirm_payment = accepts(ConfirmPayment)
+    reject_payment = accepts(RejectPayment)
+    correct_payee = accepts(CorrectPayee)
+    clear_hit = accepts(ClearHit)
+    confirm_hit = accepts(ConfirmHit)
+
     def remittance(self) -> str:
         """What the payee reads on the account."""
         raise NotImplementedError
@@ -40,6 +47,26 @@ class Paying(Case):
     def back_to_paying(self) -> str | None:
         """Where the case goes when a payment is owed again; None: it stays, and pays there."""
         return self.paying
+
+    async def about_payments(self, event: Event) -> None:
+        """What an order came to, and what is said of payments."""
+        match event:
+            case Done(result=OrderIssued() as order):
+                payments = tuple(self.with_issued(self.body.payments, order))
+                await self.record(
+                    "proven",
+                    facts=self.of_issued(order),
+                    acts=self.acts_of_issued(order),
+                    body=self.body.model_copy(update={"payments": payments}),
+                )
+            case Item(message=ConfirmPayment() as m) as item:
+                await self.payment_made(item, m)
+            case Item(message=RejectPayment() as m) as item:
+                await self.payment_rejected(item, m)
+            case Item(message=CorrectPayee() as m) as item:
+                await self.payee_corrected(item, m)
+            case Item(message=ClearHit() | ConfirmHit() as m) as item:
+                await self.hit_judged(item, m)
 
     def order_what_waits(self) -> None:
         """Hand every queued order to the bank."""
@@ -114,7 +141,7 @@ class Paying(Case):
         """The bank rejected or returned it: still owed, by the same due date, to another account."""
         payment = self.payment(m.payment)
         assert payment is not None
-        changes: list[Change] = [Void(duty=REST, reason="payment_rejected")] if self.clocks.running(REST) else []
+        changes: list[Change] = [*self.no_more(REST, "payment_rejected")]
         duty = payment.duty or self.paid_within
         if payment.status == "paid" and duty is not None:
             changes.append(Reopen(duty=duty, subject=payment.subject, reason="payment_rejected"))
@@ -189,6 +216,19 @@ class Paying(Case):
                     return ("claimant: no payment to this claimant is held or was rejected",)
         return ()
 
+    def allowed(self, message: Message) -> tuple[str, ...]:
+        """The right payment."""
+        return self.payment_faults(message) or super().allowed(message)
+
+    def known(self, model: type[Message]) -> dict[str, Any]:
+        """What the case can fill in of a message."""
+        return self.known_of_payments().get(model) or super().known(model)
+
+    def possible(self) -> list[type[Message]]:
+        """Only what has a point now."""
+        pointless = self.pointless_payments()
+        return [m for m in super().possible() if m not in pointless]
+
     def known_of_payments(self) -> dict[type[Message], dict[str, Any]]:
         """What the case can fill in of messages about payments."""
         waiting = next((p for p in self.body.payments if p.status == "issued"), None)
@@ -220,11 +260,21 @@ class Paying(Case):
             pointless.add(ClearHit)
         return pointless
 
+    def waits_of_payments(self, payments: Sequence[Payment]) -> list[str]:
+        """Whom payments wait for, none of which has a term of its own."""
+        waits = [f"the bank: {p.key}" for p in payments if p.status in ("queued", "issued")]
+        waits += [f"an account of the {p.claimant}" for p in payments if p.status in ("held", "rejected")]
+        return waits + self.waits_of_screening(payments)
+
     @staticmethod
     def waits_of_screening(payments: Iterable[Payment]) -> list[str]:
         """Whom the payments wait for that the sanctions list holds up."""
         words = {"screening": "the compliance officer: {}", "blocked": "nothing, for the payee is on the list: {}"}
         return [words[p.status].format(p.key) for p in payments if p.status in words]
+
+    def story_of_payments(self) -> list[str]:
+        """What became of each payment."""
+        return [f"- **Payment {p.key}:** {p.amount} EUR, {p.status}" for p in self.body.payments]
 
     def payment(self, key: str) -> Payment | None:
         """The payment of this key."""

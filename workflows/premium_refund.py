@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, Done, Item, accepts
-from workflows.payment import REST, Paying
+from workflows.case import CLOSED, REST, Item
+from workflows.payment import PAYMENTS, Paying
 
 with workflow.unsafe.imports_passed_through():
-    from models.case import Message, OrderIssued, Outcome, Start, Tick
-    from models.claim import ClearHit, ConfirmHit, ConfirmPayment, CorrectPayee, Payment, RejectPayment
+    from models.case import Message, Outcome, Tick
+    from models.claim import Payment, RejectPayment
     from models.premium_refund import PremiumRefundBody
 
 HOLDER = "policyholder"
@@ -26,15 +26,9 @@ class PremiumRefund(Paying):
     body_model = PremiumRefundBody
     paying = "returning"
     stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
-        "returning": (ConfirmPayment, RejectPayment, CorrectPayee, ClearHit, ConfirmHit),
+        "returning": PAYMENTS,
         "resting": (RejectPayment,),
     }
-
-    confirm_payment = accepts(ConfirmPayment)
-    reject_payment = accepts(RejectPayment)
-    correct_payee = accepts(CorrectPayee)
-    clear_hit = accepts(ClearHit)
-    confirm_hit = accepts(ConfirmHit)
 
     body: PremiumRefundBody
 
@@ -49,32 +43,14 @@ class PremiumRefund(Paying):
             await self._order_it()
             return
         self.order_what_waits()
-        match await self.next():
-            case Done(result=OrderIssued() as order):
-                payments = tuple(self.with_issued(self.body.payments, order))
-                await self.record(
-                    "proven",
-                    facts=self.of_issued(order),
-                    acts=self.acts_of_issued(order),
-                    body=self.body.model_copy(update={"payments": payments}),
-                )
-            case Item(message=ConfirmPayment() as m) as item:
-                await self.payment_made(item, m)
-            case Item(message=RejectPayment() as m) as item:
-                await self.payment_rejected(item, m)
-            case Item(message=CorrectPayee() as m) as item:
-                await self.payee_corrected(item, m)
-            case Item(message=ClearHit() | ConfirmHit() as m) as item:
-                await self.hit_judged(item, m)
+        await self.about_payments(await self.next())
 
     async def resting(self) -> None:
         """The bank may still return the payment; then the case closes."""
-        if not self.clocks.running(REST):
-            await self.record("reopened", changes=(Start(duty=REST, anchor_at=workflow.now()),))
-            return
-        match await self.next():
-            case Item(message=RejectPayment() as m) as item:
-                await self.payment_rejected(item, m)
+        if not await self.rest_again():
+            match await self.next():
+                case Item() as item:
+                    await self.about_payments(item)
 
     def with_due(self, tick: Tick) -> dict[str, Any]:
         """The rest is over: closed in the same step."""
@@ -99,32 +75,15 @@ class PremiumRefund(Paying):
         """Once it is paid, the case rests."""
         if not all(p.status == "paid" for p in body.payments):
             return {"body": body}
-        return {"body": body, "to": "resting", "rest": (Start(duty=REST, anchor_at=workflow.now()),)}
+        return {"body": body, "to": "resting", "rest": (self.rest(),)}
 
     # ---- what people see --------------------------------------------------------------------------------------------
-
-    def allowed(self, message: Message) -> tuple[str, ...]:
-        """The right payment."""
-        return self.payment_faults(message)
-
-    def known(self, model: type[Message]) -> dict[str, Any]:
-        """What the case can fill in of a message."""
-        return self.known_of_payments().get(model, {})
-
-    def possible(self) -> list[type[Message]]:
-        """Only what has a point now."""
-        pointless = self.pointless_payments()
-        return [m for m in super().possible() if m not in pointless]
 
     def waiting(self, stage: str, body: PremiumRefundBody) -> str:
         """What is waited for, and from whom."""
         if stage == "resting":
             return "a rejection, until it closes"
-        waits = [f"the bank: {p.key}" for p in body.payments if p.status in ("queued", "issued")]
-        waits += self.waits_of_screening(body.payments)
-        return ", ".join(
-            [*waits, *(f"an account of the {p.claimant}" for p in body.payments if p.status in ("held", "rejected"))]
-        )
+        return ", ".join(self.waits_of_payments(body.payments))
 
     def story(self) -> list[str]:
         """The policy, and the payment."""
@@ -132,5 +91,5 @@ class PremiumRefund(Paying):
         return [
             f"- **Policy:** {body.policy}, covered until {body.covered_until}",
             f"- **Refund:** {body.amount} EUR ({body.clause})",
-            *(f"- **Payment {p.key}:** {p.amount} EUR, {p.status}" for p in body.payments),
+            *self.story_of_payments(),
         ]

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, Case, Done, Item, accepts
+from workflows.case import CLOSED, REST, Case, Done, Item, accepts
 
 with workflow.unsafe.imports_passed_through():
     from activities.privacy import PrivacyActivities
@@ -49,7 +49,6 @@ with workflow.unsafe.imports_passed_through():
     )
     from models.settlement import Label
 
-REST = "T-rest"
 SUBJECT = "subject"
 
 
@@ -191,8 +190,7 @@ class PrivacyRequest(Case):
 
     async def resting(self) -> None:
         """The answer may still bounce; then the request closes."""
-        if not self.clocks.running(REST):
-            await self.record("reopened", changes=(Start(duty=REST, anchor_at=workflow.now()),))
+        if await self.rest_again():
             return
         await self._always(await self.next())
 
@@ -412,7 +410,7 @@ class PrivacyRequest(Case):
             changes = []
         changes += [Stop(duty=d, subject=s, evidence=evidence) for d, s in open_clocks]
         return {
-            "changes": (*changes, Start(duty=REST, anchor_at=workflow.now())),
+            "changes": (*changes, self.rest()),
             "to": "resting",
             "body": body.model_copy(update={"ended": tuple(open_clocks)}),
         }
@@ -548,8 +546,7 @@ class PrivacyRequest(Case):
         match m.notice.split(":")[0]:
             case "answer":
                 changes = [Reopen(duty=d, subject=s, reason="bounce") for d, s in body.ended]
-                if self.clocks.running(REST):
-                    changes.append(Void(duty=REST, reason="bounce"))
+                changes += self.no_more(REST, "bounce")
                 body, to = body.model_copy(update={"ended": ()}), "answering"
             case "extension" if body.extension is not None and body.extension.status == "told":
                 duty = body.terms.extension or duty

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, Case, Done, Item, accepts
-from workflows.payment import REST
+from workflows.case import CLOSED, REST, Event, Item, accepts
+from workflows.telling import LETTERS, Telling
 
 with workflow.unsafe.imports_passed_through():
     from models.case import (
@@ -19,13 +19,11 @@ with workflow.unsafe.imports_passed_through():
         Message,
         NoticeDraft,
         NoticeSent,
-        NoticesSent,
         Outcome,
         ReportBounce,
         Start,
         Stop,
         Tick,
-        Void,
     )
     from models.recovery import (
         CLAUSES,
@@ -46,17 +44,17 @@ with workflow.unsafe.imports_passed_through():
 REPAY = "BTA-11.3"
 TELL = "GJ-debts"
 KEEP = "GJ-recovery"
-LETTERS: tuple[type[Message], ...] = (ReportBounce, CorrectAddress)
 NEWS: tuple[type[Message], ...] = (ReportRepayment, ReportRecoverySuitEnd)
 """What happens outside, whatever is planned here."""
 
 
 @workflow.defn(name="Recovery")
-class Recovery(Case):
+class Recovery(Telling):
     """One demand on one debtor: repaid, waived, or handed to a collector, of which the debtor is told first."""
 
     kind = "recovery"
     body_model = RecoveryBody
+    reader = DEBTOR
     stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
         "demanding": (ReportRepayment, DemandAgain, PlanHandover, WaiveRecovery, ReportRecoverySuitEnd, *LETTERS),
         "approving": (ApproveWaiver, SendBackWaiver, *NEWS, *LETTERS),
@@ -72,8 +70,6 @@ class Recovery(Case):
     plan_handover = accepts(PlanHandover)
     report_handover = accepts(ReportHandover)
     report_recovery_suit_end = accepts(ReportRecoverySuitEnd)
-    report_bounce = accepts(ReportBounce)
-    correct_address = accepts(CorrectAddress)
 
     body: RecoveryBody
 
@@ -89,7 +85,7 @@ class Recovery(Case):
         if not self.body.notices:
             await self._demand(None)
             return
-        self._send_what_waits()
+        self.send_what_waits()
         match await self.next():
             case Item(message=PlanHandover() as m) as item:
                 await self._plan(item, m)
@@ -98,7 +94,7 @@ class Recovery(Case):
 
     async def approving(self) -> None:
         """To give up more than the limit a second person approves, never the one who proposed it."""
-        self._send_what_waits()
+        self.send_what_waits()
         match await self.next():
             case Item(message=ApproveWaiver()) as item:
                 await self._waive(item)
@@ -115,7 +111,7 @@ class Recovery(Case):
 
     async def handing_over(self) -> None:
         """GJ-debts: nothing is handed over before the debtor was told; the letter is proven sent, or it is not told."""
-        self._send_what_waits()
+        self.send_what_waits()
         match await self.next():
             case Item(message=ReportHandover() as m) as item:
                 body = self.body.model_copy(update={"handed_over_at": m.handed_over_at})
@@ -134,10 +130,9 @@ class Recovery(Case):
 
     async def resting(self) -> None:
         """Money can still come, a suit end, the notice of the hand-over come back; then the case closes."""
-        if not self.clocks.running(REST):
-            await self.record("reopened", changes=(Start(duty=REST, anchor_at=workflow.now()),))
+        if await self.rest_again():
             return
-        self._send_what_waits()
+        self.send_what_waits()
         await self._always(await self.next())
 
     def with_due(self, tick: Tick) -> dict[str, Any]:
@@ -180,7 +175,7 @@ class Recovery(Case):
                 **given,
             },
         )
-        changes: list[Change] = [*self._no_more(REPAY, "demanded again")]
+        changes: list[Change] = [*self.no_more(REPAY, "demanded again")]
         if repay_by is not None:
             # noon: the same day in each zone of the house; the term ends with it
             anchor = datetime.combine(repay_by, time(12), UTC)
@@ -261,11 +256,11 @@ class Recovery(Case):
 
         Without a repayment in full the clock is void, with the reason. Letters that still wait are called off.
         """
-        ends: tuple[Change, ...] = self._no_more(REPAY, reason)
+        ends: tuple[Change, ...] = self.no_more(REPAY, reason)
         if ends and evidence is not None:
             ends = (Stop(duty=REPAY, evidence=evidence),)
         return {
-            "changes": (*ends, Start(duty=REST, anchor_at=workflow.now())),
+            "changes": (*ends, self.rest()),
             "acts": (*acts, self._keep(body), *self._call_off(body)),
             "to": "resting",
             "body": body.model_copy(update={"notices": _called_off(body)}),
@@ -336,19 +331,15 @@ class Recovery(Case):
 
     # ---- letters ----------------------------------------------------------------------------------------------------
 
-    def _send_what_waits(self) -> None:
-        self.send(key for key, status in self.body.notices.items() if status == "queued")
-
-    async def _proven(self, proofs: tuple[NoticeSent, ...]) -> None:
+    async def told(self, proofs: tuple[NoticeSent, ...]) -> None:
         """Proven sent, or not to be sent; the newest notice of a hand-over opens its gate."""
         body = self.body
         told = next((p for p in proofs if p.key == self._newest(TELL) and p.sent_at is not None), None)
-        done: dict[str, Any] = {proof.key: "sent" if proof.sent_at else "refused" for proof in proofs}
-        update: dict[str, Any] = {"notices": {**body.notices, **done}}
+        update: dict[str, Any] = {}
         if told is not None and told.sent_at is not None and body.collector is not None:
             # the carrier's clock can be a moment ahead
             update["told_at"] = min(told.sent_at, workflow.now())
-        after = body.model_copy(update=update)
+        after = self.with_letters(self.became(proofs)).model_copy(update=update)
         facts = {proof.key: proof.refused or "sent" for proof in proofs}
         duty = TELL if any(p.key.startswith(TELL) for p in proofs) else REPAY
         then: dict[str, Any] = {"body": after}
@@ -356,35 +347,29 @@ class Recovery(Case):
             then = self._over(after, "handed to a collector")
         await self.record("letters_settled", duty=duty, facts=facts, **then)
 
-    async def _bounced(self, item: Item, m: ReportBounce) -> None:
+    async def bounced(self, item: Item, m: ReportBounce) -> None:
         """A letter came back: of a hand-over, the debtor was not told, so that its gate is shut again."""
-        data = {"notice": m.notice, "bounced_at": m.bounced_at.isoformat()}
         notice_of_handover = m.notice == self._newest(TELL) and self.body.collector is not None
-        update: dict[str, Any] = {"notices": {**self.body.notices, m.notice: "refused"}}
-        rests = self.case.stage == "resting"
-        await self.record(
-            "bounced",
-            said=item,
+        await self.came_back(
+            item,
+            m,
             duty=TELL if notice_of_handover else REPAY,
-            facts=data,
-            changes=self._no_more(REST, "bounce") if rests else (),
-            acts=(Act(name="notice.bounced", data=data),),
-            to="handing_over" if rests else None,
-            body=self.body.model_copy(update=update | ({"told_at": None} if notice_of_handover else {})),
+            to="handing_over" if self.case.stage == "resting" else None,
+            update={"told_at": None} if notice_of_handover else {},
         )
 
-    async def _correct_address(self, item: Item, m: CorrectAddress) -> None:
+    async def address_corrected(self, item: Item, m: CorrectAddress) -> None:
         """Another address: the newest letter of each kind that did not arrive goes to it."""
-        again = {self._next_key(k.rpartition(":")[0]): k for k in self._undelivered()}
+        again = {self._next_key(k.rpartition(":")[0]): k for k in self.undelivered()}
         await self.record(
             "address_corrected",
             said=item,
             facts={"party": m.party, "again": sorted(again)},
             acts=(
-                Act(name="party.set_address", data={"party": m.party, "email": m.email}),
+                self.set_address(m),
                 Act(name="notice.again", data={"renewed": again}),
             ),
-            body=self.body.model_copy(update={"notices": {**self.body.notices, **dict.fromkeys(again, "queued")}}),
+            body=self.with_letters(dict.fromkeys(again, "queued")),
         )
 
     def _next_key(self, kind: str) -> str:
@@ -393,22 +378,19 @@ class Recovery(Case):
     def _newest(self, kind: str) -> str | None:
         return next((key for key in reversed(self.body.notices) if key.startswith(f"{kind}:")), None)
 
-    def _current(self) -> list[str]:
-        """The letters that still matter: the newest demand, or the newest notice of a planned hand-over."""
+    def current(self) -> list[str]:
+        """The newest demand, or the newest notice of a planned hand-over; none once nothing depends on it."""
+        if self.case.stage == "resting" and self.body.handed_over_at is None:
+            return []
         kind = TELL if self.body.collector is not None else REPAY
         newest = self._newest(kind)
         return [newest] if newest is not None else []
 
-    def _undelivered(self) -> list[str]:
-        return [key for key in self._current() if self.body.notices[key] == "refused"]
-
     # ---- at any stage -----------------------------------------------------------------------------------------------
 
-    async def _always(self, event: Any) -> None:
+    async def _always(self, event: Event) -> None:
         """What more than one stage takes, in the same way."""
         match event:
-            case Done(result=NoticesSent(notices=proofs)) if proofs:
-                await self._proven(proofs)
             case Item(message=ReportRepayment() as m) as item:
                 await self._repaid(item, m)
             case Item(message=DemandAgain() as m) as item:
@@ -417,10 +399,8 @@ class Recovery(Case):
                 await self._propose_waiver(item, m)
             case Item(message=ReportRecoverySuitEnd() as m) as item:
                 await self._suit_end(item, m)
-            case Item(message=ReportBounce() as m) as item:
-                await self._bounced(item, m)
-            case Item(message=CorrectAddress() as m) as item:
-                await self._correct_address(item, m)
+            case _:
+                await self.about_letters(event)
 
     def allowed(self, message: Message) -> tuple[str, ...]:
         """No more than is left, each credit once, four eyes, and no hand-over before the debtor was told."""
@@ -439,12 +419,7 @@ class Recovery(Case):
                 return self._handover_faults(message)
             case DemandAgain() | WaiveRecovery() if body.handed_over_at is not None:
                 return ("the debt was handed over already",)
-            case CorrectAddress():
-                if message.party != DEBTOR or not self._undelivered():
-                    return (f"party: only {DEBTOR}, once a letter came back or could not be delivered",)
-            case ReportBounce():
-                return self._bounce_faults(message)
-        return ()
+        return super().allowed(message)
 
     def _handover_faults(self, message: ReportHandover) -> tuple[str, ...]:
         body, faults = self.body, []
@@ -460,38 +435,20 @@ class Recovery(Case):
             faults.append(f"data: the debtor was not told of {', '.join(more)}")
         return tuple(faults)
 
-    def _bounce_faults(self, message: ReportBounce) -> tuple[str, ...]:
-        current, faults = self._current(), []
-        if self.case.stage == "resting" and self.body.handed_over_at is None:
-            faults.append("notice: nothing depends on it any more")
-        elif message.notice not in current or self.body.notices[message.notice] != "sent":
-            faults.append("notice: not the newest letter, or not sent; newest: " + ", ".join(current))
-        if message.bounced_at > workflow.now():
-            faults.append("bounced_at: lies in the future")
-        return tuple(faults)
-
     # ---- what people see --------------------------------------------------------------------------------------------
 
     def known(self, model: type[Message]) -> dict[str, Any]:
         """What the case can fill in of a message."""
-        sent = [key for key in self._current() if self.body.notices[key] == "sent"]
         values: dict[type[Message], dict[str, Any]] = {
             ReportRepayment: {"amount": str(self.body.left)},
             ReportHandover: {"data": list(self.body.data)},
-            CorrectAddress: {"party": DEBTOR},
-            ReportBounce: {"notice": sent[0]} if sent else {},
         }
-        return values.get(model, {})
+        return values.get(model) or super().known(model)
 
     def possible(self) -> list[type[Message]]:
         """Only what has a point now."""
         body = self.body
         pointless: set[type[Message]] = set()
-        if not self._undelivered():
-            pointless.add(CorrectAddress)
-        rests = self.case.stage == "resting" and body.handed_over_at is None
-        if rests or not any(body.notices[key] == "sent" for key in self._current()):
-            pointless.add(ReportBounce)
         if body.told_at is None or body.handed_over_at is not None:
             pointless.add(ReportHandover)
         if body.handed_over_at is not None:
@@ -544,10 +501,7 @@ class Recovery(Case):
         if self.case.stage in ("resting", CLOSED):
             until = f"until {body.keep_until}" if body.keep_until else "not counted before it is paid or a suit ends"
             lines += [f"- **Storage term:** {until} ({KEEP})"]
-        return lines + [f"- **Letter {key}:** {status}" for key, status in body.notices.items()]
-
-    def _no_more(self, duty: str, reason: str) -> tuple[Change, ...]:
-        return (Void(duty=duty, reason=reason),) if self.clocks.running(duty) else ()
+        return lines + self.story_of_letters()
 
 
 def _no_handover() -> dict[str, Any]:

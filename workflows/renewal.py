@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, Case, Done, Item, Rung, accepts
-from workflows.payment import REST
+from workflows.case import CLOSED, REST, Item, Rung, accepts
+from workflows.telling import Telling
 
 with workflow.unsafe.imports_passed_through():
     from activities.renewal import RenewalActivities
@@ -20,14 +20,12 @@ with workflow.unsafe.imports_passed_through():
         Message,
         NoticeDraft,
         NoticeSent,
-        NoticesSent,
         Outcome,
         Reopen,
         ReportBounce,
         Start,
         Stop,
         Tick,
-        Void,
     )
     from models.renewal import DropReminder, LookAtPolicy, PolicySeen, RenewalBody
 
@@ -38,19 +36,18 @@ HOLDER = "policyholder"
 
 
 @workflow.defn(name="Renewal")
-class Renewal(Case):
+class Renewal(Telling):
     """One reminder of one contract's end: of that contract only, and none to whoever objected."""
 
     kind = "renewal"
     body_model = RenewalBody
+    reader = HOLDER
     stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
         "reminding": (CorrectAddress, DropReminder),
         "resting": (ReportBounce,),
     }
 
-    correct_address = accepts(CorrectAddress)
     drop_reminder = accepts(DropReminder)
-    report_bounce = accepts(ReportBounce)
 
     body: RenewalBody
 
@@ -66,25 +63,22 @@ class Renewal(Case):
         if not self.body.notices:
             await self._prepare()
             return
-        self.send(key for key, status in self.body.notices.items() if status == "queued")
+        self.send_what_waits()
         match await self.next():
-            case Done(result=NoticesSent(notices=proofs)) if proofs:
-                await self._told(proofs[0])
-            case Item(message=CorrectAddress() as m) as item:
-                await self._correct_address(item, m)
             case Item(message=DropReminder() as m) as item:
                 await self._close("dropped", m.reason, said=item)
             case Rung(bells=bells):
                 await self._look(bells)
+            case event:
+                await self.about_letters(event)
 
     async def resting(self) -> None:
         """The letter may still come back; then the case closes."""
-        if not self.clocks.running(REST):
-            await self.record("reopened", changes=(Start(duty=REST, anchor_at=workflow.now()),))
+        if await self.rest_again():
             return
         match await self.next():
-            case Item(message=ReportBounce() as m) as item:
-                await self._bounced(item, m)
+            case Item() as item:
+                await self.about_letters(item)
             case Rung(bells=bells):
                 await self._look(bells)
 
@@ -98,7 +92,7 @@ class Renewal(Case):
         """Queue the letter; not where the client objected or the contract ended since the case was filed."""
         if await self._look(None):
             return
-        draft = self._letter(1)
+        draft = self.letter(f"{REMIND}:{HOLDER}:1")
         await self.record(
             "prepared",
             duty=CONTENT,
@@ -108,50 +102,28 @@ class Renewal(Case):
             body=self.body.model_copy(update={"notices": {draft.key: "queued"}}),
         )
 
-    async def _told(self, proof: NoticeSent) -> None:
-        body = self._with_letter(proof.key, "sent" if proof.sent_at else "refused")
+    async def told(self, proofs: tuple[NoticeSent, ...]) -> None:
+        """Proven sent: the client was reminded in time, or late."""
+        proof = proofs[0]
+        body = self.with_letters(self.became([proof]))
         if proof.sent_at is None:
-            await self.record("not_told", duty=REMIND, facts={proof.key: proof.refused}, body=body)
+            await self.not_told(REMIND, proof, body)
             return
         evidence = Evidence(kind="reminder_sent", happened_at=proof.sent_at, reference=proof.reference)
         await self.record(
             "told",
             duty=REMIND,
             facts={proof.key: "sent"},
-            changes=(Stop(duty=REMIND, evidence=evidence), Start(duty=REST, anchor_at=workflow.now())),
+            changes=(Stop(duty=REMIND, evidence=evidence), self.rest()),
             to="resting",
             body=body,
         )
 
-    async def _bounced(self, item: Item, m: ReportBounce) -> None:
+    async def bounced(self, item: Item, m: ReportBounce) -> None:
         """The letter came back: its term runs again, by the same due date."""
-        data = {"notice": m.notice, "bounced_at": m.bounced_at.isoformat()}
-        changes: list[Change] = [Void(duty=REST, reason="bounce")] if self.clocks.running(REST) else []
-        await self.record(
-            "bounced",
-            said=item,
-            duty=REMIND,
-            facts=data,
-            changes=(*changes, Reopen(duty=REMIND, reason="bounce")),
-            acts=(Act(name="notice.bounced", data=data),),
-            to="reminding",
-            body=self._with_letter(m.notice, "refused"),
-        )
+        await self.came_back(item, m, duty=REMIND, to="reminding", changes=(Reopen(duty=REMIND, reason="bounce"),))
 
-    async def _correct_address(self, item: Item, m: CorrectAddress) -> None:
-        """Another address: the letter is sent anew."""
-        draft = self._letter(len(self.body.notices) + 1)
-        await self.record(
-            "address_corrected",
-            said=item,
-            duty=REMIND,
-            facts={"party": m.party, "again": draft.key},
-            acts=(Act(name="party.set_address", data={"party": m.party, "email": m.email}),),
-            notices=(draft,),
-            body=self._with_letter(draft.key, "queued"),
-        )
-
-    def _letter(self, n: int) -> NoticeDraft:
+    def letter(self, key: str) -> NoticeDraft:
         """What the document lets it hold: the end of this contract, and an offer for its next term."""
         body = self.body
         facts = {
@@ -162,10 +134,7 @@ class Renewal(Case):
             "next_to": body.next_to.isoformat(),
             "premium": None if body.premium is None else str(body.premium),
         }
-        return NoticeDraft(key=f"{REMIND}:{HOLDER}:{n}", template=REMIND, party=HOLDER, duty=REMIND, facts=facts)
-
-    def _with_letter(self, key: str, status: str) -> RenewalBody:
-        return self.body.model_copy(update={"notices": {**self.body.notices, key: status}})
+        return NoticeDraft(key=key, template=REMIND, party=HOLDER, duty=REMIND, facts=facts)
 
     # ---- no more reminders ------------------------------------------------------------------------------------------
 
@@ -207,13 +176,12 @@ class Renewal(Case):
         heard: tuple[int, ...] = (),
         body: RenewalBody | None = None,
     ) -> None:
-        void = (Void(duty=REMIND, reason=outcome),) if self.clocks.running(REMIND) else ()
         await self.record(
             outcome,
             said=said,
             duty=OBJECTION if outcome == "objected" else REMIND,
             facts={"reason": reason},
-            changes=(*changes, *void),
+            changes=(*changes, *self.no_more(REMIND, outcome)),
             acts=(Act(name="renewal.stop", data={"reason": reason}),),
             heard=heard,
             body=body,
@@ -223,44 +191,11 @@ class Renewal(Case):
 
     # ---- what people see --------------------------------------------------------------------------------------------
 
-    def allowed(self, message: Message) -> tuple[str, ...]:
-        """The newest letter, and only once it could not be delivered another address."""
-        last = list(self.body.notices)[-1:]
-        match message:
-            case CorrectAddress():
-                if message.party != HOLDER or not self._undelivered():
-                    return (f"party: only {HOLDER}, once the letter came back or could not be delivered",)
-            case ReportBounce():
-                faults = []
-                if message.notice not in last or self.body.notices[message.notice] != "sent":
-                    faults.append("notice: not the newest letter, or not sent; newest: " + ", ".join(last))
-                if message.bounced_at > workflow.now():
-                    faults.append("bounced_at: lies in the future")
-                return tuple(faults)
-        return ()
-
-    def _undelivered(self) -> bool:
-        return list(self.body.notices.values())[-1:] == ["refused"]
-
-    def known(self, model: type[Message]) -> dict[str, Any]:
-        """What the case can fill in of a message."""
-        values: dict[type[Message], dict[str, Any]] = {
-            CorrectAddress: {"party": HOLDER},
-            ReportBounce: {"notice": list(self.body.notices)[-1]} if self.body.notices else {},
-        }
-        return values.get(model, {})
-
-    def possible(self) -> list[type[Message]]:
-        """Only what has a point now."""
-        return [m for m in super().possible() if m is not CorrectAddress or self._undelivered()]
-
     def waiting(self, stage: str, body: RenewalBody) -> str:
         """What is waited for, and from whom."""
         if stage == "resting":
             return "a bounce, until it closes"
-        letter = list(body.notices.items())[-1:]
-        waits = [f"another address of the policyholder: {key}" for key, status in letter if status == "refused"]
-        return ", ".join([*waits, *(f"the carrier: {key}" for key, status in letter if status == "queued")])
+        return ", ".join(self.waits_of_letters(body))
 
     def story(self) -> list[str]:
         """The contract, its end, and the letters."""
@@ -268,6 +203,6 @@ class Renewal(Case):
         return [
             f"- **Policy:** {body.policy}, ends on {body.ends_on}; next term {body.next_from} to {body.next_to}",
             f"- **Counted from:** {body.lead_reached_at:%Y-%m-%d %H:%M} UTC, the lead time before that end",
-            *(f"- **Letter {key}:** {status}" for key, status in body.notices.items()),
+            *self.story_of_letters(),
             *(["- **Objection:** no reminders to this client"] if body.objected else []),
         ]

@@ -379,6 +379,8 @@ async def test_a_letter_that_could_not_go_out_yet_is_called_off_with_what_it_say
         await repay(world, case, "400.00")
         letter = (await world.notices(case))["GJ-debts:1"]
         assert (letter.sent_at, letter.refused) == (None, "called off: it holds no more")
+        with pytest.raises(Refused, match="party: only debtor, once a letter came back"):
+            await world.say(case, "correct_address", party="debtor", email="anna.vecaa@example.lv")
     await world.stage(case, "resting")
     assert not [m for m in world.mails(DEBTOR) if f"piedziņai, atsauce {case.split(':')[2]}" in str(m["Subject"])]
 
