@@ -8,10 +8,11 @@ Other Python code calls `submit` and `submit_event`, which are `file` and `event
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
@@ -929,14 +930,13 @@ def recount(
 
 async def _recount(actor: str, wait: bool, as_json: bool) -> int:
     async with connect(engine="needed") as connection:
-        with Progress(console=_console(error=True), transient=True) as bar:
-            task = bar.add_task("counting anew", total=None)
+        with _bar("counting anew") as progress:
             targets, cases = await recount_cases(
                 connection.sessions,
                 connection.engine,
                 wall_clock,
                 actor,
-                (lambda done, total: bar.update(task, completed=done, total=max(total, 1))) if wait else None,
+                progress if wait else None,
             )
     if as_json:
         print(json.dumps({"targets": targets, "cases": cases, "waited": wait}))
@@ -1207,14 +1207,13 @@ def checkpoint(as_json: Json = False) -> None:
 
 async def _checkpoint(as_json: bool) -> int:
     async with connect(engine="not needed") as connection:
-        with Progress(console=_console(error=True), transient=True) as bar:
-            task = bar.add_task("checking what changed", total=None)
+        with _bar("checking what changed") as progress:
             made = await publish(
                 connection.sessions,
                 connection.keyring,
                 connection.settings.checkpoints,
                 wall_clock,
-                lambda done, total: bar.update(task, completed=done, total=total),
+                progress,
             )
     if as_json:
         _json(made)
@@ -1235,14 +1234,13 @@ def check(
 
 async def _check(cases: Sequence[str], as_json: bool) -> int:
     async with connect(engine="not needed") as connection:
-        with Progress(console=_console(error=True), transient=True) as bar:
-            task = bar.add_task("checking", total=None)
+        with _bar("checking") as progress:
             done = await check_cases(
                 connection.sessions,
                 connection.keyring,
                 connection.settings.checkpoints,
                 cases,
-                lambda so_far, total: bar.update(task, completed=so_far, total=total),
+                progress,
             )
     if as_json:
         _json(done)
@@ -1851,6 +1849,15 @@ def _instant_or_day(text: str) -> datetime | date:
     if instant.tzinfo is None:
         raise ValueError(text)
     return instant
+
+
+@contextlib.contextmanager
+def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A bar for work that says how much of how much is done."""
+    with Progress(console=_console(error=True), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        # of nothing all is done: a bar of 0 would stand still
+        yield lambda done, total: bar.update(task, completed=done, total=max(total, 1))
 
 
 def _with_progress(items: Sequence[reading_json.Item], what: str) -> Iterable[reading_json.Item]:
