@@ -40,6 +40,7 @@ from models.tables import (
 )
 from operations.filings import check
 from operations.intake import Sessions, ask_store, keep
+from rules.authority import authority_for, limits
 from rules.calendar import load
 from rules.rulebook import book
 from security import proof
@@ -417,7 +418,12 @@ def lacking(said: Said, organisation: str, operators: Mapping[str, Operator]) ->
         faults = (f"actor: there is no operator {said.actor}, or no more",)
     else:
         amount = None if said.amount is None else Decimal(said.amount)
-        faults = operators[said.actor].lacks(organisation, said.role, amount)
+        operator = operators[said.actor]
+        faults = operator.lacks(organisation, said.role, amount)
+        if amount is not None and faults and limits(organisation) and not operator.lacks(organisation, said.role):
+            # only the sum is too large: it is said who has the authority
+            who = authority_for(organisation, amount)
+            faults += (f"amount: {f'the {who} has the authority' if who else 'it is above every limit'}",)
     if said.second is not None:
         second = operators.get(said.second)
         if second is None or second.lacks(organisation, "handle"):

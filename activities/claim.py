@@ -21,12 +21,15 @@ from models.claim import LIMITS_MOVED, Assess, Assessment, ClaimBody, ClaimFilin
 from models.errors import Refusal
 from models.names import case_id
 from models.now import Now
-from models.tables import DecisionRow, DocumentRow, IntakeRow, LimitRow, PartyRow, PolicyRow
+from models.tables import CaseRow, DecisionRow, DocumentRow, IntakeRow, LimitRow, NoticeRow, PartyRow, PolicyRow
 from operations.intake import Sessions
+from rules.authority import limits as limits_of
 from rules.documents import asked as document_asked
 from rules.documents import required
 from security.index import index_of
 from security.keys import Keyring
+
+DECIDE = "BTA-10.5a"
 
 
 class ClaimStore:
@@ -42,6 +45,7 @@ class ClaimStore:
             "claim.note_document": _note_document,
             "claim.set_policy": self._set_policy,
             "claim.propose": self._propose,
+            "claim.route": _route,
             "claim.decide": self._decide,
             "claim.set_reserve": self._set_reserve,
             "claim.reserve_again": self._reserve_again,
@@ -249,6 +253,25 @@ async def _policy(session: AsyncSession, keyring: Keyring, organisation: str, fi
 async def _note_document(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
     """Something happened to a document: it was received, asked for, or is not needed."""
     session.add(DocumentRow(case=case, **{**data, "at": datetime.fromisoformat(data["at"])}))
+
+
+async def _route(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+    """A proposal waits: the role with the authority is told, or the highest one that nobody has it."""
+    row = await session.get_one(CaseRow, case)
+    table = limits_of(row.organisation)
+    asked_before = (await session.exec(select(NoticeRow.key).where(NoticeRow.case == case, NoticeRow.internal))).all()
+    session.add(
+        NoticeRow(
+            case=case,
+            key=f"authority:{1 + sum(key.startswith('authority:') for key in asked_before)}",
+            template="internal-authority",
+            party=data["to"] or max(table, key=lambda role: table[role]),
+            internal=True,
+            duty=DECIDE,
+            facts={"amount": data["amount"], "nobody": not data["to"]},
+            queued_at=at,
+        )
+    )
 
 
 def _add_insured(session: AsyncSession, case: str, policy: PolicyRow) -> None:

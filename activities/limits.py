@@ -5,7 +5,7 @@ Whatever takes, reserves or releases holds the lock of the policy's row, and wor
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -40,9 +40,22 @@ from models.settlement import (
     TakenByPerson,
     TakenOfSublimit,
 )
-from models.tables import BellRow, DecisionPartRow, DecisionRow, IntakeRow, LearntRow, LimitRow, PartyRow, PolicyRow
+from models.tables import (
+    BellRow,
+    DecisionPartRow,
+    DecisionRow,
+    IntakeRow,
+    LearntRow,
+    LimitRow,
+    OperatorRow,
+    PartyRow,
+    PolicyRow,
+)
 from operations.policies import book_withheld
+from rules.authority import authority_for
+from rules.authority import limits as limits_of
 from rules.policy import terms_on
+from rules.reasons import head_faults
 from rules.rulebook import Rulebook, book
 from rules.settlement import Cell, explain, explain_supplement, released, settle, used_up
 from security.index import index_of
@@ -213,7 +226,7 @@ class Limits:
             if _cell(p) in claimed and (p.proven or 0) > claimed[_cell(p)]
         ]
         if faults:
-            raise Refusal(*faults)
+            raise Refusal(*faults, *self._head_faults(ask, claimed, {_cell(p): p.proven or NONE for p in ask.losses}))
         try:
             settlement = settle(await self._input(ask, claimed, n))
         except ValidationError as e:
@@ -223,7 +236,22 @@ class Limits:
                     for err in e.errors(include_url=False, include_context=False, include_input=False)
                 )
             ) from None
+        accepted = {(c.claimant, h.head): h.steps[-1].after for c in settlement.claimants for h in c.heads}
+        if ask.recorded == 0 and (faults := self._head_faults(ask, claimed, accepted)):
+            raise Refusal(*faults)
         return await self._part(ask, settlement, n)
+
+    def rejection_faults(self, ask: Assess) -> list[str]:
+        """What does not add up in a rejection of everything."""
+        return self._head_faults(ask, self._claimed(ask), {})
+
+    def _head_faults(self, ask: Assess, claimed: Mapping[Cell, Decimal], accepted: Mapping[Cell, Decimal]) -> list[str]:
+        if not ask.heads:
+            return []
+        # a later decision is about what it names, the first one about all who are not before a court
+        named = {*accepted, *((one.claimant, one.head) for one in ask.heads)}
+        about = {c: amount for c, amount in claimed.items() if c[0] not in ask.in_suit and (ask.n == 1 or c in named)}
+        return head_faults(ask.heads, self._intake.organisation, about, accepted)
 
     async def take(self, ask: Assess, worked: Worked, at: datetime) -> None:
         """Book a decision: parts, limits, premium. Others hear of it if they wait for the limits."""
@@ -442,6 +470,8 @@ async def assess(session: AsyncSession, keyring: Keyring, ask: Assess, at: datet
     parties = await third_parties(session, ask.case)
     accounts = {p.party: p.iban is not None and iban_fault(p.iban) is None for p in parties}
     if ask.reject:
+        if ask.recorded == 0 and (faults := limits.rejection_faults(ask)):
+            raise Refusal(*faults)
         rejected = [p.party for p in parties if p.party not in ask.in_suit]
         return Assessment(
             claimants=tuple(ClaimantDecision(claimant=party, payable=NONE, withheld=NONE) for party in rejected),
@@ -450,19 +480,38 @@ async def assess(session: AsyncSession, keyring: Keyring, ask: Assess, at: datet
     worked = await limits.work_out(ask, ask.n)
     own = await limits.own()
     limit = Decimal(str(limits.rulebook.values["second_approval_above"]))
+    # what is withheld is decided too: a supplementary decision pays it without asking again
+    amount = worked.payable + worked.withheld
+    needs_second = ask.recorded in (0, ask.n) and amount > limit
     return Assessment(
         claimants=worked.claimants(accounts),
         total=worked.payable,
         withheld=worked.withheld,
         deductible=worked.deductible,
         premium=worked.premium,
-        # what is withheld is decided too: a supplementary decision pays it without asking again
-        needs_second=ask.recorded in (0, ask.n) and worked.payable + worked.withheld > limit,
+        needs_second=needs_second,
+        approver=await approver(session, limits.rulebook.organisation, amount, ask.by) if needs_second else None,
         used_up=any(used_up(c) for c in worked.settlement.claimants),
         released_at=await _released_at(session, own),
         changed=worked.withheld != await _withheld_by(session, ask),
         amounts=worked.amounts(),
     )
+
+
+async def approver(session: AsyncSession, organisation: str, amount: Decimal, proposer: str) -> str | None:
+    """The role that a proposal is brought to: the smallest whose limit suffices, if an operator can approve so much.
+
+    Empty if nobody can; None where the rulebook routes nothing.
+    """
+    if not limits_of(organisation):
+        return None
+    able = select(OperatorRow).where(
+        col(OperatorRow.ended_at).is_(None), col(OperatorRow.limit) >= amount, OperatorRow.code != proposer
+    )
+    operators = [row.operator for row in (await session.exec(able)).all()]
+    if all(operator.lacks(organisation, "approve", amount) for operator in operators):
+        return ""
+    return authority_for(organisation, amount) or ""
 
 
 async def asked(session: AsyncSession, ask: Assess) -> Assess:

@@ -23,7 +23,7 @@ from activities.pdf import Sheet, pdf
 from integrations.mail import Attachment, Letter, MailOut, MailRefused, MailUnavailable
 from models import errors
 from models.case import NoticeSent, NoticesSent, SendNotices
-from models.claim import Document
+from models.claim import Document, HeadReason
 from models.now import Now
 from models.tables import ArchiveRow, CaseRow, ClockRow, DecisionRow, DocumentRow, NoticeRow, PartyRow
 from operations.intake import Sessions
@@ -31,6 +31,7 @@ from rules.calendar import load
 from rules.coverage import ground_of
 from rules.documents import asked
 from rules.period import count
+from rules.reasons import in_letter
 from rules.rulebook import Rulebook, book, duty_for
 from rules.wording import in_
 
@@ -101,7 +102,11 @@ class Post:
             wanted = await session.get(DocumentRow, (case, step, 0)) if step is not None else None
             if (n := _calculation(notice)) is not None:
                 decision = await session.get_one(DecisionRow, (case, n))
-                notice.facts = {**notice.facts, "lines": _lines(decision, notice.party)}
+                notice.facts = {
+                    **notice.facts,
+                    "lines": _lines(decision, notice.party),
+                    "reasons": _with_heads(notice, decision, known),
+                }
                 session.expunge(notice)
         rulebook = book(row.organisation)
         language = party.language if party is not None and not notice.internal else rulebook.language
@@ -195,7 +200,7 @@ def _facts(
     `{"asked_in": step}` the document that this step asked for, with the reason; `{"ground": code, "reason": text}` the
     clause and title of a finding or a clause, and the reason;
     `{"title_of": document}` what the document is called; `{"name_of": party}` the party's name, which no draft carries;
-    `{"calculation_of": n}` the lines of the n-th decision, in `_send`;
+    `{"calculation_of": n}` the lines of the n-th decision and `{"heads_of": n}` its reasons by head, in `_hand_over`;
     `{"free_from": [duty, day]}` the first day on which an effect can come if this letter is its notice and goes out
     now, or that day if it is later.
     """
@@ -283,6 +288,27 @@ def _lines(decision: DecisionRow, party: str) -> dict[str, list[str]]:
     """The calculation for a claimant; the insured is told that of each."""
     wanted = [own for claimant, own in sorted(decision.lines.items()) if party in (claimant, "insured")]
     return {language: [line for own in wanted for line in own[language]] for language in LANGUAGES}
+
+
+def _with_heads(notice: NoticeRow, decision: DecisionRow, known: _Known) -> list[Any]:
+    """The reasons, with one for each head that is rejected or reduced in place of `{"heads_of": n}`.
+
+    A claimant is told of the own heads; the insured of all, with whose they are.
+    """
+    reasons: list[Any] = notice.facts.get("reasons", [])
+    said = [HeadReason.model_validate(one) for one in decision.asked.get("heads", ())]
+    wanted = [one for one in said if notice.party in (one.claimant, "insured")]
+    several = notice.party == "insured" and len({one.claimant for one in said}) > 1
+    lines = [
+        {
+            language: in_letter(
+                one, known.row.organisation, cast("Language", language), known.names[one.claimant] if several else None
+            )
+            for language in LANGUAGES
+        }
+        for one in wanted
+    ]
+    return [line for r in reasons for line in (lines if isinstance(r, dict) and "heads_of" in r else [r])]
 
 
 def _sheet(letter: Letter, notice: NoticeRow, facts: Mapping[str, Any], rulebook: Rulebook) -> Sheet:

@@ -194,6 +194,27 @@ class ClaimantDecision(Model):
     """What of `payable` goes to the insured, whose costs it is or who paid it from own means (10.1.2)."""
 
 
+class HeadOutcome(Model):
+    """That a head of a claimant is rejected, or only a part of it accepted, and the code of why."""
+
+    claimant: Annotated[str, StringConstraints(pattern=r"^C[1-9][0-9]*$")]
+    head: Head
+    outcome: Literal["reject", "reduce"]
+    code: Annotated[str, StringConstraints(pattern=r"^([a-z_]{3,40}|[478]\.1\.[1-9][0-9]?[a-i]?)$")]
+    """One of the closed list of reasons: of its own, an exclusion of 4.1, or a breached duty (8.2)."""
+
+    @property
+    def finding(self) -> str:
+        """The point of cover that the code would be."""
+        return f"{self.code}:{self.claimant}" if self.code == "third_party" else self.code
+
+
+class HeadReason(HeadOutcome):
+    """The same with the reason in words for the claimant."""
+
+    text: Text
+
+
 class Proposal(Model):
     """A decision that was worked out and, above the limit, waits for a second person."""
 
@@ -204,6 +225,8 @@ class Proposal(Model):
     proposed_by: str
     reasons: tuple[str, ...] = ()
     """Reason codes."""
+    heads: tuple[HeadOutcome, ...] = ()
+    """What is rejected or reduced by itself; the words are in the store."""
     claimants: tuple[ClaimantDecision, ...]
     total: Money
     deductible: Money
@@ -212,12 +235,19 @@ class Proposal(Model):
     withheld: Money = Decimal(0)
     """Entitled to, subject to 9.6: reserved by claims filed earlier."""
     needs_second: bool
+    approver: str | None = None
+    """The role with the authority, empty if the sum is above every limit; None where nothing is routed."""
     amounts: dict[str, Any] = Field(default_factory=dict)
     """What was worked out: the decision stands only if the limits still give the same."""
     occurrence_taken: Money = Decimal(0)
     aggregate_taken: Money = Decimal(0)
     letters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """These three belong to decisions that have no number."""
+
+    @property
+    def approved(self) -> Decimal:
+        """What an approval lets go, in EUR: also what is withheld, which is paid later without asking again."""
+        return self.total + self.withheld
 
 
 class Payment(Model):
@@ -319,10 +349,13 @@ class Assess(Model):
     """The number of the decision; from 2 on it is supplementary and gives what the ones before did not."""
     recorded: int = 0
     """The number of a recorded decision or proposal whose inputs count, instead of those below."""
+    by: str = ""
+    """Who proposes it, and so does not approve it."""
     losses: tuple[ProvenLoss, ...] = ()
     liability_share: Percent = Decimal(100)
     reductions: tuple[Reduction, ...] = ()
     reject: bool = False
+    heads: tuple[HeadReason, ...] = ()
     other_insurers: tuple[OtherInsurer, ...] = ()
     recommended: tuple[Recommended, ...] = ()
     withhold_premium: bool = False
@@ -342,6 +375,8 @@ class Assessment(Model):
     deductible: Money = Decimal(0)
     premium: Money = Decimal(0)
     needs_second: bool = False
+    approver: str | None = None
+    """See `Proposal`."""
     used_up: bool = False
     """The limit leaves a part of the loss uncovered (9.12)."""
     released_at: datetime | None = None
@@ -414,6 +449,11 @@ class ProposeDecision(Message):
     """A reason for each reduction or rejection; it stands in the letter. Of a rejection `code: words`, the code that of
     a finding that is not met, or a clause of part 9."""
     losses: tuple[ProvenLoss, ...] = ()
+    heads: tuple[HeadReason, ...] = Field(
+        default=(),
+        description="list of claimant, head, outcome (reject or reduce), code and text, for heads that are not paid as "
+        "claimed; with it every head is paid, reduced or rejected; 10.5",
+    )
     liability_share: Percent = Field(
         default=Decimal(100), description="the insured's share of the liability in percent, if not 100 (9.7)"
     )

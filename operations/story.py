@@ -19,6 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from models.claim import HeadReason
 from models.common import Model
 from models.coverage import is_duty
 from models.settlement import NONE, Amount, PolicyTerms
@@ -28,7 +29,9 @@ from operations.intake import Sessions
 from operations.limits import ClaimOnLimit, limits_of
 from rules.coverage import ground_of
 from rules.policy import terms_on
+from rules.reasons import reasons
 from rules.rulebook import books
+from rules.wording import in_
 
 Tone = Literal["", "good", "bad", "open"]
 
@@ -169,7 +172,8 @@ async def _decisions(session: AsyncSession, head: reading.Head, *, personal: boo
         at = row.decided_at or row.proposed_at
         facts: Mapping[str, Any] = next((s.facts for s in steps if s.at == at), {})
         gives = [p for p in parts if p.n == row.n]
-        reasons = [r for letter in letters if letter.queued_at == at for r in letter.facts.get("reasons") or ()]
+        said = [r for letter in letters if letter.queued_at == at for r in letter.facts.get("reasons") or ()]
+        grounds = [_ground(r, head, personal=personal) for r in said]
         supplement = row.n > 1 and bool(row.asked.get("recorded"))
         out.append(
             Decision(
@@ -185,7 +189,7 @@ async def _decisions(session: AsyncSession, head: reading.Head, *, personal: boo
                 total=sum((p.payable for p in gives), NONE) if row.decided_at else Decimal(facts.get("total", "0.00")),
                 withheld=row.withheld,
                 premium=row.premium,
-                grounds=tuple(dict.fromkeys(filter(None, (_ground(r, head, personal=personal) for r in reasons)))),
+                grounds=(*dict.fromkeys(filter(None, grounds)), *_of_heads(row, head, personal=personal)),
                 gives=tuple(
                     Gives(**{name: getattr(p, name) for name in Gives.model_fields})
                     for p in gives
@@ -197,7 +201,22 @@ async def _decisions(session: AsyncSession, head: reading.Head, *, personal: boo
     return tuple(out)
 
 
+def _of_heads(row: DecisionRow, head: reading.Head, *, personal: bool) -> list[str]:
+    """What was rejected or reduced by itself, and why."""
+    said = [HeadReason.model_validate(one) for one in row.asked.get("heads", ())]
+    if row.asked.get("recorded"):
+        return []
+    known = reasons(head.organisation)
+    return [
+        f"{one.claimant} {one.head}, {one.outcome}: {in_(known[one.code].label, 'en')} "
+        f"(clause {known[one.code].clause})" + (f": {one.text}" if personal else "")
+        for one in said
+    ]
+
+
 def _ground(reason: Any, head: reading.Head, *, personal: bool) -> str | None:
+    if isinstance(reason, dict) and "heads_of" in reason:
+        return None
     if isinstance(reason, dict):
         ground = ground_of(head.organisation, str(reason.get("ground")), "en")
         return f"{ground}: {reason.get('reason')}" if personal else ground

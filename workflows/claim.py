@@ -47,6 +47,7 @@ with workflow.unsafe.imports_passed_through():
         ConfirmHit,
         ConfirmPayment,
         CorrectPayee,
+        HeadOutcome,
         Payment,
         Proposal,
         ProposeDecision,
@@ -77,6 +78,8 @@ ASKED = "asked"
 """What the key of a letter begins with that asks for a document: party, and the step that asks, follow."""
 OF_PART_9 = re.compile(r"9\.(?!11\b)\d{1,2}(\.\d{1,2})?")
 """Clauses that a rejection can rest on beside a finding: what the indemnity is and how it is proven."""
+OF_HEADS = ("activity", "third_party", "liable", "direct_loss", "no_repetition")
+"""Points of cover that can be met for one head and not for another, as exclusions can."""
 LATER: tuple[type[Message], ...] = (
     ConfirmPayment,
     RejectPayment,
@@ -402,10 +405,12 @@ class Claim(Paying):
             case=self.id,
             policy=self.body.policy,
             n=self._next_decision(),
+            by=m.actor,
             losses=m.losses,
             liability_share=m.liability_share,
             reductions=m.reductions,
             reject=m.outcome == "reject",
+            heads=m.heads,
             other_insurers=m.other_insurers,
             recommended=m.recommended,
             withhold_premium=m.withhold_premium,
@@ -417,7 +422,7 @@ class Claim(Paying):
             if assessed.faults:
                 self.refuse(item, *assessed.faults)
                 return
-            proposal = _proposal(assessed, ask.n, m.outcome, m.actor, m.reasons)
+            proposal = _proposal(assessed, ask.n, m.outcome, m.actor, m.reasons, m.heads)
             if proposal.needs_second:
                 break
             await self._decide(item, proposal, ask)
@@ -429,10 +434,19 @@ class Claim(Paying):
             "proposed",
             said=item,
             facts={"outcome": m.outcome, "total": str(proposal.total), "by": m.actor},
-            acts=(Act(name="claim.propose", data={"ask": ask.model_dump(mode="json"), "total": str(proposal.total)}),),
+            acts=(
+                Act(name="claim.propose", data={"ask": ask.model_dump(mode="json"), "total": str(proposal.total)}),
+                *self._routing(proposal),
+            ),
             to="approving",
             body=self.body.model_copy(update={"proposal": proposal}),
         )
+
+    def _routing(self, proposal: Proposal) -> tuple[Act, ...]:
+        """Whoever has the authority is told that a proposal waits."""
+        if proposal.approver is None:
+            return ()
+        return (Act(name="claim.route", data={"to": proposal.approver, "amount": str(proposal.approved)}),)
 
     async def _approve(self, item: Item) -> None:
         """The second person approves what was worked out; if the limits gave to others since, it is worked out anew."""
@@ -455,10 +469,11 @@ class Claim(Paying):
         if assessed.faults:
             self.refuse(item, *assessed.faults)
             return
-        anew = _proposal(assessed, ask.n, proposal.outcome, proposal.proposed_by, proposal.reasons)
+        anew = _proposal(assessed, ask.n, proposal.outcome, proposal.proposed_by, proposal.reasons, proposal.heads)
         await self.record(
             "worked_out_anew",
             facts={"was": str(proposal.total), "total": str(anew.total)},
+            acts=self._routing(anew) if anew.approver != proposal.approver else (),
             body=self.body.model_copy(update={"proposal": anew}),
         )
         self.refuse(item, f"{LIMITS_MOVED}: it would pay {anew.total} EUR now; look again and approve that (9.6)")
@@ -481,7 +496,7 @@ class Claim(Paying):
         await self.record(
             "decided",
             said=item,
-            amount=proposal.total + proposal.withheld if proposal.needs_second else None,
+            amount=proposal.approved if proposal.needs_second else None,
             duty=DECIDE,
             facts={
                 "outcome": proposal.outcome,
@@ -491,6 +506,7 @@ class Claim(Paying):
                 "claimants": {c.claimant: str(c.payable) for c in proposal.claimants},
                 "withheld": {c.claimant: str(c.withheld) for c in proposal.claimants if c.withheld > 0},
                 **({"premium": str(proposal.premium)} if proposal.premium else {}),
+                **({"heads": [one.model_dump(mode="json") for one in proposal.heads]} if proposal.heads else {}),
             },
             changes=(*changes, *clocks),
             acts=(self._taking(proposal, ask),),
@@ -722,11 +738,17 @@ class Claim(Paying):
                     language: [line for letter in proposal.letters.values() for line in letter[language]]
                     for language in ("lv", "lt", "en")
                 }
+        reasons: list[Any] = [self._reason(reason, proposal) for reason in proposal.reasons]
+        if proposal.heads and outcome is None:
+            reasons.append({"heads_of": n})
+            outcome = self._outcome_for(party, proposal)
+        # who is paid nothing is not told what others get
+        total = proposal.total if party == "insured" else proposal.total * 0
         facts: dict[str, Any] = {
             "outcome": outcome or proposal.outcome,
-            "amount": str(own.payable if own else proposal.total),
+            "amount": str(own.payable if own else total),
             "lines": lines,
-            "reasons": [self._reason(reason, proposal) for reason in proposal.reasons],
+            "reasons": reasons,
             "pay_by": None,
         }
         if party == "insured":
@@ -742,6 +764,14 @@ class Claim(Paying):
             subject=subject,
             facts=facts,
         )
+
+    def _outcome_for(self, party: str, proposal: Proposal) -> str:
+        """What a decision that differs by head is to one reader."""
+        if party == "insured" or proposal.outcome == "reject":
+            return proposal.outcome
+        if all(c.claimant != party for c in proposal.claimants):
+            return "reject"
+        return "pay_reduced" if any(one.claimant == party for one in proposal.heads) else "pay"
 
     def _reason(self, reason: str, proposal: Proposal) -> Any:
         """A reason as it stands in a letter; of a rejection with the clause and its title in the reader's language."""
@@ -1003,14 +1033,20 @@ class Claim(Paying):
             faults.append("losses: a rejection names none")
         if m.outcome != "reject" and not m.losses:
             faults.append("losses: say what of each head is proven")
-        if m.outcome != "pay" and not m.reasons:
+        if m.outcome != "pay" and not m.reasons and not m.heads:
             faults.append("reasons: a reduction or a rejection needs one, with its clause")
+        if m.outcome == "pay" and m.heads:
+            faults.append("heads: what is reduced or rejected in part is pay_reduced")
         before_court, awarded = self._in_suit(), {award.claimant for award in self.body.awards}
         faults += [
             f"losses.{i}: the claim of {loss.claimant} is before a court; its ruling comes first (9.1.3)"
             for i, loss in enumerate(m.losses)
             if loss.claimant in before_court
         ]
+        strangers = sorted({one.claimant for one in m.heads} - set(self.body.claimants))
+        faults += [f"heads: nobody claims as {stranger}" for stranger in strangers]
+        if m.outcome == "reject" and any(one.outcome == "reduce" for one in m.heads):
+            faults.append("heads: a rejection reduces nothing")
         if m.outcome != "reject" and (left := sorted(awarded - {loss.claimant for loss in m.losses})):
             faults.append(f"losses: a court awarded {', '.join(left)} a sum; say what of it is proven")
         return (*faults, *self._cover_faults(m))
@@ -1029,11 +1065,17 @@ class Claim(Paying):
             f"reductions: no breach of {clause} was found; judge_findings comes first"
             for clause in sorted(shares - breached)
         ]
+        faults += [
+            f"heads.{i}.code: {one.finding} was not found to be not met; judge_findings comes first"
+            for i, one in enumerate(m.heads)
+            if (one.code in POINTS or one.code[0].isdigit()) and findings.get(one.finding) != "not_met"
+        ]
         if m.outcome != "reject":
+            limited = _limited_to_heads(m)
             faults += [
                 f"findings: {code} ({title_of(code)}) is {stands.replace('_', ' ')}; judge_findings comes first"
                 for code, stands in findings.items()
-                if code not in breached
+                if code not in breached and not (stands == "not_met" and code in limited)
             ]
             faults += [
                 f"reductions: {clause} was breached; say its share, 0 if it has none (8.2)"
@@ -1113,7 +1155,7 @@ class Claim(Paying):
                 decision = "the handler's findings and decision" if judging else "the handler's decision"
                 return ("set_policy by the handler" if body.policy is None else decision) + missing
             case "approving":
-                return f"a second person's approval of {body.proposal.total if body.proposal else ''} EUR"
+                return self._approval(body.proposal) if body.proposal is not None else "a second person's approval"
             case "telling_and_paying":
                 waits = [f"the bank: {p.key}" for p in body.payments if p.status == "issued"]
                 waits += [f"an account for {p.claimant}" for p in body.payments if p.status in ("held", "rejected")]
@@ -1130,6 +1172,14 @@ class Claim(Paying):
                 return "bounces and rejections, until it closes"
         return ""
 
+    @staticmethod
+    def _approval(proposal: Proposal) -> str:
+        """Which approval is waited for, and who has the authority."""
+        if proposal.approver == "":
+            return f"nobody's approval: {proposal.approved} EUR is above every limit"
+        who = f": {proposal.approver.replace('_', ' ')}" if proposal.approver is not None else ""
+        return f"a second person's approval of {proposal.total} EUR{who}"
+
     def story(self) -> list[str]:
         """The claim in a few lines: heads, documents, decision, payments, faults."""
         body = self.body
@@ -1143,6 +1193,7 @@ class Claim(Paying):
                 taken_off += f", unpaid premium {proposal.premium}"
             what = f"{proposal.outcome.replace('_', ' ')}, {proposal.total} EUR ({taken_off})"
             lines += [f"- **Decision:** {what}, {decided}"]
+            lines += [f"- **{h.outcome.capitalize()}:** {h.claimant} {h.head}, {h.code}" for h in proposal.heads]
         lines += [f"- **Awarded to {a.claimant}:** {a.amount} EUR by a ruling in force" for a in body.awards]
         if body.suit is not None:
             lines += [f"- **Before a court:** the claim of {', '.join(body.suit.claimants)}"]
@@ -1197,6 +1248,22 @@ def _payees(proposal: Proposal) -> list[ClaimantDecision]:
     return [p for p in (*third, insured) if p.payable > 0]
 
 
+def _limited_to_heads(m: ProposeDecision) -> set[str]:
+    """What is not met for some heads only, by the decision's own word: those it rejects, for that reason.
+
+    That a claimant is no third party holds for all that this claimant claims. The contract, its period, territory and
+    the claim's time are those of the whole claim.
+    """
+    paid = {loss.claimant for loss in m.losses}
+    return {
+        one.finding
+        for one in m.heads
+        if one.outcome == "reject"
+        and (one.code in OF_HEADS or one.code.startswith("4."))
+        and not (one.code == "third_party" and one.claimant in paid)
+    }
+
+
 def _to_judge(findings: dict[str, Waiting]) -> list[dict[str, Any]]:
     """What waits, for the ready JSON: an open point as met; whatever somebody raised, or facts speak against, to say.
 
@@ -1224,19 +1291,23 @@ def _withheld(by: dict[str, Decimal]) -> dict[str, Any]:
     return {"withheld_by": by, "withheld": sum(by.values(), start=Decimal(0))}
 
 
-def _proposal(assessed: Assessment, n: int, outcome: Any, by: str, reasons: tuple[str, ...]) -> Proposal:
+def _proposal(
+    assessed: Assessment, n: int, outcome: Any, by: str, reasons: tuple[str, ...], heads: tuple[HeadOutcome, ...] = ()
+) -> Proposal:
     """A decision as it was worked out. One that an older build worked out has no amounts, and no number."""
     return Proposal(
         n=n if assessed.amounts else 0,
         outcome=outcome,
         proposed_by=by,
         reasons=reasons,
+        heads=tuple(HeadOutcome.model_validate(one.model_dump(include=set(HeadOutcome.model_fields))) for one in heads),
         claimants=assessed.claimants,
         total=assessed.total,
         withheld=assessed.withheld,
         deductible=assessed.deductible,
         premium=assessed.premium,
         needs_second=assessed.needs_second,
+        approver=assessed.approver,
         amounts=assessed.amounts,
         occurrence_taken=assessed.occurrence_taken,
         aggregate_taken=assessed.aggregate_taken,
