@@ -15,7 +15,7 @@ from activities.coverage import CoverageStore
 from activities.limits import Limits, asked, assess, filing_of
 from activities.payment import SCREENING, executed, order_of, rejected, set_account
 from activities.recovery import recover
-from activities.store import ActHandler, Opening
+from activities.store import ActHandler, Amended, Opening
 from integrations.bank import iban_fault
 from models.claim import LIMITS_MOVED, Assess, Assessment, ClaimBody, ClaimFiling, Document, Requirement
 from models.errors import Refusal
@@ -47,6 +47,7 @@ class ClaimStore:
             "claim.propose": self._propose,
             "claim.route": _route,
             "claim.decide": self._decide,
+            "claim.keep_salvage": self._keep_salvage,
             "claim.set_reserve": self._set_reserve,
             "claim.reserve_again": self._reserve_again,
             "claim.take_limit": self._take_limit,
@@ -157,13 +158,20 @@ class ClaimStore:
         await session.flush()
         if ask.reject:
             await limits.reject(ask, at)
-            return
+            return None
         worked = await limits.work_out(ask, ask.n)
         if worked.amounts() != data["amounts"]:
             raise Refusal(f"{LIMITS_MOVED} (9.6)")
         row.lines, row.premium = worked.lines, worked.premium
         await session.flush()
         await limits.take(ask, worked, at)
+        return Amended(body={"salvage": await limits.waiting_for_salvage()})
+
+    async def _keep_salvage(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
+        """The owner keeps what is left of a thing (9.3.1)."""
+        limits = await Limits.of(session, self._keyring, case, data["policy"], at, lock=True)
+        await limits.keep_salvage(data["of"], at)
+        return Amended(body={"salvage": await limits.waiting_for_salvage()})
 
     async def _reserve_again(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         own = await session.get(LimitRow, case)

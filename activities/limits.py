@@ -57,6 +57,7 @@ from rules.authority import limits as limits_of
 from rules.policy import terms_on
 from rules.reasons import head_faults
 from rules.rulebook import Rulebook, book
+from rules.salvage import due_by_salvage, handed, salvage_waits
 from rules.settlement import Cell, explain, explain_supplement, released, settle, used_up
 from security.index import index_of
 from security.keys import Keyring
@@ -85,6 +86,11 @@ class Worked:
         return sum((p.payable for p in self.parts), NONE)
 
     @property
+    def salvage(self) -> Decimal:
+        """What becomes due by handing over salvage, in EUR."""
+        return sum((p.salvage for p in self.parts), NONE)
+
+    @property
     def deductible(self) -> Decimal:
         """What this decision takes off as deductible, in EUR."""
         return sum((p.deductible for p in self.parts), NONE)
@@ -108,6 +114,7 @@ class Worked:
             "claimants": {c.claimant: [str(c.payable), str(c.withheld)] for c in self.claimants({})},
             "deductible": str(self.deductible),
             "premium": str(self.premium),
+            **({"salvage": str(self.salvage)} if self.salvage else {}),
         }
 
 
@@ -228,7 +235,8 @@ class Limits:
         if faults:
             raise Refusal(*faults, *self._head_faults(ask, claimed, {_cell(p): p.proven or NONE for p in ask.losses}))
         try:
-            settlement = settle(await self._input(ask, claimed, n))
+            entered = await self._input(ask, claimed, n)
+            settlement = settle(entered)
         except ValidationError as e:
             raise Refusal(
                 *(
@@ -239,7 +247,7 @@ class Limits:
         accepted = {(c.claimant, h.head): h.steps[-1].after for c in settlement.claimants for h in c.heads}
         if ask.recorded == 0 and (faults := self._head_faults(ask, claimed, accepted)):
             raise Refusal(*faults)
-        return await self._part(ask, settlement, n)
+        return await self._part(ask, entered, settlement, n)
 
     def rejection_faults(self, ask: Assess) -> list[str]:
         """What does not add up in a rejection of everything."""
@@ -256,12 +264,16 @@ class Limits:
     async def take(self, ask: Assess, worked: Worked, at: datetime) -> None:
         """Book a decision: parts, limits, premium. Others hear of it if they wait for the limits."""
         await self.book_premium(worked.premium, at)
+        for former in await self._decided_before(ask.n):
+            if (former.claimant, former.head) in {(p.claimant, p.head) for p in worked.parts}:
+                # what still waits for salvage is said by this decision anew
+                former.salvage = NONE
+        self._session.add_all(worked.parts)
         await self._withhold(ask, worked.withheld, at)
         own = await self.own()
         own.taken += worked.payable
         own.deductible += worked.deductible
         own.proven = worked.proven
-        self._session.add_all(worked.parts)
         await self.ring(at)
 
     async def reject(self, ask: Assess, at: datetime) -> None:
@@ -276,13 +288,40 @@ class Limits:
         own = await self.own()
         own.withheld = sum((row.withheld for row in decisions.all()), NONE)
         pending = sum((amount for (who, _), amount in self.filing.claimed.items() if who in ask.in_suit), NONE)
-        own.reserved = own.withheld + min(pending, max(self.terms.limit_per_occurrence - own.taken, NONE))
+        waits = own.withheld + await self._salvage()
+        own.reserved = waits + min(pending, max(self.terms.limit_per_occurrence - own.taken, NONE))
         own.changed_at = at
+
+    async def _salvage(self) -> Decimal:
+        """What of the claim becomes due by handing over salvage (9.3.1)."""
+        query = select(DecisionPartRow).where(DecisionPartRow.case == self._intake.case)
+        return sum((part.salvage for part in (await self._session.exec(query)).all()), NONE)
+
+    async def waiting_for_salvage(self) -> dict[str, int]:
+        """Claimant and head → the decision whose inputs say that the owner hands over what is left."""
+        query = select(DecisionPartRow).where(DecisionPartRow.case == self._intake.case, DecisionPartRow.salvage > 0)
+        found = {}
+        for part in (await self._session.exec(query)).all():
+            decision = await self._session.get_one(DecisionRow, (part.case, part.n))
+            found[f"{part.claimant}:{part.head}"] = int(decision.asked.get("recorded") or part.n)
+        return found
+
+    async def keep_salvage(self, cell: str, at: datetime) -> None:
+        """The owner keeps what is left: what was reserved for it is free for others."""
+        claimant, _, head = cell.partition(":")
+        own = await self.own()
+        for part in await self._decided_before(None):
+            if (part.claimant, part.head) == (claimant, head):
+                own.reserved -= min(part.salvage, own.reserved)
+                part.salvage = NONE
+        own.changed_at = at
+        await self.ring(at)
 
     async def reserve_again(self, at: datetime) -> None:
         """What is claimed is at stake again, less what was taken: a suit, or new evidence."""
         own = await self.own()
-        own.reserved = max(own.withheld, min(own.claimed, self.terms.limit_per_occurrence) - own.taken, NONE)
+        waits = own.withheld + await self._salvage()
+        own.reserved = max(waits, min(own.claimed, self.terms.limit_per_occurrence) - own.taken, NONE)
         own.changed_at = at
 
     async def book_premium(self, premium: Decimal, at: datetime) -> None:
@@ -382,7 +421,7 @@ class Limits:
                 taken_sublimits.append(TakenOfSublimit(name=sublimit.name, claimant=name_or_none, paid=paid))
         return taken_persons, tuple(taken_sublimits)
 
-    async def _part(self, ask: Assess, settlement: Settlement, n: int) -> Worked:
+    async def _part(self, ask: Assess, entered: SettlementInput, settlement: Settlement, n: int) -> Worked:
         """What this decision gives: all of it if it is the first, else what was not decided before."""
         asked_for = {_cell(p) for p in ask.losses}
         before = [r for r in await self._decided_before(n) if (r.claimant, r.head) in asked_for]
@@ -395,6 +434,10 @@ class Limits:
         parts = []
         first_of: set[str] = set()
         borne = {c.claimant: _deductible(c) for c in settlement.claimants}
+        waited = {(r.claimant, Head(r.head)) for r in before if r.salvage}
+        # a supplementary decision waits for what the first one did, but for what was handed over or is kept
+        waits = salvage_waits(entered) & waited if ask.recorded not in (0, n) else salvage_waits(entered)
+        salvage = due_by_salvage(entered, settlement, waits)
         for (claimant, head), payable in added.items():
             back = heads[claimant, head].to_insured if (claimant, head) in heads else NONE
             parts.append(
@@ -408,6 +451,7 @@ class Limits:
                     deductible=max(borne[claimant] - so_far[claimant], NONE) if claimant not in first_of else NONE,
                     person=persons.get(claimant),
                     deceased=deceased[claimant, head] if head in OF_DEATH else None,
+                    salvage=salvage.get((claimant, head), NONE),
                 )
             )
             first_of.add(claimant)
@@ -417,7 +461,7 @@ class Limits:
             withheld=settlement.withheld,
             premium=NONE if ask.recorded and ask.recorded != n else settlement.premium,
             proven=sum((c.steps[0].after for c in settlement.claimants), NONE),
-            lines=_lines(settlement, parts, before),
+            lines=_lines(settlement, parts, before, handed_over=bool(waited - waits)),
         )
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
@@ -439,9 +483,12 @@ class Limits:
         query = select(LimitRow).where(LimitRow.policy == self.policy.policy, LimitRow.case != self._intake.case)
         return (await self._session.exec(query)).all()
 
-    async def _decided_before(self, n: int) -> Sequence[DecisionPartRow]:
-        query = select(DecisionPartRow).where(DecisionPartRow.case == self._intake.case, DecisionPartRow.n < n)
-        return (await self._session.exec(query)).all() if n > 1 else ()
+    async def _decided_before(self, n: int | None) -> Sequence[DecisionPartRow]:
+        """The parts of the decisions before the n-th one; of all if it is None."""
+        query = select(DecisionPartRow).where(DecisionPartRow.case == self._intake.case)
+        if n is not None:
+            query = query.where(DecisionPartRow.n < n)
+        return (await self._session.exec(query)).all() if n is None or n > 1 else ()
 
     async def _persons(self) -> dict[str, bytes]:
         """The claimants whose personal code is known, each by what finds them in other claims."""
@@ -481,12 +528,13 @@ async def assess(session: AsyncSession, keyring: Keyring, ask: Assess, at: datet
     own = await limits.own()
     limit = Decimal(str(limits.rulebook.values["second_approval_above"]))
     # what is withheld is decided too: a supplementary decision pays it without asking again
-    amount = worked.payable + worked.withheld
+    amount = worked.payable + worked.withheld + worked.salvage
     needs_second = ask.recorded in (0, ask.n) and amount > limit
     return Assessment(
         claimants=worked.claimants(accounts),
         total=worked.payable,
         withheld=worked.withheld,
+        salvage=worked.salvage,
         deductible=worked.deductible,
         premium=worked.premium,
         needs_second=needs_second,
@@ -519,7 +567,17 @@ async def asked(session: AsyncSession, ask: Assess) -> Assess:
     if not ask.recorded:
         return ask
     row = await session.get_one(DecisionRow, (ask.case, ask.recorded))
-    return Assess.model_validate({**row.asked, "n": ask.n, "recorded": ask.recorded, "in_suit": ask.in_suit})
+    handed_over = {*ask.salvage}
+    rows = (await session.exec(select(DecisionRow).where(DecisionRow.case == ask.case))).all()
+    for later in rows:
+        if later.decided_at is not None and later.n != ask.n and later.asked.get("recorded") == ask.recorded:
+            handed_over |= {*later.asked.get("salvage", ())}
+    whole = Assess.model_validate({**row.asked, "n": ask.n, "recorded": ask.recorded, "in_suit": ask.in_suit})
+    losses = tuple(
+        handed(loss) if f"{loss.claimant}:{loss.head}" in handed_over else loss  # 9.3.1
+        for loss in whole.losses
+    )
+    return whole.model_copy(update={"losses": losses, "salvage": tuple(sorted(handed_over))})
 
 
 async def _withheld_by(session: AsyncSession, ask: Assess) -> Decimal:
@@ -567,7 +625,7 @@ def _deductible(claimant: ClaimantSettlement) -> Decimal:
 
 
 def _lines(
-    settlement: Settlement, parts: Sequence[DecisionPartRow], before: Sequence[DecisionPartRow]
+    settlement: Settlement, parts: Sequence[DecisionPartRow], before: Sequence[DecisionPartRow], *, handed_over: bool
 ) -> dict[str, dict[str, list[str]]]:
     """The lines of each claimant's letter in each language."""
     lines: dict[str, dict[str, list[str]]] = {}
@@ -576,7 +634,7 @@ def _lines(
         paid = sum((r.payable for r in before if r.claimant == claimant), NONE)
         lines[claimant] = {
             language: list(
-                explain_supplement(settlement, claimant, language, added, paid)
+                explain_supplement(settlement, claimant, language, added, paid, handed_over=handed_over)
                 if before
                 else explain(settlement, claimant, language)
             )

@@ -234,6 +234,8 @@ class Proposal(Model):
     """Unpaid premium that is withheld (9.5)."""
     withheld: Money = Decimal(0)
     """Entitled to, subject to 9.6: reserved by claims filed earlier."""
+    salvage: Money = Decimal(0)
+    """Becomes due when the owner hands over what is left (9.3.1); reserved until then."""
     needs_second: bool
     approver: str | None = None
     """The role with the authority, empty if the sum is above every limit; None where nothing is routed."""
@@ -246,8 +248,8 @@ class Proposal(Model):
 
     @property
     def approved(self) -> Decimal:
-        """What an approval lets go, in EUR: also what is withheld, which is paid later without asking again."""
-        return self.total + self.withheld
+        """What an approval lets go, in EUR: also what is withheld or waits for salvage, paid without asking again."""
+        return self.total + self.withheld + self.salvage
 
 
 class Payment(Model):
@@ -316,6 +318,8 @@ class ClaimBody(Model):
     """Entitled to, but reserved by claims filed earlier (9.6)."""
     withheld_by: dict[str, Money] = Field(default_factory=dict)
     """The same by the number of the decision that withheld it."""
+    salvage: dict[str, int] = Field(default_factory=dict)
+    """Claimant and head whose salvage the owner agreed to hand over → the decision that says so (9.3.1)."""
     suit: Suit | None = None
     awards: tuple[Award, ...] = ()
     """Awarded, and not decided yet."""
@@ -356,6 +360,8 @@ class Assess(Model):
     reductions: tuple[Reduction, ...] = ()
     reject: bool = False
     heads: tuple[HeadReason, ...] = ()
+    salvage: tuple[str, ...] = ()
+    """Whose salvage was handed over after that decision, by claimant and head (`C1:property_destroyed`; 9.3.1)."""
     other_insurers: tuple[OtherInsurer, ...] = ()
     recommended: tuple[Recommended, ...] = ()
     withhold_premium: bool = False
@@ -372,6 +378,7 @@ class Assessment(Model):
     claimants: tuple[ClaimantDecision, ...] = ()
     total: Money = Decimal(0)
     withheld: Money = Decimal(0)
+    salvage: Money = Decimal(0)
     deductible: Money = Decimal(0)
     premium: Money = Decimal(0)
     needs_second: bool = False
@@ -572,6 +579,33 @@ class ReportSuitEnd(Message):
 
     ended_at: Instant = Field(description="when it ended, such as 2026-11-21T10:00+02:00")
     reference: Text = Field(description="where the ruling or the notice of its end is kept")
+
+
+class SalvageHandedOver(Message):
+    """The owner handed over what is left of a destroyed thing: the rest of its value is due (9.3.1)."""
+
+    claimant: Annotated[str, StringConstraints(pattern=r"^C[1-9][0-9]*$")] = Field(description="C1, C2, …")
+    head: Head = Field(description="property_destroyed or property_damaged, as it was claimed")
+    handed_over_at: Instant = Field(description="when, such as 2026-11-21T10:00+02:00")
+    reference: Text = Field(description="where the document that proves it is kept")
+
+    @property
+    def cell(self) -> str:
+        """As the claim knows it."""
+        return f"{self.claimant}:{self.head}"
+
+
+class SalvageKept(Message):
+    """The owner keeps what is left after all: nothing more becomes due for it (9.3.1)."""
+
+    claimant: Annotated[str, StringConstraints(pattern=r"^C[1-9][0-9]*$")] = Field(description="C1, C2, …")
+    head: Head = Field(description="property_destroyed or property_damaged, as it was claimed")
+    reason: Text = Field(description="why, such as where the owner's letter is kept")
+
+    @property
+    def cell(self) -> str:
+        """As the claim knows it."""
+        return f"{self.claimant}:{self.head}"
 
 
 class ReopenClaim(Message):

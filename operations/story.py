@@ -156,7 +156,7 @@ async def _decisions(session: AsyncSession, head: reading.Head, *, personal: boo
         await session.exec(
             select(TimelineRow).where(
                 TimelineRow.case == head.case,
-                col(TimelineRow.entry).in_(("proposed", "decided", "supplementary_decision")),
+                col(TimelineRow.entry).in_(("proposed", "decided", "supplementary_decision", "salvage_handed_over")),
             )
         )
     ).all()

@@ -112,9 +112,30 @@ def released(so_far: Mapping[Cell, Decimal], now: Settlement) -> dict[Cell, Deci
 
 
 def explain_supplement(
-    settlement: Settlement, claimant: str, language: Language, added: Decimal, before: Decimal
+    settlement: Settlement,
+    claimant: str,
+    language: Language,
+    added: Decimal,
+    before: Decimal,
+    *,
+    handed_over: bool = False,
 ) -> tuple[str, ...]:
-    """The lines of a supplementary decision's letter: what is added to what was decided before, and the whole again."""
+    """The lines of a supplementary decision's letter: what is added to what was decided before, and the whole again.
+
+    It is added since earlier claims let go of a limit (9.6), or since salvage was `handed_over` (9.3.1).
+    """
+    if handed_over:
+        by_salvage = label(
+            "Papildus izmaksājami {}; līdz šim izlemts izmaksāt {}. Mantas atliekas ir nodotas apdrošinātājam, tādēļ "
+            "atlīdzina mantas vērtību pirms gadījuma (noteikumu 9.3.1. punkts).",
+            "Papildomai mokama {}; iki šiol nuspręsta išmokėti {}. Turto likučiai perduoti draudikui, todėl atlyginama "
+            "turto vertė prieš įvykį (taisyklių 9.3.1 punktas).",
+            "{} more is payable; {} was decided so far. What is left of the thing was handed over to the insurer, so "
+            "its value before the event is paid (clause 9.3.1).",
+            added,
+            before,
+        )
+        return (in_(by_salvage, language), *explain(settlement, claimant, language))
     first = label(
         "Papildus izmaksājami {}; līdz šim izlemts izmaksāt {}. Agrāk iesniegtās pretenzijas vairs neaizņem to limita "
         "daļu, kas bija tām rezervēta (noteikumu 9.6. punkts).",

@@ -57,6 +57,8 @@ with workflow.unsafe.imports_passed_through():
         ReportSuit,
         ReportSuitEnd,
         RequireDocument,
+        SalvageHandedOver,
+        SalvageKept,
         SendBackDecision,
         SetPolicy,
         SetReserve,
@@ -91,6 +93,7 @@ LATER: tuple[type[Message], ...] = (
 )
 """What still happens to letters and payments of decisions made before."""
 COURT: tuple[type[Message], ...] = (ReportSuit, ReportRuling, ReportSuitEnd)
+SALVAGE: tuple[type[Message], ...] = (SalvageHandedOver, SalvageKept)
 
 
 @workflow.defn(name="Claim")
@@ -130,9 +133,10 @@ class Claim(Paying):
             *COURT,
         ),
         "approving": (ApproveDecision, SendBackDecision, WithdrawClaim, *LATER, *COURT),
-        "telling_and_paying": (*LATER, *COURT, RecoverPayment),
-        "in_court": (*LATER, ReportRuling, ReportSuitEnd, SetReserve, WithdrawClaim, RecoverPayment),
-        "awaiting_limit": (*LATER, *COURT, RecoverPayment),
+        "telling_and_paying": (*LATER, *COURT, *SALVAGE, RecoverPayment),
+        "in_court": (*LATER, ReportRuling, ReportSuitEnd, *SALVAGE, SetReserve, WithdrawClaim, RecoverPayment),
+        "awaiting_limit": (*LATER, *COURT, *SALVAGE, RecoverPayment),
+        "awaiting_salvage": (*LATER, *COURT, *SALVAGE, RecoverPayment),
         "resting": (ReportBounce, RejectPayment, ReportSuit, ReopenClaim, RecoverPayment),
     }
 
@@ -157,6 +161,8 @@ class Claim(Paying):
     report_suit = accepts(ReportSuit)
     report_ruling = accepts(ReportRuling)
     report_suit_end = accepts(ReportSuitEnd)
+    salvage_handed_over = accepts(SalvageHandedOver)
+    salvage_kept = accepts(SalvageKept)
     reopen_claim = accepts(ReopenClaim)
     recover_payment = accepts(RecoverPayment)
 
@@ -258,6 +264,11 @@ class Claim(Paying):
             case event:
                 await self._always(event)
 
+    async def awaiting_salvage(self) -> None:
+        """9.3.1: all is paid but what becomes due when the owner hands over what is left of a destroyed thing."""
+        self._carry_on()
+        await self._always(await self.next())
+
     async def resting(self) -> None:
         """Bounces and rejections may still come, a suit or new evidence; then the claim closes."""
         if not self.clocks.running(REST):
@@ -289,6 +300,8 @@ class Claim(Paying):
             return {"body": body, "to": "in_court"}
         if body.withheld:
             return {"body": body, "to": "awaiting_limit"}
+        if body.salvage:
+            return {"body": body, "to": "awaiting_salvage"}
         now = workflow.now()
         return {
             "body": body.model_copy(update={"finished_at": now}),
@@ -506,6 +519,7 @@ class Claim(Paying):
                 "claimants": {c.claimant: str(c.payable) for c in proposal.claimants},
                 "withheld": {c.claimant: str(c.withheld) for c in proposal.claimants if c.withheld > 0},
                 **({"premium": str(proposal.premium)} if proposal.premium else {}),
+                **({"salvage": str(proposal.salvage)} if proposal.salvage else {}),
                 **({"heads": [one.model_dump(mode="json") for one in proposal.heads]} if proposal.heads else {}),
             },
             changes=(*changes, *clocks),
@@ -602,14 +616,7 @@ class Claim(Paying):
         proposal = _proposal(assessed, n, "pay", "", ())
         told = (*(c.claimant for c in proposal.claimants if c.payable or not assessed.total), "insured")
         payments, orders, clocks = self._payments(proposal, at, "supplement")
-        body = self.body.model_copy(
-            update={
-                "decisions": n,
-                "notices": {**self.body.notices, **{_letter_key(p, n): "queued" for p in told}},
-                "payments": (*self.body.payments, *payments),
-                **_withheld({**self.body.withheld_by, str(base): assessed.withheld}),
-            }
-        )
+        body = self._supplemented(base, assessed, n, told, payments)
         await self.record(
             "supplementary_decision",
             duty=SUPPLEMENT,
@@ -633,6 +640,81 @@ class Claim(Paying):
             body=body,
             heard=self.unheard,
             yields=True,
+        )
+
+    # ---- salvage ----------------------------------------------------------------------------------------------------
+
+    async def _handed_over(self, item: Item, m: SalvageHandedOver) -> None:
+        """9.3.1: the rest of the value is decided with the first decision and due from the day of the hand-over."""
+        assert self.body.policy is not None
+        base, n = self.body.salvage[m.cell], self.body.decisions + 1
+        ask = Assess(
+            case=self.id,
+            policy=self.body.policy,
+            n=n,
+            recorded=base,
+            salvage=(m.cell,),
+            in_suit=self._in_suit(),
+        )
+        # the rest is decided before it is due: what was handed over before the decision counts from there
+        due_from = max(m.handed_over_at, self.body.decided_at or m.handed_over_at)
+        while True:
+            assessed = await self.ask(ClaimActivities.assess, ask, "what the salvage makes due")
+            if assessed.faults:
+                self.refuse(item, *assessed.faults)
+                return
+            proposal = _proposal(assessed, n, "pay", "", ())
+            told = (*(c.claimant for c in proposal.claimants if c.payable or c.claimant == m.claimant), "insured")
+            payments, orders, clocks = self._payments(proposal, due_from, "salvage")
+            outcome = "supplement" if assessed.total or assessed.withheld else "used_up"
+            await self.record(
+                "salvage_handed_over",
+                said=item,
+                duty=PAY,
+                facts={
+                    "n": n,
+                    "head": m.cell,
+                    "handed_over_at": m.handed_over_at.isoformat(),
+                    "reference": m.reference,
+                    "total": str(assessed.total),
+                    "claimants": {c.claimant: str(c.payable) for c in proposal.claimants},
+                    "withheld": str(assessed.withheld),
+                },
+                changes=(*(Start(duty=TELL, subject=subject_of(p, n), anchor_at=item.at) for p in told), *clocks),
+                acts=(self._taking(proposal, ask),),
+                notices=tuple(self._letter(party, proposal, outcome) for party in told),
+                orders=orders,
+                to=self.back_to_paying(),
+                body=self._supplemented(base, assessed, n, told, payments),
+            )
+            if not _limits_moved(item):
+                return
+            item.refusal = None
+
+    def _supplemented(
+        self, base: int, assessed: Assessment, n: int, told: tuple[str, ...], payments: tuple[Payment, ...]
+    ) -> ClaimBody:
+        """The claim after a decision that goes on from another one."""
+        return self.body.model_copy(
+            update={
+                "decisions": n,
+                "notices": {**self.body.notices, **{_letter_key(p, n): "queued" for p in told}},
+                "payments": (*self.body.payments, *payments),
+                **_withheld({**self.body.withheld_by, str(base): assessed.withheld}),
+            }
+        )
+
+    async def _kept(self, item: Item, m: SalvageKept) -> None:
+        """The owner keeps what is left: what was reserved for it is free."""
+        left = {cell: n for cell, n in self.body.salvage.items() if cell != m.cell}
+        then = self.finished(self.body.model_copy(update={"salvage": left}))
+        await self.record(
+            "salvage_kept",
+            said=item,
+            facts={"head": m.cell, "reason": m.reason},
+            changes=then.pop("rest", ()),
+            acts=(Act(name="claim.keep_salvage", data={"policy": self.body.policy, "of": m.cell}),),
+            **then,
         )
 
     # ---- court ------------------------------------------------------------------------------------------------------
@@ -861,6 +943,10 @@ class Claim(Paying):
                 await self._ruling(item, m)
             case Item(message=ReportSuitEnd() as m) as item:
                 await self._suit_end(item, m)
+            case Item(message=SalvageHandedOver() as m) as item:
+                await self._handed_over(item, m)
+            case Item(message=SalvageKept() as m) as item:
+                await self._kept(item, m)
             case Item(message=ReopenClaim() as m) as item:
                 await self._reopen(item, m)
             case Item(message=RecoverPayment() as m) as item:
@@ -984,6 +1070,13 @@ class Claim(Paying):
                 return self._court_faults(message, now)
             case RecoverPayment():
                 return message.faults(body.payments)
+            case SalvageHandedOver() | SalvageKept():
+                faults = []
+                if message.cell not in body.salvage:
+                    faults.append(f"head: no salvage of it is waited for; of: {', '.join(body.salvage) or 'nothing'}")
+                if isinstance(message, SalvageHandedOver) and message.handed_over_at > now:
+                    faults.append("handed_over_at: lies in the future")
+                return tuple(faults)
             case ReopenClaim() if message.received_at > now:
                 return ("received_at: lies in the future",)
         return ()
@@ -1117,6 +1210,7 @@ class Claim(Paying):
                     for head in self.body.heads
                 ],
             },
+            **{said: _parts_of(next(iter(self.body.salvage), "")) for said in SALVAGE},
             **self.known_of_payments(),
             ReportBounce: {"notice": sent[0]} if sent else {},
         }
@@ -1142,6 +1236,8 @@ class Claim(Paying):
             pointless.add(WithdrawClaim)
         if not any(p.status == "paid" for p in body.payments):
             pointless.add(RecoverPayment)
+        if not body.salvage:
+            pointless |= {*SALVAGE}
         return [m for m in super().possible() if m not in pointless]
 
     def waiting(self, stage: str, body: ClaimBody) -> str:
@@ -1168,6 +1264,8 @@ class Claim(Paying):
                 return f"the court: the ruling on the claim of {of} (9.1.3)"
             case "awaiting_limit":
                 return f"claims filed earlier: they have reserved the limit for the other {body.withheld} EUR (9.6)"
+            case "awaiting_salvage":
+                return f"the owner, to hand over what is left of {', '.join(body.salvage)} (9.3.1)"
             case "resting":
                 return "bounces and rejections, until it closes"
         return ""
@@ -1199,6 +1297,7 @@ class Claim(Paying):
             lines += [f"- **Before a court:** the claim of {', '.join(body.suit.claimants)}"]
         if body.withheld:
             lines += [f"- **Withheld:** {body.withheld} EUR more, once claims filed earlier leave the limit free (9.6)"]
+        lines += [f"- **Salvage of {s}:** the rest is due once it is handed over (9.3.1)" for s in body.salvage]
         lines += self._cover_story()
         lines += [f"- **Payment {p.key}:** {p.amount} EUR, {p.status}" for p in body.payments]
         lines += [f"- **Letter {key}:** {status}" for key, status in body.notices.items() if key.startswith(TELL)]
@@ -1278,6 +1377,12 @@ def _to_judge(findings: dict[str, Waiting]) -> list[dict[str, Any]]:
     ]
 
 
+def _parts_of(cell: str) -> dict[str, str]:
+    """What a message says of a claimant's head; nothing if there is none."""
+    claimant, _, head = cell.partition(":")
+    return {"claimant": claimant, "head": head} if cell else {}
+
+
 def _letter_key(party: str, decision: int = 1) -> str:
     return f"{TELL}:{subject_of(party, decision)}:1"
 
@@ -1304,6 +1409,7 @@ def _proposal(
         claimants=assessed.claimants,
         total=assessed.total,
         withheld=assessed.withheld,
+        salvage=assessed.salvage,
         deductible=assessed.deductible,
         premium=assessed.premium,
         needs_second=assessed.needs_second,

@@ -158,6 +158,7 @@ class PartyRow(OfCase, table=True):
     """A person or company in a case. The one home of their data; workflows know the party's code only."""
 
     __tablename__ = "party"
+    __table_args__ = (Index("party_to_screen", "case", postgresql_where=text("to_screen")),)
 
     case: str = Field(primary_key=True, foreign_key="cases.case")
     party: str = Field(primary_key=True)
@@ -169,6 +170,8 @@ class PartyRow(OfCase, table=True):
     personal_code: str | None = sealed_text()
     iban: str | None = sealed_text()
     language: str = "lv"
+    to_screen: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    """Became known, or was corrected, and waits for screening (GJ-sanctions)."""
     other: dict[str, Any] = sealed_json()
     erased_at: datetime | None = instant(nullable=True)
 

@@ -94,6 +94,8 @@ class DecisionPartRow(SQLModel, table=True):
     """What of `payable` goes to the insured (10.1.2)."""
     deductible: Decimal = Field(sa_type=Money)
     """What of the deductible the claimant bore: with the first of its heads."""
+    salvage: Decimal = Field(sa_type=Money, default=Decimal(0), sa_column_kwargs={"server_default": "0"})
+    """Becomes due when the owner hands over what is left (9.3.1); reserved till then, 0 once it is settled."""
     person: bytes | None = Field(
         default=None, sa_type=LargeBinary, index=True, sa_column_kwargs={"info": {"personal": True}}
     )
