@@ -501,6 +501,21 @@ def _print_case(shown: reading.Shown) -> None:
     )
     _section(
         console,
+        "Instalments",
+        ("Agreement", "No.", "Day", "EUR", "State"),
+        [
+            (
+                f"{i.claimant} {i.head}" + (f", decision {i.decision}" if i.decision > 1 else ""),
+                str(i.n),
+                str(i.due_on),
+                i.amount,
+                f"cancelled {at(i.cancelled_at)}" if i.cancelled_at else i.payment or "to come",
+            )
+            for i in shown.instalments
+        ],
+    )
+    _section(
+        console,
         "Events",
         ("Event", "What", "Recorded", "Delivered", "Refused"),
         [(e.event, e.name, at(e.recorded_at), at(e.delivered_at), "; ".join(e.refused)) for e in shown.events],

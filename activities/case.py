@@ -234,7 +234,7 @@ class CaseActivities:
         ledger = await Ledger.of(session, t.case, row.organisation, t.at)
         for tick in t.ticks:
             ledger.tick(tick)
-        changed: set[tuple[str, str]] = set()
+        changed = {(tick.duty, tick.subject) for tick in t.ticks}
         for change in t.changes:
             if (change.duty, change.subject) in changed:
                 # a clock that ends here is written before the next of its duty and subject starts

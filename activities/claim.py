@@ -11,6 +11,7 @@ from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
+from activities import instalments
 from activities.coverage import CoverageStore
 from activities.limits import Limits, asked, assess, filing_of
 from activities.payment import SCREENING, executed, order_of, rejected, set_account
@@ -54,6 +55,9 @@ class ClaimStore:
             "claim.set_account": set_account,
             "claim.release": self._release,
             "claim.recover": self._recover,
+            "claim.agree": instalments.agree,
+            "claim.order_instalment": instalments.order,
+            "claim.end_right": self._end_right,
             "payment.executed": self._executed,
             "payment.rejected": self._rejected,
             **SCREENING,
@@ -208,6 +212,14 @@ class ClaimStore:
 
     async def _recover(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         await recover(session, self._keyring, case, data, at)
+
+    async def _end_right(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
+        """What is not ordered and falls after the end of the right is cancelled, and its limit is free again."""
+        own = await session.get_one(LimitRow, case)
+        limits = await Limits.of(session, self._keyring, case, own.policy, at, lock=True)
+        cancelled = await instalments.end(session, case, data, at)
+        await limits.give_back(cancelled, at)
+        return str(cancelled)
 
     async def _executed(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         order = await order_of(session, case, data["key"])

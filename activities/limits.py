@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from activities.instalments import left_to_agreement
 from integrations.bank import iban_fault
 from models.claim import Assess, Assessment, ClaimantDecision, ClaimFiling, ProvenLoss, read_claim
 from models.coverage import LearntFacts
@@ -95,8 +96,8 @@ class Worked:
         """What this decision takes off as deductible, in EUR."""
         return sum((p.deductible for p in self.parts), NONE)
 
-    def claimants(self, accounts: dict[str, bool]) -> tuple[ClaimantDecision, ...]:
-        """What each claimant gets by this decision."""
+    def claimants(self, accounts: dict[str, bool], ask: Assess | None = None) -> tuple[ClaimantDecision, ...]:
+        """What each claimant gets by this decision, and what of it `ask` leaves to a written agreement."""
         return tuple(
             ClaimantDecision(
                 claimant=c.claimant,
@@ -104,6 +105,7 @@ class Worked:
                 withheld=c.withheld,
                 account=accounts.get(c.claimant, False),
                 to_insured=sum((p.to_insured for p in self.parts if p.claimant == c.claimant), NONE),
+                by_agreement=left_to_agreement(self.parts, c.claimant, ask) if ask is not None else (),
             )
             for c in self.settlement.claimants
         )
@@ -276,6 +278,13 @@ class Limits:
         own.proven = worked.proven
         await self.ring(at)
 
+    async def give_back(self, amount: Decimal, at: datetime) -> None:
+        """What was decided and will not be paid, since the right to it ended, is free for others."""
+        own = await self.own()
+        own.taken -= amount
+        own.changed_at = at
+        await self.ring(at)
+
     async def reject(self, ask: Assess, at: datetime) -> None:
         """Book a rejection: nothing is reserved for what it rejects."""
         await self._withhold(ask, NONE, at)
@@ -341,7 +350,7 @@ class Limits:
             terms = terms.model_copy(update={"unpaid_premium": first.premium})
         # what the claim took by other decisions, for other losses, is taken like that of another claim
         apart = [r for r in await self._decided_before(n) if (r.claimant, r.head) not in {_cell(p) for p in ask.losses}]
-        taken_apart = sum((r.payable for r in apart), NONE)
+        taken_apart = sum((r.taken for r in apart), NONE)
         same = [r for r in others if r.occurrence == own.occurrence]
         earlier = [r for r in others if r.place < own.place]
         persons, sublimits = await self._taken_apart(terms, others, same, apart)
@@ -404,7 +413,7 @@ class Limits:
         taken_persons = tuple(
             TakenByPerson(
                 claimant=name,
-                paid=sum((r.payable for r in own), NONE),
+                paid=sum((r.taken for r in own), NONE),
                 deductible=sum((r.deductible for r in own), NONE),
             )
             for name, own in sorted(by_person.items())
@@ -417,7 +426,7 @@ class Limits:
             elif sublimit.basis is Basis.per_occurrence:
                 groups = {None: of_occurrence}
             for name_or_none, group in sorted(groups.items(), key=lambda item: item[0] or ""):
-                paid = sum((r.payable for r in group if r.head in sublimit.heads), NONE)
+                paid = sum((r.taken for r in group if r.head in sublimit.heads), NONE)
                 taken_sublimits.append(TakenOfSublimit(name=sublimit.name, claimant=name_or_none, paid=paid))
         return taken_persons, tuple(taken_sublimits)
 
@@ -425,7 +434,9 @@ class Limits:
         """What this decision gives: all of it if it is the first, else what was not decided before."""
         asked_for = {_cell(p) for p in ask.losses}
         before = [r for r in await self._decided_before(n) if (r.claimant, r.head) in asked_for]
-        cells = _summed(before)
+        # a supplement goes on from what was proven then: what an ended right took away since is not given again
+        supplement = bool(ask.recorded) and ask.recorded != n
+        cells = _summed(before, cancelled=not supplement)
         heads = {(c.claimant, h.head): h for c in settlement.claimants for h in c.heads}
         added = released({cell: paid for cell, (paid, _) in cells.items()}, settlement)
         so_far = {c: sum((r.deductible for r in before if r.claimant == c), NONE) for c, _ in added}
@@ -459,9 +470,15 @@ class Limits:
             settlement=settlement,
             parts=tuple(parts),
             withheld=settlement.withheld,
-            premium=NONE if ask.recorded and ask.recorded != n else settlement.premium,
+            premium=NONE if supplement else settlement.premium,
             proven=sum((c.steps[0].after for c in settlement.claimants), NONE),
-            lines=_lines(settlement, parts, before, handed_over=bool(waited - waits)),
+            lines=_lines(
+                settlement,
+                parts,
+                before,
+                {cell: paid for cell, (paid, _) in cells.items()},
+                handed_over=bool(waited - waits),
+            ),
         )
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
@@ -531,7 +548,7 @@ async def assess(session: AsyncSession, keyring: Keyring, ask: Assess, at: datet
     amount = worked.payable + worked.withheld + worked.salvage
     needs_second = ask.recorded in (0, ask.n) and amount > limit
     return Assessment(
-        claimants=worked.claimants(accounts),
+        claimants=worked.claimants(accounts, ask),
         total=worked.payable,
         withheld=worked.withheld,
         salvage=worked.salvage,
@@ -610,12 +627,13 @@ def _loss(proven: ProvenLoss, claimed: Decimal) -> Loss:
     return Loss.model_validate({**data, "claimed": claimed, "compensations": proven.compensations or lump})
 
 
-def _summed(rows: Iterable[DecisionPartRow]) -> dict[Cell, tuple[Decimal, Decimal]]:
-    """Of each head what was decided, and what of it goes to the insured."""
+def _summed(rows: Iterable[DecisionPartRow], *, cancelled: bool) -> dict[Cell, tuple[Decimal, Decimal]]:
+    """Of each head what was decided, less what was cancelled if that is wanted; and what goes to the insured."""
     sums: dict[Cell, tuple[Decimal, Decimal]] = {}
     for row in rows:
         payable, back = sums.get((row.claimant, Head(row.head)), (NONE, NONE))
-        sums[row.claimant, Head(row.head)] = (payable + row.payable, back + row.to_insured)
+        decided = row.taken if cancelled else row.payable
+        sums[row.claimant, Head(row.head)] = (payable + decided, back + row.to_insured)
     return sums
 
 
@@ -625,13 +643,18 @@ def _deductible(claimant: ClaimantSettlement) -> Decimal:
 
 
 def _lines(
-    settlement: Settlement, parts: Sequence[DecisionPartRow], before: Sequence[DecisionPartRow], *, handed_over: bool
+    settlement: Settlement,
+    parts: Sequence[DecisionPartRow],
+    before: Sequence[DecisionPartRow],
+    decided: Mapping[Cell, Decimal],
+    *,
+    handed_over: bool,
 ) -> dict[str, dict[str, list[str]]]:
     """The lines of each claimant's letter in each language."""
     lines: dict[str, dict[str, list[str]]] = {}
     for claimant in (c.claimant for c in settlement.claimants):
         added = sum((p.payable for p in parts if p.claimant == claimant), NONE)
-        paid = sum((r.payable for r in before if r.claimant == claimant), NONE)
+        paid = sum((amount for (who, _), amount in decided.items() if who == claimant), NONE)
         lines[claimant] = {
             language: list(
                 explain_supplement(settlement, claimant, language, added, paid, handed_over=handed_over)

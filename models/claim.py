@@ -12,6 +12,7 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, mod
 from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
 from models.coverage import LearntFacts, Waiting
+from models.instalments import Agreement, HeadByAgreement
 from models.keepable import MOST, path_of, printable
 from models.operator import Role
 from models.settlement import Head, Money, OtherInsurer, Percent, Proof, Recommended, Reduction
@@ -192,6 +193,8 @@ class ClaimantDecision(Model):
     """False if no account is known that money can reach: the payment is held, nothing else."""
     to_insured: Money = Decimal(0)
     """What of `payable` goes to the insured, whose costs it is or who paid it from own means (10.1.2)."""
+    by_agreement: tuple[HeadByAgreement, ...] = ()
+    """What of `payable` is left to a written agreement on instalments (9.2.3, 9.2.4)."""
 
 
 class HeadOutcome(Model):
@@ -312,6 +315,10 @@ class ClaimBody(Model):
     decided_at: datetime | None = None
     notices: dict[str, Literal["queued", "sent", "refused"]] = Field(default_factory=dict)
     payments: tuple[Payment, ...] = ()
+    agreements: tuple[Agreement, ...] = ()
+    """What decisions left to written agreements (9.2.3, 9.2.4); their schedules are in the store."""
+    settled: dict[str, Money] = Field(default_factory=dict)
+    """EUR of instalments that were paid and have left `payments`, by claimant: over years there are many."""
     decisions: int = 0
     """How many decisions there were: 1, and the supplementary ones (9.6)."""
     withheld: Money = Decimal(0)
@@ -369,6 +376,8 @@ class Assess(Model):
     """Claimants before a court: not decided now, and what they claim stays reserved."""
     awards: tuple[Award, ...] = ()
     """What a court awarded: proven so far, also beyond what was claimed."""
+    by_agreement: tuple[str, ...] = ()
+    """Claimants whose lost capacity or death is paid by a written agreement (9.2.3, 9.2.4)."""
 
 
 class Assessment(Model):
@@ -476,6 +485,10 @@ class ProposeDecision(Message):
     )
     withhold_premium: bool = Field(
         default=False, description="true to withhold the instalments that are due and unpaid; 9.5"
+    )
+    by_agreement: tuple[Annotated[str, StringConstraints(pattern=r"^C[1-9][0-9]*$")], ...] = Field(
+        default=(),
+        description="claimants whose lost_capacity or death is paid in instalments by written agreement; 9.2.3, 9.2.4",
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, ClassVar, Literal
@@ -154,9 +154,10 @@ class RecoverPayment(Message):
         """The content of the recovery's filing."""
         return self.model_dump(mode="json", include={*RecoveryFiling.model_fields}) | {"claim": self.case}
 
-    def faults(self, payments: Iterable[Payment]) -> tuple[str, ...]:
-        """Why it cannot be, by the claim's payments."""
+    def faults(self, payments: Iterable[Payment], settled: Mapping[str, Decimal]) -> tuple[str, ...]:
+        """Why it cannot be, by the claim's payments and the instalments that have left them."""
         paid = sum((p.amount for p in payments if (p.claimant, p.status) == (self.debtor, "paid")), NONE)
+        paid += settled.get(self.debtor, NONE)
         if not paid:
             return ("debtor: the bank paid nothing to this party",)
         return (f"amount: only {paid} EUR were paid to {self.debtor}",) if self.amount > paid else ()

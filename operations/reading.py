@@ -20,6 +20,7 @@ from models.tables import (
     DocumentRow,
     EventRow,
     FindingRow,
+    InstalmentRow,
     IntakeRow,
     LimitRow,
     NoticeRow,
@@ -342,6 +343,21 @@ class Report(Model):
     refused: tuple[str, ...]
 
 
+class PlannedInstalment(Model):
+    """An instalment of a written agreement: ordered, cancelled, or still to come (9.2.3, 9.2.4)."""
+
+    claimant: str
+    head: str
+    decision: int
+    n: int
+    due_on: date
+    amount: str
+    """EUR."""
+    payment: str | None
+    """The key of its first order."""
+    cancelled_at: datetime | None
+
+
 class Shown(Model):
     """A case whole."""
 
@@ -350,6 +366,7 @@ class Shown(Model):
     timeline: tuple[Step, ...]
     notices: tuple[Letter, ...]
     payments: tuple[Payment, ...]
+    instalments: tuple[PlannedInstalment, ...] = ()
     events: tuple[Report, ...]
     parties: tuple[Party, ...]
     children: tuple[str, ...]
@@ -427,6 +444,13 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
                 .order_by(col(PaymentOrderRow.queued_at), PaymentOrderRow.key)
             )
         ).all()
+        instalments = (
+            await session.exec(
+                select(InstalmentRow)
+                .where(InstalmentRow.case == case)
+                .order_by(InstalmentRow.claimant, InstalmentRow.head, col(InstalmentRow.decision), col(InstalmentRow.n))
+            )
+        ).all()
         screened = {
             row.key: row for row in (await session.exec(select(ScreeningRow).where(ScreeningRow.case == case))).all()
         }
@@ -460,6 +484,9 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
                 screening=_screening(screened.get(row.key), personal=personal),
             )
             for row in orders
+        ),
+        instalments=tuple(
+            PlannedInstalment(**_fields(PlannedInstalment, row), amount=str(row.amount)) for row in instalments
         ),
         events=tuple(Report(**_fields(Report, row), refused=tuple(row.refused or ())) for row in events),
         parties=tuple(Party(**_fields(Party, row, *hidden), erased=row.erased_at is not None) for row in parties),
@@ -499,7 +526,7 @@ async def _same_occurrence(session: AsyncSession, case: str) -> tuple[str, ...]:
 
 
 def _fields(model: type[Model], row: Any, *without: str) -> dict[str, Any]:
-    own = {"clocks", "amount", "refused"} if model in (Step, Payment, Report) else set()
+    own = {"clocks", "amount", "refused"} if model in (Step, Payment, PlannedInstalment, Report) else set()
     return {n: getattr(row, n) for n in model.model_fields if hasattr(row, n) and n not in {*without, *own}}
 
 

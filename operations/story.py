@@ -282,6 +282,7 @@ def _page(story: Story) -> Page:
         writer.terms(),
         *writer.decisions(),
         writer.payments(),
+        writer.instalments(),
         writer.limits(),
         writer.findings(),
         writer.documents(),
@@ -533,6 +534,32 @@ class _Writer:
                     for p in self._shown.payments
                 ],
                 amounts={2},
+            ),
+        )
+
+    def instalments(self) -> Block:
+        """The schedule of each written agreement, and what became of it."""
+        return Block(
+            title="Instalments",
+            table=_table(
+                ("Agreement", "No.", "Day", "EUR", "State"),
+                [
+                    (
+                        _code(f"{i.claimant} {i.head}" + (f", decision {i.decision}" if i.decision > 1 else "")),
+                        _code(str(i.n)),
+                        _code(str(i.due_on)),
+                        _code(f"{Decimal(i.amount):,.2f}"),
+                        Cell(
+                            text=f"cancelled {self._at(i.cancelled_at)}"
+                            if i.cancelled_at
+                            else f"ordered: {i.payment}"
+                            if i.payment
+                            else "to come"
+                        ),
+                    )
+                    for i in self._shown.instalments
+                ],
+                amounts={3},
             ),
         )
 

@@ -483,9 +483,10 @@ class Case:
         await self.record("reopened", changes=(self.rest(),))
         return True
 
-    def no_more(self, duty: str, reason: str) -> tuple[Change, ...]:
+    def no_more(self, duty: str, reason: str, subject: str = "") -> tuple[Change, ...]:
         """End a clock without a judgment, if it runs."""
-        return (Void(duty=duty, reason=reason),) if self.clocks.running(duty) else ()
+        running = self.clocks.running(duty, subject)
+        return (Void(duty=duty, subject=subject, reason=reason),) if running else ()
 
     # ---- effects ----------------------------------------------------------------------------------------------------
 

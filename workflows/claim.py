@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from temporalio import workflow
 
 from workflows.case import CLOSED, REST, Done, Item, Rung, accepts
-from workflows.payment import Paying
+from workflows.instalments import ENDED, ORDER_INSTALMENT, PAY, ByInstalments
 
 with workflow.unsafe.imports_passed_through():
     from activities.claim import ClaimActivities
@@ -68,11 +68,11 @@ with workflow.unsafe.imports_passed_through():
         subject_of,
     )
     from models.coverage import LOOK_AGAIN, POINTS, JudgeFindings, StateFacts, Waiting, is_duty, title_of
+    from models.instalments import BY_AGREEMENT, AgreeInstalments, Agreement, ConfirmRight, PayWhole
     from models.recovery import CLAUSES, RecoverPayment
 
 DECIDE = "BTA-10.5a"
 TELL = "BTA-10.5b"
-PAY = "BTA-10.5c"
 PAY_AWARD = "BTA-10.5d"
 SUPPLEMENT = "T-supplementary"
 REVIEW_RESERVE = "T-reserve-review"
@@ -94,10 +94,12 @@ LATER: tuple[type[Message], ...] = (
 """What still happens to letters and payments of decisions made before."""
 COURT: tuple[type[Message], ...] = (ReportSuit, ReportRuling, ReportSuitEnd)
 SALVAGE: tuple[type[Message], ...] = (SalvageHandedOver, SalvageKept)
+AGREED: tuple[type[Message], ...] = (AgreeInstalments, PayWhole, ConfirmRight)
+"""What is said of instalments, whatever else happens to a claim that was decided."""
 
 
 @workflow.defn(name="Claim")
-class Claim(Paying):
+class Claim(ByInstalments):
     """One claim: documents, decision within 30 days, letters within 10 working days, payment within 15."""
 
     kind = "claim"
@@ -131,12 +133,14 @@ class Claim(Paying):
             WithdrawClaim,
             *LATER,
             *COURT,
+            *AGREED,
         ),
-        "approving": (ApproveDecision, SendBackDecision, WithdrawClaim, *LATER, *COURT),
-        "telling_and_paying": (*LATER, *COURT, *SALVAGE, RecoverPayment),
-        "in_court": (*LATER, ReportRuling, ReportSuitEnd, *SALVAGE, SetReserve, WithdrawClaim, RecoverPayment),
-        "awaiting_limit": (*LATER, *COURT, *SALVAGE, RecoverPayment),
-        "awaiting_salvage": (*LATER, *COURT, *SALVAGE, RecoverPayment),
+        "approving": (ApproveDecision, SendBackDecision, WithdrawClaim, *LATER, *COURT, *AGREED),
+        "telling_and_paying": (*LATER, *COURT, *SALVAGE, RecoverPayment, *AGREED),
+        "in_court": (*LATER, ReportRuling, ReportSuitEnd, *SALVAGE, SetReserve, WithdrawClaim, RecoverPayment, *AGREED),
+        "awaiting_limit": (*LATER, *COURT, *SALVAGE, RecoverPayment, *AGREED),
+        "awaiting_salvage": (*LATER, *COURT, *SALVAGE, RecoverPayment, *AGREED),
+        "paying_instalments": (*AGREED, *LATER, *COURT, ReopenClaim, RecoverPayment),
         "resting": (ReportBounce, RejectPayment, ReportSuit, ReopenClaim, RecoverPayment),
     }
 
@@ -165,6 +169,9 @@ class Claim(Paying):
     salvage_kept = accepts(SalvageKept)
     reopen_claim = accepts(ReopenClaim)
     recover_payment = accepts(RecoverPayment)
+    agree_instalments = accepts(AgreeInstalments)
+    pay_whole = accepts(PayWhole)
+    confirm_right = accepts(ConfirmRight)
 
     body: ClaimBody
 
@@ -269,6 +276,11 @@ class Claim(Paying):
         self._carry_on()
         await self._always(await self.next())
 
+    async def paying_instalments(self) -> None:
+        """9.2.3, 9.2.4: each instalment on its day by the written agreement, while the right lasts; over years."""
+        self._carry_on()
+        await self._always(await self.next())
+
     async def resting(self) -> None:
         """Bounces and rejections may still come, a suit or new evidence; then the claim closes."""
         if not self.clocks.running(REST):
@@ -277,7 +289,9 @@ class Claim(Paying):
         await self._always(await self.next())
 
     def with_due(self, tick: Tick) -> dict[str, Any]:
-        """The rest is over: closed in the same step."""
+        """The rest is over: closed in the same step. The day of an instalment came: it is ordered."""
+        if tick.duty == ORDER_INSTALMENT:
+            return self.instalment_due(tick)
         if tick.duty != REST:
             return {}
         return {"entry": "closed", "to": CLOSED, "outcome": "paid" if self.body.payments else "rejected"}
@@ -287,8 +301,9 @@ class Claim(Paying):
         return f"Claim {self.id}"
 
     def back_to_paying(self) -> str | None:
-        """A decision that is still to be made, or a suit, goes on beside it."""
-        return None if self.case.stage in ("deciding", "approving", "in_court") else self.paying
+        """A decision that is still to be made, a suit, or other instalments go on beside it."""
+        beside = ("deciding", "approving", "in_court", "paying_instalments")
+        return None if self.case.stage in beside else self.paying
 
     def finished(self, body: ClaimBody) -> dict[str, Any]:
         """Once every letter is sent and every payment executed, the claim rests, or waits for a court or the limit."""
@@ -296,12 +311,16 @@ class Claim(Paying):
         deciding = self.case.stage in ("deciding", "approving") or (self.case.stage == "in_court" and body.suit)
         if deciding or not all(s == "sent" for s in letters) or not all(p.status == "paid" for p in body.payments):
             return {"body": body}
+        if any(key.startswith(f"{ENDED}:") and s == "queued" for key, s in body.notices.items()):
+            return {"body": body}
         if body.suit:
             return {"body": body, "to": "in_court"}
         if body.withheld:
             return {"body": body, "to": "awaiting_limit"}
         if body.salvage:
             return {"body": body, "to": "awaiting_salvage"}
+        if any(agreement.open for agreement in body.agreements):
+            return {"body": body, "to": "paying_instalments"}
         now = workflow.now()
         return {
             "body": body.model_copy(update={"finished_at": now}),
@@ -429,6 +448,7 @@ class Claim(Paying):
             withhold_premium=m.withhold_premium,
             in_suit=self._in_suit(),
             awards=self.body.awards,
+            by_agreement=m.by_agreement,
         )
         while True:
             assessed = await self.ask(ClaimActivities.assess, ask, "work out the settlement")
@@ -498,6 +518,7 @@ class Claim(Paying):
         concerned = [c.claimant for c in proposal.claimants] if n > 1 else self.body.claimants
         told = (*(c for c in concerned if c not in ask.in_suit), "insured")
         payments, orders, clocks = self._payments(proposal, at, "indemnity")
+        agreements = _left_to_agreements(proposal)
         decided = Evidence(kind="decision", happened_at=at, reference=item.id)
         changes: tuple[Change, ...] = (
             *((Stop(duty=DECIDE, evidence=decided),) if self.clocks.running(DECIDE) else ()),
@@ -522,7 +543,7 @@ class Claim(Paying):
                 **({"salvage": str(proposal.salvage)} if proposal.salvage else {}),
                 **({"heads": [one.model_dump(mode="json") for one in proposal.heads]} if proposal.heads else {}),
             },
-            changes=(*changes, *clocks),
+            changes=(*changes, *clocks, *(Start(duty=PAY, subject=a.subject, anchor_at=at) for a in agreements)),
             acts=(self._taking(proposal, ask),),
             notices=tuple(self._letter(party, proposal) for party in told),
             orders=orders,
@@ -533,6 +554,7 @@ class Claim(Paying):
                     "decided_at": at,
                     "notices": {**self.body.notices, **{_letter_key(party, n): "queued" for party in told}},
                     "payments": (*self.body.payments, *payments),
+                    "agreements": (*self.body.agreements, *agreements),
                     "decisions": proposal.n,
                     "awards": (),
                     **_withheld(withheld_by),
@@ -616,7 +638,7 @@ class Claim(Paying):
         proposal = _proposal(assessed, n, "pay", "", ())
         told = (*(c.claimant for c in proposal.claimants if c.payable or not assessed.total), "insured")
         payments, orders, clocks = self._payments(proposal, at, "supplement")
-        body = self._supplemented(base, assessed, n, told, payments)
+        agreements = _left_to_agreements(proposal)
         await self.record(
             "supplementary_decision",
             duty=SUPPLEMENT,
@@ -632,12 +654,13 @@ class Claim(Paying):
                 Stop(duty=SUPPLEMENT, evidence=Evidence(kind="decision", happened_at=at, reference=f"decision {n}")),
                 *(Start(duty=TELL, subject=subject_of(party, n), anchor_at=at) for party in told),
                 *clocks,
+                *(Start(duty=PAY, subject=a.subject, anchor_at=at) for a in agreements),
             ),
             acts=(self._taking(proposal, ask),),
             notices=tuple(self._letter(party, proposal, outcome) for party in told),
             orders=orders,
             to=self.back_to_paying(),
-            body=body,
+            body=self._supplemented(base, assessed, proposal, told, payments),
             heard=self.unheard,
             yields=True,
         )
@@ -680,26 +703,31 @@ class Claim(Paying):
                     "claimants": {c.claimant: str(c.payable) for c in proposal.claimants},
                     "withheld": str(assessed.withheld),
                 },
-                changes=(*(Start(duty=TELL, subject=subject_of(p, n), anchor_at=item.at) for p in told), *clocks),
+                changes=(
+                    *(Start(duty=TELL, subject=subject_of(p, n), anchor_at=item.at) for p in told),
+                    *clocks,
+                    *(Start(duty=PAY, subject=a.subject, anchor_at=due_from) for a in _left_to_agreements(proposal)),
+                ),
                 acts=(self._taking(proposal, ask),),
                 notices=tuple(self._letter(party, proposal, outcome) for party in told),
                 orders=orders,
                 to=self.back_to_paying(),
-                body=self._supplemented(base, assessed, n, told, payments),
+                body=self._supplemented(base, assessed, proposal, told, payments),
             )
             if not _limits_moved(item):
                 return
             item.refusal = None
 
     def _supplemented(
-        self, base: int, assessed: Assessment, n: int, told: tuple[str, ...], payments: tuple[Payment, ...]
+        self, base: int, assessed: Assessment, proposal: Proposal, told: tuple[str, ...], payments: tuple[Payment, ...]
     ) -> ClaimBody:
         """The claim after a decision that goes on from another one."""
         return self.body.model_copy(
             update={
-                "decisions": n,
-                "notices": {**self.body.notices, **{_letter_key(p, n): "queued" for p in told}},
+                "decisions": proposal.n,
+                "notices": {**self.body.notices, **{_letter_key(p, proposal.n): "queued" for p in told}},
                 "payments": (*self.body.payments, *payments),
+                "agreements": (*self.body.agreements, *_left_to_agreements(proposal)),
                 **_withheld({**self.body.withheld_by, str(base): assessed.withheld}),
             }
         )
@@ -833,6 +861,9 @@ class Claim(Paying):
             "reasons": reasons,
             "pay_by": None,
         }
+        agreed = [left for c in proposal.claimants if party in (c.claimant, "insured") for left in c.by_agreement]
+        if left := sum(of_head.amount for of_head in agreed):
+            facts["by_agreement"] = str(left)
         if party == "insured":
             facts["claimant"] = ", ".join(self.body.claimants)
         if any(p.claimant == party for p in _payees(proposal)):
@@ -885,7 +916,7 @@ class Claim(Paying):
                     for proof in proofs:
                         notices[proof.key] = "sent" if proof.sent_at else "refused"
                         duty, subject = proof.key.split(":")[:2]
-                        if duty == TELL:
+                        if duty in (TELL, ENDED):
                             facts[proof.key] = proof.refused or "sent"
                         if proof.sent_at and duty == TELL and self.clocks.running(TELL, subject):
                             evidence = Evidence(
@@ -951,6 +982,12 @@ class Claim(Paying):
                 await self._reopen(item, m)
             case Item(message=RecoverPayment() as m) as item:
                 await self._recover(item, m)
+            case Item(message=AgreeInstalments() as m) as item:
+                await self.instalments_agreed(item, m)
+            case Item(message=PayWhole() as m) as item:
+                await self.paid_whole(item, m)
+            case Item(message=ConfirmRight() as m) as item:
+                await self.right_answered(item, m)
             case Item(message=CorrectAddress() as m) as item:
                 await self._correct_address(item, m)
             case Item(message=SetPolicy() as m) as item:
@@ -1069,7 +1106,7 @@ class Claim(Paying):
             case ReportSuit() | ReportRuling() | ReportSuitEnd():
                 return self._court_faults(message, now)
             case RecoverPayment():
-                return message.faults(body.payments)
+                return message.faults(body.payments, body.settled)
             case SalvageHandedOver() | SalvageKept():
                 faults = []
                 if message.cell not in body.salvage:
@@ -1077,6 +1114,8 @@ class Claim(Paying):
                 if isinstance(message, SalvageHandedOver) and message.handed_over_at > now:
                     faults.append("handed_over_at: lies in the future")
                 return tuple(faults)
+            case AgreeInstalments() | PayWhole() | ConfirmRight():
+                return self.agreement_faults(message)
             case ReopenClaim() if message.received_at > now:
                 return ("received_at: lies in the future",)
         return ()
@@ -1142,6 +1181,13 @@ class Claim(Paying):
             faults.append("heads: a rejection reduces nothing")
         if m.outcome != "reject" and (left := sorted(awarded - {loss.claimant for loss in m.losses})):
             faults.append(f"losses: a court awarded {', '.join(left)} a sum; say what of it is proven")
+        for claimant in m.by_agreement:
+            if claimant in awarded:
+                faults.append(
+                    f"by_agreement: a court awarded {claimant} a sum; it is due within 10 working days (10.5)"
+                )
+            if not any(loss.claimant == claimant and loss.head in BY_AGREEMENT for loss in m.losses):
+                faults.append(f"by_agreement: no lost_capacity or death of {claimant} is proven (9.2.3, 9.2.4)")
         return (*faults, *self._cover_faults(m))
 
     def _cover_faults(self, m: ProposeDecision) -> list[str]:
@@ -1212,6 +1258,7 @@ class Claim(Paying):
             },
             **{said: _parts_of(next(iter(self.body.salvage), "")) for said in SALVAGE},
             **self.known_of_payments(),
+            **self.known_of_agreements(),
             ReportBounce: {"notice": sent[0]} if sent else {},
         }
         return values.get(model, {})
@@ -1219,7 +1266,7 @@ class Claim(Paying):
     def possible(self) -> list[type[Message]]:
         """Only what has a point now: no document where none is missing, no payment where none is open."""
         body = self.body
-        pointless = self.pointless_payments()
+        pointless = self.pointless_payments() | self.pointless_agreements()
         if not body.missing:
             pointless |= {AddDocument, WaiveDocument}
         pointless.add(SetPolicy if body.policy is not None else SetReserve)
@@ -1234,7 +1281,7 @@ class Claim(Paying):
         pointless |= {ReportRuling, ReportSuitEnd} if body.suit is None else {ReportSuit}
         if body.decided_at is not None:
             pointless.add(WithdrawClaim)
-        if not any(p.status == "paid" for p in body.payments):
+        if not body.settled and not any(p.status == "paid" for p in body.payments):
             pointless.add(RecoverPayment)
         if not body.salvage:
             pointless |= {*SALVAGE}
@@ -1252,13 +1299,13 @@ class Claim(Paying):
                 return ("set_policy by the handler" if body.policy is None else decision) + missing
             case "approving":
                 return self._approval(body.proposal) if body.proposal is not None else "a second person's approval"
-            case "telling_and_paying":
+            case "telling_and_paying" | "paying_instalments":
                 waits = [f"the bank: {p.key}" for p in body.payments if p.status == "issued"]
                 waits += [f"an account for {p.claimant}" for p in body.payments if p.status in ("held", "rejected")]
                 waits += self.waits_of_screening(body.payments)
                 waits += [f"an address: {k}" for k, s in body.notices.items() if s == "refused" and k.startswith(TELL)]
                 waits += [f"the carrier: {k}" for k, s in body.notices.items() if s == "queued"]
-                return ", ".join(waits)
+                return ", ".join([*waits, *self.waits_of_agreements(body.agreements)])
             case "in_court":
                 of = ", ".join(body.suit.claimants) if body.suit is not None else ""
                 return f"the court: the ruling on the claim of {of} (9.1.3)"
@@ -1300,6 +1347,7 @@ class Claim(Paying):
         lines += [f"- **Salvage of {s}:** the rest is due once it is handed over (9.3.1)" for s in body.salvage]
         lines += self._cover_story()
         lines += [f"- **Payment {p.key}:** {p.amount} EUR, {p.status}" for p in body.payments]
+        lines += self.story_of_agreements()
         lines += [f"- **Letter {key}:** {status}" for key, status in body.notices.items() if key.startswith(TELL)]
         lines += [f"- **Claimed:** {head.removesuffix(' claimed')}" for head in body.heads]
         for status in ("missing", "received", "waived"):
@@ -1339,12 +1387,30 @@ class Claim(Paying):
 
 
 def _payees(proposal: Proposal) -> list[ClaimantDecision]:
-    """Who is paid what: each claimant (10.1.1), and the insured for what it paid or spent itself (10.1.2)."""
-    third = [c.model_copy(update={"payable": c.payable - c.to_insured}) for c in proposal.claimants]
+    """Who is paid what at once: each claimant (10.1.1), and the insured for what it paid or spent itself (10.1.2)."""
+    third = [
+        c.model_copy(update={"payable": c.payable - c.to_insured - sum(left.amount for left in c.by_agreement)})
+        for c in proposal.claimants
+    ]
     back = sum((c.to_insured for c in proposal.claimants), start=proposal.total * 0)
     # the account of the insured is asked for when money goes there
     insured = ClaimantDecision(claimant="insured", payable=back, withheld=proposal.total * 0, account=False)
     return [p for p in (*third, insured) if p.payable > 0]
+
+
+def _left_to_agreements(proposal: Proposal) -> tuple[Agreement, ...]:
+    """What the decision leaves to written agreements (9.2.3, 9.2.4): nothing of it is ordered before."""
+    return tuple(
+        Agreement(
+            claimant=c.claimant,
+            head=left.head,
+            decision=max(proposal.n, 1),
+            amount=left.amount,
+            right_ends=left.right_ends,
+        )
+        for c in proposal.claimants
+        for left in c.by_agreement
+    )
 
 
 def _limited_to_heads(m: ProposeDecision) -> set[str]:

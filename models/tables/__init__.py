@@ -16,6 +16,7 @@ from models.tables.claim import PaymentOrderRow
 from models.tables.coverage import FindingRow, LearntRow
 from models.tables.documents import DocumentRow
 from models.tables.incoming import IncomingRow
+from models.tables.instalments import AgreementRow, InstalmentRow
 from models.tables.limits import DecisionPartRow, DecisionRow, LimitRow
 from models.tables.operator import OperatorRow
 from models.tables.policy import ObjectionRow, PolicyEntryRow, PolicyRow
@@ -24,6 +25,7 @@ from models.tables.screening import ScreeningRow
 
 __all__ = [
     "AccountRow",
+    "AgreementRow",
     "ArchiveRow",
     "BellRow",
     "CaseRow",
@@ -37,6 +39,7 @@ __all__ = [
     "FindingRow",
     "IdentificationRow",
     "IncomingRow",
+    "InstalmentRow",
     "IntakeRow",
     "LearntRow",
     "LimitRow",

@@ -96,9 +96,16 @@ class DecisionPartRow(SQLModel, table=True):
     """What of the deductible the claimant bore: with the first of its heads."""
     salvage: Decimal = Field(sa_type=Money, default=Decimal(0), sa_column_kwargs={"server_default": "0"})
     """Becomes due when the owner hands over what is left (9.3.1); reserved till then, 0 once it is settled."""
+    cancelled: Decimal = Field(sa_type=Money, default=Decimal(0), sa_column_kwargs={"server_default": "0"})
+    """What of `payable` fell away with the end of the right (9.2.3, 9.2.4): instalments that were not ordered."""
     person: bytes | None = Field(
         default=None, sa_type=LargeBinary, index=True, sa_column_kwargs={"info": {"personal": True}}
     )
     """By which the same person is found in another claim (`security.index`); none without a personal code."""
     deceased: str | None = None
     """By whose death, for death and funeral; the deceased of an occurrence are counted through."""
+
+    @property
+    def taken(self) -> Decimal:
+        """What it takes from the limits."""
+        return self.payable - self.cancelled

@@ -17,6 +17,7 @@ DECISION: dict[str, object] = {
     "lines": ["Step one 1 500,00", "Step two 1 234,50"],
     "reasons": ["A duty of clause 8.1.3 was breached"],
     "pay_by": date(2026, 12, 21),
+    "by_agreement": None,
 }
 CLIENT: dict[str, object] = {"client": "SIA Paraugs", "authenticator": "Smart-ID"}
 DUTY: dict[str, object] = {
@@ -44,6 +45,13 @@ FACTS: dict[str, dict[str, object]] = {
     "claim-document": {
         "reference": "2026-000123",
         "asked": {"title": "Roof inspection protocol", "reason": "The photos do not show the frame."},
+    },
+    "claim-instalments-ended": {
+        "reference": "2026-000123",
+        "claimant": "Anna Bērziņa",
+        "clause": "9.2.4",
+        "ended_on": date(2026, 12, 21),
+        "reason": "The studies have ended",
     },
     "BTA-10.5b-third-party": DECISION,
     "BTA-10.5b-insured": DECISION,

@@ -192,6 +192,9 @@ def test_products_own_terms_are_found_from_every_organisation_and_are_marked() -
         "T-reserve-review",
         "T-suspension-review",
         "T-effect-day",
+        "T-instalment-order",
+        "T-instalment",
+        "T-instalment-review",
     ]
     assert all(d.product for d in terms.duty)
     for organisation in ORGANISATIONS:
