@@ -34,7 +34,7 @@ from models.now import wall_clock
 from models.operator import ROLES
 from models.policy import Ended
 from models.settlement import ClaimantSettlement, Settlement, SettlementInput
-from operations import counting, duties, key_backup, loading, queues, reading, reading_csv, reading_json, story
+from operations import counting, duties, key_backup, loading, queues, reading, reading_csv, reading_json, storage, story
 from operations import erase as erasing
 from operations.checkpoint import publish
 from operations.connection import ANSWERS_WITHIN, Connection, NotAnswering, connect
@@ -395,6 +395,11 @@ def _print_case(shown: reading.Shown) -> None:
     ]
     if head.closed_at or head.outcome:
         lines.append(f"ended       {head.outcome} · {at(head.closed_at)}")
+    if head.closed_at is not None and head.erased_at is None:
+        term = storage.term_of(head.case, head.kind, head.organisation, head.closed_at, wall_clock())
+        if term is not None:
+            until = f"kept until {term.last_day}, " if term.last_day else ""
+            lines.append(f"storage     {until}{_storage_state(term)} · {term.duty}, {term.clause}")
     lines += [f"erased      {at(head.erased_at)}: what was personal is gone"] if head.erased_at else []
     lines += [f"parent      {head.parent}"] if head.parent else []
     lines += [f"asked for   {child}" for child in shown.children]
@@ -449,6 +454,26 @@ def _print_case(shown: reading.Shown) -> None:
                 d.sha256 or "",
             )
             for d in shown.documents
+        ],
+    )
+    if shown.automatic is not None:
+        title = f"Decision {shown.automatic.n}, by {shown.automatic.by} {shown.automatic.rulebook}, was made from"
+        _section(console, title, ("What", "As it was then"), list(shown.automatic.lines))
+    _section(
+        console,
+        "Reviews",
+        ("No.", "Of decision", "Asked for", "Outcome", "By", "When", "Why"),
+        [
+            (
+                str(r.n),
+                str(r.decision),
+                " ".join(filter(None, (at(r.received_at), r.reference, r.view))),
+                r.outcome or "under way",
+                r.reviewed_by or "",
+                at(r.reviewed_at),
+                r.reason or "",
+            )
+            for r in shown.reviews
         ],
     )
     _section(
@@ -794,6 +819,35 @@ def _why(clock: queues.Lateness) -> str:
         fields = (f"{name.replace('_', ' ')} {value}" for name, value in clock.correction.items())
         said.append(f"corrected: {', '.join(fields)}")
     return "; ".join(said)
+
+
+@app.command(name="storage", epilog=EXIT_CODES)
+def storage_(
+    due: Annotated[bool, typer.Option("--due", help="Only what is over, or has no value.")] = False,
+    organisation: Organisation = None,
+    as_json: Json = False,
+) -> None:
+    """How long the files of closed claims are kept, and which are to be erased."""
+    _known(organisation)
+    raise typer.Exit(_run(_storage(due, organisation, as_json), as_json))
+
+
+async def _storage(due: bool, organisation: str | None, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        found = await storage.terms(connection.sessions, wall_clock(), organisation, due=due)
+    if as_json:
+        _json_array(found)
+        return DONE
+    table = _table("Case", "Duty", "Closed", "Kept until", "State")
+    for term in found:
+        closed = reading.local(term.closed_at, term.case.split(":")[1])
+        table.add_row(term.case, term.duty, closed, str(term.last_day or "–"), _storage_state(term))
+    _console().print(table if found else "No closed claim has a storage term.")
+    return DONE
+
+
+def _storage_state(term: storage.StorageTerm) -> str:
+    return term.fault or (f"DUE: erase it ({term.owner.replace('_', ' ')})" if term.due else "kept")
 
 
 @app.command(name="duties", epilog=EXIT_CODES)

@@ -12,12 +12,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities import instalments
+from activities.automatic import ReviewStore, filled, freeze, weigh
 from activities.coverage import CoverageStore
 from activities.limits import Limits, asked, assess, filing_of
 from activities.payment import SCREENING, executed, order_of, rejected, set_account
 from activities.recovery import recover
 from activities.store import ActHandler, Amended, Opening
 from integrations.bank import iban_fault
+from models.automatic import Ruled
 from models.claim import LIMITS_MOVED, Assess, Assessment, ClaimBody, ClaimFiling, Document, Requirement
 from models.errors import Refusal
 from models.names import case_id
@@ -25,6 +27,7 @@ from models.now import Now
 from models.tables import CaseRow, DecisionRow, DocumentRow, IntakeRow, LimitRow, NoticeRow, PartyRow, PolicyRow
 from operations.intake import Sessions
 from rules.authority import limits as limits_of
+from rules.automatic import begun
 from rules.documents import asked as document_asked
 from rules.documents import required
 from security.index import index_of
@@ -43,6 +46,7 @@ class ClaimStore:
         self._coverage = CoverageStore(keyring)
         self.acts: Mapping[str, ActHandler] = {
             **self._coverage.acts,
+            **ReviewStore().acts,
             "claim.note_document": _note_document,
             "claim.set_policy": self._set_policy,
             "claim.propose": self._propose,
@@ -116,6 +120,7 @@ class ClaimStore:
             heads=tuple(f"{who}: {head} {amount} EUR claimed" for (who, head), amount in filing.claimed.items()),
             faults=tuple(faults),
             requirements=_requirements(filing, intake.received_at),
+            automatic=begun(intake.organisation, filing.registered),
         )
         return Opening(
             stage="collecting",
@@ -150,6 +155,9 @@ class ClaimStore:
     async def _decide(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         """Take what was decided from the limits, under the policy's lock; refused if they give something else now."""
         ask = Assess.model_validate(data["ask"])
+        if ask.automatic:
+            ask = await filled(session, ask)
+            data = {**data, "ask": ask.model_dump(mode="json")}
         if not ask.recorded:
             await self._propose(session, case, data, at)
         limits = await Limits.of(session, self._keyring, case, ask.policy, at, lock=True)
@@ -166,6 +174,8 @@ class ClaimStore:
         worked = await limits.work_out(ask, ask.n)
         if worked.amounts() != data["amounts"]:
             raise Refusal(f"{LIMITS_MOVED} (9.6)")
+        if ask.automatic:
+            await freeze(session, limits, ask, worked, row, Ruled.model_validate(data["ruled"]))
         row.lines, row.premium = worked.lines, worked.premium
         await session.flush()
         await limits.take(ask, worked, at)
@@ -247,6 +257,8 @@ class ClaimActivities:
         """The settlement by the limits as they stand; faults where it cannot be worked out."""
         async with self._sessions() as session:
             try:
+                if ask.automatic:
+                    return await weigh(session, self._keyring, ask, self._now())
                 return await assess(session, self._keyring, ask, self._now())
             except Refusal as e:
                 return Assessment(faults=e.faults)

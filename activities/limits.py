@@ -80,6 +80,8 @@ class Worked:
     """Unpaid premium that this decision withholds (9.5)."""
     proven: Decimal
     lines: dict[str, dict[str, list[str]]]
+    source: SettlementInput
+    """What it was worked out from."""
 
     @property
     def payable(self) -> Decimal:
@@ -479,6 +481,7 @@ class Limits:
                 {cell: paid for cell, (paid, _) in cells.items()},
                 handed_over=bool(waited - waits),
             ),
+            source=entered,
         )
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
@@ -521,6 +524,11 @@ async def third_parties(session: AsyncSession, case: str) -> Sequence[PartyRow]:
     return (await session.exec(select(PartyRow).where(PartyRow.case == case, PartyRow.role == "third_party"))).all()
 
 
+def accounts_of(parties: Iterable[PartyRow]) -> dict[str, bool]:
+    """Of each party whether an account is known that money can reach."""
+    return {p.party: p.iban is not None and iban_fault(p.iban) is None for p in parties}
+
+
 def filing_of(intake: IntakeRow) -> ClaimFiling:
     """The claim as far as it could be read."""
     zone = ZoneInfo(book(intake.organisation).zone)
@@ -532,7 +540,7 @@ async def assess(session: AsyncSession, keyring: Keyring, ask: Assess, at: datet
     limits = await Limits.of(session, keyring, ask.case, ask.policy, at, lock=False)
     ask = await asked(session, ask)
     parties = await third_parties(session, ask.case)
-    accounts = {p.party: p.iban is not None and iban_fault(p.iban) is None for p in parties}
+    accounts = accounts_of(parties)
     if ask.reject:
         if ask.recorded == 0 and (faults := limits.rejection_faults(ask)):
             raise Refusal(*faults)
@@ -589,7 +597,8 @@ async def asked(session: AsyncSession, ask: Assess) -> Assess:
     for later in rows:
         if later.decided_at is not None and later.n != ask.n and later.asked.get("recorded") == ask.recorded:
             handed_over |= {*later.asked.get("salvage", ())}
-    whole = Assess.model_validate({**row.asked, "n": ask.n, "recorded": ask.recorded, "in_suit": ask.in_suit})
+    now = {"n": ask.n, "recorded": ask.recorded, "in_suit": ask.in_suit, "automatic": False}
+    whole = Assess.model_validate({**row.asked, **now})
     losses = tuple(
         handed(loss) if f"{loss.claimant}:{loss.head}" in handed_over else loss  # 9.3.1
         for loss in whole.losses

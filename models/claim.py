@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, model_validator
 
+from models.automatic import Automatic, Registered, Review, Ruled
 from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
 from models.coverage import LearntFacts, Waiting
@@ -90,6 +91,8 @@ class ClaimFiling(LearntFacts):
     losses: tuple[FiledLoss, ...] = ()
     documents: tuple[FiledDocument, ...] = ()
     in_court: bool = False
+    registered: Registered | None = None
+    """Online or by a health insurance partner; else a person wrote it down."""
 
     @property
     def is_claim(self) -> bool:
@@ -338,6 +341,9 @@ class ClaimBody(Model):
     """Exclusions that were raised, with title and, where they have an exception, its question; in English."""
     occurrence: tuple[str, ...] = ()
     """Other claims on the same occurrence, as of the last look; the first of them where there are many."""
+    automatic: Automatic | None = None
+    """What becomes of the rulebook's own decision; None: this claim is no case for one."""
+    review: Review | None = None
 
     @property
     def missing(self) -> tuple[Requirement, ...]:
@@ -378,6 +384,8 @@ class Assess(Model):
     """What a court awarded: proven so far, also beyond what was claimed."""
     by_agreement: tuple[str, ...] = ()
     """Claimants whose lost capacity or death is paid by a written agreement (9.2.3, 9.2.4)."""
+    automatic: bool = False
+    """The rulebook decides: losses are those that were filed, and everything that a person would have to say is not."""
 
 
 class Assessment(Model):
@@ -393,6 +401,8 @@ class Assessment(Model):
     needs_second: bool = False
     approver: str | None = None
     """See `Proposal`."""
+    ruled: Ruled | None = None
+    """Where the rulebook decides; `faults` then say why a person must."""
     used_up: bool = False
     """The limit leaves a part of the loss uncovered (9.12)."""
     released_at: datetime | None = None

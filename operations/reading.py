@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from models.names import KEPT, KINDS
 from models.tables import (
     CaseRow,
     ClockRow,
+    DecisionRow,
     DocumentRow,
     EventRow,
     FindingRow,
@@ -26,6 +27,7 @@ from models.tables import (
     NoticeRow,
     PartyRow,
     PaymentOrderRow,
+    ReviewRow,
     ScreeningRow,
     TimelineRow,
 )
@@ -333,6 +335,38 @@ class Paper(Model):
     """The last four only where personal data were asked for."""
 
 
+class AutomaticDecision(Model):
+    """A decision that no person made, with what it was made from: for whoever reviews it."""
+
+    n: int
+    by: str
+    rulebook: str
+    decided_at: datetime | None
+    frozen: dict[str, Any] | None
+    """As `models.automatic.Frozen`, where documents are kept only where personal data were asked for; None: erased."""
+
+    @property
+    def lines(self) -> tuple[tuple[str, str], ...]:
+        """All that is frozen, a name and a value each."""
+        return tuple(_flat(self.frozen or {}))
+
+
+class Reviewed(Model):
+    """A review of an automatic decision by a person."""
+
+    n: int
+    decision: int
+    received_at: datetime
+    outcome: str | None
+    """uphold or anew; None: it is under way."""
+    reviewed_by: str | None
+    reviewed_at: datetime | None
+    reference: str | None = None
+    view: str | None = None
+    reason: str | None = None
+    """The last three only where personal data were asked for."""
+
+
 class Report(Model):
     """An event that a sender reported."""
 
@@ -376,6 +410,8 @@ class Shown(Model):
     documents: tuple[Paper, ...] = ()
     occurrence: tuple[str, ...] = ()
     """Other claims on the same occurrence."""
+    automatic: AutomaticDecision | None = None
+    reviews: tuple[Reviewed, ...] = ()
 
 
 async def head(sessions: Sessions, case: str) -> Head:
@@ -470,6 +506,10 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
             )
         ).all()
         occurrence = await _same_occurrence(session, case)
+        automatic = (
+            await session.exec(select(DecisionRow).where(DecisionRow.case == case, col(DecisionRow.by).is_not(None)))
+        ).first()
+        reviews = (await session.exec(select(ReviewRow).where(ReviewRow.case == case).order_by(col(ReviewRow.n)))).all()
     hidden = () if personal else ("name", "email", "phone", "personal_code", "iban")
     return Shown(
         head=of,
@@ -508,7 +548,34 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
             for row in documents
         ),
         occurrence=occurrence,
+        automatic=_automatic(automatic, personal=personal) if automatic is not None else None,
+        reviews=tuple(
+            Reviewed(**_fields(Reviewed, row, *(() if personal else ("reference", "view", "reason"))))
+            for row in reviews
+        ),
     )
+
+
+def _automatic(row: DecisionRow, *, personal: bool) -> AutomaticDecision:
+    frozen = row.frozen
+    if frozen is not None and not personal:
+        papers = [{name: v for name, v in paper.items() if name != "reference"} for paper in frozen["documents"]]
+        frozen = {**frozen, "documents": papers}
+    return AutomaticDecision(
+        n=row.n, by=str(row.by), rulebook=str(row.rulebook), decided_at=row.decided_at, frozen=frozen
+    )
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """The leaves of a JSON value, each with its path; what says nothing is left out."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _flat(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list) and any(isinstance(v, dict) for v in value):
+        for n, inner in enumerate(value):
+            yield from _flat(inner, f"{path}.{n}")
+    elif value not in (None, "", []):
+        yield path, ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 async def _same_occurrence(session: AsyncSession, case: str) -> tuple[str, ...]:

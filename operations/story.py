@@ -281,6 +281,7 @@ def _page(story: Story) -> Page:
         writer.standing(),
         writer.terms(),
         *writer.decisions(),
+        *writer.automatic(),
         writer.payments(),
         writer.instalments(),
         writer.limits(),
@@ -510,6 +511,36 @@ class _Writer:
                 )
             for claimant, lines in d.lines.items():
                 yield Block(title=f"Decision {d.n}: calculation for {claimant}", level=3, lines=lines)
+
+    def automatic(self) -> Iterable[Block]:
+        """What an automatic decision was made from, and what became of its reviews."""
+        made, reviews = self._shown.automatic, self._shown.reviews
+        if made is not None:
+            yield Block(
+                title=f"Decision {made.n}: made by {made.by}, {made.rulebook}, from",
+                level=3,
+                table=_table(
+                    ("What", "As it was then"), [(Cell(text=name), Cell(text=value)) for name, value in made.lines]
+                ),
+            )
+        if reviews:
+            yield Block(
+                title="Reviews by a person",
+                table=_table(
+                    ("No.", "Of decision", "Asked for", "Outcome", "By", "Why"),
+                    [
+                        (
+                            Cell(text=str(r.n)),
+                            Cell(text=str(r.decision)),
+                            Cell(text=" ".join(filter(None, (self._at(r.received_at), r.reference, r.view)))),
+                            Cell(text=r.outcome or "under way", tone="good" if r.outcome else "open"),
+                            Cell(text=" ".join(filter(None, (self._at(r.reviewed_at), r.reviewed_by)))),
+                            Cell(text=r.reason or ""),
+                        )
+                        for r in reviews
+                    ],
+                ),
+            )
 
     def payments(self) -> Block:
         """Each order, how its payee was screened, and what the bank said."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -15,10 +16,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from models.automatic import Automation
 from models.common import Model
 from rules.period import Period, Roll, Unit
 
 BOOKS = Path(__file__).parent / "books"
+REVIEW = "GJ-claims-review"
+"""The row by which a person reviews an automatic decision on a claim."""
 DUTY_ID = re.compile(r"^[A-Z]{1,3}-[0-9A-Za-z.-]+$")
 
 
@@ -186,9 +190,27 @@ class Rulebook(Model):
             own = d.id.startswith((self.organisation + "-", "T-"))
             if not own and d.adopted_from != d.id:
                 faults.append(f"{d.id}: adopted_from: a row of another organisation is adopted by naming it here")
+        faults += self._automatic_faults(ids)
         if faults:
             raise ValueError("; ".join(faults))
         return self
+
+    def _automatic_faults(self, ids: list[str]) -> list[str]:
+        """Of `[values.automatic]`: no decision without a person where nobody could ask for one."""
+        if "automatic" not in self.values:
+            return []
+        faults = []
+        if REVIEW not in ids:
+            faults.append(f"values.automatic: needs the row {REVIEW}, by which a person reviews such a decision")
+        try:
+            terms = Automation.model_validate(self.values["automatic"])
+        except ValidationError as e:
+            errors = e.errors(include_url=False, include_input=False)
+            where = [(".".join(map(str, ("values.automatic", *err["loc"]))), err["msg"]) for err in errors]
+            return [*faults, *(f"{field}: {text.removeprefix('Value error, ')}" for field, text in where)]
+        if terms.up_to > (most := Decimal(str(self.values.get("second_approval_above", "0")))):
+            faults.append(f"values.automatic.up_to: a second person approves more than {most}")
+        return faults
 
     def find(self, duty: str) -> Duty:
         """The duty with this id.

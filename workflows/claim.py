@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -14,6 +14,7 @@ from workflows.instalments import ENDED, ORDER_INSTALMENT, PAY, ByInstalments
 
 with workflow.unsafe.imports_passed_through():
     from activities.claim import ClaimActivities
+    from models.automatic import BY_RULEBOOK, DecideByPerson, RequestReview, Review, ReviewDecision, Ruled
     from models.case import (
         Act,
         Bells,
@@ -74,6 +75,11 @@ with workflow.unsafe.imports_passed_through():
 DECIDE = "BTA-10.5a"
 TELL = "BTA-10.5b"
 PAY_AWARD = "BTA-10.5d"
+REVIEW = "GJ-claims-review"
+LETTERS = (TELL, REVIEW)
+"""The duties that a letter keeps; its key begins with one of them."""
+ATTEMPTS = 3
+"""How often an automatic decision is worked out anew because the limits gave to another claim meanwhile."""
 SUPPLEMENT = "T-supplementary"
 REVIEW_RESERVE = "T-reserve-review"
 ASKED = "asked"
@@ -90,8 +96,10 @@ LATER: tuple[type[Message], ...] = (
     ConfirmHit,
     ReportBounce,
     CorrectAddress,
+    RequestReview,
+    ReviewDecision,
 )
-"""What still happens to letters and payments of decisions made before."""
+"""What still happens to decisions made before: their letters, their payments, and the review of an automatic one."""
 COURT: tuple[type[Message], ...] = (ReportSuit, ReportRuling, ReportSuitEnd)
 SALVAGE: tuple[type[Message], ...] = (SalvageHandedOver, SalvageKept)
 AGREED: tuple[type[Message], ...] = (AgreeInstalments, PayWhole, ConfirmRight)
@@ -117,6 +125,7 @@ class Claim(ByInstalments):
             StateFacts,
             SetPolicy,
             SetReserve,
+            DecideByPerson,
             WithdrawClaim,
             CorrectAddress,
             *COURT,
@@ -124,6 +133,7 @@ class Claim(ByInstalments):
         "deciding": (
             JudgeFindings,
             ProposeDecision,
+            DecideByPerson,
             StateFacts,
             AddDocument,
             RequireDocument,
@@ -141,7 +151,7 @@ class Claim(ByInstalments):
         "awaiting_limit": (*LATER, *COURT, *SALVAGE, RecoverPayment, *AGREED),
         "awaiting_salvage": (*LATER, *COURT, *SALVAGE, RecoverPayment, *AGREED),
         "paying_instalments": (*AGREED, *LATER, *COURT, ReopenClaim, RecoverPayment),
-        "resting": (ReportBounce, RejectPayment, ReportSuit, ReopenClaim, RecoverPayment),
+        "resting": (ReportBounce, RejectPayment, ReportSuit, ReopenClaim, RecoverPayment, RequestReview),
     }
 
     add_document = accepts(AddDocument)
@@ -172,6 +182,9 @@ class Claim(ByInstalments):
     agree_instalments = accepts(AgreeInstalments)
     pay_whole = accepts(PayWhole)
     confirm_right = accepts(ConfirmRight)
+    decide_by_person = accepts(DecideByPerson)
+    request_review = accepts(RequestReview)
+    review_decision = accepts(ReviewDecision)
 
     body: ClaimBody
 
@@ -203,6 +216,9 @@ class Claim(ByInstalments):
     async def deciding(self) -> None:
         """10.5: within 30 days of the last proof, a decision; a later requirement does not stop the clock."""
         self._carry_on()
+        if self._decides_itself():
+            await self._decide_automatically()
+            return
         match await self.next():
             case Item(message=ProposeDecision() as m) as item:
                 await self._propose(item, m)
@@ -307,7 +323,9 @@ class Claim(ByInstalments):
 
     def finished(self, body: ClaimBody) -> dict[str, Any]:
         """Once every letter is sent and every payment executed, the claim rests, or waits for a court or the limit."""
-        letters = [s for key, s in body.notices.items() if key.startswith(TELL)]
+        if body.review is not None:
+            return {"body": body}
+        letters = [s for key, s in body.notices.items() if key.startswith(LETTERS)]
         deciding = self.case.stage in ("deciding", "approving") or (self.case.stage == "in_court" and body.suit)
         if deciding or not all(s == "sent" for s in letters) or not all(p.status == "paid" for p in body.payments):
             return {"body": body}
@@ -511,15 +529,19 @@ class Claim(ByInstalments):
         )
         self.refuse(item, f"{LIMITS_MOVED}: it would pay {anew.total} EUR now; look again and approve that (9.6)")
 
-    async def _decide(self, item: Item, proposal: Proposal, ask: Assess) -> None:
-        """10.5: decided. The 30 days stop; 10 working days to tell and 15 to pay start, one clock for each person."""
-        at, n = item.at, max(proposal.n, 1)
+    async def _decide(self, item: Item | None, proposal: Proposal, ask: Assess, ruled: Ruled | None = None) -> None:
+        """10.5: decided. The 30 days stop; 10 working days to tell and 15 to pay start, one clock for each person.
+
+        Without a message it is the rulebook that decides, by this text of it.
+        """
+        at, n = workflow.now() if item is None else item.at, max(proposal.n, 1)
+        reviewed = self._told_of_review()
         # a later decision concerns those whom it is about; the first one all who are not before a court
         concerned = [c.claimant for c in proposal.claimants] if n > 1 else self.body.claimants
         told = (*(c for c in concerned if c not in ask.in_suit), "insured")
         payments, orders, clocks = self._payments(proposal, at, "indemnity")
         agreements = _left_to_agreements(proposal)
-        decided = Evidence(kind="decision", happened_at=at, reference=item.id)
+        decided = Evidence(kind="decision", happened_at=at, reference=item.id if item else BY_RULEBOOK)
         changes: tuple[Change, ...] = (
             *((Stop(duty=DECIDE, evidence=decided),) if self.clocks.running(DECIDE) else ()),
             *self._no_more(REVIEW_RESERVE, "decided"),
@@ -536,7 +558,8 @@ class Claim(ByInstalments):
                 "outcome": proposal.outcome,
                 "total": str(proposal.total),
                 "proposed_by": proposal.proposed_by,
-                "approved_by": item.message.actor if proposal.needs_second else None,
+                "approved_by": item.message.actor if item is not None and proposal.needs_second else None,
+                **({"rulebook": ruled.rulebook} if ruled is not None else {}),
                 "claimants": {c.claimant: str(c.payable) for c in proposal.claimants},
                 "withheld": {c.claimant: str(c.withheld) for c in proposal.claimants if c.withheld > 0},
                 **({"premium": str(proposal.premium)} if proposal.premium else {}),
@@ -544,28 +567,35 @@ class Claim(ByInstalments):
                 **({"heads": [one.model_dump(mode="json") for one in proposal.heads]} if proposal.heads else {}),
             },
             changes=(*changes, *clocks, *(Start(duty=PAY, subject=a.subject, anchor_at=at) for a in agreements)),
-            acts=(self._taking(proposal, ask),),
-            notices=tuple(self._letter(party, proposal) for party in told),
+            acts=(self._taking(proposal, ask, ruled),),
+            notices=(*(self._letter(party, proposal, automatic=item is None) for party in told), *reviewed),
             orders=orders,
             to="telling_and_paying",
+            yields=item is None,
             body=self.body.model_copy(
                 update={
                     "proposal": proposal.model_copy(update={"letters": {}}),
                     "decided_at": at,
-                    "notices": {**self.body.notices, **{_letter_key(party, n): "queued" for party in told}},
+                    "notices": {
+                        **self.body.notices,
+                        **dict.fromkeys((*(_letter_key(p, n) for p in told), *(x.key for x in reviewed)), "queued"),
+                    },
                     "payments": (*self.body.payments, *payments),
                     "agreements": (*self.body.agreements, *agreements),
                     "decisions": proposal.n,
                     "awards": (),
                     **_withheld(withheld_by),
+                    **self._automatic_after(ruled, reviewed=bool(reviewed)),
                 }
             ),
         )
 
-    def _taking(self, proposal: Proposal, ask: Assess) -> Act:
+    def _taking(self, proposal: Proposal, ask: Assess, ruled: Ruled | None = None) -> Act:
         """What the decision does to the limits, in its own transaction."""
         if proposal.n:
             data = {"ask": ask.model_dump(mode="json"), "total": str(proposal.total), "amounts": proposal.amounts}
+            if ruled is not None:
+                data["ruled"] = ruled.model_dump(mode="json")
             return Act(name="claim.decide", data=data)
         if proposal.outcome == "reject":
             return Act(name="claim.release")
@@ -745,6 +775,177 @@ class Claim(ByInstalments):
             **then,
         )
 
+    # ---- the rulebook decides, a person reviews ---------------------------------------------------------------------
+
+    def _decides_itself(self) -> bool:
+        """Whether nothing waits for a person any more in a claim that the rulebook may decide."""
+        body = self.body
+        return (
+            body.automatic is not None
+            and body.automatic.state == "possible"
+            and body.policy is not None
+            and body.findings == {}
+            and not body.missing
+            and body.decided_at is None
+            and body.suit is None
+            and not body.awards
+        )
+
+    async def _decide_automatically(self) -> None:
+        """GJ lines 155-159: worked out from what was filed and proven; left to a person where the rulebook says so."""
+        assert self.body.policy is not None
+        assert self.body.automatic is not None
+        ask = Assess(case=self.id, policy=self.body.policy, n=self._next_decision(), automatic=True)
+        why: tuple[str, ...] = (LIMITS_MOVED,)
+        for _ in range(ATTEMPTS):
+            assessed = await self.ask(ClaimActivities.assess, ask, "work out what the rulebook decides")
+            if assessed.faults:
+                why = assessed.faults
+                break
+            step = self.case.step
+            await self._decide(None, _proposal(assessed, ask.n, "pay", BY_RULEBOOK, ()), ask, assessed.ruled)
+            if self.case.step != step or self.adopted or self.diverged:
+                return
+        left = self.body.automatic.model_copy(update={"state": "left", "why": why})
+        await self.record(
+            "left_to_person", facts={"why": list(why)}, body=self.body.model_copy(update={"automatic": left})
+        )
+
+    async def _leave(self, item: Item, m: DecideByPerson) -> None:
+        """Somebody wants a person to decide."""
+        assert self.body.automatic is not None
+        left = self.body.automatic.model_copy(update={"state": "left", "why": (m.update_name(),)})
+        await self.record(
+            "left_to_person",
+            said=item,
+            facts={"reason": m.reason},
+            body=self.body.model_copy(update={"automatic": left}),
+        )
+
+    def _automatic_after(self, ruled: Ruled | None, *, reviewed: bool) -> dict[str, Any]:
+        """What a decision makes of the automatic one: this is it, or it is the one after its review."""
+        if self.body.automatic is None or (ruled is None and not reviewed):
+            return {}
+        became = {"state": "reviewed"} if ruled is None else {"state": "decided", "rulebook": ruled.rulebook}
+        return {"automatic": self.body.automatic.model_copy(update=became), "review": None}
+
+    async def _ask_review(self, item: Item, m: RequestReview) -> None:
+        """GJ-claims-review: a month from the receipt, for a person who took no part in the decision."""
+        assert self.body.automatic is not None
+        n = self.body.automatic.reviews + 1
+        received_at = m.received_at.isoformat()
+        said = {"reference": m.reference, "view": m.view, "received_at": received_at}
+        await self.record(
+            "review_requested",
+            said=item,
+            duty=REVIEW,
+            facts={"received_at": received_at, "reference": m.reference},
+            changes=(
+                *self._no_more(REST, "a review was asked for"),
+                Start(duty=REVIEW, subject=self._reviewed(n), anchor_at=m.received_at),
+            ),
+            # an automatic decision is the first one
+            acts=(Act(name="claim.ask_review", data={"n": n, "decision": 1, **said}),),
+            to=self.paying if self.case.stage == "resting" else None,
+            body=self.body.model_copy(
+                update={
+                    "automatic": self.body.automatic.model_copy(update={"reviews": n}),
+                    "review": Review(n=n, received_at=m.received_at),
+                }
+            ),
+        )
+
+    async def _review(self, item: Item, m: ReviewDecision) -> None:
+        """Upheld: the claimant is told, and why. Else it is decided anew, and told with that decision."""
+        review = self.body.review
+        assert review is not None
+        said = {"outcome": m.outcome, "reason": m.reason}
+        act = Act(name="claim.review", data={"n": review.n, "by": m.actor, **said})
+        if m.outcome == "anew":
+            running = self.clocks.running(REVIEW_RESERVE)
+            await self.record(
+                "reviewed",
+                said=item,
+                duty=REVIEW,
+                facts=said,
+                changes=() if running else (Start(duty=REVIEW_RESERVE, anchor_at=item.at),),
+                acts=(act, Act(name="claim.reserve_again")),
+                to="deciding",
+                body=self.body.model_copy(update={"review": review.model_copy(update={"by": m.actor})}),
+            )
+            return
+        letter = self._review_letter(review, "upheld", m.reason)
+        notices = {**self.body.notices, letter.key: "queued"}
+        await self.record(
+            "reviewed",
+            said=item,
+            duty=REVIEW,
+            facts=said,
+            acts=(act,),
+            notices=(letter,),
+            body=self.body.model_copy(update={"review": None, "notices": notices}),
+        )
+
+    def _reviewed(self, n: int) -> str:
+        """The subject of the n-th review's clock and letter: an automatic decision has one claimant."""
+        return subject_of(self.body.claimants[0], n)
+
+    def _told_of_review(self) -> tuple[NoticeDraft, ...]:
+        """What the claimant is told with the decision that a review led to."""
+        review = self.body.review
+        return (self._review_letter(review, "anew"),) if review is not None and review.by is not None else ()
+
+    def _review_letter(self, review: Review, outcome: str, reason: str | None = None) -> NoticeDraft:
+        subject = self._reviewed(review.n)
+        return NoticeDraft(
+            key=f"{REVIEW}:{subject}:1",
+            template=REVIEW,
+            party=self.body.claimants[0],
+            duty=REVIEW,
+            subject=subject,
+            facts={"outcome": outcome, "reason": reason, "received_on": {"day_of": review.received_at.isoformat()}},
+        )
+
+    def _review_faults(self, message: RequestReview | ReviewDecision, now: datetime) -> tuple[str, ...]:
+        automatic, review = self.body.automatic, self.body.review
+        faults = []
+        if isinstance(message, RequestReview):
+            if automatic is None or automatic.state in ("possible", "left"):
+                faults.append(
+                    "review: no decision on this claim was made automatically; for new evidence or an error there is "
+                    "reopen_claim"
+                )
+            elif automatic.state == "reviewed":
+                faults.append("review: a person has decided anew already")
+            elif review is not None:
+                faults.append(f"review: one is under way, asked for on {review.received_at:%Y-%m-%d}")
+            if message.received_at > now:
+                faults.append("received_at: lies in the future")
+            # a day of grace: who writes a request down seldom knows the minute
+            elif self.body.decided_at is not None and message.received_at < self.body.decided_at - timedelta(days=1):
+                faults.append("received_at: lies before the decision")
+            return tuple(faults)
+        if review is None:
+            return ("review: none is under way; request_review comes first",)
+        faults += self._took_part(message.actor)
+        if review.by is not None:
+            faults.append("review: it is to be decided anew; propose_decision comes next")
+        elif message.outcome == "anew" and self.body.suit is not None:
+            faults.append("review: a court hears the claim; its ruling or its end comes first (9.1.3)")
+        elif message.outcome == "anew" and self.case.stage == "approving":
+            faults.append("review: a proposal waits for approval; approve it or send it back first")
+        return tuple(faults)
+
+    def _took_part(self, actor: str) -> list[str]:
+        """Nobody who did something for the automatic decision reviews it."""
+        took = self.body.review is not None and actor in self.body.review.took_part
+        return [f"actor: {actor} took part in the decision that is reviewed"] if took else []
+
+    def _decided_anew_by(self, actor: str) -> list[str]:
+        """Nor decides after the review."""
+        review = self.body.review
+        return self._took_part(actor) if review is not None and review.by is not None else []
+
     # ---- court ------------------------------------------------------------------------------------------------------
 
     async def _suit(self, item: Item, m: ReportSuit) -> None:
@@ -836,7 +1037,9 @@ class Claim(ByInstalments):
             acts=(Act(name="claim.recover", data={"reference": m.reference, "content": m.recovery}),),
         )
 
-    def _letter(self, party: str, proposal: Proposal, outcome: str | None = None) -> NoticeDraft:
+    def _letter(
+        self, party: str, proposal: Proposal, outcome: str | None = None, *, automatic: bool = False
+    ) -> NoticeDraft:
         n = max(proposal.n, 1)
         subject = subject_of(party, n)
         own = next((c for c in proposal.claimants if c.claimant == party), None)
@@ -871,7 +1074,7 @@ class Claim(ByInstalments):
             facts["pay_by"] = {"last_day_of": [PAY_AWARD, award.subject] if award else [PAY, subject]}
         return NoticeDraft(
             key=_letter_key(party, n),
-            template=f"{TELL}-{'insured' if party == 'insured' else 'third-party'}",
+            template=f"{TELL}-{'insured' if party == 'insured' else 'automatic' if automatic else 'third-party'}",
             party=party,
             duty=TELL,
             subject=subject,
@@ -916,13 +1119,15 @@ class Claim(ByInstalments):
                     for proof in proofs:
                         notices[proof.key] = "sent" if proof.sent_at else "refused"
                         duty, subject = proof.key.split(":")[:2]
-                        if duty in (TELL, ENDED):
+                        if duty in (*LETTERS, ENDED):
                             facts[proof.key] = proof.refused or "sent"
-                        if proof.sent_at and duty == TELL and self.clocks.running(TELL, subject):
+                        if proof.sent_at and duty in LETTERS and self.clocks.running(duty, subject):
                             evidence = Evidence(
-                                kind="notice_sent", happened_at=proof.sent_at, reference=proof.reference
+                                kind="notice_sent" if duty == TELL else "answer_sent",
+                                happened_at=proof.sent_at,
+                                reference=proof.reference,
                             )
-                            changes.append(Stop(duty=TELL, subject=subject, evidence=evidence))
+                            changes.append(Stop(duty=duty, subject=subject, evidence=evidence))
                 case OrderIssued() as order:
                     payments = self.with_issued(payments, order)
                     facts |= self.of_issued(order)
@@ -937,13 +1142,13 @@ class Claim(ByInstalments):
 
     async def _bounced(self, item: Item, m: ReportBounce) -> None:
         """A letter came back: its 10 working days run again, by the same due date (10.5; time, point 13)."""
-        subject = m.notice.split(":")[1]
+        duty, subject = m.notice.split(":")[:2]
         changes: list[Change] = [Void(duty=REST, reason="bounce")] if self.clocks.running(REST) else []
-        changes.append(Reopen(duty=TELL, subject=subject, reason="bounce"))
+        changes.append(Reopen(duty=duty, subject=subject, reason="bounce"))
         await self.record(
             "bounced",
             said=item,
-            duty=TELL,
+            duty=duty,
             facts={"notice": m.notice, "bounced_at": m.bounced_at.isoformat()},
             changes=tuple(changes),
             acts=(Act(name="notice.bounced", data={"notice": m.notice, "bounced_at": m.bounced_at.isoformat()}),),
@@ -982,12 +1187,10 @@ class Claim(ByInstalments):
                 await self._reopen(item, m)
             case Item(message=RecoverPayment() as m) as item:
                 await self._recover(item, m)
-            case Item(message=AgreeInstalments() as m) as item:
-                await self.instalments_agreed(item, m)
-            case Item(message=PayWhole() as m) as item:
-                await self.paid_whole(item, m)
-            case Item(message=ConfirmRight() as m) as item:
-                await self.right_answered(item, m)
+            case Item(message=AgreeInstalments() | PayWhole() | ConfirmRight()) as item:
+                await self._agreement(item)
+            case Item(message=DecideByPerson() | RequestReview() | ReviewDecision()) as item:
+                await self._about_automatic(item)
             case Item(message=CorrectAddress() as m) as item:
                 await self._correct_address(item, m)
             case Item(message=SetPolicy() as m) as item:
@@ -1038,6 +1241,24 @@ class Claim(ByInstalments):
                     outcome="withdrawn",
                 )
 
+    async def _agreement(self, item: Item) -> None:
+        match item.message:
+            case AgreeInstalments() as m:
+                await self.instalments_agreed(item, m)
+            case PayWhole() as m:
+                await self.paid_whole(item, m)
+            case ConfirmRight() as m:
+                await self.right_answered(item, m)
+
+    async def _about_automatic(self, item: Item) -> None:
+        match item.message:
+            case DecideByPerson() as m:
+                await self._leave(item, m)
+            case RequestReview() as m:
+                await self._ask_review(item, m)
+            case ReviewDecision() as m:
+                await self._review(item, m)
+
     async def _correct_address(self, item: Item, m: CorrectAddress) -> None:
         """Another address: what could not be sent to it, or came back, is sent anew."""
         again = [k for k, s in self.body.notices.items() if s == "refused" and k.split(":")[1].split(".")[0] == m.party]
@@ -1082,15 +1303,17 @@ class Claim(ByInstalments):
             case StateFacts() if not message.learnt:
                 return ("facts: state at least one of occurred_on, country, first_made_at, …",)
             case ProposeDecision():
-                return self._proposal_faults(message)
+                return (*self._decided_anew_by(message.actor), *self._proposal_faults(message))
+            case ApproveDecision() if took := self._decided_anew_by(message.actor):
+                return tuple(took)
             case ApproveDecision() if body.proposal is not None and body.proposal.proposed_by == message.actor:
                 return ("four eyes: the one who proposed cannot approve",)
             case ConfirmPayment() | RejectPayment() | CorrectPayee() | ClearHit() | ConfirmHit():
                 return self.payment_faults(message)
             case ReportBounce():
                 faults = []
-                if body.notices.get(message.notice) != "sent" or not message.notice.startswith(TELL):
-                    sent = [k for k, s in body.notices.items() if s == "sent" and k.startswith(TELL)]
+                if body.notices.get(message.notice) != "sent" or not message.notice.startswith(LETTERS):
+                    sent = [k for k, s in body.notices.items() if s == "sent" and k.startswith(LETTERS)]
                     faults.append("notice: no such letter was sent; sent: " + ", ".join(sent))
                 if message.bounced_at > now:
                     faults.append("bounced_at: lies in the future")
@@ -1116,6 +1339,10 @@ class Claim(ByInstalments):
                 return tuple(faults)
             case AgreeInstalments() | PayWhole() | ConfirmRight():
                 return self.agreement_faults(message)
+            case DecideByPerson() if body.automatic is None or body.automatic.state != "possible":
+                return ("automatic: the rulebook decides nothing of this claim by itself",)
+            case RequestReview() | ReviewDecision():
+                return self._review_faults(message, now)
             case ReopenClaim() if message.received_at > now:
                 return ("received_at: lies in the future",)
         return ()
@@ -1240,7 +1467,7 @@ class Claim(ByInstalments):
 
     def known(self, model: type[Message]) -> dict[str, Any]:
         """What the case can fill in of a message."""
-        sent = [k for k, s in self.body.notices.items() if s == "sent" and k.startswith(TELL)]
+        sent = [k for k, s in self.body.notices.items() if s == "sent" and k.startswith(LETTERS)]
         missing = [r.document for r in self.body.missing]
         askable = [r.document for r in self.body.requirements if r.status not in ("missing", "received")]
         values: dict[type[Message], dict[str, Any]] = {
@@ -1276,7 +1503,7 @@ class Claim(ByInstalments):
             pointless.add(JudgeFindings)
         if "refused" not in body.notices.values():
             pointless.add(CorrectAddress)
-        if not any(s == "sent" and k.startswith(TELL) for k, s in body.notices.items()):
+        if not any(s == "sent" and k.startswith(LETTERS) for k, s in body.notices.items()):
             pointless.add(ReportBounce)
         pointless |= {ReportRuling, ReportSuitEnd} if body.suit is None else {ReportSuit}
         if body.decided_at is not None:
@@ -1285,7 +1512,20 @@ class Claim(ByInstalments):
             pointless.add(RecoverPayment)
         if not body.salvage:
             pointless |= {*SALVAGE}
+        pointless |= self._pointless_of_automatic()
         return [m for m in super().possible() if m not in pointless]
+
+    def _pointless_of_automatic(self) -> set[type[Message]]:
+        automatic, review = self.body.automatic, self.body.review
+        state = automatic.state if automatic is not None else "left"
+        pointless: set[type[Message]] = set()
+        if state != "possible" or self.body.decided_at is not None:
+            pointless.add(DecideByPerson)
+        if state != "decided" or review is not None:
+            pointless.add(RequestReview)
+        if review is None or review.by is not None:
+            pointless.add(ReviewDecision)
+        return pointless
 
     def waiting(self, stage: str, body: ClaimBody) -> str:
         """What is waited for, and from whom."""
@@ -1296,6 +1536,10 @@ class Claim(ByInstalments):
                 missing = f"; asked for later: {', '.join(r.title for r in body.missing)}" if body.missing else ""
                 judging = bool({c for c, s in (body.findings or {}).items() if s != "not_met"})
                 decision = "the handler's findings and decision" if judging else "the handler's decision"
+                if judging and body.automatic is not None and body.automatic.state == "possible":
+                    decision = "the handler's findings; then the rulebook decides, or leaves it to the handler"
+                if body.review is not None and body.review.by is not None:
+                    decision = f"the decision of {body.review.by}, who reviewed the automatic one"
                 return ("set_policy by the handler" if body.policy is None else decision) + missing
             case "approving":
                 return self._approval(body.proposal) if body.proposal is not None else "a second person's approval"
@@ -1303,7 +1547,10 @@ class Claim(ByInstalments):
                 waits = [f"the bank: {p.key}" for p in body.payments if p.status == "issued"]
                 waits += [f"an account for {p.claimant}" for p in body.payments if p.status in ("held", "rejected")]
                 waits += self.waits_of_screening(body.payments)
-                waits += [f"an address: {k}" for k, s in body.notices.items() if s == "refused" and k.startswith(TELL)]
+                if body.review is not None:
+                    waits.append("a person who took no part in the decision, to review it")
+                refused = [k for k, s in body.notices.items() if s == "refused"]
+                waits += [f"an address: {k}" for k in refused if k.startswith(LETTERS)]
                 waits += [f"the carrier: {k}" for k, s in body.notices.items() if s == "queued"]
                 return ", ".join([*waits, *self.waits_of_agreements(body.agreements)])
             case "in_court":
@@ -1339,6 +1586,7 @@ class Claim(ByInstalments):
             what = f"{proposal.outcome.replace('_', ' ')}, {proposal.total} EUR ({taken_off})"
             lines += [f"- **Decision:** {what}, {decided}"]
             lines += [f"- **{h.outcome.capitalize()}:** {h.claimant} {h.head}, {h.code}" for h in proposal.heads]
+        lines += self._automatic_story()
         lines += [f"- **Awarded to {a.claimant}:** {a.amount} EUR by a ruling in force" for a in body.awards]
         if body.suit is not None:
             lines += [f"- **Before a court:** the claim of {', '.join(body.suit.claimants)}"]
@@ -1348,13 +1596,31 @@ class Claim(ByInstalments):
         lines += self._cover_story()
         lines += [f"- **Payment {p.key}:** {p.amount} EUR, {p.status}" for p in body.payments]
         lines += self.story_of_agreements()
-        lines += [f"- **Letter {key}:** {status}" for key, status in body.notices.items() if key.startswith(TELL)]
+        lines += [f"- **Letter {key}:** {status}" for key, status in body.notices.items() if key.startswith(LETTERS)]
         lines += [f"- **Claimed:** {head.removesuffix(' claimed')}" for head in body.heads]
         for status in ("missing", "received", "waived"):
             of = [f"{r.title} ({r.document}, {r.clause})" for r in body.requirements if r.status == status]
             lines += [f"- **Documents {status}:** {'; '.join(of)}"] if of else []
         lines += [f"- **Received:** {body.received_at:%Y-%m-%d %H:%M} UTC, policy {body.policy or 'not known'}"]
         lines += [f"- **Fault of the filing:** {fault}" for fault in body.faults]
+        return lines
+
+    def _automatic_story(self) -> list[str]:
+        """What the rulebook decides or decided by itself, and its review."""
+        automatic, review = self.body.automatic, self.body.review
+        if automatic is None:
+            return []
+        said = {
+            "possible": "by the rulebook, once all documents have come and every point of cover is met",
+            "left": f"left to a person: {'; '.join(automatic.why)}",
+            "decided": f"made by the rulebook {automatic.rulebook}; the claimant can ask for a person at any time",
+            "reviewed": f"made by the rulebook {automatic.rulebook}; a person decided anew after a review",
+        }[automatic.state]
+        lines = [f"- **Automatic decision:** {said}"]
+        if review is not None:
+            by = f"to be decided anew by {review.by}" if review.by else "waits for a person"
+            others = f", not {', '.join(review.took_part)}, who took part" if review.took_part else ""
+            lines.append(f"- **Review asked for on {review.received_at:%Y-%m-%d}:** {by}{others}")
         return lines
 
     def _title(self, code: str) -> str:

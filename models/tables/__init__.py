@@ -1,6 +1,7 @@
 """All tables, for migrations and for whoever writes the store."""
 
 from models.tables.access import AccountRow, ClientRow, WithdrawalRow
+from models.tables.automatic import ReviewRow
 from models.tables.case import (
     BellRow,
     CaseRow,
@@ -50,6 +51,7 @@ __all__ = [
     "PaymentOrderRow",
     "PolicyEntryRow",
     "PolicyRow",
+    "ReviewRow",
     "ScreeningRow",
     "TargetRow",
     "TimelineRow",

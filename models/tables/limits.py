@@ -78,6 +78,12 @@ class DecisionRow(OfCase, table=True):
     """What of its entitlement claims filed earlier still hold (9.6); a supplementary decision lowers it."""
     proposed_at: datetime = instant()
     decided_at: datetime | None = instant(nullable=True)
+    by: str | None = None
+    """`system:rulebook` where no person decided; of people the timeline says it."""
+    rulebook: str | None = None
+    """The version of the rulebook that decided."""
+    frozen: dict[str, Any] | None = sealed_json(nullable=True)
+    """What it was decided from, as it was then (`models.automatic.Frozen`)."""
 
 
 class DecisionPartRow(SQLModel, table=True):

@@ -55,6 +55,13 @@ FACTS: dict[str, dict[str, object]] = {
     },
     "BTA-10.5b-third-party": DECISION,
     "BTA-10.5b-insured": DECISION,
+    "BTA-10.5b-automatic": {name: fact for name, fact in DECISION.items() if name not in ("outcome", "reasons")},
+    "GJ-claims-review": {
+        "reference": "2026-000123",
+        "received_on": date(2026, 12, 21),
+        "outcome": "upheld",
+        "reason": "The invoice shows this sum",
+    },
     "BTA-6.5-refusal": {
         "policy": "BTA-CTA-26-0417",
         "due_on": date(2026, 12, 1),
@@ -157,7 +164,7 @@ def test_every_letter_says_all_its_facts(template: str, language: str) -> None:
     letter = written(template, language)
     assert letter.language == language
     assert facts_of(template, language) == FACTS[template].keys()
-    codes = {"pay_reduced", "requester", "limit", "fulfilled", "in_part", "refused", "compensated_by_others"}
+    codes = {"upheld", "pay_reduced", "requester", "limit", "fulfilled", "in_part", "refused", "compensated_by_others"}
     said = letter.subject + letter.text
     assert [word for word in words(FACTS[template]) if word not in codes and word not in said] == []
     if any(isinstance(fact, date) for fact in FACTS[template].values()):
@@ -221,6 +228,7 @@ def test_each_outcome_has_words_of_its_own_and_a_rejection_names_no_sum(template
         ("BTA-11.3-demand", "reason", ("unjustified", "compensated_by_others")),
         ("BTA-11.3-demand", "text", (None, "The carrier has compensated the same loss")),
         ("BTA-11.3-demand", "repay_by", (None, date(2026, 12, 21))),
+        ("GJ-claims-review", "outcome", ("upheld", "anew")),
         ("claim-received", "missing", ([], ["Copy of the policy"])),
         ("privacy-answer", "court", (False, True)),
     ],
@@ -236,6 +244,7 @@ def test_a_letter_follows_the_fact_that_decides_its_words(
     ("template", "fact", "value"),
     [
         ("BL-3-notice", "scope", "x"),
+        ("GJ-claims-review", "outcome", "x"),
         ("BL-4-not-authorised", "to_whom", "x"),
         ("privacy-answer", "rights", [{"title": "T"}]),
     ],
@@ -296,6 +305,23 @@ def test_a_decision_goes_as_a_pdf_too_and_nothing_else_does(template: str, langu
     }
     expected = names[language] if template.startswith("BTA-10.5b") else None
     assert attached(template, language, FACTS[template]) == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "automatically", "by_a_person"),
+    [
+        ("lv", "pieņemts automātiski", "varat lūgt, lai šo lēmumu pārskata cilvēks"),
+        ("lt", "priimtas automatiškai", "galite prašyti, kad šį sprendimą peržiūrėtų žmogus"),
+        ("en", "made automatically", "ask at any time that a person reviews"),
+    ],
+)
+def test_an_automatic_decision_says_so_and_how_to_ask_for_a_person(
+    language: str, automatically: str, by_a_person: str
+) -> None:
+    text = written("BTA-10.5b-automatic", language).text
+    assert automatically in text
+    assert by_a_person in text
+    assert automatically not in written("BTA-10.5b-third-party", language).text
 
 
 @pytest.mark.parametrize(
