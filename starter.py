@@ -549,7 +549,7 @@ def _print_case(shown: reading.Shown) -> None:
         console,
         "Parties",
         ("Party", "Role", "Language", "Data"),
-        [(p.party, p.role, p.language, _person(p)) for p in shown.parties],
+        [(p.party, p.role, p.language, _listed(p) + _person(p)) for p in shown.parties],
     )
 
 
@@ -558,6 +558,13 @@ def _told(value: Any) -> str:
     if isinstance(value, list):
         return " ".join(map(str, value)) or "none"
     return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _listed(p: reading.Party) -> str:
+    """Whom on the sanctions list a party may be, before its data."""
+    if p.screening is None or not p.screening.hits:
+        return ""
+    return f"sanctions list: {p.screening.result}, {', '.join(p.screening.hits)}; "
 
 
 def _payment_status(p: reading.Payment) -> str:

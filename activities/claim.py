@@ -88,6 +88,7 @@ class ClaimStore:
                     personal_code=claimant.personal_code,
                     iban=None if fault else claimant.iban,
                     language=claimant.language,
+                    to_screen=True,
                 )
             )
         if policy is not None:
@@ -315,6 +316,7 @@ def _add_insured(session: AsyncSession, case: str, policy: PolicyRow) -> None:
             name=policy.insured["name"],
             email=policy.insured.get("email"),
             language=policy.insured.get("language", "lv"),
+            to_screen=True,
         )
     )
 

@@ -237,7 +237,9 @@ class Limits:
             if _cell(p) in claimed and (p.proven or 0) > claimed[_cell(p)]
         ]
         if faults:
-            raise Refusal(*faults, *self._head_faults(ask, claimed, {_cell(p): p.proven or NONE for p in ask.losses}))
+            # what is to be worked out from facts is not known yet: taken as claimed, so that no fault is made up
+            said = {_cell(p): claimed.get(_cell(p), NONE) if p.proven is None else p.proven for p in ask.losses}
+            raise Refusal(*faults, *self._head_faults(ask, claimed, said))
         try:
             entered = await self._input(ask, claimed, n)
             settlement = settle(entered)

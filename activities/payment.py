@@ -13,6 +13,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.screening import SCREEN, keep, version
 from activities.store import ActHandler
 from integrations.bank import Bank, BankUnavailable, OrderRefused, PaymentOrder, iban_fault
 from integrations.sanctions import ListUnavailable, Sanctions
@@ -24,8 +25,6 @@ from models.tables import CaseRow, NoticeRow, PartyRow, PaymentOrderRow, Screeni
 from operations.intake import Sessions
 from rules.rulebook import book, duty_for
 from rules.screening import birth_date, screen
-
-SCREEN = "GJ-sanctions"
 
 
 class PaymentActivities:
@@ -61,7 +60,7 @@ class PaymentActivities:
             return OrderIssued(key=ref.key, refused="no account")
         screened, hits = await self._screen(row, party.name, party.personal_code)
         if hits:
-            return OrderIssued(key=ref.key, screened=_version(screened), hits=hits)
+            return OrderIssued(key=ref.key, screened=version(screened), hits=hits)
         try:
             order = PaymentOrder(
                 id=f"{ref.case}#{ref.key}",
@@ -80,10 +79,10 @@ class PaymentActivities:
                 "the bank does not take orders now", type=errors.OUTSIDE_DOWN, category=ApplicationErrorCategory.BENIGN
             ) from None
         except OrderRefused as e:
-            return OrderIssued(key=ref.key, refused=str(e)[:200], screened=_version(screened))
+            return OrderIssued(key=ref.key, refused=str(e)[:200], screened=version(screened))
         except ValueError:
             reason = "the order is not one that the bank could take"
-            return OrderIssued(key=ref.key, refused=reason, screened=_version(screened))
+            return OrderIssued(key=ref.key, refused=reason, screened=version(screened))
         async with self._sessions() as session, session.begin():
             row = (
                 await session.exec(
@@ -104,30 +103,7 @@ class PaymentActivities:
             raise ApplicationError(str(e), type=errors.OUTSIDE_DOWN, category=ApplicationErrorCategory.BENIGN) from None
         found = await asyncio.to_thread(screen, name, birth_date(code), listed.entries)
         async with self._sessions() as session, session.begin():
-            rows = (await session.exec(select(ScreeningRow).where(ScreeningRow.case == order.case))).all()
-            # who was told apart from a payee once, is so for each of that payee's payments
-            cleared = {number for row in rows if row.party == order.party for number in row.cleared}
-            still = tuple(hit.id for hit in found if hit.id not in cleared)
-            row = next((row for row in rows if row.key == order.key), None)
-            if row is None:
-                row = ScreeningRow(
-                    case=order.case,
-                    key=order.key,
-                    party=order.party,
-                    screened_at=self._now(),
-                    list_made_at=listed.made_at,
-                    list_digest=listed.digest,
-                    result="clear",
-                )
-            row.screened_at, row.list_made_at, row.list_digest = self._now(), listed.made_at, listed.digest
-            row.hits = [hit.model_dump(mode="json") for hit in found]
-            row.result = "hit" if still else "cleared" if found else "clear"
-            session.add(row)
-        return row, still
-
-
-def _version(row: ScreeningRow) -> str:
-    return f"{row.list_made_at:%Y-%m-%d} {row.list_digest[:12]}"
+            return await keep(session, order.case, order.key, order.party, found, listed, self._now())
 
 
 def _issued(order: PaymentOrderRow, screened: ScreeningRow | None) -> OrderIssued:
@@ -137,7 +113,7 @@ def _issued(order: PaymentOrderRow, screened: ScreeningRow | None) -> OrderIssue
         return issued
     return issued.model_copy(
         update={
-            "screened": _version(screened),
+            "screened": version(screened),
             "screened_at": screened.screened_at,
             "list_made_at": screened.list_made_at,
             "list_digest": screened.list_digest,
@@ -179,6 +155,7 @@ async def set_account(session: AsyncSession, case: str, data: dict[str, Any], at
     if party is None:
         raise Refusal("claimant: there is no such claimant")
     party.iban = data["iban"]
+    party.to_screen = True
 
 
 async def hit_found(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
@@ -228,8 +205,8 @@ async def hit_confirmed(session: AsyncSession, case: str, data: dict[str, Any], 
 
 async def _judged(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> ScreeningRow:
     row = await session.get(ScreeningRow, (case, data["key"]))
-    if row is None:
-        raise Refusal("payment: it was not screened")
+    if row is None or row.result == "clear":
+        raise Refusal("payment: it was not screened, or nobody on the list is like this one")
     row.judged_by, row.judged_at, row.reason = data["by"], at, data["reason"]
     return row
 

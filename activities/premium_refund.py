@@ -40,6 +40,7 @@ class PremiumRefundStore:
                 email=policy.policyholder.get("email"),
                 language=policy.policyholder.get("language", "lv"),
                 iban=filing.iban,
+                to_screen=True,
             )
         )
         body = PremiumRefundBody(

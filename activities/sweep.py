@@ -9,6 +9,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.outbox import Outbox
+from activities.screening import KnownPeople
 from models import errors
 from models.common import Model
 from models.errors import Refusal
@@ -32,12 +33,15 @@ class Swept(Model):
     told: int
     renewals: int = 0
     """Reminders of the end of a contract that were opened."""
+    hits: int = 0
+    """People who became known and may be on the sanctions list."""
 
 
 class SweepActivities:
     """Delivers what waits, for all cases."""
 
-    def __init__(self, sessions: Sessions, intake: Intake, outbox: Outbox, now: Now) -> None:
+    def __init__(self, sessions: Sessions, intake: Intake, outbox: Outbox, people: KnownPeople, now: Now) -> None:
+        self._people = people
         self._sessions = sessions
         self._intake = intake
         self._outbox = outbox
@@ -45,7 +49,7 @@ class SweepActivities:
 
     @activity.defn(name="sweep.deliver")
     async def deliver(self) -> Swept:
-        """Start filed cases, restart ended ones, deliver what waits, and open the reminders whose time has come."""
+        """Start filed cases, restart ended ones, deliver what waits, open reminders, and screen who became known."""
         return Swept(
             started=await self._intake.start_waiting(),
             restarted=await self._intake.restart_ended(),
@@ -53,7 +57,15 @@ class SweepActivities:
             rung=await self._outbox.ring() + await self._outbox.ring_the_behind(),
             told=await self._outbox.tell_staff(None),
             renewals=await open_renewals(self._sessions, self._intake, self._now),
+            hits=await self._screen(),
         )
+
+    async def _screen(self) -> int:
+        """Screen who became known, and tell of hits at once."""
+        found = await self._people.screen()
+        for case in sorted(set(found)):
+            await self._outbox.tell_staff(case)
+        return len(found)
 
     @activity.defn(name="recount.ring")
     async def ring_outdated(self) -> int:

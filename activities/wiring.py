@@ -21,6 +21,7 @@ from activities.privacy import PrivacyActivities, PrivacyStore
 from activities.recovery import RecoveryStore
 from activities.renewal import RenewalActivities, RenewalStore
 from activities.replay import Replay
+from activities.screening import KnownPeople
 from activities.store import KindStore
 from activities.sweep import CheckpointActivities, SweepActivities
 from integrations.bank import Bank
@@ -56,7 +57,7 @@ def build(
     case = CaseActivities(sessions, keyring, client, outbox, _stores(keyring), now)
     access = AccessActivities(sessions, keyring, mail, now, sender)
     privacy = PrivacyActivities(sessions, (OwnStore(sessions, keyring),), now)
-    sweep = SweepActivities(sessions, intake, outbox, now)
+    sweep = SweepActivities(sessions, intake, outbox, KnownPeople(sessions, sanctions, now), now)
     incoming = IncomingActivities(sessions, intake, mail_in, bank_in, now)
     activities: list[Callable[..., Any]] = [
         case.open,

@@ -543,7 +543,7 @@ class ClearHit(Message):
 
     role: ClassVar[Role] = "compliance"
 
-    payment: Text = Field(description="key of the payment, such as C1:indemnity")
+    payment: Text = Field(description="key of the payment, such as C1:indemnity; before one the party, such as C1")
     reason: Text = Field(description="how you know that it is somebody else")
 
 
@@ -552,7 +552,7 @@ class ConfirmHit(Message):
 
     role: ClassVar[Role] = "compliance"
 
-    payment: Text = Field(description="key of the payment, such as C1:indemnity")
+    payment: Text = Field(description="key of the payment, such as C1:indemnity; before one the party, such as C1")
     reason: Text = Field(description="how you know, and what was reported to whom")
 
 

@@ -232,6 +232,8 @@ class Party(Model):
     phone: str | None = None
     personal_code: str | None = None
     iban: str | None = None
+    screening: Screening | None = None
+    """How this one was screened when becoming known; None before, or where nobody waits for money."""
 
 
 class Step(Model):
@@ -529,7 +531,14 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
             PlannedInstalment(**_fields(PlannedInstalment, row), amount=str(row.amount)) for row in instalments
         ),
         events=tuple(Report(**_fields(Report, row), refused=tuple(row.refused or ())) for row in events),
-        parties=tuple(Party(**_fields(Party, row, *hidden), erased=row.erased_at is not None) for row in parties),
+        parties=tuple(
+            Party(
+                **_fields(Party, row, *hidden),
+                erased=row.erased_at is not None,
+                screening=_screening(screened.get(row.party), personal=personal),
+            )
+            for row in parties
+        ),
         children=tuple(children),
         findings=tuple(
             Found(

@@ -170,18 +170,17 @@ async def _decisions(session: AsyncSession, head: reading.Head, *, personal: boo
     out = []
     for row in rows:
         at = row.decided_at or row.proposed_at
-        facts: Mapping[str, Any] = next((s.facts for s in steps if s.at == at), {})
+        step = next((s for s in steps if s.at == at), None)
+        facts: Mapping[str, Any] = step.facts if step is not None else {}
         gives = [p for p in parts if p.n == row.n]
         said = [r for letter in letters if letter.queued_at == at for r in letter.facts.get("reasons") or ()]
         grounds = [_ground(r, head, personal=personal) for r in said]
-        supplement = row.n > 1 and bool(row.asked.get("recorded"))
+        by_salvage = step is not None and step.entry == "salvage_handed_over"
+        follows = "salvage" if by_salvage else "supplement" if row.n > 1 and row.asked.get("recorded") else None
         out.append(
             Decision(
                 n=row.n,
-                outcome=str(
-                    facts.get("outcome")
-                    or ("supplement" if supplement else "reject" if row.asked.get("reject") else "pay")
-                ),
+                outcome=str(facts.get("outcome") or follows or ("reject" if row.asked.get("reject") else "pay")),
                 proposed_at=row.proposed_at,
                 decided_at=row.decided_at,
                 proposed_by=facts.get("proposed_by") or facts.get("by"),
@@ -716,7 +715,11 @@ class _Writer:
                 [
                     (
                         _code(p.party),
-                        Cell(text=_words(p.role) + (", erased" if p.erased else "")),
+                        Cell(
+                            text=_words(p.role)
+                            + (", erased" if p.erased else "")
+                            + (f"; {self._screened(p.screening)}" if p.screening and p.screening.hits else "")
+                        ),
                         Cell(text=p.language),
                         *(
                             Cell(text=value or "")
@@ -735,6 +738,7 @@ _OUTCOMES = {
     "pay_reduced": "pay, reduced",
     "reject": "reject",
     "supplement": "pay what was withheld (9.6)",
+    "salvage": "pay the rest, for the salvage was handed over (9.3.1)",
     "used_up": "nothing more: the limit is used up (9.12)",
 }
 _STANDING: dict[str, Tone] = {"met": "good", "not_met": "bad"}

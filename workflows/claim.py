@@ -128,6 +128,8 @@ class Claim(ByInstalments):
             DecideByPerson,
             WithdrawClaim,
             CorrectAddress,
+            ClearHit,
+            ConfirmHit,
             *COURT,
         ),
         "deciding": (

@@ -206,6 +206,9 @@ class Paying(Case):
                     return ("payment: no such payment is with the bank or was paid",)
             case ClearHit() | ConfirmHit():
                 payment = self.payment(message.payment)
+                if ":" not in message.payment:
+                    # somebody who was found when becoming known: only the store knows
+                    return ()
                 open_ = ("screening", "blocked") if isinstance(message, ClearHit) else ("screening",)
                 if payment is None or payment.status not in open_:
                     return ("payment: the sanctions list holds up no such payment",)

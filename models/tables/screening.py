@@ -15,14 +15,14 @@ Result = Literal["clear", "hit", "cleared", "confirmed"]
 
 
 class ScreeningRow(OfCase, table=True):
-    """The screening of one payment order, as it was done last."""
+    """The screening of one payment order, or of a party who became known, as it was done last."""
 
     __tablename__ = "screening"
     __table_args__ = (Index("screening_open", "case", postgresql_where=text("result IN ('hit', 'confirmed')")),)
 
     case: str = Field(primary_key=True, foreign_key="cases.case")
     key: str = Field(primary_key=True)
-    """That of the payment order."""
+    """That of the payment order; of one who became known that of the party itself, such as `C1`."""
     party: str
     screened_at: datetime = instant()
     list_made_at: datetime = instant()

@@ -123,6 +123,11 @@ FACTS: dict[str, dict[str, object]] = {
         "payment": "C1:indemnity",
         "list": "2026-11-20 b103679d7e15",
     },
+    "internal-screening-party": {
+        "case": "claim:BTA:2026-000123",
+        "who": "C1",
+        "list": "2026-11-20 b103679d7e15",
+    },
     "internal-authority": {"case": "claim:BTA:2026-000123", "amount": Decimal("18400.00"), "nobody": False},
     "internal-notice": {"case": "claim:BTA:2026-000123", "text": "The bank rejected the payment."},
 }

@@ -16,6 +16,7 @@ from tests.system.test_starter import Environment, cli, complete
 from tests.workflows.test_claim import MONDAY, decided, deciding, paid_on, proposal
 from tests.workflows.test_limits import claim, confirmed, tight
 from tests.workflows.test_privacy_request import file, person
+from tests.workflows.test_salvage import agreed, handed
 from tests.world import World
 
 CHROMIUM = shutil.which("chromium")
@@ -114,6 +115,26 @@ async def test_a_rejection_gives_the_clause_and_the_handlers_words_only_where_as
         assert "ceiling" not in page
     for page in await pages(world, case, personal=True):
         assert "the water came through the ceiling" in page
+
+
+async def test_the_story_says_what_became_of_each_head_and_of_the_salvage(world: World) -> None:
+    """Code, title and clause always; the words only where personal data were asked for."""
+    case, _ = await agreed(world)
+    await world.say(case, "salvage_handed_over", **handed())
+    await world.payment(case, "C1:salvage-2", "issued")
+    for page in await pages(world, case):
+        assert "the salvage was handed over" in page
+        assert "dms/handover" not in page
+    other = await deciding(world)
+    reduced = {"claimant": "C1", "head": "property_damaged", "outcome": "reduce", "code": "restoring_only"}
+    said = proposal("900.00", "pay_reduced", heads=[{**reduced, "text": "New wheels were on it"}])
+    await world.say(other, "propose_decision", **said)
+    await world.stage(other, "telling_and_paying")
+    for page in await pages(world, other):
+        assert "Only restoring the former state is paid (clause 9.3.2)" in re.sub(r"\\(.)", r"\1", page)
+        assert "New wheels" not in page
+    for page in await pages(world, other, personal=True):
+        assert "New wheels were on it" in page
 
 
 async def test_what_people_wrote_is_text_and_no_markup(world: World) -> None:

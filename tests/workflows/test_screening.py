@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ from typing import Any
 import pytest
 
 from activities.payment import PaymentActivities
+from activities.screening import KnownPeople
+from activities.sweep import SweepActivities
 from integrations.bank import BankFolder
 from integrations.sanctions import SAMPLE, SanctionsFile
 from models.case import OrderRef
-from models.tables import OperatorRow, PaymentOrderRow, ScreeningRow
+from models.tables import NoticeRow, OperatorRow, PartyRow, PaymentOrderRow, ScreeningRow
 from operations.health import waiting
 from tests.workflows.test_claim import MONDAY, _is, content, documents, paid_on, proposal
 from tests.world import Refused, World, text_of
@@ -191,3 +194,137 @@ async def test_without_a_list_the_order_waits_and_says_why(world: World, tmp_pat
         await own.order(OrderRef(case=case, key=KEY))
     path.write_bytes(SAMPLE.read_bytes())
     assert (await own.order(OrderRef(case=case, key=KEY))).issued_at is not None
+
+
+# ---- who becomes known ----------------------------------------------------------------------------------------------
+
+
+async def filed(world: World, **claimant: Any) -> str:
+    """A claim of somebody who may be listed, that waits for its documents."""
+    await world.begin(MONDAY)
+    case = await world.file("claim", "BTA", content(await world.policy(), claimants=[{**LISTED, **claimant}]))
+    await world.stage(case, "collecting")
+    return case
+
+
+async def sweep(world: World) -> int:
+    """A sweep; how many were found on the list."""
+    owners = [getattr(a, "__self__", None) for a in world.activities]
+    return (await next(o for o in owners if isinstance(o, SweepActivities)).deliver()).hits
+
+
+async def known(world: World, case: str, party: str = "C1") -> ScreeningRow | None:
+    """How a party was screened when becoming known."""
+    async with world.sessions() as session:
+        return await session.get(ScreeningRow, (case, party))
+
+
+async def early(world: World, case: str) -> list[NoticeRow]:
+    """The letters about people who became known."""
+    return [n for n in (await world.notices(case)).values() if n.template == "internal-screening-party"]
+
+
+async def test_whom_the_filing_names_is_screened_and_a_hit_is_told_before_anything_is_paid(world: World) -> None:
+    """GJ 230: claimants and the insured; the officer is told once, by a letter that names nobody; the case goes on."""
+    case = await filed(world)
+    assert await known(world, case) is None
+    await sweep(world)
+    found, insured = await known(world, case), await known(world, case, "insured")
+    assert found is not None
+    assert insured is not None
+    assert (found.result, [hit["id"] for hit in found.hits], insured.result) == ("hit", ["EU.9001.11"], "clear")
+    [letter] = [text_of(m) for m in world.mails("compliance_officer@bta.example") if case in text_of(m)]
+    assert "C1" in letter
+    assert "Zimogor" not in letter
+    assert (await world.stage(case, "collecting")).waits_for.startswith("documents from the claimant")
+    await sweep(world)
+    assert len(await early(world, case)) == 1
+
+
+async def test_who_was_cleared_early_holds_up_no_payment(world: World) -> None:
+    case = await filed(world)
+    await sweep(world)
+    await world.say(case, "clear_hit", payment="C1", reason="Another birth date: passport seen")
+    cleared = await known(world, case)
+    assert cleared is not None
+    assert (cleared.result, cleared.judged_by) == ("cleared", "op-1")
+    for n, kind in enumerate(("proof_of_entitlement", "proof_of_amount", "certificate_of_authority")):
+        await world.say(case, "add_document", document=kind, received_at=MONDAY.isoformat(), reference=f"dms/{n}")
+    await world.stage(case, "deciding")
+    await world.covered(case)
+    await world.say(case, "propose_decision", **proposal())
+    await world.payment(case, KEY, "issued")
+    assert (await screening(world, case)).result == "cleared"
+
+
+async def test_who_was_confirmed_early_is_not_paid(world: World) -> None:
+    case = await decided_after(world, "confirm_hit")
+    await world.payment(case, KEY, "screening")
+
+
+async def decided_after(world: World, judged: str) -> str:
+    """A claim whose claimant was judged while it was decided."""
+    await world.begin(MONDAY)
+    claim = content(await world.policy(), documents=documents(MONDAY), claimants=[LISTED])
+    case = await world.file("claim", "BTA", claim)
+    await world.stage(case, "deciding")
+    await sweep(world)
+    await world.say(case, judged, payment="C1", reason="Looked at")
+    await world.covered(case)
+    await world.say(case, "propose_decision", **proposal())
+    return case
+
+
+@pytest.mark.parametrize(("name", "party"), [("clear_hit", "C1"), ("confirm_hit", "C7")])
+async def test_only_who_was_found_is_judged(world: World, name: str, party: str) -> None:
+    case = await filed(world, name="Anna Bērziņa")
+    await sweep(world)
+    with pytest.raises(Refused, match="not screened, or nobody on the list"):
+        await world.say(case, name, payment=party, reason="x")
+
+
+async def test_without_a_list_whoever_became_known_waits_and_the_case_goes_on(world: World, tmp_path: Path) -> None:
+    case = await filed(world)
+    people = KnownPeople(world.sessions, SanctionsFile(tmp_path / "list.xml"), world.now)
+    assert await people.screen() == ()
+    assert await known(world, case) is None
+    (tmp_path / "list.xml").write_bytes(SAMPLE.read_bytes())
+    assert case in await people.screen()
+    assert await people.screen() == ()
+
+
+async def test_a_corrected_payee_is_screened_again_and_told_only_of_what_is_new(world: World, tmp_path: Path) -> None:
+    """Another account is another look, by the list of then."""
+    case = await decided(world, name="Anna Bērziņa", iban=None)
+    await world.payment(case, KEY, "held")
+    await sweep(world)
+    first = await known(world, case)
+    assert first is not None
+    assert first.result == "clear"
+    await world.say(case, "correct_payee", claimant="C1", iban="LV80BANK0000435195001")
+    path = tmp_path / "list.xml"
+    path.write_text(SAMPLE.read_text().replace("Aleksandr Shchukarin", "Anna Berzina"))
+    people = KnownPeople(world.sessions, SanctionsFile(path), world.now)
+    assert case in await people.screen()
+    assert [n.facts["who"] for n in await early(world, case)] == ["C1"]
+    async with world.sessions() as session, session.begin():
+        (await session.get_one(PartyRow, (case, "C1"))).to_screen = True
+    assert await people.screen() == ()
+    assert len(await early(world, case)) == 1
+
+
+async def test_a_crash_before_the_result_is_kept_screens_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Result, letter and mark are one transaction: what died in it left nothing, and two at once tell once."""
+    case = await filed(world)
+    people = KnownPeople(world.sessions, SanctionsFile(SAMPLE), world.now)
+    with monkeypatch.context() as patched:
+        patched.setattr(KnownPeople, "_tell", _die)
+        with pytest.raises(RuntimeError, match="died"):
+            await people.screen()
+    assert await known(world, case) is None
+    await asyncio.gather(people.screen(), people.screen())
+    assert len(await early(world, case)) == 1
+
+
+async def _die(*_: Any) -> None:
+    raise RuntimeError("died")

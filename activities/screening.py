@@ -1,0 +1,124 @@
+"""Screening: the result of each is kept; whoever becomes known is screened beside the case, early (GJ-sanctions)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+
+import structlog
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from integrations.sanctions import ListUnavailable, Sanctions
+from models.now import Now
+from models.screening import Hit, SanctionsList
+from models.tables import CaseRow, NoticeRow, PartyRow, ScreeningRow
+from operations.intake import Sessions
+from rules.rulebook import duty_for
+from rules.screening import birth_date, screen
+
+SCREEN = "GJ-sanctions"
+AT_A_TIME = 200
+"""People that one sweep screens: the next one comes in a minute."""
+
+log = structlog.get_logger()
+
+
+async def keep(
+    session: AsyncSession, case: str, key: str, party: str, found: Sequence[Hit], listed: SanctionsList, at: datetime
+) -> tuple[ScreeningRow, tuple[str, ...]]:
+    """Keep what a list says of a party: the row, and whom on the list nobody has cleared.
+
+    `key` is that of the payment order; of one who became known that of the party itself.
+    """
+    rows = (await session.exec(select(ScreeningRow).where(ScreeningRow.case == case))).all()
+    # who was told apart from somebody once, is so for each of that one's payments
+    cleared = {number for row in rows if row.party == party for number in row.cleared}
+    still = tuple(hit.id for hit in found if hit.id not in cleared)
+    row = next((row for row in rows if row.key == key), None)
+    if row is None:
+        row = ScreeningRow(
+            case=case,
+            key=key,
+            party=party,
+            screened_at=at,
+            list_made_at=listed.made_at,
+            list_digest=listed.digest,
+            result="clear",
+        )
+    row.screened_at, row.list_made_at, row.list_digest = at, listed.made_at, listed.digest
+    row.hits = [hit.model_dump(mode="json") for hit in found]
+    row.result = "hit" if still else "cleared" if found else "clear"
+    session.add(row)
+    return row, still
+
+
+def version(row: ScreeningRow) -> str:
+    """The list by which it was screened, for people."""
+    return f"{row.list_made_at:%Y-%m-%d} {row.list_digest[:12]}"
+
+
+class KnownPeople:
+    """Screens whoever became known; safe to run at any time, by anybody, twice."""
+
+    def __init__(self, sessions: Sessions, sanctions: Sanctions, now: Now) -> None:
+        self._sessions = sessions
+        self._sanctions = sanctions
+        self._now = now
+
+    async def screen(self) -> tuple[str, ...]:
+        """Screen all who wait; the cases of those who may be listed, whose compliance officer is told by a letter.
+
+        Without a list they wait on: nothing else does.
+        """
+        async with self._sessions() as session:
+            query = select(PartyRow.case, PartyRow.party).where(col(PartyRow.to_screen)).limit(AT_A_TIME)
+            waiting = (await session.exec(query)).all()
+        if not waiting:
+            return ()
+        try:
+            listed = await self._sanctions.listed()
+        except ListUnavailable as e:
+            log.warning("people wait to be screened", problem=str(e), number=len(waiting))
+            return ()
+        return tuple([case for case, party in waiting if await self._screen(case, party, listed)])
+
+    async def _screen(self, case: str, party: str, listed: SanctionsList) -> bool:
+        """Whether this one may be listed, and nobody was told so far."""
+        async with self._sessions() as session, session.begin():
+            row = await session.get(PartyRow, (case, party), with_for_update={"skip_locked": True})
+            if row is None or not row.to_screen:
+                # another sweep has it, or had it
+                return False
+            row.to_screen = False
+            if row.name is None:
+                return False
+            found = await asyncio.to_thread(screen, row.name, birth_date(row.personal_code), listed.entries)
+            known = await session.get(ScreeningRow, (case, party))
+            if known is not None and [hit["id"] for hit in known.hits] == [hit.id for hit in found]:
+                # the same as was told, and perhaps judged, before
+                return False
+            kept, still = await keep(session, case, party, party, found, listed, self._now())
+            if still:
+                await self._tell(session, kept)
+            return bool(still)
+
+    async def _tell(self, session: AsyncSession, kept: ScreeningRow) -> None:
+        case = await session.get_one(CaseRow, kept.case)
+        before = (
+            await session.exec(select(NoticeRow.key).where(NoticeRow.case == kept.case, NoticeRow.internal))
+        ).all()
+        asked = f"screening:{kept.party}:"
+        session.add(
+            NoticeRow(
+                case=kept.case,
+                key=f"{asked}{1 + sum(key.startswith(asked) for key in before)}",
+                template="internal-screening-party",
+                party=duty_for(case.organisation, SCREEN).owner,
+                internal=True,
+                duty=SCREEN,
+                facts={"who": kept.party, "list": version(kept)},
+                queued_at=self._now(),
+            )
+        )
