@@ -127,6 +127,9 @@ class AgreeInstalments(OfAgreement):
 
     agreed_at: Instant = Field(description="when it was signed, such as 2026-11-21T10:00+02:00")
     reference: Text = Field(description="where the agreement is kept")
+    duty_to_report: bool = Field(
+        description="true if the agreement obliges to report the end of the right at once; of a death it must (9.2.4)"
+    )
     schedule: tuple[Planned, ...] = Field(min_length=1, description="list of due_on (YYYY-MM-DD) and amount in EUR")
     right_ends: tuple[Day, ...] = Field(
         description="list of the days on which the right ends by the agreement, such as the day before the 18th "
@@ -142,6 +145,8 @@ class AgreeInstalments(OfAgreement):
         faults = []
         if self.agreed_at > now:
             faults.append("agreed_at: lies in the future")
+        if agreement.head == Head.death and not self.duty_to_report:
+            faults.append("duty_to_report: an agreement with a dependant must oblige to report the end (9.2.4)")
         days = [planned.due_on for planned in self.schedule]
         if days != sorted(set(days)):
             faults.append("schedule: the days must follow each other, each once")

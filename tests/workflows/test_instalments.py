@@ -62,6 +62,7 @@ def agreed(*amounts: str, **more: Any) -> dict[str, Any]:
         "head": "death",
         "agreed_at": MONDAY.isoformat(),
         "reference": "dms/agreement",
+        "duty_to_report": True,
         "schedule": [{"due_on": day, "amount": amount} for day, amount in zip(DAYS, amounts, strict=False)],
         "right_ends": ["2027-05-15"],
         **more,
@@ -332,8 +333,10 @@ async def test_a_death_that_is_not_left_to_an_agreement_is_paid_as_everything_el
                 ],
                 "right_ends": ["2031-01-01", "2030-01-01"],
                 "agreed_at": "2027-03-02T10:00:00+02:00",
+                "duty_to_report": False,
             },
             [
+                "duty_to_report: an agreement with a dependant must",
                 "agreed_at: lies in the future",
                 "schedule: the days must follow each other",
                 "schedule.0.amount: nothing",
