@@ -81,6 +81,9 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Source = Annotated[str, typer.Argument(metavar="[FILE|-]", help="A file; - or nothing is standard input.")]
 Case = Annotated[str, typer.Argument(help="The case's id, such as claim:BTA:2026-000123.")]
+Personal = Annotated[
+    bool, typer.Option("--personal", help="With names and addresses of people, and with what they wrote.")
+]
 
 
 # ---- for other Python code ------------------------------------------------------------------------------------------
@@ -330,7 +333,7 @@ def case_table(cases: Iterable[reading.CaseLine]) -> Table:
 @app.command(epilog=EXIT_CODES)
 def show(
     case: Case,
-    personal: Annotated[bool, typer.Option("--personal", help="With names and addresses of the parties.")] = False,
+    personal: Personal = False,
     format_: Annotated[
         Literal["markdown", "html"] | None, typer.Option("--format", help="The whole story as one page.")
     ] = None,
@@ -583,14 +586,14 @@ def _person(party: reading.Party) -> str:
 
 
 @app.command(epilog=EXIT_CODES)
-def explain(case: Case, as_json: Json = False) -> None:
+def explain(case: Case, personal: Personal = False, as_json: Json = False) -> None:
     """Explain every clock of a case: which clause, counted how, due when, ended by what."""
-    raise typer.Exit(_run(_explain(case, as_json), as_json))
+    raise typer.Exit(_run(_explain(case, personal, as_json), as_json))
 
 
-async def _explain(case: str, as_json: bool) -> int:
+async def _explain(case: str, personal: bool, as_json: bool) -> int:
     async with connect(engine="not needed") as connection:
-        clocks = await reading.explain_case(connection.sessions, wall_clock(), case)
+        clocks = await reading.explain_case(connection.sessions, wall_clock(), case, personal=personal)
     if as_json:
         _json_array(clocks)
         return DONE
@@ -1790,7 +1793,7 @@ def policies_show(
     policy: PolicyNumber,
     on: Annotated[str | None, typer.Option(help="The event day that is asked about; today, if not said.")] = None,
     as_of: Annotated[str | None, typer.Option(help="As it was known at this instant, with offset.")] = None,
-    personal: Annotated[bool, typer.Option("--personal", help="With the people and companies.")] = False,
+    personal: Personal = False,
     as_json: Json = False,
 ) -> None:
     """Show a policy: whether it is in force on a day and why, its limits, its premium, and all that was said of it."""

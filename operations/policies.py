@@ -47,6 +47,7 @@ from models.policy import (
 from models.settlement import NONE, Money
 from models.tables import BellRow, CaseRow, LimitRow, PolicyEntryRow, PolicyRow
 from models.tables.sealed import values_of
+from operations import masking
 from operations.filings import check
 from operations.intake import Intake, Sessions, keep
 from operations.operators import may_handle
@@ -204,10 +205,11 @@ class Shown(Model):
     reporting: Reporting
     unpaid: Decimal
     schedule: tuple[Due, ...]
-    facts: PolicyFacts
+    facts: dict[str, Any]
+    """All that was said, put together (`PolicyFacts`)."""
     history: tuple[SaidThen, ...]
     people: tuple[dict[str, Any], ...]
-    """Only where they were asked for."""
+    """Only where they were asked for; so with the reasons in facts and history, and the words of an addendum."""
 
 
 class Policies:
@@ -498,6 +500,10 @@ class Policies:
         facts = fold(ENTRY.validate_python(e.data) for e in entries) if entries else row.known
         today = as_of.astimezone(ZoneInfo(book(row.organisation).zone)).date()
         on = on or today
+
+        def said(value: Any) -> Any:
+            return value if personal else masking.words(value)
+
         return Shown(
             policy=policy,
             organisation=row.organisation,
@@ -511,9 +517,10 @@ class Policies:
                 Due(due_on=i.due_on, amount=i.amount, addendum=i.addendum, paid_on=paid_in_full_on(facts, i))
                 for i in schedule(facts)
             ),
-            facts=facts,
+            facts=said(facts.model_dump(mode="json")),
             history=tuple(
-                SaidThen(n=e.n, act=e.act, recorded_at=e.recorded_at, said_by=e.said_by, entry=e.data) for e in entries
+                SaidThen(n=e.n, act=e.act, recorded_at=e.recorded_at, said_by=e.said_by, entry=said(e.data))
+                for e in entries
             ),
             people=tuple(p for e in entries for p in e.people) if personal else (),
         )

@@ -31,6 +31,7 @@ from models.tables import (
     ScreeningRow,
     TimelineRow,
 )
+from operations import masking
 from operations.intake import Sessions
 from rules.coverage import label_of, place_of
 from rules.documents import asked
@@ -248,6 +249,7 @@ class Step(Model):
     actor: str | None
     message: str | None
     facts: dict[str, Any]
+    """What people wrote only where personal data were asked for."""
     clocks: tuple[dict[str, Any], ...]
 
 
@@ -459,14 +461,14 @@ def _or_none(row: CaseRow) -> CaseRow | None:
 
 
 async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: bool = False) -> Shown:
-    """A case whole; names, addresses, codes and accounts of people only if asked for.
+    """A case whole; names, addresses, codes and accounts of people, and their own words, only if asked for.
 
     Raises:
         NotFound: Nothing was filed under this id.
     """
     async with sessions() as session:
         of = await _head(session, case)
-        clocks = await _explained(session, case, now)
+        clocks = await _explained(session, case, now, personal=personal)
         steps = (
             await session.exec(select(TimelineRow).where(TimelineRow.case == case).order_by(col(TimelineRow.step)))
         ).all()
@@ -516,12 +518,27 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
     return Shown(
         head=of,
         clocks=clocks,
-        timeline=tuple(Step(**_fields(Step, row), clocks=tuple(row.clocks)) for row in steps),
-        notices=tuple(Letter(**_fields(Letter, row), status=_letter(row)) for row in notices),
+        timeline=tuple(
+            Step(
+                **_fields(Step, row, "facts"),
+                facts=row.facts if personal else masking.facts(row.facts),
+                clocks=tuple(row.clocks),
+            )
+            for row in steps
+        ),
+        notices=tuple(
+            Letter(
+                **_fields(Letter, row, "refused"),
+                status=_letter(row),
+                refused=row.refused if personal else masking.text(row.refused),
+            )
+            for row in notices
+        ),
         payments=tuple(
             Payment(
-                **_fields(Payment, row),
+                **_fields(Payment, row, "rejected"),
                 amount=str(row.amount),
+                rejected=row.rejected if personal else masking.text(row.rejected),
                 status=_payment(row),
                 screening=_screening(screened.get(row.key), personal=personal),
             )
@@ -618,7 +635,7 @@ def _screening(row: ScreeningRow | None, *, personal: bool) -> Screening | None:
     if row is None:
         return None
     hits = tuple(" ".join([hit["id"], hit.get("name", "")] if personal else [hit["id"]]) for hit in row.hits)
-    return Screening(**_fields(Screening, row, "hits"), hits=hits)
+    return Screening(**_fields(Screening, row, "hits", "reason"), hits=hits, reason=row.reason if personal else None)
 
 
 def _payment(row: PaymentOrderRow) -> Literal["waits", "issued", "executed", "rejected"]:
@@ -677,29 +694,33 @@ class Explained(Model):
     happened_on: date | None
     """When what ended it happened, by the evidence."""
     evidence: dict[str, Any] | None
+    """What ended it; with what a person wrote only where personal data were asked for."""
     stopped_by: str | None
     """What evidence stops it."""
     reason: str | None
+    """Why it ended without a judgment: a code, or words of ours; nobody writes it freely."""
 
 
-async def explain_case(sessions: Sessions, now: datetime, case: str) -> tuple[Explained, ...]:
-    """Every clock of a case, ended ones too, in the order in which they started.
+async def explain_case(
+    sessions: Sessions, now: datetime, case: str, *, personal: bool = False
+) -> tuple[Explained, ...]:
+    """Every clock of a case, ended ones too, in the order in which they started; people's words only if asked for.
 
     Raises:
         NotFound: Nothing was filed under this id.
     """
     async with sessions() as session:
         await _head(session, case)
-        return await _explained(session, case, now)
+        return await _explained(session, case, now, personal=personal)
 
 
-async def _explained(session: AsyncSession, case: str, now: datetime) -> tuple[Explained, ...]:
+async def _explained(session: AsyncSession, case: str, now: datetime, *, personal: bool) -> tuple[Explained, ...]:
     order = (col(ClockRow.anchor_at), ClockRow.duty, ClockRow.subject, col(ClockRow.n))
     rows = (await session.exec(select(ClockRow).where(ClockRow.case == case).order_by(*order))).all()
-    return tuple(_explain(row, now) for row in rows)
+    return tuple(_explain(row, now, personal=personal) for row in rows)
 
 
-def _explain(row: ClockRow, now: datetime) -> Explained:
+def _explain(row: ClockRow, now: datetime, *, personal: bool) -> Explained:
     duty = duty_for(row.organisation, row.duty)
     book = books()[row.organisation]
     zone = ZoneInfo(book.zone)
@@ -726,7 +747,7 @@ def _explain(row: ClockRow, now: datetime) -> Explained:
         zone=book.zone,
         holds=tuple(row.spans),
         reminders=tuple(datetime.fromisoformat(r) for r in row.reminders),
-        evidence=row.evidence,
+        evidence=row.evidence if personal else masking.evidence(row.evidence),
         stopped_by=duty.evidence,
     )
 

@@ -1,8 +1,7 @@
 """The whole story of one case as a page, in Markdown or HTML: where it stands, its clocks and proofs, what was decided.
 
 Everything comes from the store. The page is built once, in blocks; two templates in `pages/` only set them. Without
-`personal` nothing stands there that names a person or was written freely by one: of the facts of a step only amounts,
-instants, codes and numbers.
+`personal` nothing stands there that names a person or was written freely by one (`masking.py`).
 """
 
 from __future__ import annotations
@@ -34,11 +33,6 @@ from rules.rulebook import books
 from rules.wording import in_
 
 Tone = Literal["", "good", "bad", "open"]
-
-_CODE = re.compile(r"[a-z0-9][a-z0-9_.:+-]*|[A-Z]+[0-9A-Z-]*[0-9][0-9A-Za-z.:_-]*|\d{4}-\d\d-\d\d[T ][0-9:.+Z-]+")
-"""How a fact looks that may stand on a page without personal data: a code, a number, an instant; never a sentence."""
-_FREE = frozenset({"reference", "reason", "reasons", "text", "named", "file_name", "name", "email", "by_words"})
-"""Facts that people write freely, whatever they look like."""
 
 
 # ---- what is told ---------------------------------------------------------------------------------------------------
@@ -391,12 +385,12 @@ class _Writer:
             return f"{self._at(c.ended_at)}: {c.reason or 'no judgment'}" if c.ended_at else ""
         when = self._at(c.happened_at) if c.happened_at else str(c.happened_on)
         said = f"{_words(str(c.evidence.get('kind')))}, happened {when}, recorded {self._at(c.ended_at)}"
-        if c.evidence.get("reference") and (self._story.personal or not c.evidence.get("by_person")):
+        if c.evidence.get("reference"):
             said += f", reference {c.evidence['reference']}"
         if correction := c.evidence.get("correction"):
             said += f"; corrected, second person {correction.get('second_person')}"
-            if self._story.personal:
-                said += f": {correction.get('reason')} ({correction.get('document')})"
+            if correction.get("reason"):
+                said += f": {correction['reason']} ({correction.get('document')})"
         return said
 
     def findings(self) -> Block:
@@ -415,7 +409,7 @@ class _Writer:
                         Cell(text=f.title),
                         Cell(text=_words(f.standing), tone=_STANDING.get(f.standing, "open")),
                         Cell(text=_words(f.outcome)),
-                        Cell(text=_facts(f.facts, personal=True)),
+                        Cell(text=_facts(f.facts)),
                         Cell(
                             text=" ".join(
                                 filter(None, (f.judged_by, self._at(f.judged_at) if f.judged_at else "", f.reason))
@@ -598,7 +592,7 @@ class _Writer:
             return "not yet"
         hits = f": {', '.join(found.hits)}" if found.hits else ""
         judged = f"; judged by {found.judged_by} {self._at(found.judged_at)}" if found.judged_by else ""
-        why = f": {found.reason}" if found.reason and self._story.personal else ""
+        why = f": {found.reason}" if found.reason else ""
         return (
             f"{found.result}{hits}, {self._at(found.screened_at)}, list of {found.list_made_at:%Y-%m-%d}{judged}{why}"
         )
@@ -679,7 +673,7 @@ class _Writer:
                         _code(s.duty or ""),
                         Cell(text=s.actor or ""),
                         Cell(text=_words(s.stage)),
-                        Cell(text=_facts(s.facts, personal=self._story.personal)),
+                        Cell(text=_facts(s.facts)),
                     )
                     for s in self._shown.timeline
                 ],
@@ -791,13 +785,12 @@ def _day(at: datetime, organisation: str) -> date:
     return at.astimezone(ZoneInfo(books()[organisation].zone)).date()
 
 
-def _facts(facts: Mapping[str, Any], *, personal: bool) -> str:
-    """Facts in one line; without personal data only what cannot have been written freely."""
+def _facts(facts: Mapping[str, Any]) -> str:
+    """Facts in one line."""
     said = []
     for name, value in facts.items():
-        kept = value if personal else _not_free(name, value)
-        if kept not in (None, "", [], {}):
-            said.append(f"{_words(name)}{':' if isinstance(kept, dict) else ''} {_said(kept)}")
+        if value not in (None, "", [], {}):
+            said.append(f"{_words(name)}{':' if isinstance(value, dict) else ''} {_said(value)}")
     return "; ".join(said)
 
 
@@ -811,23 +804,6 @@ def _said(value: Any) -> str:
             return ", ".join(_said(inner) for inner in value)
         case _:
             return str(value)
-
-
-def _not_free(name: str, value: Any) -> Any:
-    if name in _FREE:
-        return None
-    match value:
-        case bool() | int() | float():
-            return value
-        case str():
-            return value if _CODE.fullmatch(value) else None
-        case list():
-            return [v for v in (_not_free("", v) for v in value) if v is not None]
-        case dict():
-            inner = {k: _not_free(k, v) for k, v in value.items() if _CODE.fullmatch(k)}
-            return {k: v for k, v in inner.items() if v is not None}
-        case _:
-            return None
 
 
 # ---- setting --------------------------------------------------------------------------------------------------------

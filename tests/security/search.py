@@ -15,6 +15,8 @@ PERSONAL = frozenset(
     {"name", "first_name", "last_name", "email", "phone", "personal_code", "iban", "description", "code", "place"}
 )
 """Fields whose values are personal, wherever they stand in what is filed or said."""
+WRITTEN = frozenset({"reason", "reasons", "text"})
+"""Fields that can hold a code, or what somebody wrote freely."""
 SHORTEST = 7
 """Characters: a shorter text is found by accident in some megabytes of ciphertext."""
 
@@ -93,5 +95,5 @@ def personal(value: Any, field: str = "") -> Iterator[str]:
     elif isinstance(value, list):
         for inner in value:
             yield from personal(inner, field)
-    elif isinstance(value, str) and field in PERSONAL:
+    elif isinstance(value, str) and (field in PERSONAL or (field in WRITTEN and " " in value)):
         yield value

@@ -33,7 +33,9 @@ from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 from temporalio.worker import Worker
+from typer.testing import CliRunner
 
+import starter
 from activities.wiring import build
 from integrations.bank import BankFolder
 from integrations.bank_in import AnswersFolder
@@ -43,7 +45,7 @@ from integrations.sanctions import SAMPLE, SanctionsFile
 from models.converter import data_converter
 from models.names import TASK_QUEUE
 from models.now import wall_clock
-from models.tables import IntakeRow, TimelineRow
+from models.tables import CaseRow, IntakeRow, PolicyRow, TimelineRow
 from operations.connection import Connection, connect
 from operations.demo import coding, load_file, operators, working
 from operations.intake import Intake
@@ -162,6 +164,7 @@ async def done(var: Path) -> AsyncIterator[Run]:
         (var / "bank").unlink()
         async with working(settings, client):
             await Samples(read(), connection.sessions, connection.intake, wall_clock).settle()
+            await looked_at(run)
             await around_intake(run, client)
             await terminated(client)
             run.seen["metrics"] = await metrics(settings)
@@ -216,6 +219,29 @@ async def through_the_command_line(run: Run) -> None:
             capture_output=True, check=False, timeout=60,
         )  # fmt: skip
         run.seen[f"starter.py {' '.join(words[:2])} {words[-1][:5]}"] = ended.stdout + ended.stderr
+
+
+async def looked_at(run: Run) -> None:
+    """Every command that shows cases, policies and work, and nobody asked for people."""
+    environment = {"TERMINS_VAR": str(run.var)}
+    async with run.connection.sessions() as session:
+        cases = (await session.exec(select(CaseRow.case).order_by(CaseRow.case))).all()
+        policies = (await session.exec(select(PolicyRow.policy).order_by(PolicyRow.policy))).all()
+    last_day = f"{wall_clock() + timedelta(days=20):%Y-%m-%d}"
+    ended = ["--by", "policyholder", "--last-day", last_day, "--reason", run.plant("Tā vēlējās valdes loceklis")]
+    calls = [["policies", "end", policies[0], *ended]]
+    for case in cases:
+        calls += [["show", case, "--json"], ["show", case, "--format", "html"], ["explain", case, "--json"]]
+    calls += [["policies", "show", policy, "--json"] for policy in policies]
+    calls += [["show", DECIDING], ["explain", DECIDING], ["show", DECIDING, "--format", "markdown"]]
+    calls += [["policies", "show", policies[0]], ["policies", "limits", policies[0]]]
+    for line in ("queue", "queue --by duty", "late", "workload", "list --all", "policies list"):
+        calls += [line.split(), [*line.split(), "--json"]]
+    for words in calls:
+        result = await asyncio.to_thread(CliRunner().invoke, starter.app, words, env=environment)
+        assert result.exit_code == 0, (words, result.output)
+        run.seen[f"starter.py {' '.join(words[:8])}"] = result.stdout_bytes + result.stderr_bytes
+    assert len(cases) > 20
 
 
 async def encoded(run: Run, http: ClientSession, message: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from playwright.async_api import async_playwright
 from operations import story
 from tests.system.test_starter import Environment, cli, complete
 from tests.workflows.test_claim import MONDAY, decided, deciding, paid_on, proposal
+from tests.workflows.test_late_premium import REASON, refused
 from tests.workflows.test_limits import claim, confirmed, tight
 from tests.workflows.test_privacy_request import file, person
 from tests.workflows.test_salvage import agreed, handed
@@ -101,6 +102,25 @@ async def test_nobody_is_named_and_nothing_freely_written_stands_there_unasked(w
     for page in await pages(world, case, personal=True):
         for part in ("Anna Bērziņa", "the statement of the bank came late", "with personal data"):
             assert part in page
+
+
+async def test_what_people_wrote_is_shown_and_explained_only_where_asked(world: World, where: Environment) -> None:
+    """Reasons of steps and of clocks that ended, and why something was corrected."""
+    case = await decided(world)
+    await world.advance(case, datetime(2027, 3, 24, 9, 0, tzinfo=MONDAY.tzinfo))
+    correction = {"reason": "the statement of the bank came late", "document": "dms/9", "second_person": "op-2"}
+    await world.say(case, "confirm_payment", **paid_on("2027-03-22"), correction=correction)
+    premium = await refused(world)
+    secrets = {case: ("dms/9", "the statement of the bank"), premium: (REASON,)}
+    for one, told in secrets.items():
+        asked = ""
+        for words in (("show", one), ("show", one, "--json"), ("explain", one), ("explain", one, "--json")):
+            plain = (await cli(where, *words)).stdout
+            assert not [word for word in told if word in plain], words
+            asked += (await cli(where, *words, "--personal")).stdout
+        assert [word for word in told if word in asked] == list(told)
+        for page in await pages(world, one):
+            assert not [word for word in told if word in page]
 
 
 async def test_a_rejection_gives_the_clause_and_the_handlers_words_only_where_asked(world: World) -> None:
