@@ -31,7 +31,8 @@ def handed(loss: P) -> P:
 def due_by_salvage(case: SettlementInput, now: Settlement, waits: Collection[Cell]) -> dict[Cell, Decimal]:
     """What each of these heads would give more, in EUR, if what is left were handed over; `now` settles `case`.
 
-    Together no more than the whole settlement would grow: where a limit is shared, others get less.
+    Together exactly as much as the whole settlement would grow: where a limit is shared, other heads get less; where a
+    deductible is, they get more, and that counts with the largest.
     """
     if not waits:
         return {}
@@ -44,6 +45,8 @@ def due_by_salvage(case: SettlementInput, now: Settlement, waits: Collection[Cel
         if cell in waits and (part := min(amount - before.get(cell, NONE), left)) > 0:
             due[cell] = part
             left -= part
+    if due and left:
+        due[max(due, key=lambda cell: (due[cell], cell))] += left
     return due
 
 

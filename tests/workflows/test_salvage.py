@@ -124,6 +124,22 @@ async def test_the_rest_is_part_of_what_a_second_person_approves(world: World) -
     await world.payment(case, "C1:salvage-2", "issued")
 
 
+async def test_a_deductible_that_heads_share_is_reserved_for_to_the_cent(world: World) -> None:
+    """1 700 and 500 less 300: 1 900; with the salvage 2 400 and 500 less 300: 2 600. So 700 are reserved, and paid."""
+    policy = await tight(world, "5000.00", deductible={"kind": "amount", "value": "300.00"})
+    losses = [{"claimant": 1, "head": h, "amount": "2400.00"} for h in ("property_damaged", "rescue_costs")]
+    case = await claim(world, policy, losses=losses)
+    rescue = {"claimant": "C1", "head": "rescue_costs", "proven": "500.00"}
+    said = destroyed(before="2400.00", after="700.00")
+    await world.say(case, "propose_decision", outcome="pay", losses=[*said["losses"], rescue])
+    assert [str(a) for a in ((await row(world, case)).taken, (await row(world, case)).reserved)] == [
+        "1900.00",
+        "700.00",
+    ]
+    await world.say(case, "salvage_handed_over", **handed())
+    assert [str(a) for a in ((await row(world, case)).taken, (await row(world, case)).reserved)] == ["2600.00", "0.00"]
+
+
 @pytest.mark.parametrize(
     ("message", "fault"),
     [
