@@ -387,8 +387,13 @@ async def reconcile(
     nothing is changed. `backups` is the folder of the keys' backups, which remembers what was erased.
     """
     work = _Reconciliation(sessions, keyring, client, store, now, backups, dry_run=dry_run, progress=progress)
-    await work.read(await runs_of(client, cases))
+    runs = await runs_of(client, cases)
+    await work.read(runs)
     await work.replay()
+    # a case that another one opened is filed again by that one's step
+    while filed := await work.filed_since():
+        await work.read({case: runs[case] for case in filed})
+        await work.replay()
     await work.catch_up(cases)
     return work.report()
 
@@ -458,6 +463,12 @@ class _Reconciliation:
                 self._queues[case] = deque(lacking)
             self._proofs[case] += await self._keep_events(told)
         self._progress("reading histories", len(runs), len(runs))
+
+    async def filed_since(self) -> list[str]:
+        """Cases whose filing was nowhere, and is there since the steps of others were put back."""
+        filed = [case for case in self._no_filing if await self._is_filed(case)]
+        self._no_filing = [case for case in self._no_filing if case not in filed]
+        return filed
 
     async def replay(self) -> None:
         """Put back what is lacking, in the order in which it happened over all cases.

@@ -51,6 +51,7 @@ from tests.workflows import test_access_request as access
 from tests.workflows import test_authenticator_withdrawal as withdrawal
 from tests.workflows import test_claim as claim
 from tests.workflows import test_privacy_request as privacy
+from tests.workflows import test_recovery as recovery
 from tests.world import VirtualNow, World
 
 MONDAY = claim.MONDAY
@@ -348,6 +349,36 @@ async def test_a_store_restored_from_a_dump_is_brought_up_to_its_histories(worke
         await world.payment(lives.cases["lost"], "C1:indemnity", "issued")
         await world.say(lives.cases["inline"], "assign_case", handler="op-7")
     assert len(outside(world) - was_outside) >= 3
+
+
+async def test_a_recovery_that_was_opened_since_the_dump_comes_back_with_what_was_repaid_and_told(
+    worker_world: World, dumps: Dumps
+) -> None:
+    """Its demand, a part that came back and the notice of a hand-over: nobody is written to twice, and it goes on."""
+    world = worker_world
+    async with world.serving():
+        parent = await recovery.paid(world)
+        await dumps.dump()
+        await world.say(parent, "recover_payment", **recovery.wanted(reference="SINCE-1"))
+        case = "recovery:BTA:SINCE-1"
+        world.filed.append(case)
+        await recovery.sent(world, case, "BTA-11.3:1")
+        await recovery.repay(world, case, "150.00")
+        await recovery.told(world, case)
+    before, was_outside = await record(world), outside(world)
+    await dumps.restore()
+    assert await world.row(case) is None
+    done = await put_together(world)
+    assert (done.stuck, done.unreadable, done.no_filing) == ({}, (), ())
+    assert set(done.steps) == {parent, case}
+    after = await record(world)
+    for table, rows in before.items():
+        assert after[table] == rows, table
+    async with world.serving():
+        await swept(world)
+        assert outside(world) == was_outside
+        await recovery.repay(world, case, "250.00", reference="B8")
+        await world.stage(case, "resting")
 
 
 async def test_a_case_erased_since_the_dump_stays_erased(worker_world: World, dumps: Dumps) -> None:
