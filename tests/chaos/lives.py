@@ -19,6 +19,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from models.tables import BellRow, CaseRow, NoticeRow, PaymentOrderRow
 from operations.loading import load
+from operations.policies import Policies
 from tests.chaos.house import House
 from tests.chaos.scripts import Said
 from tests.world import RIGA
@@ -155,6 +156,25 @@ class Life:
             "policies and clients are loaded",
         )
         assert not loaded.faults, loaded.faults
+
+    async def premium(self, policy: str, **said: Any) -> None:
+        """See `scripts.Life`."""
+        await persist(self._house, lambda: self._policies.premium(policy, said), "the premium is written down")
+
+    async def end(self, policy: str, **said: Any) -> None:
+        """See `scripts.Life`."""
+
+        async def ended() -> None:
+            # an end whose answer was lost is said again
+            if (await self._policies.show(policy)).facts["ended"] is None:
+                await self._policies.end(policy, said)
+
+        await persist(self._house, ended, "the end is written down")
+
+    @property
+    def _policies(self) -> Policies:
+        connection = self._house.connection
+        return Policies(connection.sessions, connection.keyring, self._house.now, self._house.intake)
 
     async def file(self, kind: str, organisation: str, content: dict[str, Any], *, received_at: str) -> str:
         """See `scripts.Life`."""

@@ -33,6 +33,14 @@ class Life(Protocol):
         """Load policies or clients."""
         ...
 
+    async def premium(self, policy: str, **said: Any) -> None:
+        """Say that a premium was paid; a late one opens a case."""
+        ...
+
+    async def end(self, policy: str, **said: Any) -> None:
+        """Say that a contract ended early; a refund opens a case."""
+        ...
+
     async def file(self, kind: str, organisation: str, content: dict[str, Any], *, received_at: str) -> str:
         """File a case; its id."""
         ...
@@ -64,28 +72,30 @@ Script = Callable[[Life], Awaitable[None]]
 # ---- claims ---------------------------------------------------------------------------------------------------------
 
 
-async def claim_received(life: Life, received_at: str) -> str:
+async def _policy(life: Life, limit: str = "50000.00", aggregate: str = "100000.00", **more: Any) -> str:
+    """A policy of the run's own; its number."""
+    company = {"name": f"SIA Jumtu Meistari {life.token}", "email": f"insured.{life.token}@jumtumeistari.example"}
+    policy = {
+        "policy": f"P-{life.token}",
+        "organisation": "BTA",
+        "policyholder": company,
+        "insured": company,
+        "starts_on": "2025-01-01",
+        "ends_on": "2035-12-31",
+        "terms": {
+            "limit_per_occurrence": limit,
+            "limit_aggregate": aggregate,
+            "deductible": {"kind": "amount", "value": "200.00"},
+        },
+        **more,
+    }
+    await life.load(policies=[policy])
+    return f"P-{life.token}"
+
+
+async def claim_received(life: Life, received_at: str, **policy: Any) -> str:
     """A claim with all its documents."""
-    await life.load(
-        policies=[
-            {
-                "policy": f"P-{life.token}",
-                "organisation": "BTA",
-                "policyholder": {"name": f"SIA Jumtu Meistari {life.token}"},
-                "insured": {
-                    "name": f"SIA Jumtu Meistari {life.token}",
-                    "email": f"insured.{life.token}@jumtumeistari.example",
-                },
-                "starts_on": "2025-01-01",
-                "ends_on": "2035-12-31",
-                "terms": {
-                    "limit_per_occurrence": "50000.00",
-                    "limit_aggregate": "100000.00",
-                    "deductible": {"kind": "amount", "value": "200.00"},
-                },
-            }
-        ]
-    )
+    await _policy(life, **policy)
     kinds = ("proof_of_entitlement", "proof_of_amount", "certificate_of_authority")
     content = {
         "policy": f"P-{life.token}",
@@ -101,9 +111,9 @@ async def claim_received(life: Life, received_at: str) -> str:
     return await life.file("claim", "BTA", content, received_at=received_at)
 
 
-async def claim_filed(life: Life, received_at: str) -> str:
+async def claim_filed(life: Life, received_at: str, **policy: Any) -> str:
     """The same, and nothing of its cover is open."""
-    case = await claim_received(life, received_at)
+    case = await claim_received(life, received_at, **policy)
     await life.say(case, "judge_findings", when="deciding", findings=COVERED)
     return case
 
@@ -119,8 +129,9 @@ DECISION: dict[str, Any] = {
 }
 
 
-async def _decide(life: Life, case: str) -> None:
-    await life.say(case, "propose_decision", when="deciding", **DECISION)
+async def _decide(life: Life, case: str, proven: str = "1200.00") -> None:
+    losses = [{"claimant": "C1", "head": "property_damaged", "proven": proven}]
+    await life.say(case, "propose_decision", when="deciding", **{**DECISION, "losses": losses})
 
 
 def _confirmed(life: Life, payment: str) -> dict[str, Any]:
@@ -217,6 +228,101 @@ async def claim_contested(life: Life) -> None:
     if decided:
         await _pay(life, case)
         await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def claim_in_court(life: Life) -> None:
+    """A court hears it; what it awards is decided and paid within the award's own term."""
+    case = await claim_filed(life, life.ago(hours=2))
+    await life.say(case, "report_suit", when="deciding", filed_at=life.ago(hours=1), reference="dms/suit")
+    awards = [{"claimant": "C1", "amount": "900.00"}]
+    in_force = life.ago()
+    await life.say(case, "report_ruling", when="in_court", in_force_at=in_force, awards=awards, reference="dms/ruling")
+    await _decide(life, case, "900.00")
+    await _pay(life, case)
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def claim_supplemented(life: Life) -> None:
+    """Two claims on one policy: the later one gets what the earlier one leaves, and the rest when it releases that."""
+    limits = {"limit": "1500.00", "aggregate": "1500.00"}
+    first = await claim_filed(life, life.ago(hours=2), **limits)
+    second = await claim_filed(life, life.ago(hours=1), **limits)
+    await _decide(life, second)
+    await _pay(life, second)
+    await life.rests(second, "awaiting_limit")
+    await _decide(life, first, "700.00")
+    await _pay(life, second, "C1:supplement-2")
+    await _pay(life, first)
+    await life.rests(first, "resting")
+    await life.rests(second, "resting")
+    await life.until_day(12)
+    await life.rests(first, "closed")
+    await life.rests(second, "closed")
+
+
+async def recovery(life: Life) -> None:
+    """A part of a claim that was paid is demanded back, and comes back."""
+    claim = await claim_filed(life, life.ago(hours=1))
+    await _decide(life, claim)
+    await _pay(life, claim)
+    wanted = {"debtor": "C1", "amount": "400.00", "reason": "unjustified", "text": "Rēķins bija par citu automašīnu."}
+    await life.say(claim, "recover_payment", when="resting", reference=f"{life.token}-R", **wanted)
+    case = f"recovery:BTA:{life.token}-R"
+    repaid = {"actor": "system:bank", "amount": "400.00", "received_on": life.day(), "reference": "bank-back"}
+    await life.say(case, "report_repayment", when="demanding", **repaid)
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(claim, "closed")
+    await life.rests(case, "closed")
+
+
+# ---- policies -------------------------------------------------------------------------------------------------------
+
+
+async def late_premium_lapsed(life: Life) -> None:
+    """A first premium that came late and is not refused: the policy stands."""
+    premium = [{"due_on": life.ago(days=14)[:10], "amount": "300.00"}]
+    policy = await _policy(life, starts_on=life.ago(days=28)[:10], ends_on=None, premium=premium)
+    paid = {"reference": "B1", "paid_on": life.ago(days=1)[:10], "amount": "300.00", "received_at": life.ago(hours=1)}
+    await life.premium(policy, **paid)
+    case = f"late_premium:BTA:{policy}"
+    await life.rests(case, "deciding")
+    await life.until_day(17)
+    await life.rests(case, "closed")
+
+
+async def premium_refunded(life: Life) -> None:
+    """A contract ends early: what of its premium goes back is paid once."""
+    on = life.ago(days=80)[:10]
+    schedule: dict[str, Any] = {
+        "premium": [{"due_on": on, "amount": "730.00"}],
+        "payments": [{"reference": "B1", "paid_on": on, "amount": "730.00"}],
+    }
+    policy = await _policy(life, starts_on=life.ago(days=90)[:10], ends_on=None, **schedule)
+    ended = {"by": "policyholder", "last_day": life.ago(days=1)[:10], "reason": "business sold"}
+    await life.end(policy, **ended, iban="LV97HABA0012345678910")
+    case, payment = f"premium_refund:BTA:{policy}", "policyholder:refund"
+    confirmed = _confirmed(life, payment)
+    await life.say(case, "confirm_payment", when="returning", waits_for=f"the bank: {payment}", **confirmed)
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def renewal(life: Life) -> None:
+    """The sweep finds a contract whose end nears; the reminder comes back and goes to another address."""
+    ends_on = life.ago(days=-20)[:10]
+    policy = await _policy(life, starts_on=life.ago(days=345)[:10], ends_on=ends_on)
+    case = f"renewal:BTA:{policy}"
+    bounced = {"notice": "GJ-renewal:policyholder:1", "bounced_at": life.ago()}
+    await life.say(case, "report_bounce", when="resting", actor="system:mail", **bounced)
+    email = f"birojs.{life.token}@jumtumeistari.example"
+    await life.say(case, "correct_address", when="reminding", party="policyholder", email=email)
+    await life.rests(case, "resting")
     await life.until_day(12)
     await life.rests(case, "closed")
 
@@ -379,6 +485,12 @@ SCRIPTS: dict[str, Script] = {
         claim_overdue,
         claim_hasty,
         claim_contested,
+        claim_in_court,
+        claim_supplemented,
+        recovery,
+        late_premium_lapsed,
+        premium_refunded,
+        renewal,
         access_request,
         access_hasty,
         withdrawal,
