@@ -55,7 +55,9 @@ FACTS: dict[str, dict[str, object]] = {
     },
     "BTA-10.5b-third-party": DECISION,
     "BTA-10.5b-insured": DECISION,
-    "BTA-10.5b-automatic": {name: fact for name, fact in DECISION.items() if name not in ("outcome", "reasons")},
+    "BTA-10.5b-automatic": {
+        name: fact for name, fact in DECISION.items() if name not in ("outcome", "reasons", "by_agreement")
+    },
     "GJ-claims-review": {
         "reference": "2026-000123",
         "received_on": date(2026, 12, 21),
