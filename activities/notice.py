@@ -28,10 +28,9 @@ from models.now import Now
 from models.tables import ArchiveRow, CaseRow, ClockRow, DecisionRow, DocumentRow, NoticeRow, PartyRow
 from operations.intake import Sessions
 from rules.calendar import load
-from rules.coverage import ground_of
 from rules.documents import asked
 from rules.period import count
-from rules.reasons import in_letter
+from rules.reasons import ground_of, in_letter
 from rules.rulebook import Rulebook, book, duty_for
 from rules.wording import in_
 

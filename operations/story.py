@@ -26,9 +26,8 @@ from models.tables import DecisionPartRow, DecisionRow, LimitRow, NoticeRow, Pol
 from operations import reading
 from operations.intake import Sessions
 from operations.limits import ClaimOnLimit, limits_of
-from rules.coverage import ground_of
 from rules.policy import terms_on
-from rules.reasons import reasons
+from rules.reasons import ground_of, reasons
 from rules.rulebook import books
 from rules.wording import in_
 

@@ -16,9 +16,8 @@ from zoneinfo import ZoneInfo
 
 from models.common import Model
 from models.coverage import POINTS, Cover, CoverageFacts, Finding, Outcome, Period, Term, is_duty
-from models.settlement import Label, Language
+from models.settlement import Label
 from rules.rulebook import book
-from rules.wording import clause_in, in_
 
 EXCLUSIONS = Path(__file__).parent / "exclusions.toml"
 BREACHES = (*(f"7.1.{n}" for n in range(1, 6)), *(f"8.1.{n}" for n in range(1, 10)))
@@ -83,16 +82,6 @@ def clause_of(organisation: str, code: str) -> str:
     """
     terms = {**exclusions(), **duties(organisation)}
     return terms[code].clause if code in terms else POINTS[code.partition(":")[0]].clause
-
-
-def ground_of(organisation: str, code: str, language: str) -> str:
-    """What a rejection rests on, for a letter: a finding's title and clause, or a clause alone."""
-    said: Language = "lv" if language == "lv" else "lt" if language == "lt" else "en"
-    try:
-        title = in_(label_of(organisation, code), said)
-    except KeyError:
-        return clause_in(code, said)
-    return f"{title} ({clause_in(clause_of(organisation, code), said)})"
 
 
 def place_of(code: str) -> tuple[int, tuple[int, ...], str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from models.claim import HeadReason
 from models.common import Model
 from models.settlement import Head, Label, Language
-from rules.coverage import duties, exclusions
+from rules.coverage import clause_of, duties, exclusions, label_of
 from rules.wording import HEADS, clause_in, in_, label
 
 REASONS = Path(__file__).parent / "reasons.toml"
@@ -97,6 +97,19 @@ def head_faults(
         elif (part := accepted.get((claimant, head), amount)) < amount and (claimant, head) not in reduced:
             faults.append(f"heads: {claimant} {head}: {part} EUR of {amount} EUR are accepted: say why it is reduced")
     return faults
+
+
+def ground_of(organisation: str, code: str, language: str) -> str:
+    """What a rejection of the whole rests on, for a letter: what is not met with its clause, or a clause alone."""
+    said: Language = "lv" if language == "lv" else "lt" if language == "lt" else "en"
+    try:
+        clause = clause_in(clause_of(organisation, code), said)
+        # a point of cover is called by what is met: a letter says what is not
+        reason = listed().get(code.partition(":")[0])
+        title = in_(reason.label if reason is not None else label_of(organisation, code), said)
+    except KeyError:
+        return clause_in(code, said)
+    return f"{title} ({clause})"
 
 
 def in_letter(one: HeadReason, organisation: str, language: Language, whose: str | None = None) -> str:

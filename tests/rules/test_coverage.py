@@ -23,7 +23,6 @@ from models.coverage import (
     is_duty,
     title_of,
 )
-from models.settlement import Language
 from rules.coverage import (
     BREACHES,
     clause_of,
@@ -31,7 +30,6 @@ from rules.coverage import (
     exclusions,
     find_coverage,
     find_exclusion,
-    ground_of,
     label_of,
     place_of,
 )
@@ -421,24 +419,6 @@ def test_a_notice_of_loss_after_the_statutory_term_hints_at_a_breach(notice: str
 
 
 # ---- words ----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("language", "said"),
-    [
-        ("lv", "Plūdi un gruntsūdeņu līmeņa izmaiņas (noteikumu 4.1.24. punkts)"),
-        ("lt", "Potvynis ir gruntinio vandens lygio pokyčiai (taisyklių 4.1.24 punktas)"),
-        ("en", "Floods and changes of the groundwater level (clause 4.1.24)"),
-    ],
-)
-def test_a_rejection_cites_title_and_clause_in_the_readers_language(language: Language, said: str) -> None:
-    assert ground_of("BTA", "4.1.24", language) == said
-
-
-def test_a_clause_without_a_finding_is_cited_alone() -> None:
-    assert ground_of("BTA", "9.2.1", "en") == "clause 9.2.1"
-    with pytest.raises(KeyError):
-        label_of("BTA", "9.2.1")
 
 
 def test_findings_are_sorted_as_they_are_asked() -> None:

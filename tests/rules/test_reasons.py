@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from models.claim import HeadReason
 from models.coverage import POINTS
-from models.settlement import Head
-from rules.reasons import head_faults, in_letter, listed, reasons
+from models.settlement import Head, Language
+from rules.coverage import label_of
+from rules.reasons import ground_of, head_faults, in_letter, listed, reasons
+from rules.wording import in_
 
 CLAIMED = {("C1", Head.treatment): Decimal("500.00"), ("C1", Head.property_damaged): Decimal("900.00")}
 
@@ -89,3 +91,30 @@ def test_every_fault_is_named_at_once() -> None:
 )
 def test_the_letter_says_head_outcome_reason_clause_and_words(language: Any, line: str) -> None:
     assert in_letter(said(), "BTA", language) == line
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("lv", "Plūdi un gruntsūdeņu līmeņa izmaiņas (noteikumu 4.1.24. punkts)"),
+        ("lt", "Potvynis ir gruntinio vandens lygio pokyčiai (taisyklių 4.1.24 punktas)"),
+        ("en", "Floods and changes of the groundwater level (clause 4.1.24)"),
+    ],
+)
+def test_a_rejection_cites_title_and_clause_in_the_readers_language(language: Language, said: str) -> None:
+    assert ground_of("BTA", "4.1.24", language) == said
+
+
+def test_a_clause_without_a_finding_is_cited_alone() -> None:
+    assert ground_of("BTA", "9.2.1", "en") == "clause 9.2.1"
+    with pytest.raises(KeyError):
+        label_of("BTA", "9.2.1")
+
+
+@pytest.mark.parametrize("code", [code for code in POINTS if code != "no_exclusion"])
+def test_a_rejection_says_of_a_point_of_cover_that_it_is_not_met(code: str) -> None:
+    """Its own title says what is met; an exclusion that applies has a code of its own."""
+    for language in get_args(Language):
+        letter = ground_of("BTA", f"{code}:C1" if code == "third_party" else code, language)
+        assert in_(listed()[code].label, language) in letter
+        assert in_(POINTS[code].label, language) not in letter
