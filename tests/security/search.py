@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 PERSONAL = frozenset(
-    {"name", "first_name", "last_name", "email", "phone", "personal_code", "iban", "description", "code", "place"}
+    {"name", "first_name", "last_name", "email", "phone", "personal_code", "iban", "description", "place"}
 )
 """Fields whose values are personal, wherever they stand in what is filed or said."""
 WRITTEN = frozenset({"reason", "reasons", "text"})
