@@ -17,6 +17,7 @@ from models.tables import CaseRow, NoticeRow, PartyRow, ScreeningRow
 from operations.intake import Sessions
 from rules.rulebook import duty_for
 from rules.screening import birth_date, screen
+from security.keys import KeyDestroyed, NoKey, Unreadable
 
 SCREEN = "GJ-sanctions"
 AT_A_TIME = 200
@@ -82,7 +83,15 @@ class KnownPeople:
         except ListUnavailable as e:
             log.warning("people wait to be screened", problem=str(e), number=len(waiting))
             return ()
-        return tuple([case for case, party in waiting if await self._screen(case, party, listed)])
+        hits = []
+        for case, party in waiting:
+            try:
+                if await self._screen(case, party, listed):
+                    hits.append(case)
+            except (NoKey, KeyDestroyed, Unreadable) as e:
+                # whoever cannot be read does not hold up the others
+                log.warning("a person cannot be screened", case=case, problem=type(e).__name__)
+        return tuple(hits)
 
     async def _screen(self, case: str, party: str, listed: SanctionsList) -> bool:
         """Whether this one may be listed, and nobody was told so far."""

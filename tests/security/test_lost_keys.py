@@ -15,8 +15,10 @@ import pytest
 from sqlalchemy import delete
 from temporalio.client import Client, WorkflowExecutionStatus
 
+from activities.screening import KnownPeople
+from integrations.sanctions import SAMPLE, SanctionsFile
 from models.converter import sealing
-from models.tables import IntakeRow
+from models.tables import IntakeRow, ScreeningRow
 from operations.health import STUCK
 from operations.loading import load
 from security.codec import ENCODING, KEY, CaseCodec
@@ -178,3 +180,24 @@ async def test_a_client_whose_key_is_lost_is_not_loaded_under_a_second_one(world
             (f"client:{client}: its key is not here; restore the keys first",),
         )
     assert (await load(world.sessions, world.keyring, {"clients": rows})).clients == 2
+
+
+async def test_whoever_cannot_be_read_holds_up_the_screening_of_nobody(worker_world: World) -> None:
+    """And is screened once the key is back."""
+    world = worker_world
+    async with world.serving():
+        first, second = await filed_before_any_worker(world), await filed_before_any_worker(world)
+        for case in (first, second):
+            await world.stage(case, "deciding")
+    people = KnownPeople(world.sessions, SanctionsFile(SAMPLE), world.now)
+
+    async def screened(case: str) -> bool:
+        async with world.sessions() as session:
+            return await session.get(ScreeningRow, (case, "insured")) is not None
+
+    async with lost(world, first):
+        await people.screen()
+        assert await screened(second)
+        assert not await screened(first)
+    await people.screen()
+    assert await screened(first)
