@@ -301,8 +301,7 @@ class Claim(ByInstalments):
 
     async def resting(self) -> None:
         """Bounces and rejections may still come, a suit or new evidence; then the claim closes."""
-        if not self.clocks.running(REST):
-            await self.record("reopened", changes=(Start(duty=REST, anchor_at=workflow.now()),))
+        if await self.rest_again():
             return
         await self._always(await self.next())
 
@@ -312,7 +311,11 @@ class Claim(ByInstalments):
             return self.instalment_due(tick)
         if tick.duty != REST:
             return {}
-        return {"entry": "closed", "to": CLOSED, "outcome": "paid" if self.body.payments else "rejected"}
+        return {
+            "entry": "closed",
+            "to": CLOSED,
+            "outcome": "paid" if self.body.payments or self.body.settled else "rejected",
+        }
 
     def remittance(self) -> str:
         """The claim, as the payee reads it."""
@@ -345,7 +348,7 @@ class Claim(ByInstalments):
         return {
             "body": body.model_copy(update={"finished_at": now}),
             "to": "resting",
-            "rest": (Start(duty=REST, anchor_at=now),),
+            "rest": (self.rest(),),
         }
 
     # ---- cover ------------------------------------------------------------------------------------------------------
@@ -546,7 +549,7 @@ class Claim(ByInstalments):
         decided = Evidence(kind="decision", happened_at=at, reference=item.id if item else BY_RULEBOOK)
         changes: tuple[Change, ...] = (
             *((Stop(duty=DECIDE, evidence=decided),) if self.clocks.running(DECIDE) else ()),
-            *self._no_more(REVIEW_RESERVE, "decided"),
+            *self.no_more(REVIEW_RESERVE, "decided"),
             *(Start(duty=TELL, subject=subject_of(party, n), anchor_at=at) for party in told),
             *self._unpaid_awards(payments),
         )
@@ -843,7 +846,7 @@ class Claim(ByInstalments):
             duty=REVIEW,
             facts={"received_at": received_at, "reference": m.reference},
             changes=(
-                *self._no_more(REST, "a review was asked for"),
+                *self.no_more(REST, "a review was asked for"),
                 Start(duty=REVIEW, subject=self._reviewed(n), anchor_at=m.received_at),
             ),
             # an automatic decision is the first one
@@ -965,8 +968,8 @@ class Claim(ByInstalments):
             said=item,
             facts={"claimants": list(claimants), "filed_at": m.filed_at.isoformat(), "reference": m.reference},
             changes=(
-                *self._no_more(REST, "a suit was filed"),
-                *(self._no_more(DECIDE, reason) if undecided and whole else ()),
+                *self.no_more(REST, "a suit was filed"),
+                *(self.no_more(DECIDE, reason) if undecided and whole else ()),
             ),
             acts=(Act(name="claim.reserve_again"),),
             to=to,
@@ -1021,7 +1024,7 @@ class Claim(ByInstalments):
             duty=DECIDE,
             facts={"reason": m.reason, "received_at": m.received_at.isoformat(), "text": m.text},
             changes=(
-                *self._no_more(REST, m.reason),
+                *self.no_more(REST, m.reason),
                 Start(duty=DECIDE, anchor_at=m.received_at),
                 Start(duty=REVIEW_RESERVE, anchor_at=workflow.now()),
             ),
@@ -1145,7 +1148,7 @@ class Claim(ByInstalments):
     async def _bounced(self, item: Item, m: ReportBounce) -> None:
         """A letter came back: its 10 working days run again, by the same due date (10.5; time, point 13)."""
         duty, subject = m.notice.split(":")[:2]
-        changes: list[Change] = [Void(duty=REST, reason="bounce")] if self.clocks.running(REST) else []
+        changes: list[Change] = [*self.no_more(REST, "bounce")]
         changes.append(Reopen(duty=duty, subject=subject, reason="bounce"))
         await self.record(
             "bounced",
@@ -1237,7 +1240,7 @@ class Claim(ByInstalments):
                 await self.record(
                     "withdrawn",
                     said=item,
-                    changes=(*self._no_more(DECIDE, reason), *self._no_more(REVIEW_RESERVE, reason)),
+                    changes=(*self.no_more(DECIDE, reason), *self.no_more(REVIEW_RESERVE, reason)),
                     acts=(Act(name="claim.release"),),
                     to=CLOSED,
                     outcome="withdrawn",
@@ -1649,9 +1652,6 @@ class Claim(ByInstalments):
         return lines
 
     # ---- helpers ----------------------------------------------------------------------------------------------------
-
-    def _no_more(self, duty: str, reason: str) -> tuple[Void, ...]:
-        return (Void(duty=duty, reason=reason),) if self.clocks.running(duty) else ()
 
 
 def _payees(proposal: Proposal) -> list[ClaimantDecision]:
