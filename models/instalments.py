@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, ClassVar, Literal
 
@@ -12,8 +12,9 @@ from models.case import Day, Instant, Message, Text
 from models.common import Model
 from models.settlement import NONE, Head, Money
 
-BY_AGREEMENT: tuple[Head, ...] = (Head.lost_capacity, Head.death)
-"""The heads of which a written agreement says how they are paid (9.2.3, 9.2.4)."""
+CLAUSES: Mapping[Head, str] = {Head.lost_capacity: "9.2.3", Head.death: "9.2.4"}
+"""The heads of which a written agreement says how they are paid, and by which clause."""
+BY_AGREEMENT: tuple[Head, ...] = tuple(CLAUSES)
 AHEAD = 2
 """How many instalments of a schedule a claim carries: the next one, and the one after it. The store has them all."""
 

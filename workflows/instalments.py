@@ -13,7 +13,7 @@ from workflows.payment import Paying
 with workflow.unsafe.imports_passed_through():
     from models.case import Act, Change, Evidence, Message, NoticeDraft, Start, Stop, Tick
     from models.claim import ClaimBody, Payment
-    from models.instalments import AgreeInstalments, Agreement, ConfirmRight, Instalment, PayWhole
+    from models.instalments import CLAUSES, AgreeInstalments, Agreement, ConfirmRight, Instalment, PayWhole
     from models.settlement import NONE, Head
 
 PAY = "BTA-10.5c"
@@ -22,7 +22,6 @@ PAY_INSTALMENT = "T-instalment"
 REVIEW_RIGHT = "T-instalment-review"
 ENDED = "ended"
 """What the key of a letter begins with that tells of the end of a right: party, and the step that says so, follow."""
-CLAUSES = {Head.lost_capacity: "9.2.3", Head.death: "9.2.4"}
 
 
 class ByInstalments(Paying):

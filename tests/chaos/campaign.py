@@ -113,6 +113,7 @@ async def _live(
     async with room:
         try:
             await SCRIPTS[plan.script](life)
+            await life.known_people_are_screened()
         except Stuck as e:
             result.problem = str(e)
         finally:

@@ -17,7 +17,7 @@ from sqlmodel import col, select
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from models.tables import BellRow, CaseRow, NoticeRow, PaymentOrderRow
+from models.tables import BellRow, CaseRow, NoticeRow, PartyRow, PaymentOrderRow
 from operations.loading import load
 from operations.policies import Policies
 from tests.chaos.house import House
@@ -247,6 +247,16 @@ class Life:
         self._day = day
         for case in list(self.cases):
             await persist(self._house, partial(self._skip, case), f"{case} comes to day {day}")
+
+    async def known_people_are_screened(self) -> None:
+        """Wait until sweeps have screened whoever became known: no case waits for that."""
+
+        async def all_are() -> bool:
+            waiting = select(PartyRow.party).where(col(PartyRow.case).in_(self.cases), col(PartyRow.to_screen))
+            async with self._house.connection.sessions() as session:
+                return not (await session.exec(waiting)).all()
+
+        await self.until(all_are, "whoever became known is screened")
 
     # ---- how it waits -----------------------------------------------------------------------------------------------
 
