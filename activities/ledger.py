@@ -40,7 +40,11 @@ RELATED = "Latest, from the last document asked for:"
 """Begins the lines of a derivation that another anchor gave; a recount keeps them."""
 
 
-_CLOCKS = select(ClockRow).where(ClockRow.case == bindparam("case")).order_by(col(ClockRow.n))
+_CLOCKS = (
+    select(ClockRow)
+    .where(ClockRow.case == bindparam("case"))
+    .order_by(col(ClockRow.n), col(ClockRow.duty), col(ClockRow.subject))
+)
 
 
 class Ledger:

@@ -244,7 +244,7 @@ async def test_a_rejection_may_rest_on_a_clause_of_part_9_and_name_a_finding_by_
     await world.stage(case, "resting")
     [text] = [t for t in await letters(world, case, "anna.berzina@example.lv") if "noraidīt" in t]
     assert "- noteikumu 9.1. punkts: the amount was never proven" in text
-    assert "- Notikums ir apdrošināšanas teritorijā (noteikumu 3.3. punkts): it happened in Tartu" in text
+    assert "- Notikums nav apdrošināšanas teritorijā (noteikumu 3.3. punkts): it happened in Tartu" in text
 
 
 # ---- facts that are learnt ------------------------------------------------------------------------------------------
