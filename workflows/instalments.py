@@ -278,7 +278,7 @@ class ByInstalments(Paying):
             if not a.concluded:
                 waits.append(f"the written agreement with {a.claimant} on {a.amount} EUR ({CLAUSES[a.head]})")
             elif a.free is not None:
-                waits.append(f"the {a.free.due_on} of {a.payment}.{a.free.n}")
+                waits.append(f"{a.free.due_on}, the day of {a.payment}.{a.free.n}")
             elif a.next:
                 waits.append(f"confirm_right by the handler: whether {a.claimant} has a right after {a.ends[0]}")
         return waits

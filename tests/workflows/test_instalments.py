@@ -152,7 +152,7 @@ async def test_an_instalment_is_ordered_from_the_first_instant_of_its_day_and_no
     clock = await world.clock(case, "T-instalment", "C1.death.i1")
     assert (clock.status, clock.last_day.isoformat()) == ("kept", "2027-04-01")
     found = await world.stage(case, "paying_instalments")
-    assert "the 2027-05-03 of C1:death.2" in found.waits_for
+    assert "2027-05-03, the day of C1:death.2" in found.waits_for
 
 
 async def test_an_instalment_paid_on_the_next_day_is_late(world: World) -> None:
