@@ -1168,14 +1168,8 @@ class Claim(ByInstalments):
         match event:
             case Done() as done:
                 await self._proven(done)
-            case Item(message=ConfirmPayment() as m) as item:
-                await self.payment_made(item, m)
-            case Item(message=RejectPayment() as m) as item:
-                await self.payment_rejected(item, m)
-            case Item(message=CorrectPayee() as m) as item:
-                await self.payee_corrected(item, m)
-            case Item(message=ClearHit() | ConfirmHit() as m) as item:
-                await self.hit_judged(item, m)
+            case Item(message=ConfirmPayment() | RejectPayment() | CorrectPayee() | ClearHit() | ConfirmHit()) as item:
+                await self.about_payments(item)
             case Item(message=ReportBounce() as m) as item:
                 await self._bounced(item, m)
             case Item(message=ReportSuit() as m) as item:

@@ -179,9 +179,9 @@ class ByInstalments(Paying):
 
     def instalment_due(self, tick: Tick) -> dict[str, Any]:
         """The agreed day has come: the instalment is ordered in the same step, and the next one is waited for."""
-        agreement = next(a for a in self.body.agreements if a.subject == tick.subject)
-        due = agreement.free
-        if due is None:
+        agreement = next((a for a in self.body.agreements if a.subject == tick.subject), None)
+        due = agreement.free if agreement is not None else None
+        if agreement is None or due is None:
             return {}
         payment = Payment(
             key=f"{agreement.payment}.{due.n}",
