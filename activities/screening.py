@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
+from sqlalchemy import tuple_
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -21,7 +22,7 @@ from security.keys import KeyDestroyed, NoKey, Unreadable
 
 SCREEN = "GJ-sanctions"
 AT_A_TIME = 200
-"""People that one sweep screens: the next one comes in a minute."""
+"""People that are asked for at once."""
 
 log = structlog.get_logger()
 
@@ -73,25 +74,35 @@ class KnownPeople:
 
         Without a list they wait on: nothing else does.
         """
-        async with self._sessions() as session:
-            query = select(PartyRow.case, PartyRow.party).where(col(PartyRow.to_screen)).limit(AT_A_TIME)
-            waiting = (await session.exec(query)).all()
-        if not waiting:
-            return ()
-        try:
-            listed = await self._sanctions.listed()
-        except ListUnavailable as e:
-            log.warning("people wait to be screened", problem=str(e), number=len(waiting))
-            return ()
-        hits = []
-        for case, party in waiting:
+        hits: list[str] = []
+        listed: SanctionsList | None = None
+        after = ("", "")
+        while waiting := await self._waiting(after):
             try:
-                if await self._screen(case, party, listed):
-                    hits.append(case)
-            except (NoKey, KeyDestroyed, Unreadable) as e:
-                # whoever cannot be read does not hold up the others
-                log.warning("a person cannot be screened", case=case, problem=type(e).__name__)
+                listed = listed or await self._sanctions.listed()
+            except ListUnavailable as e:
+                log.warning("people wait to be screened", problem=str(e), number=len(waiting))
+                return ()
+            for case, party in waiting:
+                try:
+                    if await self._screen(case, party, listed):
+                        hits.append(case)
+                except (NoKey, KeyDestroyed, Unreadable) as e:
+                    # whoever cannot be read does not hold up the others
+                    log.warning("a person cannot be screened", case=case, problem=type(e).__name__)
+            after = waiting[-1]
         return tuple(hits)
+
+    async def _waiting(self, after: tuple[str, str]) -> list[tuple[str, str]]:
+        """The next who wait, in the order of their cases: those who cannot be read must not hide the ones behind."""
+        query = (
+            select(PartyRow.case, PartyRow.party)
+            .where(col(PartyRow.to_screen), tuple_(col(PartyRow.case), col(PartyRow.party)) > after)
+            .order_by(col(PartyRow.case), col(PartyRow.party))
+            .limit(AT_A_TIME)
+        )
+        async with self._sessions() as session:
+            return list((await session.exec(query)).all())
 
     async def _screen(self, case: str, party: str, listed: SanctionsList) -> bool:
         """Whether this one may be listed, and nobody was told so far."""

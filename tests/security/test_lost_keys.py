@@ -15,6 +15,7 @@ import pytest
 from sqlalchemy import delete
 from temporalio.client import Client, WorkflowExecutionStatus
 
+from activities import screening
 from activities.screening import KnownPeople
 from integrations.sanctions import SAMPLE, SanctionsFile
 from models.converter import sealing
@@ -182,8 +183,11 @@ async def test_a_client_whose_key_is_lost_is_not_loaded_under_a_second_one(world
     assert (await load(world.sessions, world.keyring, {"clients": rows})).clients == 2
 
 
-async def test_whoever_cannot_be_read_holds_up_the_screening_of_nobody(worker_world: World) -> None:
-    """And is screened once the key is back."""
+async def test_whoever_cannot_be_read_holds_up_the_screening_of_nobody(
+    worker_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many they are: those behind them are asked for too; and each is screened once the key is back."""
+    monkeypatch.setattr(screening, "AT_A_TIME", 1)
     world = worker_world
     async with world.serving():
         first, second = await filed_before_any_worker(world), await filed_before_any_worker(world)
