@@ -20,9 +20,9 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.directory import (
     account_of,
-    active_account,
     hashed,
     one_time_secret,
+    present_account,
     take_authenticator,
     users_of,
 )
@@ -251,7 +251,7 @@ class AccessStore:
                 select(AccountRow).where(
                     AccountRow.client == AccessFiling.model_validate(intake.content).client,
                     AccountRow.person == await index_of(self._keyring, "personal_code", party.personal_code),
-                    AccountRow.status == "active",
+                    AccountRow.status != "ended",
                 )
             )
         ).first()
@@ -444,7 +444,7 @@ class AccessActivities:
                 notice.refused = "no personal code or no address"
                 return _issued(notice)
             new = await _account_wanted(session, self._keyring, notice, self._now())
-            account = await active_account(session, new.client, new.person) or new
+            account = await present_account(session, new.client, new.person) or new
             organisation = split_case_id(ask.case)[1]
             facts = {"user_name": party.name, "authenticator": _authenticator(party, account)}
             letter_id, secret = f"{ask.case}#{ask.key}", None

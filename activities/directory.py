@@ -42,21 +42,21 @@ async def signs_in(session: AsyncSession, client: str, username: str, secret: st
         return False
 
 
-async def active_account(session: AsyncSession, client: str, person: bytes) -> AccountRow | None:
-    """The person's active account with the client, if there is one."""
+async def present_account(session: AsyncSession, client: str, person: bytes | None) -> AccountRow | None:
+    """The person's account with the client that has not ended, if there is one."""
     return (
         await session.exec(
             select(AccountRow).where(
-                AccountRow.client == client, AccountRow.person == person, AccountRow.status == "active"
+                AccountRow.client == client, AccountRow.person == person, AccountRow.status != "ended"
             )
         )
     ).one_or_none()
 
 
 async def account_of(session: AsyncSession, new: AccountRow) -> AccountRow:
-    """The person's active account with the client, locked; `new` becomes it where there is none.
+    """The person's account with the client that has not ended, locked; `new` becomes it where there is none.
 
-    One person has one active account at a client (BL-7), whoever asks at the same time.
+    One person has one such account at a client (BL-7), whoever asks at the same time.
     """
     await session.exec(insert(AccountRow).values(values_of(new)).on_conflict_do_nothing())
     return (
@@ -65,7 +65,7 @@ async def account_of(session: AsyncSession, new: AccountRow) -> AccountRow:
             .where(
                 AccountRow.client == new.client,
                 AccountRow.person == new.person,
-                AccountRow.status == "active",
+                AccountRow.status != "ended",
             )
             .with_for_update()
         )
@@ -73,7 +73,7 @@ async def account_of(session: AsyncSession, new: AccountRow) -> AccountRow:
 
 
 async def users_of(session: AsyncSession, client: str, authenticator: str) -> list[AccountRow]:
-    """The active accounts of a client that sign in with an authenticator, locked."""
+    """The accounts of a client that sign in with an authenticator and have not ended, locked."""
     return list(
         (
             await session.exec(
@@ -81,7 +81,7 @@ async def users_of(session: AsyncSession, client: str, authenticator: str) -> li
                 .where(
                     AccountRow.client == client,
                     AccountRow.authenticator == authenticator,
-                    AccountRow.status == "active",
+                    AccountRow.status != "ended",
                 )
                 .order_by(AccountRow.username)
                 .with_for_update()

@@ -1,6 +1,15 @@
 """All tables, for migrations and for whoever writes the store."""
 
-from models.tables.access import AccountRow, ClientRow, WithdrawalRow
+from models.tables.access import (
+    AccountRow,
+    ClientChangeRow,
+    ClientRow,
+    DirectoryRow,
+    OpenedRow,
+    SignInRow,
+    SuspensionRow,
+    WithdrawalRow,
+)
 from models.tables.automatic import ReviewRow
 from models.tables.case import (
     BellRow,
@@ -30,10 +39,12 @@ __all__ = [
     "ArchiveRow",
     "BellRow",
     "CaseRow",
+    "ClientChangeRow",
     "ClientRow",
     "ClockRow",
     "DecisionPartRow",
     "DecisionRow",
+    "DirectoryRow",
     "DocumentRow",
     "ErasureRow",
     "EventRow",
@@ -46,6 +57,7 @@ __all__ = [
     "LimitRow",
     "NoticeRow",
     "ObjectionRow",
+    "OpenedRow",
     "OperatorRow",
     "PartyRow",
     "PaymentOrderRow",
@@ -53,6 +65,8 @@ __all__ = [
     "PolicyRow",
     "ReviewRow",
     "ScreeningRow",
+    "SignInRow",
+    "SuspensionRow",
     "TargetRow",
     "TimelineRow",
     "WithdrawalRow",

@@ -1,11 +1,12 @@
-"""What the store keeps of access: clients, accounts of the local directory, withdrawals of authenticators."""
+"""What the store keeps of access: clients, accounts, suspensions, sign-ins, the local directory, withdrawals."""
 
 from __future__ import annotations
 
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, Column, ForeignKeyConstraint, Identity, Index, text
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 from models.tables.base import OfCase, instant
@@ -13,7 +14,7 @@ from models.tables.sealed import sealed_json, sealed_text
 
 
 class ClientRow(SQLModel, table=True):
-    """A client of the broker as loaded: who is told and who may ask; its life comes with a later issue."""
+    """A client of the broker as it stands now; how it came to be so is `ClientChangeRow`."""
 
     __tablename__ = "client"
 
@@ -24,9 +25,45 @@ class ClientRow(SQLModel, table=True):
     responsible: dict[str, Any] = sealed_json()
     """name, email: the responsible employee of the contract's annex."""
     requesters: list[dict[str, Any]] = sealed_json(list)
-    """name, email, code: who may ask in the client's name."""
+    """name, email, code, role: who may ask in the client's name, a deputy or whoever may sign."""
     login_data_agreed: bool = False
     """The parties agreed that users of an authenticator get login data too (BL-3-choice)."""
+    contract: str | None = None
+    """The number of the contract."""
+    contract_from: date | None = None
+    contract_until: date | None = None
+    """Its last day, once that is known (BL-11)."""
+    addresses: list[str] = Field(default_factory=list, sa_type=JSONB, sa_column_kwargs={"server_default": "[]"})
+    """The agreed networks from which its users sign in, as CIDR, v4 and v6 (BL-12): of the contract, of no person."""
+    any_address: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    any_address_agreed: dict[str, Any] | None = sealed_json(nullable=True)
+    """by, on, reference: who agreed to any address, and so bears the risk (BL-12)."""
+    authenticators: list[str] = Field(default_factory=list, sa_type=JSONB, sa_column_kwargs={"server_default": "[]"})
+    """The third-party authenticators that its users may sign in with."""
+
+    @property
+    def sealed_for(self) -> str:
+        """Whose key seals it."""
+        return f"client:{self.client}"
+
+
+class ClientChangeRow(SQLModel, table=True):
+    """One change of a client, never changed once written; the first is its registration."""
+
+    __tablename__ = "client_change"
+
+    client: str = Field(primary_key=True, foreign_key="client.client")
+    n: int = Field(primary_key=True)
+    at: datetime = instant()
+    """From when it holds."""
+    recorded_at: datetime = instant()
+    by: str
+    case: str | None = None
+    """The case in which it was told, if it was told."""
+    fields: list[str] = Field(default_factory=list, sa_type=JSONB)
+    """Which fields changed."""
+    before: dict[str, Any] = sealed_json()
+    after: dict[str, Any] = sealed_json()
 
     @property
     def sealed_for(self) -> str:
@@ -35,13 +72,14 @@ class ClientRow(SQLModel, table=True):
 
 
 class AccountRow(SQLModel, table=True):
-    """A user's access in the local directory. The secret is held as an argon2id hash only."""
+    """A user's access, whoever the identity provider is: the row that closes and opens the sign-in check."""
 
     __tablename__ = "account"
     __table_args__ = (
-        CheckConstraint("status IN ('active', 'ended')", name="account_status"),
+        CheckConstraint("status IN ('active', 'suspended', 'ended')", name="account_status"),
         CheckConstraint("secret_hash IS NULL OR secret_hash LIKE '$argon2id$%'", name="account_secret_hashed"),
-        Index("account_one_person", "client", "person", unique=True, postgresql_where=text("status = 'active'")),
+        Index("account_one_person", "client", "person", unique=True, postgresql_where=text("status <> 'ended'")),
+        Index("account_credential", "credential"),
     )
 
     client: str = Field(primary_key=True, foreign_key="client.client")
@@ -50,8 +88,8 @@ class AccountRow(SQLModel, table=True):
     case: str
     """The access request that made it."""
     subject: str
-    personal_code: str = sealed_text(nullable=False)
-    person: bytes
+    personal_code: str | None = sealed_text()
+    person: bytes | None = None
     """Whose it is, by the personal code and without it (`security.index`): an account belongs to one person (BL-7)."""
     authenticator: str | None = None
     """The third-party authenticator the user signs in with."""
@@ -67,11 +105,139 @@ class AccountRow(SQLModel, table=True):
     ended_at: datetime | None = instant(nullable=True)
     withdrawn_by: str | None = None
     """The withdrawal that ended, took away or limited its authenticator."""
+    credential: str | None = None
+    """The case that lives its life."""
+    provider_id: str | None = None
+    """The provider's own id of it."""
+    first_sign_in_at: datetime | None = instant(nullable=True)
+    failed: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
+    """Failed sign-ins since the last one that succeeded (SE-33.3.9)."""
+    locked_at: datetime | None = instant(nullable=True)
+    """Too many sign-ins failed: locked until released."""
+    ground: str | None = None
+    """The clause by which it ended."""
+    erased_at: datetime | None = instant(nullable=True)
 
     @property
     def sealed_for(self) -> str:
         """Whose key seals it: the client's, for an account outlives the request that made it."""
         return f"client:{self.client}"
+
+
+class SuspensionRow(SQLModel, table=True):
+    """One suspension of one account, from its ground to its outcome (BL-8, BL-10)."""
+
+    __tablename__ = "suspension"
+    __table_args__ = (
+        ForeignKeyConstraint(["client", "username"], ["account.client", "account.username"]),
+        CheckConstraint("(ended_at IS NULL) = (outcome IS NULL)", name="suspension_outcome"),
+        Index("suspension_one_open", "client", "username", unique=True, postgresql_where=text("ended_at IS NULL")),
+    )
+
+    client: str = Field(primary_key=True)
+    username: str = Field(primary_key=True)
+    n: int = Field(primary_key=True)
+    ground: str
+    """`BL-8` or `BL-10`."""
+    scope: str
+    """`one`, `several` or `client`: whom the same act suspended."""
+    by: str
+    reason: str = sealed_text(nullable=False)
+    started_at: datetime = instant()
+    ended_at: datetime | None = instant(nullable=True)
+    ended_by: str | None = None
+    outcome: str | None = None
+    """`reinstated` or `revoked`."""
+
+    @property
+    def sealed_for(self) -> str:
+        """Whose key seals it."""
+        return f"client:{self.client}"
+
+
+class SignInRow(SQLModel, table=True):
+    """One question whether somebody may sign in, and the session that began with it (SE-33.3.10)."""
+
+    __tablename__ = "sign_in"
+    __table_args__ = (
+        Index("sign_in_of", "client", "username", "at"),
+        Index("sign_in_at", "at"),
+        Index("sign_in_session", "session", unique=True, postgresql_where=text("session IS NOT NULL")),
+        Index(
+            "sign_in_live",
+            "client",
+            "username",
+            postgresql_where=text("session IS NOT NULL AND ended_at IS NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    client: str = Field(foreign_key="client.client")
+    username: str | None = None
+    """The account's; none where nobody has this name, for people type their passwords there."""
+    at: datetime = instant()
+    method: str
+    """`password`, or the authenticator."""
+    address: str | None = sealed_text()
+    address_index: bytes | None = None
+    """The address without itself (`security.index`), to know a new one by."""
+    result: str
+    """`allowed`, or why not."""
+    session: str | None = None
+    ended_at: datetime | None = instant(nullable=True)
+    """When the session ended; what is between is its duration."""
+    end_reason: str | None = None
+
+    @property
+    def sealed_for(self) -> str:
+        """Whose key seals it."""
+        return f"client:{self.client}"
+
+
+class OpenedRow(SQLModel, table=True):
+    """What a user opened, and what was done with it (SE-33.4.1)."""
+
+    __tablename__ = "opened"
+    __table_args__ = (Index("opened_of", "client", "username", "at"), Index("opened_at", "at"))
+
+    id: int | None = Field(default=None, sa_column=Column(BigInteger, Identity(always=True), primary_key=True))
+    client: str = Field(foreign_key="client.client")
+    username: str
+    session: str
+    at: datetime = instant()
+    file: str | None = sealed_text()
+    action: str
+    """`read`, `changed`, `copied`, `erased`."""
+    purpose: str
+    """Why it was looked for, as a code (SE-33.3.11)."""
+    health: bool = False
+    """It holds health data."""
+
+    @property
+    def sealed_for(self) -> str:
+        """Whose key seals it."""
+        return f"client:{self.client}"
+
+
+class DirectoryRow(SQLModel, table=True):
+    """An account of the local directory, the identity provider that comes with Termins; secrets as argon2id only."""
+
+    __tablename__ = "directory"
+    __table_args__ = (
+        CheckConstraint("secret_hash IS NULL OR secret_hash LIKE '$argon2id$%'", name="directory_secret_hashed"),
+    )
+
+    external_id: str = Field(primary_key=True)
+    """What Termins calls the account, the same at every provider."""
+    username: str
+    active: bool = True
+    secret_hash: str | None = None
+    must_change: bool = True
+    """At the next sign-in the user has to set an own password (SE-33.3.4.4)."""
+    earlier: list[str] = Field(default_factory=list, sa_type=JSONB)
+    """Hashes of former passwords: none is taken again (SE-33.3.4.2)."""
+    set_at: datetime | None = instant(nullable=True)
+    """When the present secret was set (SE-33.3.4.3)."""
 
 
 class WithdrawalRow(OfCase, table=True):
