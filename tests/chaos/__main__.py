@@ -75,6 +75,9 @@ async def run(wanted: argparse.Namespace, console: Console) -> int:
                                 passed = (var / "chaos").glob(f"{result.token}.*")
                                 for file in (*(var / "log").iterdir(), *passed):
                                     (wanted.keep / file.name).write_bytes(file.read_bytes())
+                    if not console.is_terminal:
+                        # a bar is drawn on terminals only
+                        console.print(f"{made} of {len(todo)} runs, {struck} died at their point, {bad} differ")
             deaths = Counter(servers.deaths)
     console.print(
         f"seed {wanted.seed}: {made} runs, {struck} died at their point; deaths: {dict(deaths)}; {bad} differ"
