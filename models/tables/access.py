@@ -116,6 +116,12 @@ class AccountRow(SQLModel, table=True):
     """Too many sign-ins failed: locked until released."""
     ground: str | None = None
     """The clause by which it ended."""
+    ended_by: str | None = None
+    """Who ended it: an operator, a backend, or the case in which it was decided."""
+    event_at: datetime | None = instant(nullable=True)
+    """When that happened by which it ended: the request, the leaving, the last day."""
+    secret_set_at: datetime | None = instant(nullable=True)
+    """When its present secret was set, a one-time one or the user's own (SE-33.3.4.3)."""
     erased_at: datetime | None = instant(nullable=True)
 
     @property
@@ -144,6 +150,8 @@ class SuspensionRow(SQLModel, table=True):
     by: str
     reason: str = sealed_text(nullable=False)
     started_at: datetime = instant()
+    event_at: datetime | None = instant(nullable=True)
+    """When what it rests on was reported (BL-8)."""
     ended_at: datetime | None = instant(nullable=True)
     ended_by: str | None = None
     outcome: str | None = None
