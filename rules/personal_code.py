@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, get_args
+from datetime import date
+from typing import Literal, TypeVar, get_args
 
 from stdnum.ee import ik
 from stdnum.exceptions import ValidationError
@@ -13,6 +14,7 @@ from stdnum.lv import pvn
 from models.common import Model
 
 Country = Literal["LV", "LT", "EE"]
+T = TypeVar("T")
 COUNTRIES: tuple[Country, ...] = get_args(Country)
 
 _LENGTH = 11
@@ -44,7 +46,16 @@ def read(text: str, country: Country) -> PersonalCode:
             return PersonalCode(code=_checked(lambda: ik.validate(text)))
 
 
-def _checked(validate: Callable[[], str]) -> str | None:
+def born(code: str, country: Country) -> date | None:
+    """The date of birth that a code says, if it says one that exists."""
+    match country:
+        case "LV":
+            return _checked(lambda: pvn.get_birth_date(code))
+        case "LT" | "EE":  # the two are built alike
+            return _checked(lambda: ik.get_birth_date(code))
+
+
+def _checked(validate: Callable[[], T]) -> T | None:
     try:
         return validate()
     except ValidationError:
@@ -55,6 +66,6 @@ def _latvian(text: str) -> PersonalCode:
     code = text.strip().replace(" ", "").replace("-", "")
     if len(code) != _LENGTH or not (code.isascii() and code.isdigit()):
         return PersonalCode(code=None)
-    if not _NO_DATE_FROM <= int(code[:2]) <= _NO_DATE_TO and _checked(lambda: str(pvn.get_birth_date(code))) is None:
+    if not _NO_DATE_FROM <= int(code[:2]) <= _NO_DATE_TO and _checked(lambda: pvn.get_birth_date(code)) is None:
         return PersonalCode(code=None)
     return PersonalCode(code=code, doubtful=pvn.calc_check_digit_pers(code[:-1]) != code[-1])
