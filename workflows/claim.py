@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from temporalio import workflow
 
 from workflows.case import CLOSED, REST, Done, Item, Rung, accepts
-from workflows.instalments import ENDED, ORDER_INSTALMENT, PAY, ByInstalments
+from workflows.instalments import ENDED, ORDER_INSTALMENT, PAY, RIGHT_ENDED, ByInstalments
 
 with workflow.unsafe.imports_passed_through():
     from activities.claim import ClaimActivities
@@ -76,8 +76,8 @@ DECIDE = "BTA-10.5a"
 TELL = "BTA-10.5b"
 PAY_AWARD = "BTA-10.5d"
 REVIEW = "GJ-claims-review"
-LETTERS = (TELL, REVIEW)
-"""The duties that a letter keeps; its key begins with one of them."""
+LETTERS = (TELL, REVIEW, RIGHT_ENDED)
+"""Letters without which a claim does not rest: of a duty that they keep, or of the end of a right (9.2.4)."""
 ATTEMPTS = 3
 """How often an automatic decision is worked out anew because the limits gave to another claim meanwhile."""
 SUPPLEMENT = "T-supplementary"
@@ -334,6 +334,7 @@ class Claim(ByInstalments):
         deciding = self.case.stage in ("deciding", "approving") or (self.case.stage == "in_court" and body.suit)
         if deciding or not all(s == "sent" for s in letters) or not all(p.status == "paid" for p in body.payments):
             return {"body": body}
+        # those of former builds were waited for only until the carrier had said something
         if any(key.startswith(f"{ENDED}:") and s == "queued" for key, s in body.notices.items()):
             return {"body": body}
         if body.suit:
@@ -1146,14 +1147,19 @@ class Claim(ByInstalments):
         await self.record("proven", facts=facts, changes=(*changes, *then.pop("rest", ())), acts=acts, **then)
 
     async def _bounced(self, item: Item, m: ReportBounce) -> None:
-        """A letter came back: its 10 working days run again, by the same due date (10.5; time, point 13)."""
+        """A letter came back: its 10 working days run again, by the same due date (10.5; time, point 13).
+
+        For the one that tells of the end of a right there is no term (9.2.4): another address is waited for.
+        """
         duty, subject = m.notice.split(":")[:2]
+        timed = duty != RIGHT_ENDED
         changes: list[Change] = [*self.no_more(REST, "bounce")]
-        changes.append(Reopen(duty=duty, subject=subject, reason="bounce"))
+        if timed:
+            changes.append(Reopen(duty=duty, subject=subject, reason="bounce"))
         await self.record(
             "bounced",
             said=item,
-            duty=duty,
+            duty=duty if timed else None,
             facts={"notice": m.notice, "bounced_at": m.bounced_at.isoformat()},
             changes=tuple(changes),
             acts=(Act(name="notice.bounced", data={"notice": m.notice, "bounced_at": m.bounced_at.isoformat()}),),

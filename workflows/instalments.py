@@ -20,8 +20,10 @@ PAY = "BTA-10.5c"
 ORDER_INSTALMENT = "T-instalment-order"
 PAY_INSTALMENT = "T-instalment"
 REVIEW_RIGHT = "T-instalment-review"
+RIGHT_ENDED = "right_ended"
+"""What the key of a letter begins with that tells of the end of a right: reader, agreement and last day follow."""
 ENDED = "ended"
-"""What the key of a letter begins with that tells of the end of a right: party, and the step that says so, follow."""
+"""The same of letters of former builds, which did not wait for another address when one came back."""
 
 
 class ByInstalments(Paying):
@@ -136,7 +138,9 @@ class ByInstalments(Paying):
                 "confirmed_at": item.at,
             }
         )
-        keys = {f"{ENDED}:{party}:{self.case.step + 1}:1": party for party in (former.claimant, "insured")}
+        # another end of the same right is an earlier day
+        what = f"{former.subject}.{last_day}"
+        keys = {f"{RIGHT_ENDED}:{party}.{what}:1": party for party in (former.claimant, "insured")}
         body = self._with_agreement(after)
         then = self.finished(body.model_copy(update={"notices": {**body.notices, **dict.fromkeys(keys, "queued")}}))
         no_more: tuple[Change, ...] = ()

@@ -284,6 +284,29 @@ async def test_an_end_that_is_reported_cancels_what_falls_after_it_tells_both_an
     assert sorted(await orders(world, case)) == ["C1:death.1"]
 
 
+async def test_the_letter_that_ends_instalments_comes_back_and_goes_to_another_address(world: World) -> None:
+    """As a decision's letter: the claim does not rest before the claimant was told, also if it had come to rest."""
+    case = await running(world)
+    ended = {"claimant": "C1", "head": "death", "outcome": "ended", "ended_on": "2027-03-20", "reason": "able to work"}
+    await world.say(case, "confirm_right", **ended)
+    await world.stage(case, "resting")
+    first = "right_ended:C1.C1.death.2027-03-20:1"
+    bounced = {"actor": "system:mail", "bounced_at": MONDAY.isoformat()}
+    with pytest.raises(Refused, match=r"no such letter was sent; sent: .*right_ended:insured"):
+        await world.say(case, "report_bounce", notice="right_ended:C1.C1.death.2027-03-21:1", **bounced)
+    await world.say(case, "report_bounce", notice=first, **bounced)
+    waiting = await world.stage(case, "telling_and_paying")
+    assert waiting.waits_for == f"an address: {first}"
+    assert await status(world, case, "T-rest", "") == "void"
+    await world.say(case, "correct_address", party="C1", email="anna.new@example.lv")
+    await world.stage(case, "resting")
+    again = first.removesuffix("1") + "2"
+    letters = (await body(world, case))["notices"]
+    assert (letters[again], first in letters) == ("sent", False)
+    [mail] = [m for m in world.mails("anna.new@example.lv") if "Maksājumu izbeigšana" in str(m["Subject"])]
+    assert "able to work" in text_of(mail)
+
+
 async def test_what_an_ended_right_releases_is_decided_for_whoever_waits_for_the_limit(world: World) -> None:
     """9.6: limit 1 500. The death takes 1 000, an earlier claim holds 300: the last gets 200, and 300 more when 600
     are released."""
