@@ -32,6 +32,11 @@ RULES = {
     "screening": "tests/workflows/test_screening.py::"
     "test_a_hit_holds_the_payment_and_tells_the_compliance_officer_who_clears_it",
     "secrets": "tests/workflows/test_access_request.py::test_the_secret_is_nowhere_but_in_the_users_mail",
+    "agreed_addresses": "tests/system/test_sign_in.py::test_whoever_may_not_is_refused_and_it_is_written_down",
+    "lock_after_failures": "tests/system/test_sign_in.py::test_the_sign_in_after_the_allowed_number_of_failures_locks",
+    "purpose_of_opening": "tests/system/test_sign_in.py::"
+    "test_nothing_is_opened_without_a_purpose_nor_after_the_session",
+    "journal_kept": "tests/system/test_sign_in.py::test_the_journal_goes_when_its_longest_term_is_over",
     "erasure_grounds": "tests/system/test_kept_by.py::test_erasure_is_refused_only_on_the_controllers_own_grounds",
 }
 """What keeps a duty without a workflow → the test that shows it."""

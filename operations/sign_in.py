@@ -1,0 +1,406 @@
+"""The sign-in check, its journal and the sessions: asked by the client zone, answered from one read of the store."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import structlog
+from pydantic import ValidationError
+from sqlalchemy import bindparam, delete, true
+from sqlmodel import col, select, update
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from models.common import Model
+from models.errors import Refusal
+from models.now import Now
+from models.sign_in import PASSWORD, Opened, Result, SignInAnswer, SignInAsked, Standing
+from models.tables import AccountRow, BellRow, ClientRow, OpenedRow, SignInRow
+from operations.filings import faults_of
+from operations.intake import Sessions
+from operations.reading import NotFound
+from rules.rulebook import Rulebook, book, books
+from rules.sign_in import RECORDS, allowed_failures, decide, goes_on, kept_from, longest_session
+from security.index import index_of
+from security.keys import Keyring
+
+log = structlog.get_logger()
+
+ADDRESS = "address"
+"""Under which use an address is indexed (`security.index`)."""
+FIRST, LOCKED = "first_sign_in", "locked"
+"""Why the case of an account is rung: it looks at its account again."""
+AT_A_TIME = 5_000
+"""Records of the journal that one transaction removes."""
+EXPIRED = "expired"
+"""How a session ended whose end nobody reported."""
+
+
+_columns: Any = select
+"""SQLModel types up to four columns."""
+
+
+def _standing() -> Any:
+    """The one read: the client by its key, the account by its key and locked.
+
+    Locked, so that a suspension that comes at the same time either finds the session that begins here, and ends it, or
+    is found here. Columns, not rows: nothing sealed is opened.
+    """
+    account = (
+        _columns(
+            AccountRow.client,
+            AccountRow.status,
+            AccountRow.authenticator,
+            col(AccountRow.limited).is_not(None).label("limited"),
+            AccountRow.must_change,
+            col(AccountRow.locked_at).is_not(None).label("locked"),
+            AccountRow.failed,
+            col(AccountRow.first_sign_in_at).is_(None).label("first"),
+            AccountRow.credential,
+        )
+        .where(AccountRow.client == bindparam("client"), AccountRow.username == bindparam("username"))
+        .with_for_update(key_share=True)
+        .subquery()
+    )
+    mine = account.c
+    return (
+        _columns(
+            mine.client.is_not(None).label("known"),
+            ClientRow.organisation,
+            mine.status,
+            mine.authenticator,
+            mine.limited,
+            mine.must_change,
+            mine.locked,
+            mine.failed,
+            mine.first,
+            mine.credential,
+            ClientRow.contract_from,
+            ClientRow.contract_until,
+            ClientRow.addresses,
+            ClientRow.any_address,
+            ClientRow.authenticators,
+        )
+        .join(account, true(), isouter=True)
+        .where(ClientRow.client == bindparam("client"))
+    )
+
+
+_STANDING = _standing()
+
+
+def asked_of(**said: Any) -> SignInAsked:
+    """What the client zone asks, checked.
+
+    Raises:
+        Refusal: It cannot be asked so; every fault is named, no value is repeated.
+    """
+    try:
+        return SignInAsked.model_validate(said)
+    except ValidationError as e:
+        raise Refusal(*faults_of(e)) from None
+
+
+class SignIn:
+    """Answers whether somebody may sign in, and writes down that it was asked (SE-33.3.10)."""
+
+    def __init__(self, sessions: Sessions, keyring: Keyring, now: Now) -> None:
+        self._sessions = sessions
+        self._keyring = keyring
+        self._now = now
+
+    # ---- asking -----------------------------------------------------------------------------------------------------
+
+    async def check(self, asked: SignInAsked) -> SignInAnswer:
+        """May this user, whom the authenticator or the identity provider has proven, sign in from this address now?
+
+        A session begins with a yes. The answer, its entry in the journal and the session are one transaction.
+        """
+        return await self._answer(asked, proven=True)
+
+    async def report_failed(self, asked: SignInAsked) -> SignInAnswer:
+        """A provider found the password wrong: counted, and beyond the allowed number the account is locked.
+
+        The answer is the same whether or not there is such an account (SE-33.3.9).
+        """
+        return await self._answer(asked, proven=False)
+
+    async def _answer(self, asked: SignInAsked, *, proven: bool) -> SignInAnswer:
+        index = await index_of(self._keyring, ADDRESS, str(asked.address))
+        async with self._sessions() as session, session.begin():
+            of = {"client": asked.client, "username": asked.username}
+            found = (await session.exec(_STANDING, params=of)).one_or_none()
+            at = self._now()
+            if found is None:
+                # a journal is a client's: what is asked of none is said in the log, without the names
+                log.warning("asked to sign in at a client that is not registered")
+                return SignInAnswer(allowed=False, code="not_known")
+            seen = found._asdict()
+            if seen["organisation"] not in {rulebook.organisation for rulebook in journalled()}:
+                raise Refusal("client: its organisation's rulebook keeps no journal of sign-ins (SE-33.3.10)")
+            standing = Standing.model_validate(seen) if seen.pop("known") else None
+            result = decide(standing, asked, at) if proven else _failed(standing)
+            entry = SignInRow(
+                client=asked.client,
+                username=asked.username if standing is not None else None,
+                at=at,
+                method=asked.method,
+                address=str(asked.address),
+                address_index=index,
+                result=result,
+                session=secrets.token_hex(16) if result == "allowed" else None,
+            )
+            session.add(entry)
+            if standing is not None:
+                await _follow(session, asked, standing, result, at)
+        return SignInAnswer(allowed=result == "allowed", code=_said(asked, result), session=entry.session)
+
+    # ---- sessions ---------------------------------------------------------------------------------------------------
+
+    async def session_goes_on(self, number: str) -> bool:
+        """Whether a session that was allowed is still good; one read, and nothing is written."""
+        query = (
+            _columns(
+                SignInRow.at,
+                AccountRow.status,
+                col(AccountRow.locked_at),
+                ClientRow.organisation,
+                ClientRow.contract_from,
+                ClientRow.contract_until,
+            )
+            .join(
+                AccountRow,
+                (col(AccountRow.client) == col(SignInRow.client))
+                & (col(AccountRow.username) == col(SignInRow.username)),
+            )
+            .join(ClientRow, col(ClientRow.client) == col(SignInRow.client))
+            .where(SignInRow.session == number, col(SignInRow.ended_at).is_(None))
+        )
+        async with self._sessions() as session:
+            found = (await session.exec(query)).one_or_none()
+        if found is None:
+            return False
+        began, status, locked_at, organisation, first, last = found
+        now, rulebook = self._now(), book(organisation)
+        if locked_at is not None or began + longest_session(rulebook) <= now:
+            return False
+        return goes_on(status, first, last, now.astimezone(ZoneInfo(rulebook.zone)).date())
+
+    async def end_session(self, number: str, reason: str = "signed_out") -> bool:
+        """The user signed out, or the client zone ended the session; False if it had ended, or there is none."""
+        query = (
+            update(SignInRow)
+            .where(col(SignInRow.session) == number, col(SignInRow.ended_at).is_(None))
+            .values(ended_at=self._now(), end_reason=reason)
+            .returning(col(SignInRow.id))
+        )
+        async with self._sessions() as session, session.begin():
+            return (await session.exec(query)).first() is not None
+
+    async def record_opened(self, **said: Any) -> None:
+        """A user opened a file of somebody, in a session that goes on, for a purpose (SE-33.4.1, SE-33.3.11).
+
+        Raises:
+            Refusal: No purpose is stated, or the session has ended; the file is not to be shown then.
+        """
+        try:
+            opened = Opened.model_validate(said)
+        except ValidationError as e:
+            raise Refusal(*faults_of(e)) from None
+        if not await self.session_goes_on(opened.session):
+            raise Refusal("session: it has ended, or there is none")
+        async with self._sessions() as session, session.begin():
+            entry = (await session.exec(select(SignInRow).where(SignInRow.session == opened.session))).one()
+            assert entry.username is not None
+            session.add(OpenedRow(client=entry.client, username=entry.username, at=self._now(), **opened.model_dump()))
+
+
+def _failed(standing: Standing | None) -> Result:
+    """What a wrong password comes to: one more than allowed locks, and while it is locked nothing more is counted."""
+    if standing is None:
+        return "not_known"
+    if standing.locked:
+        return "locked"
+    return "wrong_locks" if standing.failed >= allowed_failures(standing.organisation) else "wrong"
+
+
+def _said(asked: SignInAsked, result: Result) -> Result:
+    """What the one who asks is told: before somebody is proven, and of a locked password, nothing but no.
+
+    With a word of its own for a locked account a right guess would show itself.
+    """
+    guessed = asked.method == PASSWORD and result == "locked"
+    return "not_known" if guessed or result in ("wrong", "wrong_locks") else result
+
+
+async def _follow(session: AsyncSession, asked: SignInAsked, standing: Standing, result: Result, at: datetime) -> None:
+    """What an answer changes of the account, and whom it rings."""
+    changed: dict[str, Any] = {}
+    bell = None
+    if result in ("allowed", "change_password") and standing.failed:
+        changed["failed"] = 0
+    if result == "allowed" and standing.first:
+        changed["first_sign_in_at"] = at
+        bell = FIRST
+    if result in ("wrong", "wrong_locks"):
+        changed["failed"] = standing.failed + 1
+    if result == "wrong_locks":
+        changed["locked_at"] = at
+        bell = LOCKED
+        await session.exec(
+            update(SignInRow)
+            .where(
+                col(SignInRow.client) == asked.client,
+                col(SignInRow.username) == asked.username,
+                col(SignInRow.session).is_not(None),
+                col(SignInRow.ended_at).is_(None),
+            )
+            .values(ended_at=at, end_reason=LOCKED)
+        )
+    if changed:
+        account = (col(AccountRow.client) == asked.client) & (col(AccountRow.username) == asked.username)
+        await session.exec(update(AccountRow).where(account).values(**changed))
+    if bell is not None and standing.credential is not None:
+        session.add(BellRow(case=standing.credential, reason=bell, created_at=at))
+
+
+# ---- reading the journal --------------------------------------------------------------------------------------------
+
+
+class JournalLine(Model):
+    """One entry of the journal."""
+
+    at: datetime
+    username: str | None
+    method: str
+    address: str | None
+    """Only for whoever may see personal data."""
+    result: str
+    session: str | None
+    ended_at: datetime | None
+    end_reason: str | None
+
+
+async def journal(
+    sessions: Sessions, client: str, username: str | None, begins: datetime, ends: datetime, *, personal: bool
+) -> list[JournalLine]:
+    """The journal of a client between two instants, the oldest first.
+
+    Raises:
+        NotFound: There is no such client.
+    """
+    query = (
+        select(SignInRow)
+        .where(SignInRow.client == client, SignInRow.at >= begins, SignInRow.at < ends)
+        .order_by(col(SignInRow.at), col(SignInRow.id))
+    )
+    if username is not None:
+        query = query.where(SignInRow.username == username)
+    async with sessions() as session:
+        if await session.get(ClientRow, client) is None:
+            raise NotFound(f"There is no client {client}.")
+        rows = (await session.exec(query)).all()
+    return [
+        JournalLine(
+            at=row.at,
+            username=row.username,
+            method=row.method,
+            address=row.address if personal else None,
+            result=row.result,
+            session=row.session,
+            ended_at=row.ended_at,
+            end_reason=row.end_reason,
+        )
+        for row in rows
+    ]
+
+
+# ---- keeping it, and removing what is over --------------------------------------------------------------------------
+
+
+class Removed(Model):
+    """How many records of the journal went, by table."""
+
+    sign_in: int = 0
+    opened: int = 0
+
+
+async def remove_over(sessions: Sessions, now: Now, organisation: str, before: date | None = None) -> Removed:
+    """Remove the records whose term is over, in batches; again removes what was left.
+
+    Without a day: those that the rulebook keeps no longer. With one: those of the days before it, which is refused for
+    a day of which a record still has to be kept (SE-33.3.10, SE-33.4.1).
+
+    Raises:
+        Refusal: A record that is younger than the least term would go.
+    """
+    at = now()
+    least = {table: kept_from(organisation, table, at, least=True) for table in RECORDS}
+    faults = [
+        f"before: {RECORDS[table]}: records from {first} on are still to be kept"
+        for table, first in least.items()
+        if before is not None and before > first
+    ]
+    if faults:
+        raise Refusal(*faults)
+    zone = ZoneInfo(book(organisation).zone)
+    gone = {}
+    for table, rows in (("sign_in", SignInRow), ("opened", OpenedRow)):
+        first = before or kept_from(organisation, table, at)
+        until = datetime(first.year, first.month, first.day, tzinfo=zone)
+        gone[table] = await _remove(sessions, rows, organisation, until)
+    return Removed(**gone)
+
+
+async def _remove(sessions: Sessions, table: type[SignInRow | OpenedRow], organisation: str, until: datetime) -> int:
+    removed = 0
+    while True:
+        # by the index on the instant; a row that another run removes meanwhile is passed over
+        over = (
+            select(table.id)
+            .join(ClientRow, col(ClientRow.client) == col(table.client))
+            .where(ClientRow.organisation == organisation, table.at < until)
+            .order_by(col(table.at))
+            .limit(AT_A_TIME)
+            .with_for_update(of=table, skip_locked=True)
+        )
+        async with sessions() as session, session.begin():
+            ids = (await session.exec(over)).all()
+            if ids:
+                await session.exec(delete(table).where(col(table.id).in_(ids)))
+        removed += len(ids)
+        if len(ids) < AT_A_TIME:
+            return removed
+
+
+async def end_expired(sessions: Sessions, now: Now) -> int:
+    """End the sessions that nobody ended in the time that the rulebook gives them; the number.
+
+    They end at the end of that time, so that the journal says how long each could last.
+    """
+    ended = 0
+    for rulebook in journalled():
+        longest = longest_session(rulebook)
+        theirs = select(ClientRow.client).where(ClientRow.organisation == rulebook.organisation)
+        query = (
+            update(SignInRow)
+            .where(
+                col(SignInRow.session).is_not(None),
+                col(SignInRow.ended_at).is_(None),
+                col(SignInRow.at) <= now() - longest,
+                col(SignInRow.client).in_(theirs),
+            )
+            .values(ended_at=col(SignInRow.at) + longest, end_reason=EXPIRED)
+            .returning(col(SignInRow.id))
+        )
+        async with sessions() as session, session.begin():
+            ended += len((await session.exec(query)).all())
+    return ended
+
+
+def journalled() -> Sequence[Rulebook]:
+    """The rulebooks of those who keep a journal of sign-ins."""
+    return [b for b in books().values() if any(duty.id == RECORDS["sign_in"] for duty in b.duty)]
