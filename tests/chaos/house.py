@@ -366,7 +366,8 @@ async def house(
         config["interceptors"] = [*config["interceptors"], _ShortTasks()]
         skipper = TimeSkipper(Client(**config), config=TimeSkippingConfig(enabled=False, max_session_skip_count=100000))
         operators = Operators(connection.sessions, wall_clock)
-        await operators.add("op-1", ("BL", "BTA", "GJ"), ("see", "handle", "approve", "privacy"), Decimal(100000))
+        for code in ("op-1", "op-2"):
+            await operators.add(code, ("BL", "BTA", "GJ"), ("see", "handle", "approve", "privacy"), Decimal(100000))
         journal = Journal(var / "chaos")
         database = create_async_engine(services.database_url, pool_pre_ping=True)
         stack.push_async_callback(database.dispose)

@@ -30,19 +30,25 @@ from integrations.mail import ACCEPTED
 from models.names import EVENT_ID
 from models.tables import (
     AccountRow,
+    AgreementRow,
     ArchiveRow,
     BellRow,
     CaseRow,
     ClockRow,
+    DecisionPartRow,
+    DecisionRow,
     DocumentRow,
     ErasureRow,
     EventRow,
     FindingRow,
     IdentificationRow,
+    InstalmentRow,
     LimitRow,
     NoticeRow,
     PartyRow,
     PaymentOrderRow,
+    ReviewRow,
+    ScreeningRow,
     TimelineRow,
     WithdrawalRow,
 )
@@ -174,6 +180,16 @@ class _Reader:
                 "limits": await rows(LimitRow),
                 "findings": await rows(FindingRow, col(FindingRow.code)),
                 "documents": await rows(DocumentRow, col(DocumentRow.step), col(DocumentRow.n)),
+                "decisions": await rows(DecisionRow, col(DecisionRow.n)),
+                "decided": await rows(
+                    DecisionPartRow, col(DecisionPartRow.n), col(DecisionPartRow.claimant), col(DecisionPartRow.head)
+                ),
+                "agreements": await rows(AgreementRow, col(AgreementRow.claimant), col(AgreementRow.decision)),
+                "instalments": await rows(
+                    InstalmentRow, col(InstalmentRow.claimant), col(InstalmentRow.decision), col(InstalmentRow.n)
+                ),
+                "reviews": await rows(ReviewRow, col(ReviewRow.n)),
+                "screenings": await rows(ScreeningRow, col(ScreeningRow.key)),
                 "withdrawal": await rows(WithdrawalRow),
                 "identification": await rows(IdentificationRow),
             }

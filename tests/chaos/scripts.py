@@ -7,6 +7,7 @@ comes from the script and not from who was faster.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from datetime import date, timedelta
 from typing import Any, Protocol
 
 from stdnum.lv import pvn
@@ -93,10 +94,12 @@ async def _policy(life: Life, limit: str = "50000.00", aggregate: str = "100000.
     return f"P-{life.token}"
 
 
-async def claim_received(life: Life, received_at: str, **policy: Any) -> str:
-    """A claim with all its documents."""
+async def claim_received(
+    life: Life, received_at: str, *, said: dict[str, Any] | None = None, papers: tuple[str, ...] = (), **policy: Any
+) -> str:
+    """A claim with all its documents; `said` takes the place of what is usual, `papers` come beside the usual ones."""
     await _policy(life, **policy)
-    kinds = ("proof_of_entitlement", "proof_of_amount", "certificate_of_authority")
+    kinds = ("proof_of_entitlement", "proof_of_amount", "certificate_of_authority", *papers)
     content = {
         "policy": f"P-{life.token}",
         "claimants": [
@@ -107,22 +110,25 @@ async def claim_received(life: Life, received_at: str, **policy: Any) -> str:
         "description": "No jumta krita ledus un sabojāja automašīnu.",
         "losses": [{"claimant": 1, "head": "property_damaged", "amount": "1200.00"}],
         "documents": [{"document": k, "received_at": received_at, "reference": f"dms/{k}"} for k in kinds],
+        **(said or {}),
     }
     return await life.file("claim", "BTA", content, received_at=received_at)
 
 
-async def claim_filed(life: Life, received_at: str, **policy: Any) -> str:
+async def claim_filed(life: Life, received_at: str, **more: Any) -> str:
     """The same, and nothing of its cover is open."""
-    case = await claim_received(life, received_at, **policy)
-    await life.say(case, "judge_findings", when="deciding", findings=COVERED)
+    case = await claim_received(life, received_at, **more)
+    await life.say(case, "judge_findings", when="deciding", findings=_covered())
     return case
 
 
-COVERED = [
-    {"code": code, "outcome": "met"}
-    for code in ("territory", "activity", "third_party:C1", "liable", "direct_loss", "no_exclusion")
-]
-"""What no fact of these claims decides."""
+def _covered(*claimants: str) -> list[dict[str, str]]:
+    """What no fact of these claims decides is met."""
+    third_parties = [f"third_party:{claimant}" for claimant in claimants or ("C1",)]
+    codes = ("territory", "activity", *third_parties, "liable", "direct_loss", "no_exclusion")
+    return [{"code": code, "outcome": "met"} for code in codes]
+
+
 DECISION: dict[str, Any] = {
     "outcome": "pay",
     "losses": [{"claimant": "C1", "head": "property_damaged", "proven": "1200.00"}],
@@ -139,9 +145,9 @@ def _confirmed(life: Life, payment: str) -> dict[str, Any]:
     return {"actor": "system:bank", "payment": payment, "executed_on": life.day(), "bank_reference": reference}
 
 
-async def _pay(life: Life, case: str, payment: str = "C1:indemnity") -> None:
+async def _pay(life: Life, case: str, payment: str = "C1:indemnity", when: str = "telling_and_paying") -> None:
     waits_for = f"the bank: {payment}"
-    await life.say(case, "confirm_payment", when="telling_and_paying", waits_for=waits_for, **_confirmed(life, payment))
+    await life.say(case, "confirm_payment", when=when, waits_for=waits_for, **_confirmed(life, payment))
 
 
 async def claim_paid(life: Life) -> None:
@@ -262,6 +268,81 @@ async def claim_supplemented(life: Life) -> None:
     await life.until_day(12)
     await life.rests(first, "closed")
     await life.rests(second, "closed")
+
+
+async def claim_with_salvage(life: Life) -> None:
+    """A destroyed thing: the difference is paid at once, the rest when what is left of it is handed over."""
+    case = await claim_filed(life, life.ago(hours=1))
+    facts = {"before": "1200.00", "after": "300.00", "owner_agrees": True}
+    of = {"claimant": "C1", "head": "property_damaged"}
+    await life.say(case, "propose_decision", when="deciding", outcome="pay", losses=[{**of, "facts": facts}])
+    await _pay(life, case)
+    await life.rests(case, "awaiting_salvage")
+    await life.until_day(2)
+    handed_over = {**of, "handed_over_at": life.ago(), "reference": "dms/handed-over"}
+    await life.say(case, "salvage_handed_over", when="awaiting_salvage", **handed_over)
+    await _pay(life, case, "C1:salvage-2")
+    await life.rests(case, "resting")
+    await life.until_day(17)
+    await life.rests(case, "closed")
+
+
+def _in_days(life: Life, days: int) -> str:
+    return (date.fromisoformat(life.day()) + timedelta(days=days)).isoformat()
+
+
+async def claim_in_instalments(life: Life) -> None:
+    """A death: the widow is paid on two days as agreed; the son on one of them, then his right ends."""
+    people = [
+        {"name": name, "email": f"{name.split()[0].lower()}.{life.token}@example.lv", "iban": iban}
+        for name, iban in (("Anna Bērziņa", "LV97HABA0012345678910"), ("Toms Bērziņš", "LV80BANK0000435195001"))
+    ]
+    said = {"claimants": people, "losses": [{"claimant": n, "head": "death", "amount": "3000.00"} for n in (1, 2)]}
+    papers = ("medical_opinion", "death_certificate", "hospital_extract", "proof_of_funeral")
+    case = await claim_received(life, life.ago(hours=1), said=said, papers=papers)
+    await life.say(case, "judge_findings", when="deciding", findings=_covered("C1", "C2"))
+    losses = [{"claimant": claimant, "head": "death", "proven": "3000.00"} for claimant in ("C1", "C2")]
+    decision: dict[str, Any] = {"outcome": "pay", "losses": losses, "by_agreement": ["C1", "C2"]}
+    await life.say(case, "propose_decision", when="deciding", **decision)
+    plans = {"C1": ({2: "1400.00", 5: "1500.00"}, []), "C2": ({2: "1400.00", 12: "1500.00"}, [_in_days(life, 8)])}
+    for claimant, (plan, right_ends) in plans.items():
+        agreed: dict[str, Any] = {
+            "claimant": claimant,
+            "head": "death",
+            "agreed_at": life.ago(),
+            "reference": f"dms/agreement-{claimant}",
+            "duty_to_report": True,
+            "schedule": [{"due_on": _in_days(life, day), "amount": amount} for day, amount in plan.items()],
+            "right_ends": right_ends,
+        }
+        await life.say(case, "agree_instalments", when="paying_instalments", **agreed)
+    await life.until_day(2)
+    await _pay(life, case, "C1:death.1", when="paying_instalments")
+    await _pay(life, case, "C2:death.1", when="paying_instalments")
+    await life.until_day(5)
+    await _pay(life, case, "C1:death.2", when="paying_instalments")
+    ended = {"outcome": "ended", "ended_on": _in_days(life, -1), "reason": "mācības ir beigušās"}
+    await life.say(case, "confirm_right", when="paying_instalments", claimant="C2", head="death", **ended)
+    await life.rests(case, "resting")
+    await life.until_day(17)
+    await life.rests(case, "closed")
+
+
+async def claim_automatic(life: Life) -> None:
+    """The rulebook decides it; a person who took no part upholds that, and after a second request decides the same."""
+    loss = {"claimant": 1, "head": "property_damaged", "amount": "600.00"}
+    case = await claim_filed(life, life.ago(hours=1), said={"losses": [loss], "registered": "online"})
+    await _pay(life, case)
+    for when, n, outcome in (("resting", 1, "uphold"), ("resting", 2, "anew")):
+        asked = {"received_at": life.ago(), "reference": f"dms/review-{n}"}
+        await life.say(case, "request_review", when=when, actor="system:portal", **asked)
+        answer = {"outcome": outcome, "reason": "rēķins ir pārbaudīts"}
+        await life.say(case, "review_decision", when="telling_and_paying", actor="op-2", **answer)
+    losses = [{"claimant": "C1", "head": "property_damaged", "proven": "600.00"}]
+    await life.say(case, "propose_decision", when="deciding", actor="op-2", outcome="pay", losses=losses)
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
 
 
 async def recovery(life: Life) -> None:
@@ -487,6 +568,9 @@ SCRIPTS: dict[str, Script] = {
         claim_contested,
         claim_in_court,
         claim_supplemented,
+        claim_with_salvage,
+        claim_in_instalments,
+        claim_automatic,
         recovery,
         late_premium_lapsed,
         premium_refunded,
