@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlmodel import col, select
 
-from models.case import Recorded, Transition
+from models.case import Recorded, Said, Transition
 from models.tables import AgreementRow, DecisionPartRow, InstalmentRow, PaymentOrderRow
 from operations.reading import show_case
 from operations.story import page, tell
@@ -211,6 +211,36 @@ async def test_a_rejected_instalment_is_owed_by_the_same_day_beside_the_next_one
     await confirmed(world, case, "C1:death.1:2", "2027-05-03")
     assert await status(world, case, "T-instalment", "C1.death.i1") == "late"
     assert await status(world, case, "T-instalment", "C1.death.i2") == "running"
+
+
+async def test_the_day_of_an_agreement_that_is_gone_orders_nothing_and_wedges_no_claim(world: World) -> None:
+    """The record holds the clock and no agreement any more: the day is written down, and the claim goes on."""
+    case = await running(world)
+    found = await world.row(case)
+    assert found is not None
+    gone = Transition(
+        case=case,
+        step=found.step + 1,
+        at=world.now(),
+        stage=found.stage,
+        entry="assigned",
+        facts={"handler": "op-7"},
+        said=Said(id="gone-1", name="assign_case", actor="op-1"),
+        body={**found.state["body"], "agreements": []},
+        waits_for=found.waits_for,
+    )
+    await world.case_activities.record(gone)
+    await world.say(case, "assign_case", handler="op-8")
+    await world.advance(case, midnight("2027-04-01"))
+
+    async def noted() -> bool:
+        return (await world.timeline(case))[-1].entry == "due"
+
+    await world.until(noted, "the day is written down")
+    assert (await world.timeline(case))[-1].duty == "T-instalment-order"
+    assert await orders(world, case) == {}
+    told = await world.say(case, "assign_case", handler="op-9")
+    assert told["entry"] == "assigned"
 
 
 # ---- the right ------------------------------------------------------------------------------------------------------
