@@ -13,7 +13,7 @@ from temporalio import activity
 
 from activities import instalments
 from activities.automatic import ReviewStore, filled, freeze, weigh
-from activities.coverage import CoverageStore
+from activities.coverage import CoverageStore, plain
 from activities.limits import Limits, asked, assess, filing_of
 from activities.payment import SCREENING, executed, order_of, rejected, set_account
 from activities.recovery import recover
@@ -92,7 +92,7 @@ class ClaimStore:
                 )
             )
         if policy is not None:
-            _add_insured(session, intake.case, policy)
+            _add_contract(session, intake.case, policy)
             await Limits(session, self._keyring, intake, policy, at).enter(at)
         if filing.circumstance is not None:
             reported = case_id("circumstance", intake.organisation, filing.circumstance)
@@ -133,11 +133,11 @@ class ClaimStore:
     async def _set_policy(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         limits = await Limits.of(session, self._keyring, case, data["policy"], at, lock=True)
         await self._release(session, case, data, at)
-        for table, key in ((LimitRow, case), (PartyRow, (case, "insured"))):
+        for table, key in ((LimitRow, case), (PartyRow, (case, "insured")), (PartyRow, (case, "policyholder"))):
             if (former := await session.get(table, key)) is not None:
                 await session.delete(former)
                 await session.flush()
-        _add_insured(session, case, limits.policy)
+        _add_contract(session, case, limits.policy)
         await limits.enter(at)
         await session.flush()
         return await self._coverage.renew(session, case, at)
@@ -307,18 +307,23 @@ async def _route(session: AsyncSession, case: str, data: dict[str, Any], at: dat
     )
 
 
-def _add_insured(session: AsyncSession, case: str, policy: PolicyRow) -> None:
-    session.add(
-        PartyRow(
-            case=case,
-            party="insured",
-            role="insured",
-            name=policy.insured["name"],
-            email=policy.insured.get("email"),
-            language=policy.insured.get("language", "lv"),
-            to_screen=True,
+def _add_contract(session: AsyncSession, case: str, policy: PolicyRow) -> None:
+    """The parties whom the policy names: the insured, and a policyholder who is another one (GJ-sanctions)."""
+    named = {"insured": policy.insured}
+    if plain(policy.policyholder.get("name")) not in ("", plain(policy.insured["name"])):
+        named["policyholder"] = policy.policyholder
+    for role, company in named.items():
+        session.add(
+            PartyRow(
+                case=case,
+                party=role,
+                role=role,
+                name=company["name"],
+                email=company.get("email"),
+                language=company.get("language", "lv"),
+                to_screen=True,
+            )
         )
-    )
 
 
 def _requirements(filing: ClaimFiling, received_at: datetime) -> tuple[Requirement, ...]:

@@ -266,15 +266,16 @@ async def _third_parties(session: AsyncSession, case: str) -> Sequence[PartyRow]
     return sorted(await third_parties(session, case), key=lambda p: int(p.party[1:]))
 
 
-def _plain(name: str | None) -> str:
+def plain(name: str | None) -> str:
+    """A name without what two spellings of the same one differ by."""
     return " ".join((name or "").split()).casefold()
 
 
 def _named_as(parties: Sequence[PartyRow], policy: PolicyRow) -> dict[str, Any]:
     """Claimants who have the name of somebody who is no third party (1)."""
-    who = {_plain(company.get("name")): "co_insured" for company in policy.co_insured or ()}
-    who |= {_plain(policy.policyholder.get("name")): "policyholder", _plain(policy.insured.get("name")): "insured"}
-    return {p.party: who[_plain(p.name)] for p in parties if _plain(p.name) and _plain(p.name) in who}
+    who = {plain(company.get("name")): "co_insured" for company in policy.co_insured or ()}
+    who |= {plain(policy.policyholder.get("name")): "policyholder", plain(policy.insured.get("name")): "insured"}
+    return {p.party: who[plain(p.name)] for p in parties if plain(p.name) and plain(p.name) in who}
 
 
 async def _on_the_same_occurrence(session: AsyncSession, intake: IntakeRow) -> Sequence[LimitRow]:
@@ -350,7 +351,7 @@ async def _paid_before(
 def _same_person(a: PartyRow, b: PartyRow) -> bool:
     if a.personal_code and b.personal_code:
         return re.sub(r"\W", "", a.personal_code) == re.sub(r"\W", "", b.personal_code)
-    return bool(_plain(a.name)) and _plain(a.name) == _plain(b.name)
+    return bool(plain(a.name)) and plain(a.name) == plain(b.name)
 
 
 async def _circumstance(session: AsyncSession, organisation: str, reference: str, policy: str) -> datetime | None:

@@ -15,7 +15,7 @@ from activities.sweep import SweepActivities
 from integrations.bank import BankFolder
 from integrations.sanctions import SAMPLE, SanctionsFile
 from models.case import OrderRef
-from models.tables import NoticeRow, OperatorRow, PartyRow, PaymentOrderRow, ScreeningRow
+from models.tables import NoticeRow, OperatorRow, PartyRow, PaymentOrderRow, PolicyRow, ScreeningRow
 from operations.health import waiting
 from tests.workflows.test_claim import MONDAY, _is, content, documents, paid_on, proposal
 from tests.world import Refused, World, text_of
@@ -239,6 +239,41 @@ async def test_whom_the_filing_names_is_screened_and_a_hit_is_told_before_anythi
     assert (await world.stage(case, "collecting")).waits_for.startswith("documents from the claimant")
     await sweep(world)
     assert len(await early(world, case)) == 1
+
+
+async def held_by(world: World, name: str) -> str:
+    """A policy of another policyholder than its insured; its number."""
+    policy = await world.policy()
+    async with world.sessions() as session, session.begin():
+        row = await session.get_one(PolicyRow, policy)
+        row.policyholder = {"name": name.format(insured=row.insured["name"])}
+    return policy
+
+
+async def test_a_policyholder_who_is_not_the_insured_is_screened_too(world: World) -> None:
+    """GJ 230 names policyholders beside the insured; with another policy it is that one's."""
+    await world.begin(MONDAY)
+    case = await world.file("claim", "BTA", content(await held_by(world, LISTED["name"])))
+    await world.stage(case, "collecting")
+    await sweep(world)
+    found = await known(world, case, "policyholder")
+    assert found is not None
+    assert found.result == "hit"
+    assert [n.facts["who"] for n in await early(world, case)] == ["policyholder"]
+    mistaken = await world.file("claim", "BTA", content("P-unknown"))
+    await world.stage(mistaken, "collecting")
+    await world.say(mistaken, "set_policy", policy=await held_by(world, LISTED["name"]))
+    await sweep(world)
+    assert await known(world, mistaken, "policyholder") is not None
+
+
+async def test_a_policyholder_who_is_the_insured_is_one_party(world: World) -> None:
+    """Also in another spelling."""
+    await world.begin(MONDAY)
+    case = await world.file("claim", "BTA", content(await held_by(world, "  {insured} ")))
+    await world.stage(case, "collecting")
+    async with world.sessions() as session:
+        assert await session.get(PartyRow, (case, "policyholder")) is None
 
 
 async def test_who_was_cleared_early_holds_up_no_payment(world: World) -> None:
