@@ -33,6 +33,7 @@ from integrations.mail import MaildirOut
 from integrations.mail_in import MaildirIn
 from integrations.sanctions import SAMPLE, SanctionsFile
 from models import tables
+from models.automatic import BY_RULEBOOK
 from models.case import Said, StartCase, Transition
 from models.names import KINDS, TASK_QUEUE
 from models.tables import AccountRow
@@ -576,6 +577,65 @@ async def test_a_restore_far_behind_each_way(tmp_path: Path, request: pytest.Fix
                     assert told["entry"] == "assigned"
             assert outside(world) == was_outside
             assert (await command(var))["adopting"] == []
+
+
+@pytest.mark.timeout(600)
+async def test_a_decision_of_the_rulebook_and_its_review_come_back_each_way(tmp_path: Path) -> None:
+    """The store from before it: decided again with the same frozen inputs. The engine: nothing is decided twice."""
+    with tempfile.TemporaryDirectory() as folder:
+        var = Path(folder)
+        kept = tmp_path / "engine"
+        async with installation(var) as world, world.serving():
+            async with world.sessions() as session, session.begin():
+                session.add_all(everybody(world.now()))
+            policy, now = await world.policy("AUTO-1"), world.now()
+            content = claim.content(
+                policy,
+                "600.00",
+                documents=claim.documents(now),
+                occurred_on=f"{now - timedelta(days=9):%Y-%m-%d}",
+                registered="online",
+            )
+            case = await world.file("claim", "BTA", content, received_at=now)
+            await world.stage(case, "deciding")
+        shutil.copytree(var / "temporal", kept)
+        async with installation(var) as world:
+            dumps = Dumps(Postgres(var), "termins", tmp_path)
+            await dumps.dump()
+            async with world.serving():
+                await world.covered(case)
+                await world.payment(case, "C1:indemnity", "issued")
+                asked = {"received_at": world.now().isoformat(), "reference": "dms/review"}
+                await world.say(case, "request_review", actor="system:portal", **asked)
+                answer = {"outcome": "uphold", "reason": "it is right"}
+                await world.say(case, "review_decision", actor="op-2", **answer)
+                await world.until(lambda: _answered(world, case), "the claimant was answered")
+            before, was_outside = await record(world), outside(world)
+            assert [row["by"] for row in before["decision"]] == [BY_RULEBOOK]
+
+            await dumps.restore()
+            assert set((await command(var))["steps"]) == {case}
+            after = await record(world)
+            for table, rows in before.items():
+                assert after[table] == rows, table
+            assert outside(world) == was_outside
+
+        shutil.rmtree(var / "temporal")
+        shutil.copytree(kept, var / "temporal")
+        async with installation(var) as world:
+            assert (await command(var))["adopting"] == [case]
+            async with world.serving():
+                await world.until(lambda: level(world), "the run goes on from its record")
+                await swept(world)
+                assert (await world.entries(case)).count("decided") == 1
+                confirmed = claim.paid_on(f"{world.now():%Y-%m-%d}")
+                await world.say(case, "confirm_payment", actor="system:bank", **confirmed)
+                await world.stage(case, "resting")
+            assert outside(world) == was_outside
+
+
+async def _answered(world: World, case: str) -> bool:
+    return (await world.clocks(case)).get(("GJ-claims-review", "C1")) == "kept"
 
 
 def test_every_activity_is_known_to_reconcile(world: World) -> None:
