@@ -20,6 +20,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.ledger import Ledger
 from activities.outbox import Outbox
+from activities.screening import found
 from activities.store import Amended, KindStore, act
 from models import errors
 from models.case import Bells, CaseState, Listen, NoticeDraft, OpenCase, Opened, Recorded, Said, Transition
@@ -27,6 +28,7 @@ from models.errors import InClear, Refusal
 from models.names import EVENT_ID
 from models.now import Now
 from models.operator import SYSTEM, Operator
+from models.screening import SCREENED
 from models.tables import (
     BellRow,
     CaseRow,
@@ -377,11 +379,13 @@ class CaseActivities:
                     .order_by(col(BellRow.id))
                 )
             ).all()
+            hits = await found(session, ask.case) if any(b.reason == SCREENED for b in bells) else ()
         return Bells(
             ids=tuple(b.id for b in bells if b.id is not None),
             reasons=tuple(b.reason for b in bells),
             behind=bool(missed),
             missed=_fitting(missed),
+            hits=hits,
         )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -21,6 +21,7 @@ from models import errors
 from models.case import OrderIssued, OrderRef
 from models.errors import Refusal
 from models.now import Now
+from models.screening import PartyHit
 from models.tables import CaseRow, NoticeRow, PartyRow, PaymentOrderRow, ScreeningRow
 from operations.intake import Sessions
 from rules.rulebook import book, duty_for
@@ -162,20 +163,8 @@ async def hit_found(session: AsyncSession, case: str, data: dict[str, Any], at: 
     """The payee of an order may be on the sanctions list: whoever the rulebook names is told."""
     row = await session.get_one(CaseRow, case)
     if await session.get(ScreeningRow, (case, data["key"])) is None:
-        # a store restored from before the screening: so much of it as the step says
-        day, digest = data["list"].split()
-        session.add(
-            ScreeningRow(
-                case=case,
-                key=data["key"],
-                party=(await order_of(session, case, data["key"])).party,
-                screened_at=at,
-                list_made_at=datetime.fromisoformat(day).replace(tzinfo=UTC),
-                list_digest=digest,
-                result="hit",
-                hits=[{"id": number} for number in data["hits"]],
-            )
-        )
+        party = (await order_of(session, case, data["key"])).party
+        session.add(_restored(case, data["key"], party, data["list"], data["hits"], at))
     before = (await session.exec(select(NoticeRow.key).where(NoticeRow.case == case, NoticeRow.internal))).all()
     asked = f"screening:{data['key']}:"
     session.add(
@@ -189,6 +178,28 @@ async def hit_found(session: AsyncSession, case: str, data: dict[str, Any], at: 
             facts={"payment": data["key"], "list": data["list"]},
             queued_at=at,
         )
+    )
+
+
+async def parties_found(session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+    """Somebody who became known may be on the sanctions list; the sweep that found it has kept and told it."""
+    for hit in (PartyHit.model_validate(one) for one in data["hits"]):
+        if await session.get(ScreeningRow, (case, hit.party)) is None:
+            session.add(_restored(case, hit.party, hit.party, hit.list, hit.hits, at))
+
+
+def _restored(case: str, key: str, party: str, listed: str, hits: Iterable[str], at: datetime) -> ScreeningRow:
+    """A hit in a store restored from before the screening: so much of it as the step says."""
+    day, digest = listed.split()
+    return ScreeningRow(
+        case=case,
+        key=key,
+        party=party,
+        screened_at=at,
+        list_made_at=datetime.fromisoformat(day).replace(tzinfo=UTC),
+        list_digest=digest,
+        result="hit",
+        hits=[{"id": number} for number in hits],
     )
 
 
@@ -213,6 +224,7 @@ async def _judged(session: AsyncSession, case: str, data: dict[str, Any], at: da
 
 SCREENING: Mapping[str, ActHandler] = {
     "payment.hit_found": hit_found,
+    "payment.parties_found": parties_found,
     "payment.hit_cleared": hit_cleared,
     "payment.hit_confirmed": hit_confirmed,
 }

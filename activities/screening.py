@@ -13,8 +13,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from integrations.sanctions import ListUnavailable, Sanctions
 from models.now import Now
-from models.screening import Hit, SanctionsList
-from models.tables import CaseRow, NoticeRow, PartyRow, ScreeningRow
+from models.screening import SCREENED, Hit, PartyHit, SanctionsList
+from models.tables import BellRow, CaseRow, NoticeRow, PartyRow, ScreeningRow
 from operations.intake import Sessions
 from rules.rulebook import duty_for
 from rules.screening import birth_date, screen
@@ -59,6 +59,18 @@ async def keep(
 def version(row: ScreeningRow) -> str:
     """The list by which it was screened, for people."""
     return f"{row.list_made_at:%Y-%m-%d} {row.list_digest[:12]}"
+
+
+async def found(session: AsyncSession, case: str) -> tuple[PartyHit, ...]:
+    """The parties of a case who were found when becoming known, and whom nobody has judged."""
+    rows = await session.exec(
+        select(ScreeningRow)
+        .where(ScreeningRow.case == case, ScreeningRow.key == ScreeningRow.party, ScreeningRow.result == "hit")
+        .order_by(col(ScreeningRow.key))
+    )
+    return tuple(
+        PartyHit(party=row.party, list=version(row), hits=tuple(hit["id"] for hit in row.hits)) for row in rows.all()
+    )
 
 
 class KnownPeople:
@@ -114,12 +126,12 @@ class KnownPeople:
             row.to_screen = False
             if row.name is None:
                 return False
-            found = await asyncio.to_thread(screen, row.name, birth_date(row.personal_code), listed.entries)
+            hits = await asyncio.to_thread(screen, row.name, birth_date(row.personal_code), listed.entries)
             known = await session.get(ScreeningRow, (case, party))
-            if known is not None and [hit["id"] for hit in known.hits] == [hit.id for hit in found]:
+            if known is not None and [hit["id"] for hit in known.hits] == [hit.id for hit in hits]:
                 # the same as was told, and perhaps judged, before
                 return False
-            kept, still = await keep(session, case, party, party, found, listed, self._now())
+            kept, still = await keep(session, case, party, party, hits, listed, self._now())
             if still:
                 await self._tell(session, kept)
             return bool(still)
@@ -142,3 +154,5 @@ class KnownPeople:
                 queued_at=self._now(),
             )
         )
+        # so that it stands where people look, too
+        session.add(BellRow(case=kept.case, reason=SCREENED, created_at=self._now()))

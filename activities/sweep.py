@@ -65,6 +65,8 @@ class SweepActivities:
         found = await self._people.screen()
         for case in sorted(set(found)):
             await self._outbox.tell_staff(case)
+        if found:
+            await self._outbox.ring()
         return len(found)
 
     @activity.defn(name="recount.ring")

@@ -13,6 +13,7 @@ from models.common import Model
 from models.keepable import path_of, printable, too_much, unkeepable
 from models.names import ACTOR
 from models.operator import Role
+from models.screening import PartyHit
 
 # ---- messages -------------------------------------------------------------------------------------------------------
 
@@ -503,6 +504,8 @@ class Bells(Model):
     """Steps were committed while their workflow task was lost: the case goes on from the record."""
     missed: tuple[dict[str, Any], ...] = ()
     """See `Recorded`."""
+    hits: tuple[PartyHit, ...] = ()
+    """Who may be on the sanctions list and was not judged, where a bell is rung for that."""
 
 
 class NoticeSent(Model):

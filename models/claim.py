@@ -16,6 +16,7 @@ from models.coverage import LearntFacts, Waiting
 from models.instalments import Agreement, HeadByAgreement
 from models.keepable import MOST, path_of, printable
 from models.operator import Role
+from models.screening import Standing
 from models.settlement import Head, Money, OtherInsurer, Percent, Proof, Recommended, Reduction
 
 # ---- what is filed --------------------------------------------------------------------------------------------------
@@ -318,6 +319,8 @@ class ClaimBody(Model):
     decided_at: datetime | None = None
     notices: dict[str, Literal["queued", "sent", "refused"]] = Field(default_factory=dict)
     payments: tuple[Payment, ...] = ()
+    hits: dict[str, Standing] = Field(default_factory=dict)
+    """Parties who were found on the sanctions list before any payment; whoever was cleared is none."""
     agreements: tuple[Agreement, ...] = ()
     """What decisions left to written agreements (9.2.3, 9.2.4); their schedules are in the store."""
     settled: dict[str, Money] = Field(default_factory=dict)

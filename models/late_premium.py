@@ -12,6 +12,7 @@ from models.claim import Payment
 from models.common import Model
 from models.operator import Role
 from models.policy import Key, Number
+from models.screening import Standing
 from models.settlement import Money
 
 
@@ -43,6 +44,8 @@ class LatePremiumBody(Model):
     """Until the letter is queued."""
     notices: dict[str, Literal["queued", "sent", "refused"]] = Field(default_factory=dict)
     payments: tuple[Payment, ...] = ()
+    hits: dict[str, Standing] = Field(default_factory=dict)
+    """Parties who were found on the sanctions list before any payment; whoever was cleared is none."""
     outcome: str | None = None
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import date
 
+from pydantic import Field
+
 from models.case import Text
 from models.claim import Payment
 from models.common import Model
 from models.policy import Key
+from models.screening import Standing
 from models.settlement import Money
 
 
@@ -28,4 +31,6 @@ class PremiumRefundBody(Model):
     account: bool = False
     """Whether it is known where the money goes."""
     payments: tuple[Payment, ...] = ()
+    hits: dict[str, Standing] = Field(default_factory=dict)
+    """Parties who were found on the sanctions list before any payment; whoever was cleared is none."""
     outcome: str | None = None

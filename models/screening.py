@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from typing import Literal
 
 from models.common import Model
 
@@ -35,6 +36,23 @@ class SanctionsList(Model):
     sample: bool
     """True for the sample of invented people that comes with Termins: nobody real is on it."""
     entries: tuple[Listed, ...]
+
+
+SCREENED = "screened"
+"""The reason of a bell: somebody who became known may be on the sanctions list."""
+
+Standing = Literal["hit", "confirmed"]
+"""Of somebody who was found early: a person must judge, or said that it is the listed one."""
+
+
+class PartyHit(Model):
+    """Somebody who became known and may be a listed one."""
+
+    party: str
+    list: str
+    """The list by which that was found, for people."""
+    hits: tuple[str, ...]
+    """The list's numbers."""
 
 
 class Hit(Model):

@@ -52,6 +52,7 @@ with workflow.unsafe.imports_passed_through():
         parse,
     )
     from models.common import Model
+    from models.screening import SCREENED
 
 # ---- execution policies ---------------------------------------------------------------------------------------------
 
@@ -432,13 +433,20 @@ class Case:
                 self.unheard = bells.ids
                 if "recount" in bells.reasons:
                     await self.record("recounted", recount=True, heard=bells.ids)
-                if set(bells.reasons) - {"recount"}:
+                taken = {"recount"}
+                if bells.hits and await self.hits_found(bells):
+                    taken.add(SCREENED)
+                if set(bells.reasons) - taken:
                     return Rung(bells)
                 continue
             self._continue_as_new_if_long()
             self.clocks.arm()
             self.show()
             await workflow.wait_condition(self._something)
+
+    async def hits_found(self, bells: Bells) -> bool:
+        """Record who may be on the sanctions list, with these bells; False of a kind that pays nobody."""
+        return False
 
     def _something(self) -> bool:
         tick = self.clocks.next_tick()

@@ -153,7 +153,16 @@ class Claim(ByInstalments):
         "awaiting_limit": (*LATER, *COURT, *SALVAGE, RecoverPayment, *AGREED),
         "awaiting_salvage": (*LATER, *COURT, *SALVAGE, RecoverPayment, *AGREED),
         "paying_instalments": (*AGREED, *LATER, *COURT, ReopenClaim, RecoverPayment),
-        "resting": (ReportBounce, RejectPayment, ReportSuit, ReopenClaim, RecoverPayment, RequestReview),
+        "resting": (
+            ReportBounce,
+            RejectPayment,
+            ClearHit,
+            ConfirmHit,
+            ReportSuit,
+            ReopenClaim,
+            RecoverPayment,
+            RequestReview,
+        ),
     }
 
     add_document = accepts(AddDocument)
@@ -1580,7 +1589,7 @@ class Claim(ByInstalments):
     def story(self) -> list[str]:
         """The claim in a few lines: heads, documents, decision, payments, faults."""
         body = self.body
-        lines = []
+        lines = self.story_of_hits()
         if (proposal := body.proposal) is not None:
             decided = f"proposed by {proposal.proposed_by}"
             if body.decided_at:

@@ -220,6 +220,7 @@ class LatePremium(Telling, Paying):
         """The premium, its dates, and what became of it."""
         body = self.body
         lines = [
+            *self.story_of_hits(),
             f"- **Policy:** {body.policy}, premium {body.premium} of {body.amount} EUR",
             f"- **Due on:** {body.due_on}, paid in full on {body.paid_on}",
             f"- **Received:** {body.received_at:%Y-%m-%d %H:%M} UTC; the 15 days of 6.5 run from then",

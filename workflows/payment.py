@@ -11,8 +11,9 @@ from workflows.case import REST, Case, Done, Event, Item, accepts
 
 with workflow.unsafe.imports_passed_through():
     from activities.payment import PaymentActivities
-    from models.case import Act, Change, Evidence, Message, OrderDraft, OrderIssued, OrderRef, Reopen, Stop
+    from models.case import Act, Bells, Change, Evidence, Message, OrderDraft, OrderIssued, OrderRef, Reopen, Stop
     from models.claim import ClearHit, ConfirmHit, ConfirmPayment, CorrectPayee, Payment, RejectPayment
+    from models.screening import Standing
 
 SCREEN = "GJ-sanctions"
 PAYMENTS: tuple[type[Message], ...] = (ConfirmPayment, RejectPayment, CorrectPayee, ClearHit, ConfirmHit)
@@ -98,6 +99,20 @@ class Paying(Case):
         data = {"key": order.key, "list": order.screened, "hits": list(order.hits)}
         return (Act(name="payment.hit_found", data=data),)
 
+    async def hits_found(self, bells: Bells) -> bool:
+        """GJ-sanctions: somebody who became known may be listed. It holds nothing; a person judges it at any time."""
+        found = {hit.party: hit.list for hit in bells.hits}
+        hits = {**self.body.hits, **dict.fromkeys(found, "hit")}
+        await self.record(
+            "hits_found",
+            duty=SCREEN,
+            facts={"parties": found},
+            acts=(Act(name="payment.parties_found", data={"hits": [h.model_dump(mode="json") for h in bells.hits]}),),
+            body=self.body.model_copy(update={"hits": hits}),
+            heard=bells.ids,
+        )
+        return True
+
     async def hit_judged(self, item: Item, m: ClearHit | ConfirmHit) -> None:
         """GJ-sanctions: somebody else, so the order goes out after all; or the listed one, who is paid nothing."""
         cleared = isinstance(m, ClearHit)
@@ -108,8 +123,15 @@ class Paying(Case):
             duty=SCREEN,
             facts={"payment": m.payment, "reason": m.reason},
             acts=(Act(name=f"payment.{entry}", data={"key": m.payment, "reason": m.reason, "by": m.actor}),),
-            body=self.with_payment(m.payment, "queued" if cleared else "blocked"),
+            body=self._with_judged(m.payment, cleared=cleared),
         )
+
+    def _with_judged(self, of: str, *, cleared: bool) -> Any:
+        """The body after a hit on a payment was judged, or on a party who was found before any."""
+        if of not in self.body.hits:
+            return self.with_payment(of, "queued" if cleared else "blocked")
+        others = {party: stands for party, stands in self.body.hits.items() if party != of}
+        return self.body.model_copy(update={"hits": others if cleared else {**others, of: "confirmed"}})
 
     async def payment_made(self, item: Item, m: ConfirmPayment) -> None:
         """The bank executed it."""
@@ -237,15 +259,20 @@ class Paying(Case):
         waiting = next((p for p in self.body.payments if p.status == "issued"), None)
         paid = next((p for p in self.body.payments if p.status == "paid"), None)
         stuck = next((p for p in self.body.payments if p.status in ("held", "rejected")), None)
-        listed = next((p for p in self.body.payments if p.status in ("screening", "blocked")), None)
+        to_confirm, to_clear = self._hits("screening", "hit"), self._hits("blocked", "confirmed")
         with_the_bank = waiting or paid
         return {
             ConfirmPayment: {"payment": waiting.key} if waiting else {},
             RejectPayment: {"payment": with_the_bank.key} if with_the_bank else {},
             CorrectPayee: {"claimant": stuck.claimant} if stuck else {},
-            ClearHit: {"payment": listed.key} if listed else {},
-            ConfirmHit: {"payment": listed.key} if listed else {},
+            ClearHit: {"payment": hit} if (hit := next(iter(to_confirm + to_clear), "")) else {},
+            ConfirmHit: {"payment": to_confirm[0]} if to_confirm else {},
         }
+
+    def _hits(self, status: str, stands: Standing) -> list[str]:
+        """What a message about a hit can name: payments in this state, and parties who were found so before any."""
+        payments = [p.key for p in self.body.payments if p.status == status]
+        return payments + [party for party, early in self.body.hits.items() if early == stands]
 
     def pointless_payments(self) -> set[type[Message]]:
         """Messages about payments that have no point now."""
@@ -257,9 +284,9 @@ class Paying(Case):
             pointless.add(RejectPayment)
         if not statuses & {"held", "rejected"}:
             pointless.add(CorrectPayee)
-        if "screening" not in statuses:
+        if not self._hits("screening", "hit"):
             pointless.add(ConfirmHit)
-        if not statuses & {"screening", "blocked"}:
+        if not self._hits("screening", "hit") + self._hits("blocked", "confirmed"):
             pointless.add(ClearHit)
         return pointless
 
@@ -274,6 +301,14 @@ class Paying(Case):
         """Whom the payments wait for that the sanctions list holds up."""
         words = {"screening": "the compliance officer: {}", "blocked": "nothing, for the payee is on the list: {}"}
         return [words[p.status].format(p.key) for p in payments if p.status in words]
+
+    def story_of_hits(self) -> list[str]:
+        """Who was found on the sanctions list before any payment."""
+        words = {
+            "hit": 'may be on it; the compliance officer says clear_hit or confirm_hit with "payment": "{}"',
+            "confirmed": "is on it: nothing is paid to {}",
+        }
+        return [f"- **Sanctions list:** {p} {words[s].format(p)}" for p, s in self.body.hits.items()]
 
     def story_of_payments(self) -> list[str]:
         """What became of each payment."""

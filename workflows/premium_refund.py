@@ -89,6 +89,7 @@ class PremiumRefund(Paying):
         """The policy, and the payment."""
         body = self.body
         return [
+            *self.story_of_hits(),
             f"- **Policy:** {body.policy}, covered until {body.covered_until}",
             f"- **Refund:** {body.amount} EUR ({body.clause})",
             *self.story_of_payments(),

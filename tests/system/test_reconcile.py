@@ -382,6 +382,37 @@ async def test_a_recovery_that_was_opened_since_the_dump_comes_back_with_what_wa
         await world.stage(case, "resting")
 
 
+async def test_an_early_hit_that_was_found_and_cleared_since_the_dump_is_so_again(
+    worker_world: World, dumps: Dumps
+) -> None:
+    """The sweep that found it is in no history; the case's own step says enough, and the officer is not asked twice."""
+    world = worker_world
+    await world.begin(MONDAY)
+    async with world.serving():
+        content = claim.content(await world.policy(), claimants=[{"name": "Igors Zimogorovs"}])
+        case = await world.file("claim", "BTA", content)
+        await world.stage(case, "collecting")
+        await dumps.dump()
+        await swept(world)
+
+        async def heard() -> bool:
+            return "hits_found" in await world.entries(case)
+
+        await world.until(heard, "the case has heard of the hit")
+        await world.say(case, "clear_hit", payment="C1", reason="Another birth date: passport seen")
+    before, was_outside = await record(world), outside(world)
+    await dumps.restore()
+    done = await put_together(world)
+    assert (done.stuck, done.unreadable, done.no_filing) == ({}, (), ())
+    after = await record(world)
+    for table in ("cases", "timeline", "clock"):
+        assert after[table] == before[table], table
+    async with world.serving():
+        await swept(world)
+        assert outside(world) == was_outside
+        assert "Sanctions list" not in await world.details(case)
+
+
 async def test_a_case_erased_since_the_dump_stays_erased(worker_world: World, dumps: Dumps) -> None:
     """The dump brings it back open and unreadable: it is closed and emptied, and no new run begins."""
     world = worker_world

@@ -276,6 +276,68 @@ async def test_a_policyholder_who_is_the_insured_is_one_party(world: World) -> N
         assert await session.get(PartyRow, (case, "policyholder")) is None
 
 
+async def heard(world: World, case: str) -> str:
+    """The details of a case once it has heard who was found."""
+
+    async def has_heard() -> bool:
+        return "hits_found" in await world.entries(case)
+
+    await world.until(has_heard, "the case has heard of the hit")
+    return await world.details(case)
+
+
+async def test_an_early_hit_stands_in_the_details_until_it_is_cleared(world: World) -> None:
+    """It is said who may be listed, and both answers are ready to paste; nothing waits for them."""
+    case = await filed(world)
+    before = await world.details(case)
+    assert "clear_hit" not in before
+    assert "Sanctions list" not in before
+    await sweep(world)
+    details = await heard(world, case)
+    assert "**Sanctions list:** C1 may be on it; the compliance officer says clear_hit or confirm_hit" in details
+    for name in ("clear_hit", "confirm_hit"):
+        assert f"**{name}**" in details
+    assert details.count('"payment": "C1"') == 3
+    found = next(t for t in await world.timeline(case) if t.entry == "hits_found")
+    assert (found.duty, list(found.facts["parties"])) == ("GJ-sanctions", ["C1"])
+    assert (await world.stage(case, "collecting")).waits_for.startswith("documents from the claimant")
+    await world.say(case, "confirm_hit", payment="C1", reason="Same birth date")
+    details = await world.details(case)
+    assert "**Sanctions list:** C1 is on it: nothing is paid to C1" in details
+    assert "**confirm_hit**" not in details
+    await world.say(case, "clear_hit", payment="C1", reason="Taken off the list")
+    assert await world.details(case) == before
+
+
+async def test_a_hit_that_was_judged_before_the_case_heard_of_it_changes_nothing(world: World) -> None:
+    """The officer read the letter and was faster than the bell."""
+    case = await filed(world)
+    await KnownPeople(world.sessions, SanctionsFile(SAMPLE), world.now).screen()
+    await world.say(case, "clear_hit", payment="C1", reason="Another birth date: passport seen")
+    await sweep(world)
+
+    async def has_heard() -> bool:
+        return "bell_heard" in await world.entries(case)
+
+    await world.until(has_heard, "the bell is heard")
+    assert "hits_found" not in await world.entries(case)
+
+
+async def test_an_early_hit_is_judged_also_while_the_claim_rests(world: World) -> None:
+    """There was no list for a while: what is found then can still be judged."""
+    case = await decided(world, name="Anna Bērziņa")
+    await world.payment(case, KEY, "issued")
+    await world.say(case, "confirm_payment", actor="system:bank", **paid_on("2027-03-01"))
+    await world.stage(case, "resting")
+    async with world.sessions() as session, session.begin():
+        party = await session.get_one(PartyRow, (case, "C1"))
+        party.name, party.to_screen = LISTED["name"], True
+    await sweep(world)
+    assert "**confirm_hit**" in await heard(world, case)
+    await world.say(case, "confirm_hit", payment="C1", reason="Same birth date")
+    await world.stage(case, "resting")
+
+
 async def test_who_was_cleared_early_holds_up_no_payment(world: World) -> None:
     case = await filed(world)
     await sweep(world)
