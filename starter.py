@@ -1069,6 +1069,7 @@ def reconcile(
 async def _reconcile(cases: Sequence[str], dry_run: bool, as_json: bool) -> int:
     # the one command that carries out what activities do, while no worker runs; the others need not load them
     from activities.wiring import build_replay  # noqa: PLC0415  # see above
+    from operations.directory import LocalDirectory  # noqa: PLC0415  # see above
 
     for case in cases:
         try:
@@ -1083,7 +1084,12 @@ async def _reconcile(cases: Sequence[str], dry_run: bool, as_json: bool) -> int:
                 connection.sessions,
                 connection.keyring,
                 connection.engine,
-                build_replay(connection.sessions, connection.keyring, connection.engine),
+                build_replay(
+                    connection.sessions,
+                    connection.keyring,
+                    connection.engine,
+                    LocalDirectory(connection.sessions, wall_clock),
+                ),
                 wall_clock,
                 backups=settings.key_backups,
                 cases=cases,

@@ -18,6 +18,7 @@ from temporalio.worker import (
     WorkflowRunner,
 )
 
+from activities.access import ASKED_AT_ONCE
 from activities.beating import Beating
 from activities.wiring import build
 from integrations.bank import BankFolder
@@ -28,6 +29,7 @@ from integrations.sanctions import SanctionsFile
 from models.names import TASK_QUEUE
 from models.now import wall_clock
 from operations import metrics, watching
+from operations.directory import LocalDirectory
 from operations.intake import filed_in
 from operations.logs import configure
 from operations.place import find, keys
@@ -125,10 +127,13 @@ async def main() -> None:
         sdk_metrics,
         settings.sanctions_list,
     )
+    # as above: it is asked within the transactions of others
+    directory = engine(place.database_url, keyring, pool=ASKED_AT_ONCE)
     activities, outbox = build(
         sessions(database),
         keyring,
         client,
+        LocalDirectory(sessions(directory), wall_clock),
         carrier(settings),
         BankFolder(settings.bank_folder),
         wall_clock,
@@ -162,6 +167,7 @@ async def main() -> None:
     finally:
         await outbox.ended()
         await watched.dispose()
+        await directory.dispose()
         await database.dispose()
         await keyring.close()
 

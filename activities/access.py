@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -18,16 +19,17 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.directory import (
-    account_of,
-    hashed,
-    one_time_secret,
-    present_account,
-    take_authenticator,
-    users_of,
-)
+from activities.accounts import account_of, present_account, take_authenticator, users_of
 from activities.letters import render
 from activities.store import ActHandler, Opening
+from integrations.identity import (
+    IdentityProvider,
+    IdentityRefused,
+    IdentityUnavailable,
+    NewAccount,
+    external_id,
+    one_time_secret,
+)
 from integrations.mail import Letter, MailOut, MailRefused, MailUnavailable, Proof, one_address
 from models import errors
 from models.access import (
@@ -37,7 +39,9 @@ from models.access import (
     IssueAccess,
     Issued,
     Line,
+    SecretVoided,
     TakeAway,
+    VoidSecret,
     WithdrawalBody,
     WithdrawalFiling,
     Withdrawn,
@@ -55,6 +59,7 @@ from models.tables import (
     PartyRow,
     WithdrawalRow,
 )
+from operations.accounts import secret_set
 from operations.filings import check
 from operations.intake import Sessions, client_of, keep, same_client
 from rules.calendar import load
@@ -66,9 +71,15 @@ from security.keys import Keyring
 
 NOTICE = "BL-3-notice"
 EFFECT_DAY = "T-effect-day"
-TAKEN_WITHIN = 100.0
-"""Seconds in which a carrier takes a letter with a secret, or is down: less than the engine gives a run, so that it
-begins no other one meanwhile."""
+LOGIN_DATA = "BL-4-secret"
+"""The letter with login data."""
+TAKEN_WITHIN = 85.0
+"""Seconds in which a carrier takes a letter with a secret, or is down."""
+ASKED_WITHIN = 12.0
+"""Seconds in which the identity provider does what it is asked, or is down. A run asks it twice and the carrier once:
+together less than the engine gives a run, so that it begins no other one meanwhile."""
+ASKED_AT_ONCE = 4
+"""So many runs of a worker ask the identity provider at the same time: each holds a connection and its letter."""
 
 # ---- reading a user's line ------------------------------------------------------------------------------------------
 
@@ -238,25 +249,20 @@ class AccessStore:
         party.email = data["email"]
 
     async def _bounced(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
-        """The mail came back: a secret that was on its way is dead, whoever holds the mail now."""
+        """The mail came back: the account has no login data, whoever holds the mail now.
+
+        So the sign-in check says from this commit on; `access.void_secret` tells the identity provider.
+        """
         notice = await _notice(session, case, data["notice"])
         if notice.sent_at is None:
             raise Refusal("notice: no such letter was sent")
         notice.bounced_at = datetime.fromisoformat(data["bounced_at"])
-        party = await _user(session, case, data["user"])
-        intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
-        assert party.personal_code is not None  # a letter went to the user, whose line was complete
-        account = (
-            await session.exec(
-                select(AccountRow).where(
-                    AccountRow.client == AccessFiling.model_validate(intake.content).client,
-                    AccountRow.person == await index_of(self._keyring, "personal_code", party.personal_code),
-                    AccountRow.status != "ended",
-                )
-            )
-        ).first()
-        if account is not None and account.must_change:
-            account.secret_hash = None
+        account = await _account_written_to(session, self._keyring, notice)
+        if account is None or account.secret_set_at is None or notice.template != LOGIN_DATA:
+            return
+        # neither a secret that was set after this letter nor the user's own password
+        if account.must_change and account.secret_set_at <= notice.sent_at:
+            account.secret_set_at = None
 
     async def _drop(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
         """Nothing is issued any more; refused if it was issued meanwhile."""
@@ -393,11 +399,15 @@ def _not_before(organisation: str, anchor: datetime, row: WithdrawalRow) -> date
 
 
 class AccessActivities:
-    """`access.issue`, `access.withdraw_authenticator` and `access.fallbacks`."""
+    """`access.issue`, `access.void_secret`, `access.withdraw_authenticator` and `access.fallbacks`."""
 
-    def __init__(self, sessions: Sessions, keyring: Keyring, mail: MailOut, now: Now, sender: str) -> None:
+    def __init__(
+        self, sessions: Sessions, keyring: Keyring, provider: IdentityProvider, mail: MailOut, now: Now, sender: str
+    ) -> None:
         self._keyring = keyring
         self._sessions = sessions
+        self._provider = provider
+        self._asking = asyncio.Semaphore(ASKED_AT_ONCE)
         self._mail = mail
         self._now = now
         self._sender = sender
@@ -406,36 +416,37 @@ class AccessActivities:
     async def issue(self, ask: IssueAccess) -> Issued:
         """Make the user's account and mail login data or the confirmation straight to the user (BL 4).
 
-        A one-time secret is born and mailed in here and leaves only as a hash. Account, hash and proof are one commit,
-        made after the carrier took the mail: a run that dies before it leaves no more than its mark on the letter, and
-        the next one sends another secret. No connection is held while the carrier is asked. Only the run that marked
-        the letter last keeps anything, so that its secret is the one that works; once the proof is there, again only
-        returns it.
+        A one-time secret is born and mailed in here and leaves only for the identity provider. First the provider makes
+        or finds the account, and takes a secret that nobody knows, so that the former one is over and a mail goes out
+        only while the provider can be used. Once the carrier took the mail, the provider gets the secret that is in it,
+        and account and proof are committed. Whatever the provider is asked, it is asked while the letter is locked and
+        this run's: one that was overtaken changes nothing there, and the secret of the run that counts is the one that
+        works. No connection is held while the carrier is asked. Once the proof is there, again only returns it.
 
         Raises:
-            ApplicationError: OutsideDown: the carrier does not take it now. Overtaken: another run began later, or
-                what the mail says was changed meanwhile. Nothing was kept; it is tried again.
+            ApplicationError: OutsideDown: the provider or the carrier does not do it now. Overtaken: another run began
+                later, or what the mail says was changed meanwhile. Nothing was kept; it is tried again.
         """
         begun = await self._begin(ask)
         if isinstance(begun, Issued):
-            return begun
-        secret_hash = await hashed(begun.secret) if begun.secret is not None else None
-        try:
-            async with asyncio.timeout(TAKEN_WITHIN):
-                proof = await self._mail.send(begun.letter, self._now())
-        except (MailUnavailable, TimeoutError):
-            raise ApplicationError(
-                "the carrier does not take letters now",
-                type=errors.OUTSIDE_DOWN,
-                category=ApplicationErrorCategory.BENIGN,
-            ) from None
-        except MailRefused as e:
-            return await self._refuse(ask, begun, str(e)[:200])
-        return await self._prove(ask, begun, secret_hash, proof)
+            issued = begun
+        else:
+            try:
+                async with asyncio.timeout(TAKEN_WITHIN):
+                    proof = await self._mail.send(begun.letter, self._now())
+            except (MailUnavailable, TimeoutError):
+                raise _down("the carrier does not take letters now") from None
+            except MailRefused as e:
+                issued = await self._refuse(ask, begun, str(e)[:200])
+            else:
+                issued = await self._prove(ask, begun, proof)
+        if issued.refused is not None:
+            await self._leave_nothing(ask)
+        return issued
 
     async def _begin(self, ask: IssueAccess) -> _Begun | Issued:
-        """Mark the letter and write it; or what became of it already, or why it cannot be written."""
-        async with self._sessions() as session, session.begin():
+        """Mark the letter, write it and prepare the provider; or what became of it, or why it cannot be written."""
+        async with self._telling() as session:
             notice = await _notice(session, ask.case, ask.key)
             if notice.sent_at is not None or notice.refused is not None:
                 return _issued(notice)
@@ -448,7 +459,7 @@ class AccessActivities:
             organisation = split_case_id(ask.case)[1]
             facts = {"user_name": party.name, "authenticator": _authenticator(party, account)}
             letter_id, secret = f"{ask.case}#{ask.key}", None
-            if notice.template == "BL-4-secret":
+            if notice.template == LOGIN_DATA:
                 secret = one_time_secret()
                 facts |= {
                     "username": account.username,
@@ -463,26 +474,35 @@ class AccessActivities:
             except ValidationError:
                 notice.refused = "the address is not one that mail can reach"
                 return _issued(notice)
+            provider_id = await self._provider.make(NewAccount(client=account.client, username=account.username))
+            if secret is not None:
+                await self._provider.set_secret(provider_id, one_time_secret(), must_change=True)
+                account.secret_set_at = None
+            if account is not new:
+                await self._remove_stray(session, new)
             notice.attempt = secrets.token_hex(8)
             return _Begun(
                 notice.attempt,
                 letter,
                 secret,
+                provider_id,
                 to=(party.email, party.personal_code),
                 says=(account.username, facts["authenticator"]),
             )
 
-    async def _prove(self, ask: IssueAccess, begun: _Begun, secret_hash: str | None, proof: Proof) -> Issued:
-        """Account, hash and proof together, if nobody began after this run and what the mail says is still so."""
-        async with self._sessions() as session, session.begin():
+    async def _prove(self, ask: IssueAccess, begun: _Begun, proof: Proof) -> Issued:
+        """Secret, account and proof, if nobody began after this run and what the mail says is still so."""
+        async with self._telling() as session:
             notice = await self._still(session, ask, begun)
             if notice.sent_at is not None or notice.refused is not None:
                 return _issued(notice)
             account = await account_for(session, self._keyring, notice, self._now())
             if (account.username, account.authenticator) != begun.says:
                 raise _overtaken()
-            if secret_hash is not None:
-                account.secret_hash, account.must_change = secret_hash, True
+            account.provider_id = begun.provider_id
+            if begun.secret is not None:
+                await self._provider.set_secret(begun.provider_id, begun.secret, must_change=True)
+                await secret_set(session, account, proof.accepted_at, by_user=False)
             account.mailed_at = notice.sent_at = proof.accepted_at
             notice.carrier, notice.reference, notice.attempt = proof.carrier, proof.reference, None
             return _issued(notice)
@@ -502,6 +522,51 @@ class AccessActivities:
             if notice.attempt != begun.attempt or (party.email, party.personal_code) != begun.to:
                 raise _overtaken()
         return notice
+
+    async def _leave_nothing(self, ask: IssueAccess) -> None:
+        """A letter that will never be sent leaves no account with the provider that Termins does not know."""
+        async with self._telling() as session:
+            notice = await _notice(session, ask.case, ask.key)
+            party = await _user(session, ask.case, notice.party)
+            if party.personal_code is not None:
+                await self._remove_stray(session, await _account_wanted(session, self._keyring, notice, self._now()))
+
+    async def _remove_stray(self, session: AsyncSession, new: AccountRow) -> None:
+        """What a run of this letter made with the provider that became no account: others were faster, or it died."""
+        if await session.get(AccountRow, (new.client, new.username)) is None:
+            found = await self._provider.find(external_id(new.client, new.username))
+            if found is not None:
+                await self._provider.remove(found)
+
+    @activity.defn(name="access.void_secret")
+    async def void_secret(self, ask: VoidSecret) -> SecretVoided:
+        """Let the identity provider forget the secret of a letter that came back, unless the account has another.
+
+        Raises:
+            ApplicationError: OutsideDown: the provider does not do it now. It is tried again.
+        """
+        async with self._telling() as session:
+            account = await _account_written_to(session, self._keyring, await _notice(session, ask.case, ask.key))
+            # set or prepared since by another letter's run, which does it under the same lock
+            if account is not None and account.secret_set_at is None and account.provider_id is not None:
+                await self._provider.set_secret(account.provider_id, one_time_secret(), must_change=True)
+        return SecretVoided(key=ask.key)
+
+    @asynccontextmanager
+    async def _telling(self) -> AsyncIterator[AsyncSession]:
+        """A transaction in which the provider is asked: what it is about is locked until the provider has answered.
+
+        Raises:
+            ApplicationError: OutsideDown: the provider did not do it. Nothing was committed.
+        """
+        try:
+            async with self._asking, asyncio.timeout(ASKED_WITHIN), self._sessions() as session, session.begin():
+                yield session
+        except (IdentityUnavailable, TimeoutError):
+            raise _down("the identity provider does not answer") from None
+        except IdentityRefused as e:
+            # a fault of the settings on either side, not of the user's line: it goes on once a person has mended it
+            raise ApplicationError(f"the identity provider refused it: {e}", type=errors.OUTSIDE_DOWN) from None
 
     @activity.defn(name="access.withdraw_authenticator")
     async def withdraw_authenticator(self, ask: TakeAway) -> Withdrawn:
@@ -562,6 +627,7 @@ class _Begun:
     """The mark of this run on it."""
     letter: Letter
     secret: str | None
+    provider_id: str
     to: tuple[str, str]
     """The user's address and personal code."""
     says: tuple[str, str | None]
@@ -571,6 +637,10 @@ class _Begun:
 def _authenticator(party: PartyRow, account: AccountRow) -> str | None:
     authenticator: str | None = party.other.get("authenticator", account.authenticator)
     return authenticator
+
+
+def _down(text: str) -> ApplicationError:
+    return ApplicationError(text, type=errors.OUTSIDE_DOWN, category=ApplicationErrorCategory.BENIGN)
 
 
 def _overtaken() -> ApplicationError:
@@ -586,6 +656,24 @@ async def account_for(session: AsyncSession, keyring: Keyring, notice: NoticeRow
     account = await account_of(session, await _account_wanted(session, keyring, notice, at))
     account.authenticator = _authenticator(await _user(session, notice.case, notice.party), account)
     return account
+
+
+async def _account_written_to(session: AsyncSession, keyring: Keyring, notice: NoticeRow) -> AccountRow | None:
+    """The account that a letter was about, locked, unless it has ended since."""
+    party = await _user(session, notice.case, notice.party)
+    intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == notice.case))).one()
+    assert party.personal_code is not None  # a letter went to the user, whose line was complete
+    return (
+        await session.exec(
+            select(AccountRow)
+            .where(
+                AccountRow.client == AccessFiling.model_validate(intake.content).client,
+                AccountRow.person == await index_of(keyring, "personal_code", party.personal_code),
+                AccountRow.status != "ended",
+            )
+            .with_for_update()
+        )
+    ).one_or_none()
 
 
 async def _account_wanted(session: AsyncSession, keyring: Keyring, notice: NoticeRow, at: datetime) -> AccountRow:

@@ -16,12 +16,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
-from activities.access import account_for
+from activities.access import LOGIN_DATA, account_for
+from activities.accounts import take_authenticator
 from activities.case import CaseActivities
-from activities.directory import take_authenticator
 from activities.outbox import Outbox
 from activities.privacy import PrivacyActivities
 from activities.store import KindStore
+from integrations.identity import IdentityProvider, NewAccount, one_time_secret
 from models.access import Issued, Withdrawn
 from models.case import NoticeSent, NoticesSent, Opened, OrderIssued, Recorded, Transition
 from models.errors import Refusal
@@ -64,10 +65,18 @@ class Nobody(Outbox):
 class Replay:
     """The store's side of `operations.reconcile`."""
 
-    def __init__(self, sessions: Sessions, keyring: Keyring, client: Client, stores: Mapping[str, KindStore]) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        keyring: Keyring,
+        client: Client,
+        provider: IdentityProvider,
+        stores: Mapping[str, KindStore],
+    ) -> None:
         self._sessions = sessions
         self._keyring = keyring
         self._client = client
+        self._provider = provider
         self._stores = stores
 
     # ---- comparing --------------------------------------------------------------------------------------------------
@@ -191,7 +200,11 @@ class Replay:
             return len(waiting)
 
     async def _access(self, sessions: Sessions, fact: Fact) -> bool:
-        """The account and the proof of its letter. The hash of a one-time secret was nowhere else: it is lost."""
+        """The account and the proof of its letter; whether its secret is lost: with the store, if it was nowhere else.
+
+        Raises:
+            IdentityUnavailable: The provider does not say which account it is. Nothing was put back.
+        """
         proof: Issued = fact.answered
         async with sessions() as session, session.begin():
             notice = await _notice(session, fact.case, proof.key)
@@ -200,10 +213,16 @@ class Replay:
                 return False
             account = await account_for(session, self._keyring, notice, proof.sent_at)
             account.mailed_at = proof.sent_at
-            if notice.template != "BL-4-secret":
+            account.provider_id = await self._provider.make(
+                NewAccount(client=account.client, username=account.username)
+            )
+            if notice.template != LOGIN_DATA:
                 return False
-            account.secret_hash, account.must_change = None, True
-            return True
+            account.secret_set_at, account.must_change = proof.sent_at, True
+            if self._provider.in_store:
+                # what it holds is of an earlier letter, if it holds anything: that may open nothing again
+                await self._provider.set_secret(account.provider_id, one_time_secret(), must_change=True)
+            return self._provider.in_store
 
     async def _privacy(self, sessions: Sessions, fact: Fact) -> None:
         """Gathering and erasing touch Termins' own tables only: both are done again, as of the instant they answered.

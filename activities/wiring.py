@@ -26,6 +26,7 @@ from activities.store import KindStore
 from activities.sweep import CheckpointActivities, SweepActivities
 from integrations.bank import Bank
 from integrations.bank_in import BankIn
+from integrations.identity import IdentityProvider
 from integrations.mail import MailOut
 from integrations.mail_in import MailIn
 from integrations.sanctions import Sanctions
@@ -39,6 +40,7 @@ def build(
     sessions: Sessions,
     keyring: Keyring,
     client: Client,
+    provider: IdentityProvider,
     mail: MailOut,
     bank: Bank,
     now: Now,
@@ -55,7 +57,7 @@ def build(
     post = Post(sessions, mail, now, sender, staff)
     outbox = Outbox(sessions, client, intake, post, now)
     case = CaseActivities(sessions, keyring, client, outbox, _stores(keyring), now)
-    access = AccessActivities(sessions, keyring, mail, now, sender)
+    access = AccessActivities(sessions, keyring, provider, mail, now, sender)
     privacy = PrivacyActivities(sessions, (OwnStore(sessions, keyring),), now)
     sweep = SweepActivities(sessions, intake, outbox, KnownPeople(sessions, sanctions, now), now)
     incoming = IncomingActivities(sessions, intake, mail_in, bank_in, now)
@@ -69,6 +71,7 @@ def build(
         LatePremiumActivities(sessions).claims,
         RenewalActivities(sessions).look,
         access.issue,
+        access.void_secret,
         access.withdraw_authenticator,
         access.fallbacks,
         privacy.gather,
@@ -82,9 +85,9 @@ def build(
     return activities, outbox
 
 
-def build_replay(sessions: Sessions, keyring: Keyring, client: Client) -> Replay:
+def build_replay(sessions: Sessions, keyring: Keyring, client: Client, provider: IdentityProvider) -> Replay:
     """What `reconcile` puts proofs back with; it knows no carrier and no bank."""
-    return Replay(sessions, keyring, client, _stores(keyring))
+    return Replay(sessions, keyring, client, provider, _stores(keyring))
 
 
 def _stores(keyring: Keyring) -> dict[str, KindStore]:

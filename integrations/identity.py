@@ -38,6 +38,11 @@ class NewAccount(Model):
 class IdentityProvider(Protocol):
     """Where accounts and their secrets are. Every call may be repeated; all raise `IdentityUnavailable`."""
 
+    @property
+    def in_store(self) -> bool:
+        """Whether its accounts lie in Termins' own store, and so go back with it to a backup."""
+        ...
+
     async def make(self, account: NewAccount) -> str:
         """The provider's id of this account, which is made if it is not there: active, and without a secret.
 

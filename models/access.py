@@ -114,6 +114,8 @@ class AccessBody(Model):
     """The first step, which starts the clocks, is recorded."""
     notices: dict[str, Literal["queued", "sent", "refused"]] = Field(default_factory=dict)
     """Letters to the requester and to the responsible employee."""
+    voided: tuple[str, ...] = ()
+    """Letters that came back, whose secrets the identity provider has yet to forget."""
     outcome: str | None = None
 
     def line(self, user: str) -> Line | None:
@@ -141,6 +143,19 @@ class Issued(Model):
     sent_at: datetime | None = None
     reference: str | None = None
     refused: str | None = None
+
+
+class VoidSecret(Model):
+    """What `access.void_secret` is asked: the letter that came back."""
+
+    case: str
+    key: str
+
+
+class SecretVoided(Model):
+    """The secret of a letter that came back opens nothing any more."""
+
+    key: str
 
 
 # ---- what a withdrawal remembers ------------------------------------------------------------------------------------

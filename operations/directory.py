@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Literal, cast
 
 from argon2 import PasswordHasher
@@ -32,8 +33,12 @@ Verdict = Literal["accepted", "must_change", "wrong", "no_such", "inactive"]
 """What a secret opens: the account; only the way to an own password (SE-33.3.4.4); nothing."""
 
 _hasher = PasswordHasher()
-_NOBODYS = _hasher.hash(secrets.token_hex(16))
-"""Compared where there is no hash, so that the time of an answer does not tell whether an account is there."""
+
+
+@cache
+def _nobodys() -> str:
+    """Compared where there is no hash, so that the time of an answer does not tell whether an account is there."""
+    return _hasher.hash(secrets.token_hex(16))
 
 
 class LocalDirectory:
@@ -41,6 +46,8 @@ class LocalDirectory:
 
     It needs connections of its own: it is asked by transactions that hold one, and may not wait for another of theirs.
     """
+
+    in_store = True
 
     def __init__(self, sessions: Sessions, now: Now) -> None:
         self._sessions = sessions
@@ -92,12 +99,13 @@ class LocalDirectory:
         """
         async with self._begin() as session:
             row = await session.get(DirectoryRow, external_id)
-        right = await _opens(_NOBODYS if row is None else row.secret_hash or _NOBODYS, secret)
+        kept = None if row is None else row.secret_hash
+        right = await _opens(kept or _nobodys(), secret)
         if row is None:
             return "no_such"
         if not row.active:
             return "inactive"
-        if not right or row.secret_hash is None:
+        if not right or kept is None:
             return "wrong"
         return "must_change" if row.must_change else "accepted"
 

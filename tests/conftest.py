@@ -29,6 +29,7 @@ from integrations.sanctions import SAMPLE, SanctionsFile
 from models.converter import sealing
 from models.operator import ROLES
 from models.tables import OperatorRow
+from operations.directory import LocalDirectory
 from operations.intake import Intake, filed_in
 from operations.local import Postgres
 from operations.setup import add_search_attributes, migrate
@@ -179,6 +180,7 @@ async def make_world(
     config["data_converter"] = sealing(CaseCodec(keys, filed=filed_in(store)))
     config["interceptors"] = [*config["interceptors"], StartAtVirtualNow(environment, now)]
     client = Client(**config)
+    directory = engine(postgres.url(name), keys, pool=4)
     await add_search_attributes(client)
     async with store() as session, session.begin():
         session.add_all(everybody(now()))
@@ -187,6 +189,7 @@ async def make_world(
             store,
             keys,
             client,
+            LocalDirectory(sessions(directory), now),
             MaildirOut(var / "mail"),
             BankFolder(var / "bank"),
             now,
@@ -215,5 +218,6 @@ async def make_world(
             yield world
         # what steps owe to others is on its way beside them, and writes into folder and store
         await outbox.ended()
+    await directory.dispose()
     await database.dispose()
     await keys.close()

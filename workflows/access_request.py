@@ -10,7 +10,18 @@ from workflows.case import CLOSED, REST, Case, Done, Item, accepts
 
 with workflow.unsafe.imports_passed_through():
     from activities.access import AccessActivities
-    from models.access import LINE_FIELDS, AccessBody, CompleteLine, DropLine, IssueAccess, Issued, Line, say_fault
+    from models.access import (
+        LINE_FIELDS,
+        AccessBody,
+        CompleteLine,
+        DropLine,
+        IssueAccess,
+        Issued,
+        Line,
+        SecretVoided,
+        VoidSecret,
+        say_fault,
+    )
     from models.case import (
         Act,
         BellDraft,
@@ -34,6 +45,8 @@ CONTENT = "BL-4-content"
 CHOICE = "BL-3-choice"
 REFUSED = "BL-4-not-authorised"
 ASK = "BL-4-bounced"
+VOIDS = "void-secret"
+"""The change since which the identity provider is told of a letter that came back."""
 
 
 @workflow.defn(name="AccessRequest")
@@ -106,11 +119,14 @@ class AccessRequest(Case):
             await self._receive()
             return
         self._send_what_waits()
+        self._void_secrets()
         for line in self.body.lines:
             if line.status == "sending":
                 ask = IssueAccess(case=self.id, key=line.letter)
                 self.perform(f"issue:{line.letter}", AccessActivities.issue, ask, f"issue access to {line.user}")
         match await self.next():
+            case Done(result=SecretVoided(key=key)):
+                self._forget(key)
             case Done() as done:
                 await self._proven(done)
             case Item(message=CompleteLine() as m) as item:
@@ -126,7 +142,10 @@ class AccessRequest(Case):
         """Mail may still come back and missing details may still come; then the request closes."""
         if await self.rest_again():
             return
+        self._void_secrets()
         match await self.next():
+            case Done(result=SecretVoided(key=key)):
+                self._forget(key)
             case Item(message=CompleteLine() as m) as item:
                 await self._complete(item, m)
             case Item(message=ReportBounce() as m) as item:
@@ -201,6 +220,16 @@ class AccessRequest(Case):
     def _send_what_waits(self) -> None:
         self.send(key for key, status in self.body.notices.items() if status == "queued")
 
+    def _void_secrets(self) -> None:
+        """The store takes no such secret from the step on; here the identity provider is told."""
+        for key in self.body.voided:
+            ask = VoidSecret(case=self.id, key=key)
+            self.perform(f"void:{key}", AccessActivities.void_secret, ask, f"void the secret of {key}")
+
+    def _forget(self, key: str) -> None:
+        """No step of its own: the next one keeps it, and told once more the provider does nothing."""
+        self.body = self.body.model_copy(update={"voided": tuple(k for k in self.body.voided if k != key)})
+
     async def _proven(self, first: Done) -> None:
         """Mails were taken by the carrier: one step for all that are proven by now and keep the same duty."""
         entry = self._means(first)
@@ -259,6 +288,8 @@ class AccessRequest(Case):
 
     def _means(self, done: Done) -> str:
         """What an effect's end means for the timeline: login data issued, access confirmed, or somebody told."""
+        if isinstance(done.result, SecretVoided):
+            return "voided"
         if not isinstance(done.result, Issued):
             return "told"
         line = self.body.line(done.result.user)
@@ -316,6 +347,10 @@ class AccessRequest(Case):
         line = self.body.line(m.notice.split(":")[1])
         if line is not None:
             draft = self._ask_address(line, line.letters)
+            body = self.body
+            # `True` for every case but those that had this bounce before the provider was told of one
+            if not line.authenticator and workflow.patched(VOIDS):
+                body = body.model_copy(update={"voided": (*body.voided, m.notice)})
             await self.record(
                 "bounced",
                 said=item,
@@ -326,8 +361,8 @@ class AccessRequest(Case):
                 notices=(draft,),
                 bells=self._bells(),
                 to="issuing",
-                body=self.body.having(
-                    line.model_copy(update={"status": "bounced"}), notices={**self.body.notices, draft.key: "queued"}
+                body=body.having(
+                    line.model_copy(update={"status": "bounced"}), notices={**body.notices, draft.key: "queued"}
                 ),
             )
             return

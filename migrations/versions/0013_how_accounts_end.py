@@ -7,7 +7,7 @@ import sqlmodel
 from alembic import op
 
 revision = "0013"
-down_revision = "0009"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 
@@ -20,6 +20,7 @@ def upgrade() -> None:
     op.add_column("account", sa.Column("ended_by", TEXT, nullable=True))
     op.add_column("account", sa.Column("event_at", INSTANT, nullable=True))
     op.add_column("account", sa.Column("secret_set_at", INSTANT, nullable=True))
+    op.execute("UPDATE account SET secret_set_at = coalesce(mailed_at, created_at) WHERE secret_hash IS NOT NULL")
     op.add_column("suspension", sa.Column("event_at", INSTANT, nullable=True))
 
 

@@ -94,6 +94,7 @@ class AccountRow(SQLModel, table=True):
     authenticator: str | None = None
     """The third-party authenticator the user signs in with."""
     secret_hash: str | None = None
+    """Of former versions: the identity provider keeps the secret, and its hash if it is the local directory."""
     must_change: bool = False
     """At the next sign-in the user has to set an own password."""
     status: str = "active"
@@ -108,7 +109,7 @@ class AccountRow(SQLModel, table=True):
     credential: str | None = None
     """The case that lives its life."""
     provider_id: str | None = None
-    """The provider's own id of it."""
+    """The identity provider's own id of it."""
     first_sign_in_at: datetime | None = instant(nullable=True)
     failed: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
     """Failed sign-ins since the last one that succeeded (SE-33.3.9)."""
@@ -121,7 +122,10 @@ class AccountRow(SQLModel, table=True):
     event_at: datetime | None = instant(nullable=True)
     """When that happened by which it ended: the request, the leaving, the last day."""
     secret_set_at: datetime | None = instant(nullable=True)
-    """When its present secret was set, a one-time one or the user's own (SE-33.3.4.3)."""
+    """When its present secret was set, a one-time one or the user's own (SE-33.3.4.3).
+
+    None: it has no login data, or they came back, or others are on their way to the user.
+    """
     erased_at: datetime | None = instant(nullable=True)
 
     @property

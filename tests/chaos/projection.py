@@ -24,10 +24,11 @@ from temporalio.api.enums.v1 import WorkflowTaskFailedCause
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey
 
-from activities.directory import signs_in
 from integrations.bank import end_to_end_id
+from integrations.identity import external_id
 from integrations.mail import ACCEPTED
 from models.names import EVENT_ID
+from models.now import wall_clock
 from models.tables import (
     AccountRow,
     AgreementRow,
@@ -37,6 +38,7 @@ from models.tables import (
     ClockRow,
     DecisionPartRow,
     DecisionRow,
+    DirectoryRow,
     DocumentRow,
     ErasureRow,
     EventRow,
@@ -52,6 +54,7 @@ from models.tables import (
     TimelineRow,
     WithdrawalRow,
 )
+from operations.directory import LocalDirectory
 from tests.chaos.house import House
 from tests.chaos.lives import Answer
 from tests.chaos.points import TOKEN, token_of
@@ -228,7 +231,7 @@ class _Reader:
             "bells": sorted((b.reason, b.heard_at is not None) for b in bells),
             "archive": sorted(archive.systems.get("files", {})) if archive is not None else None,
             "erasure": {"plan": erasure.plan, "done": erasure.done_at is not None} if erasure is not None else None,
-            "accounts": [_columns(a, "secret_hash") | {"has a secret": a.secret_hash is not None} for a in accounts],
+            "accounts": [_columns(a) for a in accounts],
             "run": WorkflowExecutionStatus(described.status or 0).name,
         }
 
@@ -247,7 +250,14 @@ class _Reader:
         letters = {self._letter(mail) for mail in mails}
         last = {str(mail["To"]): mail for mail in mails if SECRET.search(_text(mail))}
         works = {to: await self._opens(mail) for to, mail in last.items()}
+        theirs = col(DirectoryRow.external_id).startswith(external_id(f"K-{self._token}", ""), autoescape=True)
+        async with self._house.connection.sessions() as session:
+            entries = (await session.exec(select(DirectoryRow).where(theirs).order_by(DirectoryRow.external_id))).all()
         return {
+            "directory": [
+                self.plain(_columns(e, "secret_hash", "set_at") | {"has a secret": e.secret_hash is not None})
+                for e in entries
+            ],
             "paid": sorted(self.plain(paid)),
             "half": half,
             "letters": sorted(letters),
@@ -272,8 +282,8 @@ class _Reader:
         secret = SECRET.search(_text(mail))
         assert username
         assert secret
-        async with self._house.connection.sessions() as session:
-            return await signs_in(session, f"K-{self._token}", username[1], secret[0])
+        directory = LocalDirectory(self._house.connection.sessions, wall_clock)
+        return await directory.verify(external_id(f"K-{self._token}", username[1]), secret[0]) == "must_change"
 
     # ---- names and instants -----------------------------------------------------------------------------------------
 

@@ -48,6 +48,7 @@ from models.now import wall_clock
 from models.tables import CaseRow, IntakeRow, PolicyRow, TimelineRow
 from operations.connection import Connection, connect
 from operations.demo import coding, load_file, operators, working
+from operations.directory import LocalDirectory
 from operations.intake import Intake
 from operations.local import Services, local
 from operations.place import Place, find, keys
@@ -379,8 +380,9 @@ async def without_a_codec(run: Run) -> None:
     open_client = await Client.connect(run.place.temporal_address, namespace="open", data_converter=data_converter)
     await until(there, "the namespace without a codec")
     activities, _ = build(
-        connection.sessions, connection.keyring, open_client, MaildirOut(run.var / "mail"),
-        BankFolder(run.var / "bank"), wall_clock,
+        connection.sessions, connection.keyring, open_client,
+        LocalDirectory(connection.sessions, wall_clock),
+        MaildirOut(run.var / "mail"), BankFolder(run.var / "bank"), wall_clock,
         mail_in=MaildirIn(run.var / "mail-in"), bank_in=AnswersFolder(run.var / "bank" / "in"),
         sanctions=SanctionsFile(SAMPLE),
         sender="a@b.example", staff="a@b.example",

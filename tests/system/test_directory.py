@@ -13,7 +13,7 @@ from models.access import IssueAccess
 from models.errors import Refusal
 from models.tables import AccountRow, DirectoryRow
 from operations.directory import LocalDirectory
-from tests.activities.test_directory import KEY, Carrier, accounts, queued, worker
+from tests.activities.test_access import KEY, Carrier, accounts, queued, worker
 from tests.world import World
 
 OWN = "trīs zaļi zirgi"

@@ -37,6 +37,7 @@ from models.automatic import BY_RULEBOOK
 from models.case import Said, StartCase, Transition
 from models.names import KINDS, TASK_QUEUE
 from models.tables import AccountRow
+from operations.directory import LocalDirectory
 from operations.erase import erase
 from operations.intake import Intake, filed_in
 from operations.local import Postgres, local
@@ -100,7 +101,8 @@ NOT_COMPARED = {
     "bell": {"id", "created_at", "rung_at", "heard_at"},
     # which carrier took a user's letter is not in the proof, and the hash of the secret was nowhere else
     "notice": {"carrier"},
-    "account": {"secret_hash", "created_at"},
+    "account": {"created_at"},
+    "directory": {"secret_hash", "set_at"},
     # made anew: the files name the instant of their making, the ledger of erasures has a salt of its own
     "archive": {"gathered_at", "systems"},
     "erasure": {"person", "salt", "begun_at", "done_at"},
@@ -133,7 +135,7 @@ def outside(world: World) -> set[str]:
 
 async def put_together(world: World, *cases: str, dry_run: bool = False) -> Reconciled:
     """Reconcile, as the command does."""
-    store = build_replay(world.sessions, world.keyring, world.client)
+    store = build_replay(world.sessions, world.keyring, world.client, LocalDirectory(world.sessions, world.now))
     return await reconcile(
         world.sessions,
         world.keyring,
@@ -494,6 +496,7 @@ async def installation(var: Path) -> AsyncIterator[World]:
             store,
             keyring,
             client,
+            LocalDirectory(store, now),
             MaildirOut(settings.mail_folder),
             BankFolder(settings.bank_folder),
             now,

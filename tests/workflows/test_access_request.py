@@ -17,11 +17,12 @@ from stdnum.lv import pvn
 from temporalio.exceptions import ApplicationError
 
 from activities.access import AccessActivities
-from activities.directory import signs_in
+from integrations.identity import external_id
 from integrations.mail import MaildirOut
 from models.access import IssueAccess
 from models.errors import Refusal
 from models.tables import AccountRow
+from operations.directory import LocalDirectory
 from tests.replay.history import activity_of
 from tests.world import RIGA, Refused, VirtualNow, World, text_of
 
@@ -72,8 +73,8 @@ def username_in(mail: EmailMessage) -> str:
 
 async def works(world: World, client: str, mail: EmailMessage) -> bool:
     """Whether the login data of a mail open the account now."""
-    async with world.sessions() as session:
-        return await signs_in(session, client, username_in(mail), secret_in(mail))
+    directory = LocalDirectory(world.sessions, world.now)
+    return await directory.verify(external_id(client, username_in(mail)), secret_in(mail)) == "must_change"
 
 
 async def accounts(world: World, client: str) -> list[AccountRow]:
@@ -215,6 +216,7 @@ async def test_a_proof_of_before_that_arrives_after_the_due_instant_keeps_the_cl
         other = AccessActivities(
             world.sessions,
             world.keyring,
+            LocalDirectory(world.sessions, world.now),
             MaildirOut(world.var / "other"),
             lambda: WEDNESDAY_DUE - SECOND,
             "noreply@bl.example",
@@ -272,7 +274,9 @@ async def test_a_bounce_reopens_the_clock_by_the_same_due_and_a_new_secret_goes_
     clock = await world.clock(case, "BL-4", "U1")
     assert (clock.status, clock.due, clock.n) == ("running", WEDNESDAY_DUE, 1)
     [first] = world.mails(who["email"])
-    assert not await works(world, client, first)
+    [told] = await accounts(world, client)
+    assert told.secret_set_at is None, "the sign-in check knows at once"
+    await world.until(lambda: _void(world, client, first), "the identity provider was told")
     await world.until(lambda: _asked(world, who))
     await world.advance(case, MONDAY + timedelta(days=1))
     await corrected(world, case, "zanete.jauna@noliktavas.example")
@@ -282,6 +286,28 @@ async def test_a_bounce_reopens_the_clock_by_the_same_due_and_a_new_secret_goes_
     assert await works(world, client, second)
     assert not await works(world, client, first)
     assert len(await accounts(world, client)) == 1
+
+
+async def test_the_provider_forgets_the_secret_of_every_letter_that_came_back(world: World) -> None:
+    """Also of the second one, and also if nothing is issued any more."""
+    client, case, who = await open_line(world)
+    await corrected(world, case, "pavisam.cita@noliktavas.example")
+    await world.advance(case, MONDAY + timedelta(hours=2))
+    bounced_at = MONDAY + timedelta(hours=1)
+    await world.say(case, "report_bounce", notice="BL-4:U1:2", bounced_at=bounced_at.isoformat())
+    await world.until(lambda: _asked(world, who))
+    await world.say(case, "drop_line", line="U1", reason="client_asked")
+    for address in (who["email"], "pavisam.cita@noliktavas.example"):
+        [mail] = world.mails(address)
+        await world.until(partial(_void, world, client, mail), "no secret works")
+    [account] = await accounts(world, client)
+    assert (account.status, account.secret_set_at) == ("active", None)
+    await world.advance(case, MONDAY + timedelta(days=9))
+    await world.stage(case, "closed")
+
+
+async def _void(world: World, client: str, mail: EmailMessage) -> bool:
+    return not await works(world, client, mail)
 
 
 async def _asked(world: World, who: dict[str, Any]) -> bool:
@@ -336,8 +362,8 @@ async def test_a_user_of_an_authenticator_gets_a_confirmation_and_no_secret(worl
     assert "smart-id" in mail.get_content()
     assert "parole:" not in mail.get_content()
     found = {a.authenticator: a for a in await accounts(world, client)}
-    assert found["smart-id"].secret_hash is None
-    assert found[None].secret_hash is not None
+    assert found["smart-id"].secret_set_at is None
+    assert found[None].secret_set_at is not None
     assert {(await line(world, case, "U1")), (await line(world, case, "U2"))} == {"confirmed", "issued"}
     assert {"BL-4-content", "BL-3-choice", "BL-4"} <= {row.duty for row in await world.timeline(case)}
 
@@ -431,7 +457,7 @@ async def test_a_dropped_line_ends_without_access(world: World) -> None:
     row = await world.row(case)
     assert row is not None
     assert row.outcome == "not_issued"
-    assert [a.secret_hash for a in await accounts(world, client)] == [None]
+    assert [a.secret_set_at for a in await accounts(world, client)] == [None]
 
 
 async def test_messages_without_a_point_are_refused_with_what_is_possible(world: World) -> None:

@@ -25,6 +25,7 @@ from models.tables import (
     IntakeRow,
     WithdrawalRow,
 )
+from operations.directory import LocalDirectory
 from rules.rulebook import Duty, duty_for
 from security.index import index_of
 from tests.replay.history import activity_of
@@ -91,8 +92,8 @@ async def noticed(world: World, at: datetime = MONDAY, **more: Any) -> tuple[str
 
 def access(world: World, now: Now | None = None) -> AccessActivities:
     """The activities as another worker would run them."""
-    carrier = MaildirOut(world.var / "other")
-    return AccessActivities(world.sessions, world.keyring, carrier, now or world.now, "noreply@bl.example")
+    directory, carrier = LocalDirectory(world.sessions, world.now), MaildirOut(world.var / "other")
+    return AccessActivities(world.sessions, world.keyring, directory, carrier, now or world.now, "noreply@bl.example")
 
 
 async def closed(world: World, case: str, after: datetime) -> CaseRow:

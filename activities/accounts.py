@@ -1,45 +1,15 @@
-"""The local directory: accounts of the client zone in PostgreSQL, and one-time secrets, kept as argon2id hashes."""
+"""Accounts as the activities of access find, make and end them: one for a person at a client, whoever asks (BL 7)."""
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 from datetime import datetime
 
-from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.tables import AccountRow
 from models.tables.sealed import values_of
-
-_ALPHABET = "ABCDEFGHJKLMNPQRSTUVWXYZ23456789"
-"""Without I, O, 0 and 1, which people confuse."""
-
-_hasher = PasswordHasher()
-
-
-def one_time_secret() -> str:
-    """A secret of 100 bits that a person can type."""
-    return "-".join("".join(secrets.choice(_ALPHABET) for _ in range(5)) for _ in range(4))
-
-
-async def hashed(secret: str) -> str:
-    """The argon2id hash of a secret; it takes some 50 ms of a core, beside the event loop."""
-    return await asyncio.to_thread(_hasher.hash, secret)
-
-
-async def signs_in(session: AsyncSession, client: str, username: str, secret: str) -> bool:
-    """Whether this secret opens this account now."""
-    account = await session.get(AccountRow, (client, username))
-    if account is None or account.status != "active" or account.secret_hash is None:
-        return False
-    try:
-        return await asyncio.to_thread(_hasher.verify, account.secret_hash, secret)
-    except VerificationError:
-        return False
 
 
 async def present_account(session: AsyncSession, client: str, person: bytes | None) -> AccountRow | None:
@@ -97,5 +67,5 @@ def take_authenticator(account: AccountRow, withdrawal: str, limitation: str | N
         account.limited = limitation
         return
     account.authenticator = None
-    if account.secret_hash is None:
+    if account.secret_set_at is None:
         account.status, account.ended_at = "ended", at
