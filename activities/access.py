@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.accounts import account_of, present_account, take_authenticator, users_of
 from activities.letters import render
-from activities.store import ActHandler, Opening
+from activities.store import ActHandler, Amended, Opening
 from integrations.identity import (
     IdentityProvider,
     IdentityRefused,
@@ -46,14 +46,18 @@ from models.access import (
     WithdrawalFiling,
     Withdrawn,
 )
+from models.authenticator_decision import BELL
 from models.errors import Refusal
 from models.names import split_case_id
 from models.now import Now
 from models.tables import (
     AccountRow,
+    AuthenticatorDecisionRow,
+    BellRow,
     CaseRow,
     ClientRow,
     ClockRow,
+    ConcernedRow,
     IntakeRow,
     NoticeRow,
     PartyRow,
@@ -288,6 +292,10 @@ class WithdrawalStore:
             "withdrawal.told": self._told,
             "withdrawal.untold": self._untold,
             "withdrawal.withdraw": self._withdraw,
+            "withdrawal.move": self._move,
+            "withdrawal.over": self._over,
+            "withdrawal.untold_late": self._untold_late,
+            "withdrawal.progress": self._progress,
             "withdrawal.request_fallback": self._request_fallback,
         }
 
@@ -306,11 +314,8 @@ class WithdrawalStore:
                 takes_effect_on=filing.takes_effect_on,
             )
         )
-        eve = None
-        if filing.takes_effect_on is not None:
-            zone = ZoneInfo(book(intake.organisation).zone)
-            eve = datetime.combine(filing.takes_effect_on - timedelta(days=1), time(12), zone).astimezone(UTC)
-        body = WithdrawalBody(**filing.model_dump(), effect_anchor=eve)
+        eve = _eve(intake.organisation, filing.takes_effect_on) if filing.takes_effect_on is not None else None
+        body = WithdrawalBody(**filing.model_dump(), decision=intake.parent, effect_anchor=eve)
         return Opening(
             stage="telling",
             body=body.model_dump(mode="json"),
@@ -326,9 +331,13 @@ class WithdrawalStore:
         anchor = datetime.fromisoformat(data["anchor_at"])
         if notice.sent_at is None or notice.bounced_at is not None or anchor < notice.sent_at:
             raise Refusal(f"{NOTICE}: the sending of the notice is not proven")
-        intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
+        if (counting := data.get("counting")) is not None:
+            first = await _notice(session, case, counting)
+            if row.told_at is None or first.sent_at is None or first.bounced_at is not None:
+                raise Refusal(f"{NOTICE}: the sending of the notice that counts is not proven")
+            anchor = row.told_at
         row.told_at = anchor
-        row.not_before = _not_before(intake.organisation, anchor, row)
+        row.not_before = _not_before(split_case_id(case)[1], anchor, row)
 
     async def _untold(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
         """The notice came back: nobody is told, so no effect can be."""
@@ -337,7 +346,73 @@ class WithdrawalStore:
             raise Refusal("the effect has come already")
         notice = await _notice(session, case, data["notice"])
         notice.bounced_at = datetime.fromisoformat(data["bounced_at"])
-        row.told_at = row.not_before = None
+        row.not_before = None
+        if data.get("counting") is None:
+            row.told_at = None
+        if data.get("call_off"):
+            await _call_off(session, case, "another notice takes its place")
+
+    async def _untold_late(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """The notice came back after the effect, which no case can take back: staff are told at once."""
+        notice = await _notice(session, case, data["notice"])
+        if notice.sent_at is None:
+            raise Refusal("notice: no such letter was sent")
+        notice.bounced_at = datetime.fromisoformat(data["bounced_at"])
+        key, owner = f"{NOTICE}:{data['notice']}:late", duty_for(split_case_id(case)[1], NOTICE).owner
+        text = f"{NOTICE}: {data['notice']} came back after the effect: the client was not told ten days ahead"
+        if await session.get(NoticeRow, (case, key)) is None:
+            session.add(
+                NoticeRow(
+                    case=case,
+                    key=key,
+                    template="internal-notice",
+                    party=owner,
+                    internal=True,
+                    duty=NOTICE,
+                    facts={"case": case, "text": text},
+                    queued_at=at,
+                )
+            )
+
+    async def _move(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Amended:
+        """Another day: nobody is told of it yet, so no effect can be until a new notice is proven.
+
+        A later day leaves the ten days as they run. An earlier one than was told starts them `anew`, from the new
+        notice; it is refused if those would be over no sooner than the day that was told.
+        """
+        row, organisation = await _withdrawal(session, case), split_case_id(case)[1]
+        if row.effective_at is not None:
+            raise Refusal("the effect has come already")
+        day, zone = date.fromisoformat(data["takes_effect_on"]), ZoneInfo(book(organisation).zone)
+        if day < at.astimezone(zone).date():
+            raise Refusal("takes_effect_on: lies in the past")
+        was = _not_before(organisation, row.told_at, row) if row.told_at is not None else None
+        row.takes_effect_on, row.not_before = day, None
+        if was is not None and data["anew"] and _not_before(organisation, at, row) >= was:
+            raise Refusal("takes_effect_on: ten full days from a new notice are over no sooner than what was told")
+        if was is not None and not data["anew"] and _day_begins(organisation, day) < was:
+            raise Refusal("takes_effect_on: earlier than what was told, so that the ten days run anew")
+        if data["anew"]:
+            row.told_at = None
+        await _call_off(session, case, "the effect was moved")
+        return Amended(body={"effect_anchor": _eve(organisation, day).isoformat()})
+
+    async def _over(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """The client is none any more: nothing is left to withdraw, and nobody to be told (BL-11)."""
+        row, organisation = await _withdrawal(session, case), split_case_id(case)[1]
+        client = await session.get_one(ClientRow, row.client)
+        today = at.astimezone(ZoneInfo(book(organisation).zone)).date()
+        if row.effective_at is not None or client.contract_until is None or client.contract_until >= today:
+            raise Refusal("the contract runs, or the effect has come")
+        row.withdrawn_at = at
+        await _call_off(session, case, "the contract has ended")
+
+    async def _progress(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """Its decision for everybody is to look again, but not at once: a thousand cases say so on one day.
+
+        As if it had just rung: whoever rings what was not heard (`RING_AGAIN`) rings for all that came meanwhile.
+        """
+        session.add(BellRow(case=data["decision"], reason=BELL, created_at=at, rung_at=at))
 
     async def _withdraw(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
         """The decision is withdrawn; refused if its effect has come. A notice that still waits is not sent any more."""
@@ -345,17 +420,7 @@ class WithdrawalStore:
         if row.effective_at is not None:
             raise Refusal("the effect has come already")
         row.withdrawn_at = at
-        for notice in (
-            await session.exec(
-                select(NoticeRow).where(
-                    NoticeRow.case == case,
-                    col(NoticeRow.internal).is_(False),
-                    col(NoticeRow.sent_at).is_(None),
-                    col(NoticeRow.refused).is_(None),
-                )
-            )
-        ).all():
-            notice.refused = "the decision was withdrawn"
+        await _call_off(session, case, "the decision was withdrawn")
 
     async def _request_fallback(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
         """File the client's request for login data, in the same commit; the outbox starts it."""
@@ -389,10 +454,16 @@ def _not_before(organisation: str, anchor: datetime, row: WithdrawalRow) -> date
     period = duty_for(organisation, NOTICE).period
     assert period is not None
     due = count(anchor, period, rulebook.zone, load(rulebook.calendar)).due
-    if row.takes_effect_on is None:
-        return due
-    chosen = datetime.combine(row.takes_effect_on, time(0), ZoneInfo(rulebook.zone)).astimezone(UTC)
-    return max(due, chosen)
+    return due if row.takes_effect_on is None else max(due, _day_begins(organisation, row.takes_effect_on))
+
+
+def _day_begins(organisation: str, day: date) -> datetime:
+    return datetime.combine(day, time(0), ZoneInfo(book(organisation).zone)).astimezone(UTC)
+
+
+def _eve(organisation: str, day: date) -> datetime:
+    """What the clock of a chosen day is counted from."""
+    return datetime.combine(day - timedelta(days=1), time(12), ZoneInfo(book(organisation).zone)).astimezone(UTC)
 
 
 # ---- effects --------------------------------------------------------------------------------------------------------
@@ -585,18 +656,14 @@ class AccessActivities:
             if row.withdrawn_at is not None:
                 return Withdrawn(refused="the decision was withdrawn")
             clocks = await _guarding(session, ask.case)
-            notice = clocks.get(NOTICE)
+            notice, day = clocks.get(NOTICE), clocks.get(EFFECT_DAY)
             if notice is None or notice.n != ask.n or notice.status == "void":
                 return Withdrawn(refused="that notice counts no more")
+            if (day.n if day is not None else None) != ask.day or (day is not None and day.status == "void"):
+                return Withdrawn(refused="that day counts no more")
             database: datetime = (await session.exec(text("SELECT termins_now()"))).one()[0]  # type: ignore[call-overload]  # a function, no table
-            not_yet = [f"{c.duty}: {c.status}" for c in clocks.values() if c.status != "kept"]
-            if row.not_before is None:
-                not_yet.append("nobody is told")
-            else:
-                earliest = max(row.not_before, *(c.due for c in clocks.values()))
-                three = {"workflow": ask.at, "worker": self._now(), "database": database}
-                not_yet += [f"{name} clock: {at.isoformat()}" for name, at in three.items() if at < earliest]
-            if not_yet:
+            three = {"workflow": ask.at, "worker": self._now(), "database": database}
+            if not_yet := too_early(row, clocks.values(), three, await _decision_of(session, ask.case)):
                 raise ApplicationError(
                     "not yet: " + "; ".join(not_yet), type=errors.NOT_YET, category=ApplicationErrorCategory.BENIGN
                 )
@@ -617,6 +684,25 @@ class AccessActivities:
                 )
             ).all()
         return Fallbacks(cases=tuple(sorted(done)))
+
+
+def too_early(
+    row: WithdrawalRow,
+    clocks: Collection[ClockRow],
+    three: Mapping[str, datetime],
+    decision: AuthenticatorDecisionRow | None,
+) -> list[str]:
+    """Everything that holds the effect back: the ledger, the row, the decision for everybody, and three clocks."""
+    not_yet = [f"{c.duty}: {c.status}" for c in clocks if c.status != "kept"]
+    if decision is not None and decision.withdrawn_at is not None:
+        not_yet.append("the decision was withdrawn for everybody")
+    if row.not_before is None:
+        return [*not_yet, "nobody is told"]
+    earliest = max(row.not_before, *(c.due for c in clocks))
+    if decision is not None and decision.takes_effect_on is not None:
+        # moved for everybody: this case may not have heard of it yet
+        earliest = max(earliest, _day_begins(decision.organisation, decision.takes_effect_on))
+    return not_yet + [f"{name} clock: {at.isoformat()}" for name, at in three.items() if at < earliest]
 
 
 @dataclass(frozen=True)
@@ -757,6 +843,29 @@ async def _user(session: AsyncSession, case: str, user: str) -> PartyRow:
 
 async def _withdrawal(session: AsyncSession, case: str) -> WithdrawalRow:
     return (await session.exec(select(WithdrawalRow).where(WithdrawalRow.case == case).with_for_update())).one()
+
+
+async def _call_off(session: AsyncSession, case: str, reason: str) -> None:
+    """Letters to the client that wait are not sent any more."""
+    waiting = select(NoticeRow).where(
+        NoticeRow.case == case,
+        col(NoticeRow.internal).is_(False),
+        col(NoticeRow.sent_at).is_(None),
+        col(NoticeRow.refused).is_(None),
+    )
+    for notice in (await session.exec(waiting)).all():
+        notice.refused = reason
+
+
+async def _decision_of(session: AsyncSession, case: str) -> AuthenticatorDecisionRow | None:
+    """The decision for everybody that a withdrawal is a part of; it cannot be withdrawn or moved meanwhile."""
+    query = (
+        select(AuthenticatorDecisionRow)
+        .join(ConcernedRow, col(ConcernedRow.decision) == col(AuthenticatorDecisionRow.case))
+        .where(ConcernedRow.withdrawal == case)
+        .with_for_update(read=True, of=AuthenticatorDecisionRow)
+    )
+    return (await session.exec(query)).one_or_none()
 
 
 async def _guarding(session: AsyncSession, case: str) -> dict[str, ClockRow]:

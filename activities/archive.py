@@ -28,6 +28,11 @@ KINDS: dict[str, Label] = {
     "authenticator_withdrawal": _label(
         "autentifikatora atsaukšana", "autentifikavimo priemonės atšaukimas", "withdrawal of an authenticator"
     ),
+    "authenticator_decision": _label(
+        "lēmums par autentifikatoru visiem klientiem",
+        "sprendimas dėl autentifikavimo priemonės visiems klientams",
+        "decision about an authenticator for all clients",
+    ),
     "privacy_request": _label(
         "pieprasījums par personas datiem", "prašymas dėl asmens duomenų", "request about personal data"
     ),

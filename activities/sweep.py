@@ -14,6 +14,7 @@ from models import errors
 from models.common import Model
 from models.errors import Refusal
 from models.now import Now
+from operations.authenticator_decision import ring_concerned
 from operations.checkpoint import publish
 from operations.intake import Intake, Sessions
 from operations.recount import ring_outdated
@@ -33,6 +34,8 @@ class Swept(Model):
     told: int
     renewals: int = 0
     """Reminders of the end of a contract that were opened."""
+    concerned: int = 0
+    """Decisions that clients have joined, and withdrawals whose client is none any more: both look again."""
     hits: int = 0
     """People who became known and may be on the sanctions list."""
 
@@ -50,6 +53,7 @@ class SweepActivities:
     @activity.defn(name="sweep.deliver")
     async def deliver(self) -> Swept:
         """Start filed cases, restart ended ones, deliver what waits, open reminders, and screen who became known."""
+        concerned = await ring_concerned(self._sessions, self._now)
         return Swept(
             started=await self._intake.start_waiting(),
             restarted=await self._intake.restart_ended(),
@@ -57,6 +61,7 @@ class SweepActivities:
             rung=await self._outbox.ring() + await self._outbox.ring_the_behind(),
             told=await self._outbox.tell_staff(None),
             renewals=await open_renewals(self._sessions, self._intake, self._now),
+            concerned=concerned,
             hits=await self._screen(),
         )
 

@@ -9,6 +9,7 @@ from typing import Any
 from temporalio.client import Client
 
 from activities.access import AccessActivities, AccessStore, WithdrawalStore
+from activities.authenticator_decision import AuthenticatorDecisionActivities, AuthenticatorDecisionStore
 from activities.case import CaseActivities
 from activities.claim import ClaimActivities, ClaimStore
 from activities.incoming import IncomingActivities
@@ -74,6 +75,7 @@ def build(
         access.void_secret,
         access.withdraw_authenticator,
         access.fallbacks,
+        AuthenticatorDecisionActivities(sessions).look,
         privacy.gather,
         privacy.erase,
         sweep.deliver,
@@ -95,6 +97,7 @@ def _stores(keyring: Keyring) -> dict[str, KindStore]:
         ClaimStore(keyring),
         AccessStore(keyring),
         WithdrawalStore(keyring),
+        AuthenticatorDecisionStore(keyring),
         PrivacyStore(),
         LatePremiumStore(),
         RenewalStore(),

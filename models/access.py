@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -50,10 +50,9 @@ class AccessFiling(Model):
         return action
 
 
-class WithdrawalFiling(Model):
-    """The decision to end or limit a third-party authenticator for one client."""
+class AuthenticatorDecisionFiling(Model):
+    """The decision to end or limit a third-party authenticator for every client that uses it."""
 
-    client: Text
     authenticator: Authenticator
     scope: Literal["end", "limit"]
     limitation: Text | None = None
@@ -63,10 +62,16 @@ class WithdrawalFiling(Model):
     """A later day than the ten days' notice allows."""
 
     @model_validator(mode="after")
-    def _what_limit(self) -> WithdrawalFiling:
+    def _what_limit(self) -> Self:
         if (self.scope == "limit") != (self.limitation is not None):
             raise ValueError("limitation: said for the scope limit, and only then")
         return self
+
+
+class WithdrawalFiling(AuthenticatorDecisionFiling):
+    """The decision to end or limit a third-party authenticator for one client."""
+
+    client: Text
 
 
 # ---- what an access request remembers -------------------------------------------------------------------------------
@@ -169,18 +174,26 @@ class WithdrawalBody(Model):
     scope: Literal["end", "limit"]
     limitation: str | None = None
     decided_by: str
+    decision: str | None = None
+    """The decision for everybody that it is a part of."""
     takes_effect_on: Day | None = None
     effect_anchor: datetime | None = None
     """The eve of the chosen day: what T-effect-day is counted from."""
     letters: dict[str, Literal["queued", "sent", "refused", "bounced"]] = Field(default_factory=dict)
     queued_at: datetime | None = None
     """When the newest notice was queued: none can have been sent before."""
+    counting: str | None = None
+    """The letter from which the ten days run, where a later one only told of a later day; none: the newest."""
+    sent_at: datetime | None = None
+    """When the newest of them was proven sent."""
     fallbacks: dict[str, Literal["open", "done"]] = Field(default_factory=dict)
     """Access requests for login data that the client made meanwhile."""
     regardless: bool = False
     """An operator decided that the effect does not wait for open requests."""
     effective_on: date | None = None
-    result: Literal["in_effect", "withdrawn"] | None = None
+    without: tuple[str, ...] = ()
+    """Users who had no other access when the effect came, each as `case/user` of their request; the first of them."""
+    result: Literal["in_effect", "withdrawn", "contract_ended"] | None = None
     outcome: str | None = None
 
     @property
@@ -195,6 +208,8 @@ class TakeAway(Model):
     case: str
     n: int
     """Which clock of BL-3-notice has run: one that a bounce or a new notice has ended since counts no more."""
+    day: int | None = None
+    """Which clock of the chosen day has run, if there is one: the day may have been moved since."""
     at: datetime
     """The workflow's time, the first of the three clocks."""
 
@@ -271,6 +286,13 @@ class WithdrawDecision(Message):
     """The decision is withdrawn before its effect: everyone who was told is told again."""
 
     reason: Code = Field(description="a code such as decision_reversed")
+
+
+class MoveEffect(Message):
+    """The effect comes on another day: later, or earlier as far as a new notice allows; everyone is told anew."""
+
+    takes_effect_on: Day = Field(description="YYYY-MM-DD, the day of the effect; never before the notice allows")
+    reason: Code = Field(description="a code such as client_asked_for_time")
 
 
 class TakeEffect(Message):

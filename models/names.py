@@ -11,6 +11,7 @@ KINDS = {
     "claim": "Claim",
     "access_request": "AccessRequest",
     "authenticator_withdrawal": "AuthenticatorWithdrawal",
+    "authenticator_decision": "AuthenticatorDecision",
     "privacy_request": "PrivacyRequest",
     "late_premium": "LatePremium",
     "renewal": "Renewal",

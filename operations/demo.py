@@ -76,6 +76,7 @@ KINDS = {
     "claim": "claim",
     "access_request": "access",
     "authenticator_withdrawal": "withdrawal",
+    "authenticator_decision": "decision",
     "privacy_request": "privacy",
     "late_premium": "late premium",
     "renewal": "renewal",

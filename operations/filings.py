@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
-from models.access import AccessFiling, WithdrawalFiling
+from models.access import AccessFiling, AuthenticatorDecisionFiling, WithdrawalFiling
 from models.case import Filing
 from models.claim import read_claim
 from models.common import Model
@@ -97,6 +97,7 @@ def at_most(faults: Sequence[str]) -> tuple[str, ...]:
 CONTENT: dict[str, type[Model]] = {
     "access_request": AccessFiling,
     "authenticator_withdrawal": WithdrawalFiling,
+    "authenticator_decision": AuthenticatorDecisionFiling,
     "privacy_request": PrivacyFiling,
     "late_premium": LatePremiumFiling,
     "circumstance": CircumstanceFiling,
@@ -122,6 +123,7 @@ NEEDS = {
     "claim": ("BTA-10.5a", "BTA-10.5b", "BTA-10.5c"),
     "access_request": ("BL-4",),
     "authenticator_withdrawal": ("BL-3-notice",),
+    "authenticator_decision": ("BL-3-notice",),
     "late_premium": ("BTA-6.5",),
     "circumstance": ("BTA-10.3",),
     "premium_refund": ("BTA-11.1", "BTA-11.2"),

@@ -24,6 +24,7 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from models.access import AccessFiling, WithdrawalFiling
+from models.authenticator_decision import BELL, PASSED_ON
 from models.case import Entry, Filing, StartCase
 from models.common import Model
 from models.coverage import CircumstanceFiling
@@ -38,6 +39,7 @@ from models.recovery import RecoveryFiling
 from models.renewal import RenewalFiling
 from models.settlement import NONE
 from models.tables import (
+    BellRow,
     CaseRow,
     ClientRow,
     EventRow,
@@ -283,6 +285,11 @@ class Intake:
             kept = await session.get(EventRow, (row.case, row.event))
             assert kept is not None
             kept.delivered_at, kept.answer, kept.refused = self._now(), answer, list(refused) or None
+            if refused and row.event.startswith(PASSED_ON):
+                # a refusal makes no step that would ring the decision
+                asked_by = (await session.exec(select(IntakeRow.parent).where(IntakeRow.case == row.case))).one()
+                if asked_by is not None:
+                    session.add(BellRow(case=asked_by, reason=BELL, created_at=self._now(), rung_at=self._now()))
         return Delivered(case=row.case, event=row.event, answer=answer, refused=refused)
 
     async def deliver_waiting(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from temporalio import workflow
@@ -13,6 +14,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.access import AccessActivities
     from models.access import (
         Fallbacks,
+        MoveEffect,
         RequestFallback,
         TakeAway,
         TakeEffect,
@@ -22,6 +24,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from models.case import (
         Act,
+        Bells,
         Change,
         CorrectAddress,
         Message,
@@ -29,6 +32,7 @@ with workflow.unsafe.imports_passed_through():
         NoticeSent,
         NoticesSent,
         Outcome,
+        Recorded,
         Reopen,
         ReportBounce,
         Start,
@@ -40,7 +44,19 @@ with workflow.unsafe.imports_passed_through():
 NOTICE = "BL-3-notice"
 EFFECT = "BL-3-effect"
 TAKEN_BACK = "BL-3-withdrawn"
+MOVED = "BL-3-moved"
 DAY = "T-effect-day"
+OVER = "contract_ended"
+"""Why it is rung when its client is none any more, and how it ends then."""
+NEWS = frozenset(
+    {
+        *("told", "not_told", "address_corrected", "bounced", "due", "moved", "effect", "withdrawn", OVER),
+        *("fallback_requested", "fallbacks_seen"),
+    }
+)
+"""The steps after which its decision for everybody, if there is one, stands elsewhere."""
+LISTED = 10
+"""Users without other access that people see; the step of the effect holds all of them."""
 
 
 @workflow.defn(name="AuthenticatorWithdrawal")
@@ -52,14 +68,15 @@ class AuthenticatorWithdrawal(Telling):
     reader = "responsible"
     letters_in = "letters"
     stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
-        "telling": (CorrectAddress, RequestFallback, WithdrawDecision),
-        "running": (RequestFallback, WithdrawDecision, TakeEffect, ReportBounce),
-        "closing": (CorrectAddress,),
+        "telling": (CorrectAddress, RequestFallback, WithdrawDecision, MoveEffect, ReportBounce),
+        "running": (RequestFallback, WithdrawDecision, MoveEffect, TakeEffect, ReportBounce),
+        "closing": (CorrectAddress, ReportBounce),
         "resting": (ReportBounce,),
     }
 
     request_fallback = accepts(RequestFallback)
     withdraw_decision = accepts(WithdrawDecision)
+    move_effect = accepts(MoveEffect)
     take_effect = accepts(TakeEffect)
 
     body: WithdrawalBody
@@ -68,6 +85,13 @@ class AuthenticatorWithdrawal(Telling):
     async def run(self, message: Any = None, *more: Any) -> Outcome:
         """Live the withdrawal; the input is a `StartCase`."""
         return await self.live(message, *more)
+
+    async def record(self, entry: str, **more: Any) -> Recorded | None:
+        """As every case does; a part of a decision for everybody also lets that look again."""
+        if self.body.decision is not None and entry in NEWS:
+            news = Act(name="withdrawal.progress", data={"decision": self.body.decision})
+            more["acts"] = (*more.get("acts", ()), news)
+        return await super().record(entry, **more)
 
     # ---- stages -----------------------------------------------------------------------------------------------------
 
@@ -91,7 +115,7 @@ class AuthenticatorWithdrawal(Telling):
             return
         self.send_what_waits()
         match await self.next():
-            case Item(message=RequestFallback() | WithdrawDecision()) | Rung() as event:
+            case Item(message=RequestFallback() | WithdrawDecision() | MoveEffect()) | Rung() as event:
                 await self._meanwhile(event)
             case event:
                 await self.about_letters(event)
@@ -100,8 +124,9 @@ class AuthenticatorWithdrawal(Telling):
         """3: the ten days run; the client can ask for login data; the effect comes at their end or later."""
         notice = self.clocks.get(NOTICE)
         if self._free() and notice is not None and (self.body.regardless or not self.body.open_fallbacks):
-            ask = TakeAway(case=self.id, n=notice.n, at=workflow.now())
-            self.perform(f"effect:{notice.n}", AccessActivities.withdraw_authenticator, ask, "take effect")
+            day = self.clocks.get(DAY)
+            ask = TakeAway(case=self.id, n=notice.n, day=day.n if day is not None else None, at=workflow.now())
+            self.perform(f"effect:{ask.n}:{ask.day}", AccessActivities.withdraw_authenticator, ask, "take effect")
         match await self.next():
             case Done(result=Withdrawn() as effect) if effect.effective_at is not None:
                 await self._effect(effect)
@@ -135,6 +160,8 @@ class AuthenticatorWithdrawal(Telling):
                 )
             case Item(message=CorrectAddress() as m) as item:
                 await self.address_corrected(item, m)
+            case Item(message=ReportBounce() as m) as item:
+                await self._bounced_late(item, m)
             case event:
                 await self._meanwhile(event)
 
@@ -143,6 +170,8 @@ class AuthenticatorWithdrawal(Telling):
         if await self.rest_again():
             return
         match await self.next():
+            case Item(message=ReportBounce() as m) as item if m.notice != self.current()[0]:
+                await self._bounced_late(item, m)
             case Item(message=ReportBounce() as m) as item:
                 await self.came_back(item, m, duty=NOTICE, to="closing")
             case event:
@@ -155,25 +184,33 @@ class AuthenticatorWithdrawal(Telling):
     # ---- notice and effect ------------------------------------------------------------------------------------------
 
     async def told(self, proofs: tuple[NoticeSent, ...]) -> None:
-        """The notice is proven sent: the ten days run from its day. One that cannot be delivered starts nothing."""
+        """The notice is proven sent: the ten days run from its day. One that cannot be delivered starts nothing.
+
+        One that told of a later day starts that day's clock alone: the ten days run from the notice before it.
+        """
         proof = proofs[0]
         body = self.with_letters(self.became([proof]))
+        if proof.key != self.current()[0]:
+            # it was on its way when another one took its place
+            await self.record("letters_settled", duty=NOTICE, facts={proof.key: proof.refused or "sent"}, body=body)
+            return
         if proof.sent_at is None or body.queued_at is None:
             await self.not_told(NOTICE, proof, body)
             return
         # no notice is sent before it was queued, whatever a carrier's clock says
         anchor = max(proof.sent_at, body.queued_at)
-        changes: list[Change] = [Start(duty=NOTICE, anchor_at=anchor)]
-        if body.effect_anchor is not None and self.clocks.get(DAY) is None:
+        changes: list[Change] = [] if body.counting is not None else [Start(duty=NOTICE, anchor_at=anchor)]
+        day = self.clocks.get(DAY)
+        if body.effect_anchor is not None and (day is None or day.status == "void"):
             changes.append(Start(duty=DAY, anchor_at=body.effect_anchor))
         await self.record(
             "told",
             duty=NOTICE,
             facts={proof.key: "sent", "sent_at": anchor.isoformat()},
             changes=tuple(changes),
-            acts=(Act(name="withdrawal.told", data={"notice": proof.key, "anchor_at": anchor.isoformat()}),),
+            acts=(_told(proof.key, anchor, body.counting),),
             to="running",
-            body=body,
+            body=body.model_copy(update={"sent_at": anchor}),
         )
 
     def _free(self) -> bool:
@@ -196,17 +233,70 @@ class AuthenticatorWithdrawal(Telling):
             notices=(draft,),
             to="closing",
             body=self.with_letters({draft.key: "queued"}).model_copy(
-                update={"result": "in_effect", "effective_on": effect.effective_on}
+                update={
+                    "result": "in_effect",
+                    "effective_on": effect.effective_on,
+                    "without": effect.ended[:LISTED],
+                }
             ),
         )
 
     async def bounced(self, item: Item, m: ReportBounce) -> None:
         """The notice came back: its ten days are void, and only a new notice starts them anew, from its own day."""
-        clock = self.clocks.get(NOTICE)
-        assert clock is not None
-        again: tuple[Change, ...] = () if clock.open else (Reopen(duty=NOTICE, reason="bounce"),)
-        changes = (*again, Void(duty=NOTICE, reason="the notice came back"))
+        body = self.body
+        if m.notice == body.counting:
+            await self._counting_came_back(item, m)
+            return
+        if body.counting is not None:
+            # it told of the later day; the ten days run from the notice before it, which did not come back
+            await self._untold(item, m, body.counting, to="telling", body=self.with_letters({m.notice: "refused"}))
+            return
+        changes = self._ended(NOTICE, "the notice came back")
         await self.came_back(item, m, duty=NOTICE, to="telling", changes=changes, act="withdrawal.untold")
+
+    async def _counting_came_back(self, item: Item, m: ReportBounce) -> None:
+        """The notice before the newest came back: the ten days run from the newest, or from one that is written now."""
+        body = self.with_letters({m.notice: "bounced"}).model_copy(update={"counting": None})
+        newest = self.current()[0]
+        void = self._ended(NOTICE, "the notice came back")
+        if self.letters[newest] == "sent":
+            assert body.sent_at is not None
+            start = Start(duty=NOTICE, anchor_at=body.sent_at)
+            told = _told(newest, body.sent_at, None)
+            await self._untold(item, m, None, changes=(*void, start), acts=(told,), body=body)
+            return
+        draft = self.letter(_next_key(newest), body=body)
+        letters = {**body.letters, newest: "bounced", draft.key: "queued"}
+        body = body.model_copy(update={"letters": letters, "queued_at": workflow.now()})
+        await self._untold(item, m, None, changes=void, notices=(draft,), body=body)
+
+    async def _untold(
+        self, item: Item, m: ReportBounce, counting: str | None, *, acts: tuple[Act, ...] = (), **more: Any
+    ) -> None:
+        facts = {"notice": m.notice, "bounced_at": m.bounced_at.isoformat()}
+        data = {**facts, "counting": counting, "call_off": "notices" in more}
+        untold = Act(name="withdrawal.untold", data=data)
+        await self.record("bounced", said=item, duty=NOTICE, facts=facts, acts=(untold, *acts), **more)
+
+    async def _bounced_late(self, item: Item, m: ReportBounce) -> None:
+        """The notice came back after the effect, which stands: staff are told, who can give access in its place."""
+        facts = {"notice": m.notice, "bounced_at": m.bounced_at.isoformat()}
+        await self.record(
+            "bounced_late",
+            said=item,
+            duty=NOTICE,
+            facts=facts,
+            acts=(Act(name="withdrawal.untold_late", data=facts),),
+            body=self.with_letters({m.notice: "bounced"}),
+        )
+
+    def _ended(self, duty: str, reason: str) -> tuple[Change, ...]:
+        """End a clock without a judgment, also one that has run."""
+        clock = self.clocks.get(duty)
+        if clock is None or clock.status == "void":
+            return ()
+        again: tuple[Change, ...] = () if clock.open else (Reopen(duty=duty, reason=reason),)
+        return (*again, Void(duty=duty, reason=reason))
 
     async def address_corrected(self, item: Item, m: CorrectAddress) -> None:
         """Another address for the responsible employee: what could not be delivered is sent again, as a new letter."""
@@ -232,6 +322,10 @@ class AuthenticatorWithdrawal(Telling):
                 await self._request_fallback(item, m)
             case Item(message=WithdrawDecision() as m) as item:
                 await self._withdraw(item, m)
+            case Item(message=MoveEffect() as m) as item:
+                await self._move(item, m)
+            case Rung(bells=bells) if OVER in bells.reasons and self.case.stage in ("telling", "running"):
+                await self._over(bells)
             case Rung(bells=bells) if self.body.fallbacks:
                 done = await self.ask(
                     AccessActivities.fallbacks, Fallbacks(cases=tuple(self.body.fallbacks)), "look at the requests"
@@ -270,6 +364,62 @@ class AuthenticatorWithdrawal(Telling):
             body=self.body.model_copy(update={"fallbacks": {**self.body.fallbacks, child: "open"}}),
         )
 
+    async def _over(self, bells: Bells) -> None:
+        """BL 11: the client's contract has ended, and with it all access; refused by the store if it runs after all."""
+        await self.record(
+            OVER,
+            duty=NOTICE,
+            changes=(*self.no_more(NOTICE, OVER), *self.no_more(DAY, OVER)),
+            acts=(Act(name="withdrawal.over"),),
+            heard=bells.ids,
+            to=CLOSED,
+            outcome=OVER,
+            body=self.body.model_copy(update={"result": OVER}),
+            yields=True,
+        )
+
+    async def _move(self, item: Item, m: MoveEffect) -> None:
+        """Another day: a new notice says so, and until it is proven there is no effect.
+
+        The ten days run on for a later day, from the notice before. For an earlier one than was told they begin anew.
+        """
+        body, notice = self.body, self.clocks.get(NOTICE)
+        runs = notice is not None and notice.status != "void"
+        later = notice is not None and m.takes_effect_on > notice.day
+        if body.takes_effect_on is not None:
+            later = later and m.takes_effect_on > body.takes_effect_on
+        untold = all(status in ("refused", "bounced") for status in self.letters.values())
+        template = NOTICE if untold else MOVED
+        n = sum(key.startswith(f"{template}:") for key in self.letters) + 1
+        moved = body.model_copy(
+            update={
+                "takes_effect_on": m.takes_effect_on,
+                "counting": (body.counting or self.current()[0]) if runs and later else None,
+                "queued_at": workflow.now(),
+                "regardless": False,
+            }
+        )
+        draft = self.letter(f"{template}:responsible:{n}", body=moved)
+        await self.record(
+            "moved",
+            said=item,
+            duty=NOTICE,
+            facts={"takes_effect_on": m.takes_effect_on.isoformat(), "reason": m.reason, "anew": not later},
+            changes=(
+                *(self._ended(NOTICE, "moved to an earlier day") if runs and not later else ()),
+                *self._ended(DAY, "moved to another day"),
+            ),
+            acts=(
+                Act(
+                    name="withdrawal.move",
+                    data={"takes_effect_on": m.takes_effect_on.isoformat(), "anew": runs and not later},
+                ),
+            ),
+            notices=(draft,),
+            to="telling",
+            body=moved.model_copy(update={"letters": {**body.letters, draft.key: "queued"}}),
+        )
+
     async def _withdraw(self, item: Item, m: WithdrawDecision) -> None:
         """There will be no effect; whoever may have been told is told again."""
         reason = f"decision withdrawn: {m.reason}"
@@ -303,21 +453,28 @@ class AuthenticatorWithdrawal(Telling):
 
     # ---- letters ----------------------------------------------------------------------------------------------------
 
-    def letter(self, key: str, effect: Withdrawn | None = None) -> NoticeDraft:
-        """A letter to the responsible employee; which one, its key says."""
-        body, template = self.body, key.split(":", maxsplit=1)[0]
+    def letter(self, key: str, effect: Withdrawn | None = None, body: WithdrawalBody | None = None) -> NoticeDraft:
+        """A letter to the responsible employee; which one, its key says. `body` where it comes with this letter."""
+        body, template = body or self.body, key.split(":", maxsplit=1)[0]
         facts: dict[str, Any] = {"client": {"name_of": "client"}, "authenticator": body.authenticator}
-        if template == NOTICE:
+        if template in (NOTICE, MOVED):
             chosen = body.takes_effect_on.isoformat() if body.takes_effect_on else None
-            facts |= {
-                "scope": body.scope,
-                "limitation": body.limitation,
-                "effect_not_before": {"free_from": [NOTICE, chosen]},
-            }
+            # where the ten days run from a notice before, the later day is the day
+            free_from = chosen if body.counting is not None else {"free_from": [NOTICE, chosen]}
+            facts |= {"scope": body.scope, "limitation": body.limitation, "effect_not_before": free_from}
         if template == EFFECT:
             on = effect.effective_on if effect is not None else body.effective_on
             facts["effective_on"] = on.isoformat() if on else None
         return NoticeDraft(key=key, template=template, party="responsible", duty=NOTICE, facts=facts)
+
+    def delivered(self) -> list[str]:
+        """The newest letter; also the notice from which the ten days run, or on which the effect rests."""
+        body, before = self.body, []
+        if body.counting is not None and self.letters[body.counting] == "sent":
+            before = [body.counting]
+        elif body.result == "in_effect":
+            before = [key for key, status in self.letters.items() if status == "sent" and _is_notice(key)][-1:]
+        return [*super().delivered(), *before]
 
     def send_what_waits(self) -> None:
         """The newest letter: what it replaces, or takes back, waits for nothing any more."""
@@ -336,6 +493,8 @@ class AuthenticatorWithdrawal(Telling):
                     return ("no request is open: the effect comes by itself",)
             case RequestFallback() if message.received_at > workflow.now():
                 return ("received_at: lies in the future",)
+            case MoveEffect() if message.takes_effect_on == self.body.takes_effect_on:
+                return ("takes_effect_on: that is the day that stands",)
         return super().allowed(message)
 
     def known(self, model: type[Message]) -> dict[str, Any]:
@@ -382,8 +541,20 @@ class AuthenticatorWithdrawal(Telling):
         lines += [f"- **Decision:** {of}{f', not before {body.takes_effect_on}' if body.takes_effect_on else ''}"]
         if body.regardless:
             lines += ["- **Open requests:** the effect does not wait for them, as an operator said"]
+        lines += [f"- **Part of:** {body.decision}"] if body.decision else []
         lines += [f"- **Login data instead:** {case}, {status}" for case, status in body.fallbacks.items()]
+        if body.without:
+            lines += [f"- **Without other access since the effect:** {', '.join(body.without)}"]
         return lines + self.story_of_letters()
+
+
+def _told(notice: str, anchor: datetime, counting: str | None) -> Act:
+    data = {"notice": notice, "anchor_at": anchor.isoformat()}
+    return Act(name="withdrawal.told", data=data if counting is None else {**data, "counting": counting})
+
+
+def _is_notice(key: str) -> bool:
+    return key.split(":", maxsplit=1)[0] in (NOTICE, MOVED)
 
 
 def _next_key(key: str) -> str:

@@ -1,6 +1,7 @@
 """All workflows of a worker. A tuple: all runs share it."""
 
 from workflows.access_request import AccessRequest
+from workflows.authenticator_decision import AuthenticatorDecision
 from workflows.authenticator_withdrawal import AuthenticatorWithdrawal
 from workflows.claim import Claim
 from workflows.incoming import Incoming
@@ -13,6 +14,7 @@ from workflows.sweep import Checkpoint, Recount, Sweep
 
 ALL: tuple[type, ...] = (
     AccessRequest,
+    AuthenticatorDecision,
     AuthenticatorWithdrawal,
     Checkpoint,
     Claim,

@@ -252,6 +252,29 @@ class DirectoryRow(SQLModel, table=True):
     """When the present secret was set (SE-33.3.4.3)."""
 
 
+class AuthenticatorDecisionRow(OfCase, table=True):
+    """The decision to end or limit a third-party authenticator for everybody, as it stands now."""
+
+    __tablename__ = "authenticator_decision"
+
+    case: str = Field(primary_key=True, foreign_key="cases.case")
+    organisation: str
+    authenticator: str
+    scope: str
+    takes_effect_on: date | None = None
+    withdrawn_at: datetime | None = instant(nullable=True)
+
+
+class ConcernedRow(SQLModel, table=True):
+    """A client whom such a decision concerns, and the withdrawal in which it is told."""
+
+    __tablename__ = "authenticator_decision_client"
+
+    decision: str = Field(primary_key=True, foreign_key="authenticator_decision.case")
+    client: str = Field(primary_key=True, foreign_key="client.client")
+    withdrawal: str = Field(unique=True, foreign_key="intake.case")
+
+
 class WithdrawalRow(OfCase, table=True):
     """The end or limit of a third-party authenticator for one client, and the instant before which it cannot be."""
 

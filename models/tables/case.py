@@ -20,6 +20,7 @@ class IntakeRow(OfCase, table=True):
         UniqueConstraint("kind", "organisation", "reference"),
         Index("intake_waiting", "case", postgresql_where=text("started_at IS NULL AND result IS NULL")),
         Index("intake_started", "started_at"),
+        Index("intake_parent", "parent", postgresql_where=text("parent IS NOT NULL")),
     )
 
     case: str = Field(primary_key=True)

@@ -103,6 +103,8 @@ FACTS: dict[str, dict[str, object]] = {
     "BL-4-cancelled": {"reference": "2026-000045", "names": ["Andris Bērziņš", "Ilze Ozola"]},
     "BL-3-notice": CLIENT
     | {"scope": "limit", "effect_not_before": date(2026, 12, 21), "limitation": "Only reading remains possible."},
+    "BL-3-moved": CLIENT
+    | {"scope": "limit", "effect_not_before": date(2026, 12, 21), "limitation": "Only reading remains possible."},
     "BL-3-withdrawn": CLIENT,
     "BL-3-effect": CLIENT | {"effective_on": date(2026, 12, 21)},
     "privacy-identify": PRIVACY | {"ways": ["In person with an identity document"]},

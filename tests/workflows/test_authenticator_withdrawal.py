@@ -56,9 +56,8 @@ async def account(world: World, client: str, code: str = "32000000000", **more: 
                 case="access_request:BL:T-earlier",
                 subject="U1",
                 personal_code=code,
-                authenticator="smart-id",
                 created_at=world.now(),
-                **more,
+                **{"authenticator": "smart-id", **more},
             )
         )
 

@@ -1,0 +1,356 @@
+"""An authenticator ends for everybody: each client is told in a case of its own, and one case shows how they stand."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from sqlmodel import col, select
+from temporalio.exceptions import ApplicationError
+
+from activities.sweep import SweepActivities
+from models.access import TakeAway
+from models.authenticator_decision import BATCH
+from models.errors import NOT_YET
+from models.tables import BellRow, ClientRow, ConcernedRow, EventRow, IntakeRow
+from operations.authenticator_decision import OVER
+from tests.workflows.test_authenticator_withdrawal import DUE, MONDAY, account, row_of, states
+from tests.workflows.test_authenticator_withdrawal import access as worker
+from tests.world import Refused, World
+
+_authenticators = count(1)
+LATER = datetime(2027, 3, 20, 0, 0, tzinfo=MONDAY.tzinfo)
+HALF_A_MINUTE = timedelta(seconds=31)
+
+
+def authenticator() -> str:
+    """One that no other test's clients use: a decision is about everybody."""
+    return f"ebank-{next(_authenticators)}"
+
+
+async def client_with(world: World, name: str, *, user: bool = False, **more: Any) -> str:
+    """A client whose contract (or only one user) has the authenticator."""
+    client = await world.customer(**more)
+    if user:
+        await account(world, client, authenticator=name)
+        return client
+    await change(world, client, authenticators=[name])
+    return client
+
+
+async def change(world: World, client: str, **values: Any) -> None:
+    """Another contract."""
+    async with world.sessions() as session, session.begin():
+        row = await session.get_one(ClientRow, client)
+        for field, value in values.items():
+            setattr(row, field, value)
+
+
+async def decide(world: World, name: str, **more: Any) -> str:
+    """The decision for everybody; its case."""
+    content = {"authenticator": name, "scope": "end", "decided_by": "op-9", **more}
+    return await world.file("authenticator_decision", "BL", content)
+
+
+async def withdrawals(world: World, decision: str) -> dict[str, str]:
+    """Client → case of those whom the decision concerns."""
+    async with world.sessions() as session:
+        rows = (await session.exec(select(ConcernedRow).where(ConcernedRow.decision == decision))).all()
+    return {row.client: row.withdrawal for row in rows}
+
+
+async def told(world: World, decision: str, n: int) -> dict[str, str]:
+    """Wait until so many are told, and their ten days run."""
+    await world.stage(decision, "running")
+    found = await withdrawals(world, decision)
+    assert len(found) == n
+    for case in found.values():
+        await world.stage(case, "running")
+    return found
+
+
+async def sweep(world: World) -> None:
+    """What the sweep does each minute; what rang a moment ago is old enough by then."""
+    owners = [getattr(a, "__self__", None) for a in world.activities]
+    activities = next(o for o in owners if isinstance(o, SweepActivities))
+    await world.now.set(world.now() + HALF_A_MINUTE)
+    await activities.deliver()
+
+
+async def shown(world: World, decision: str, **counts: int) -> None:
+    """Wait until the decision shows these counts; it is swept meanwhile."""
+
+    async def there() -> bool:
+        await sweep(world)
+        row = await world.row(decision)
+        assert row is not None
+        progress = row.state["body"]["progress"]
+        return all(progress[name] == n for name, n in counts.items())
+
+    await world.until(there, f"{decision} shows {counts}", seconds=60)
+
+
+# ---- whom it concerns -----------------------------------------------------------------------------------------------
+
+
+async def test_everybody_who_uses_it_is_told_in_a_case_of_its_own(world: World) -> None:
+    """By contract or by a user; not whoever uses another one, nor a client whose contract has ended."""
+    await world.begin(MONDAY)
+    name = authenticator()
+    by_contract = await client_with(world, name)
+    by_user = await client_with(world, name, user=True)
+    await client_with(world, authenticator())
+    gone = await client_with(world, name)
+    await change(world, gone, contract_until=(MONDAY - timedelta(days=1)).date())
+    case = await decide(world, name)
+    found = await told(world, case, 2)
+    assert set(found) == {by_contract, by_user}
+    reference = case.split(":")[2]
+    for client, withdrawal in found.items():
+        assert withdrawal == f"authenticator_withdrawal:BL:{reference}-{client}"
+        async with world.sessions() as session:
+            intake = await session.get_one(IntakeRow, withdrawal)
+        assert intake.parent == case
+        assert (await world.clock(withdrawal, "BL-3-notice")).due == DUE
+    [entry] = [e for e in await world.timeline(case) if e.entry == "clients_found"]
+    assert set(entry.facts["clients"]) == {by_contract, by_user}
+    await shown(world, case, running=2)
+    details = await world.details(case)
+    assert "2: 2 notice runs" in details
+    assert "for everybody, decided by op-9" in details
+
+    await world.advance(found[by_user], DUE)
+    await world.advance(found[by_contract], DUE)
+    await world.stage(found[by_user], "resting")
+    await world.stage(found[by_contract], "resting")
+    assert await states(world, by_user) == [("ended", None)]
+    await shown(world, case, in_effect=2)
+    assert (await world.stage(case, "closed")).outcome == "in_effect"
+
+
+async def test_a_decision_that_concerns_nobody_says_so_and_ends(world: World) -> None:
+    await world.begin(MONDAY)
+    assert (await world.stage(await decide(world, authenticator()), "closed")).outcome == "nobody_concerned"
+
+
+async def test_a_reference_is_never_anothers_and_fits_into_a_name(world: World) -> None:
+    """A client's code that cannot stand in a name, and a name that somebody filed by hand before."""
+    await world.begin(MONDAY)
+    name = authenticator()
+    client = await client_with(world, name)
+    content = {"client": client, "authenticator": name, "scope": "end", "decided_by": "op-9"}
+    taken = await world.file("authenticator_withdrawal", "BL", content, reference=f"all-{name}-{client}")
+    case = await world.file(
+        "authenticator_decision",
+        "BL",
+        {"authenticator": name, "scope": "end", "decided_by": "op-9"},
+        reference=f"all-{name}",
+    )
+    found = await told(world, case, 1)
+    assert found[client] != taken
+    assert found[client].startswith("authenticator_withdrawal:BL:G-")
+
+
+async def test_a_client_that_joins_later_is_told_with_ten_days_of_its_own(world: World) -> None:
+    await world.begin(MONDAY)
+    name = authenticator()
+    await client_with(world, name)
+    case = await decide(world, name)
+    await told(world, case, 1)
+    await world.begin(MONDAY + timedelta(days=4))
+    late = await client_with(world, name, user=True)
+    await sweep(world)
+    await world.until(lambda: _concerns(world, case, 2), "the client that joined is found")
+    withdrawal = (await withdrawals(world, case))[late]
+    await world.stage(withdrawal, "running")
+    assert (await world.clock(withdrawal, "BL-3-notice")).due == DUE + timedelta(days=4)
+
+
+async def _concerns(world: World, case: str, n: int) -> bool:
+    return len(await withdrawals(world, case)) == n
+
+
+async def test_a_client_whose_contract_ended_meanwhile_is_told_of_no_effect(world: World) -> None:
+    """BL-11: its access ends with the contract; nothing is left to be withdrawn."""
+    await world.begin(MONDAY)
+    name = authenticator()
+    client = await client_with(world, name)
+    case = await decide(world, name)
+    withdrawal = (await told(world, case, 1))[client]
+    await change(world, client, contract_until=MONDAY.date())
+    await world.ring(withdrawal, OVER)
+    await world.until(lambda: _has(world, withdrawal, "bell_heard"), "the contract still runs today")
+    await world.begin(MONDAY + timedelta(days=1))
+    await world.advance(withdrawal, MONDAY + timedelta(days=1))
+    await sweep(world)
+    assert (await world.stage(withdrawal, "closed")).outcome == "contract_ended"
+    assert (await world.clock(withdrawal, "BL-3-notice")).status == "void"
+    await shown(world, case, withdrawn=1)
+    assert (await world.stage(case, "closed")).outcome == "in_effect_in_part"
+
+
+async def _has(world: World, case: str, entry: str) -> bool:
+    return entry in await world.entries(case)
+
+
+# ---- what is said for everybody -------------------------------------------------------------------------------------
+
+
+async def test_a_decision_withdrawn_for_everybody_is_told_to_everybody(world: World) -> None:
+    await world.begin(MONDAY)
+    name = authenticator()
+    clients = [await client_with(world, name, user=True) for _ in range(2)]
+    case = await decide(world, name)
+    found = await told(world, case, 2)
+    await world.say(case, "withdraw_decision", reason="decision_reversed")
+    await world.stage(case, "running")
+    with pytest.raises(Refused, match="was withdrawn"):
+        await world.say(case, "withdraw_decision", reason="decision_reversed")
+    await client_with(world, name)
+    await sweep(world)
+    for client in clients:
+        await world.stage(found[client], "resting")
+        assert (await row_of(world, found[client])).withdrawn_at is not None
+        assert [m for m in world.mails("ilze.kalna@") if client in m.get_content() and "ir atsaukts" in m.get_content()]
+        assert await states(world, client) == [("active", name)]
+    await shown(world, case, withdrawn=2)
+    assert (await world.stage(case, "closed")).outcome == "withdrawn"
+    assert len(await withdrawals(world, case)) == 2, "nobody joins what was withdrawn"
+
+
+async def test_no_effect_comes_between_the_word_for_everybody_and_its_hearing(world: World) -> None:
+    """From the decision's commit on: the withdrawal has not heard of it, its ten days have run, all clocks agree."""
+    await world.begin(MONDAY)
+    name = authenticator()
+    client = await client_with(world, name, user=True)
+    case = await decide(world, name)
+    first = (await told(world, case, 1))[client]
+    await world.say(case, "move_effect", takes_effect_on="2027-03-20", reason="client_asked")
+    await world.stage(case, "running")
+    await world.now.set(DUE + timedelta(hours=1))
+    present = await world.environment.get_current_time(world.handle(first))
+    await world.environment.fast_forward(world.handle(first), world.now() - present)
+    await world.until(lambda: _kept(world, first), "the ten days have run")
+    ask = TakeAway(case=first, n=1, at=world.now())
+    with pytest.raises(ApplicationError, match="clock: ") as refused:
+        await worker(world).withdraw_authenticator(ask)
+    assert refused.value.type == NOT_YET
+    await world.say(case, "withdraw_decision", reason="decision_reversed")
+    with pytest.raises(ApplicationError, match="withdrawn for everybody"):
+        await worker(world).withdraw_authenticator(ask)
+    assert await states(world, client) == [("active", name)]
+    await world.stage(case, "running")
+    await sweep(world)
+    await world.until(lambda: _has(world, first, "withdrawn"), "the withdrawal has heard of it")
+    assert await states(world, client) == [("active", name)]
+
+
+async def _kept(world: World, case: str) -> bool:
+    return (await world.clock(case, "BL-3-notice")).status == "kept"
+
+
+async def test_a_decision_moved_for_everybody_is_told_anew_and_comes_on_the_new_day(world: World) -> None:
+    """Whoever cannot take it (here: to an earlier day than a notice allows) keeps its day, and is named."""
+    await world.begin(MONDAY)
+    name = authenticator()
+    client = await client_with(world, name, user=True)
+    case = await decide(world, name)
+    withdrawal = (await told(world, case, 1))[client]
+    await world.say(case, "move_effect", takes_effect_on="2027-03-20", reason="client_asked")
+    await sweep(world)
+    await world.until(lambda: _has(world, withdrawal, "moved"), "the withdrawal hears of it")
+    await world.stage(withdrawal, "running")
+    assert (await row_of(world, withdrawal)).not_before == LATER
+    joined = await client_with(world, name)
+    await sweep(world)
+    await world.until(lambda: _concerns(world, case, 2), "the client that joined is found")
+    other = (await withdrawals(world, case))[joined]
+    await world.stage(other, "running")
+    assert (await row_of(world, other)).not_before == LATER
+
+    tenth = MONDAY + timedelta(days=9)
+    for one in (withdrawal, other, case):
+        await world.advance(one, tenth)
+    await world.say(case, "move_effect", takes_effect_on="2027-03-15", reason="hurry")
+    await shown(world, case, refused=2)
+    details = await world.details(case)
+    assert "refused by 2" in details
+    assert withdrawal in details
+    assert (await row_of(world, withdrawal)).not_before == LATER
+    for child in (withdrawal, other):
+        await world.advance(child, LATER - timedelta(seconds=2))
+    assert await states(world, client) == [("active", name)]
+    for child in (withdrawal, other):
+        await world.advance(child, LATER)
+        await world.stage(child, "resting")
+    assert await states(world, client) == [("ended", None)]
+
+
+async def test_a_day_that_is_over_is_no_day_to_move_to(world: World) -> None:
+    await world.begin(MONDAY)
+    name = authenticator()
+    await client_with(world, name)
+    case = await decide(world, name, takes_effect_on="2027-03-20")
+    await told(world, case, 1)
+    with pytest.raises(Refused, match="lies in the past"):
+        await world.say(case, "move_effect", takes_effect_on="2027-02-28", reason="typo")
+    with pytest.raises(Refused, match="the day that stands"):
+        await world.say(case, "move_effect", takes_effect_on="2027-03-20", reason="typo")
+    async with world.sessions() as session:
+        found = list((await withdrawals(world, case)).values())
+        assert not (await session.exec(select(EventRow).where(col(EventRow.case).in_(found)))).all()
+
+
+# ---- many clients ---------------------------------------------------------------------------------------------------
+
+
+async def test_many_clients_make_few_steps(world: World) -> None:
+    """Filed in batches; what their cases do rings the decision together, not one by one."""
+    await world.begin(MONDAY)
+    name = authenticator()
+    n = BATCH + 10
+    for _ in range(n):
+        await client_with(world, name)
+    case = await decide(world, name)
+    await world.stage(case, "running")
+    await shown(world, case, running=n)
+    assert [e.entry for e in await world.timeline(case)][:2] == ["clients_found", "clients_found"]
+    history = await world.handle(case).fetch_history()
+    rounds = len(await world.timeline(case))
+    assert rounds <= 12, rounds
+    assert len(history.events) <= 12 * 8, len(history.events)
+    async with world.sessions() as session:
+        assert not (
+            await session.exec(select(BellRow).where(BellRow.case == case, col(BellRow.heard_at).is_(None)))
+        ).all()
+
+
+async def test_who_is_not_reached_or_held_up_is_named(world: World) -> None:
+    await world.begin(MONDAY)
+    name = authenticator()
+    nobody = await client_with(world, name, responsible={"name": "Ilze Kalna", "email": "nav zināms"})
+    await client_with(world, name)
+    case = await decide(world, name)
+    await shown(world, case, unreached=1, running=1)
+    unreached = (await withdrawals(world, case))[nobody]
+    assert unreached in await world.details(case)
+    row = await world.row(case)
+    assert row is not None
+    assert "1 unreached" in row.waits_for
+
+
+async def test_a_decision_lives_on_when_its_history_is_long(restless_world: World) -> None:
+    """Continued as new at every resting point, it goes on from its record."""
+    world = restless_world
+    await world.begin(MONDAY)
+    name = authenticator()
+    await client_with(world, name)
+    case = await decide(world, name)
+    await told(world, case, 1)
+    await shown(world, case, running=1)
+    await world.say(case, "assign_case", handler="op-7")
+    await world.say(case, "withdraw_decision", reason="decision_reversed")
+    await shown(world, case, withdrawn=1)
+    assert (await world.stage(case, "closed")).outcome == "withdrawn"
