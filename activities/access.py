@@ -659,7 +659,8 @@ class AccessActivities:
             notice, day = clocks.get(NOTICE), clocks.get(EFFECT_DAY)
             if notice is None or notice.n != ask.n or notice.status == "void":
                 return Withdrawn(refused="that notice counts no more")
-            if (day.n if day is not None else None) != ask.day or (day is not None and day.status == "void"):
+            # what was asked before days could be moved names none: then it was the first
+            if day is not None and (day.status == "void" or day.n != (ask.day or 1)):
                 return Withdrawn(refused="that day counts no more")
             database: datetime = (await session.exec(text("SELECT termins_now()"))).one()[0]  # type: ignore[call-overload]  # a function, no table
             three = {"workflow": ask.at, "worker": self._now(), "database": database}
