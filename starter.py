@@ -37,6 +37,11 @@ from models.settlement import ClaimantSettlement, Settlement, SettlementInput
 from operations import counting, duties, key_backup, loading, queues, reading, reading_csv, reading_json, storage, story
 from operations import erase as erasing
 from operations.checkpoint import publish
+from operations.clients import Clients
+from operations.clients import Imported as ImportedClients
+from operations.clients import Line as ClientLine
+from operations.clients import Said as ClientSaid
+from operations.clients import Shown as ClientShown
 from operations.connection import ANSWERS_WITHIN, Connection, NotAnswering, connect
 from operations.filings import faults_of
 from operations.health import ask
@@ -1585,17 +1590,22 @@ def policies_import(
     as_json: Json = False,
 ) -> None:
     """Import policies: good rows go in, bad ones are reported with their number and all faults; again is the same."""
+    items = _rows(file, "policies", reading_csv.POLICY)
+    raise typer.Exit(_run(_register(items, actor, as_json), as_json))
+
+
+def _rows(file: Path, section: str, columns: Mapping[str, tuple[str, ...]]) -> list[reading_json.Item]:
+    """Every row of a .csv file, or of a .json file, also where it has the rows in this section."""
     data = _read(str(file))
     if file.suffix.lower() == ".csv":
-        items = reading_csv.read(data)
-    elif file.suffix.lower() == ".json":
-        items = reading_json.read(data)
-        value = items[0].value if len(items) == 1 else None
-        if isinstance(value, dict) and isinstance(value.get("policies"), list) and len(value) == 1:
-            items = [reading_json.Item(line=n, value=one) for n, one in enumerate(value["policies"], 1)]
-    else:
+        return reading_csv.read(data, columns)
+    if file.suffix.lower() != ".json":
         raise typer.BadParameter("a file whose name ends in .json or .csv is needed")
-    raise typer.Exit(_run(_register(items, actor, as_json), as_json))
+    items = reading_json.read(data)
+    value = items[0].value if len(items) == 1 else None
+    if isinstance(value, dict) and isinstance(value.get(section), list) and len(value) == 1:
+        items = [reading_json.Item(line=n, value=one) for n, one in enumerate(value[section], 1)]
+    return items
 
 
 async def _register(items: Sequence[reading_json.Item], actor: str | None, as_json: bool) -> int:
@@ -1605,16 +1615,25 @@ async def _register(items: Sequence[reading_json.Item], actor: str | None, as_js
         policies = Policies(connection.sessions, connection.keyring, wall_clock)
         for item in _with_progress(items, "policies"):
             report = report.with_row(item.line, await policies.take(item, speaker))
+    return _say_imported(report, "Policy", [(bad.row, bad.policy, bad.faults) for bad in report.bad], as_json)
+
+
+def _say_imported(
+    report: Imported | ImportedClients,
+    what: str,
+    bad: Sequence[tuple[int | None, str | None, Sequence[str]]],
+    as_json: bool,
+) -> int:
     if as_json:
         _json(report)
-        return REFUSED if report.bad else DONE
-    print(f"{report.new} new, {report.unchanged} there before, {len(report.bad)} bad")
-    if report.bad:
-        table = _table("Row", "Policy", "Faults")
-        for bad in report.bad:
-            table.add_row(str(bad.row or "–"), bad.policy or "–", "\n".join(bad.faults))
+        return REFUSED if bad else DONE
+    print(f"{report.new} new, {report.unchanged} there before, {len(bad)} bad")
+    if bad:
+        table = _table("Row", what, "Faults")
+        for row, key, faults in bad:
+            table.add_row(str(row or "–"), key or "–", "\n".join(faults))
         _console().print(table)
-    return REFUSED if report.bad else DONE
+    return REFUSED if bad else DONE
 
 
 def _say_said(as_json: bool) -> Callable[[PolicySaid], int]:
@@ -1884,6 +1903,158 @@ def policies_list(
         return DONE
 
     raise typer.Exit(_policies(lambda p, _: p.list(organisation), None, say, as_json))
+
+
+# ---- clients --------------------------------------------------------------------------------------------------------
+
+
+client_app = typer.Typer(help="Clients: load, change, end, and see what holds of each.", no_args_is_help=True)
+app.add_typer(client_app, name="clients", epilog=EXIT_CODES)
+
+ClientCode = Annotated[str, typer.Argument(metavar="CLIENT", help="The client's code, such as BL-0042.")]
+
+
+def _clients(
+    work: Callable[[Clients, str], Awaitable[What]],
+    actor: str | None,
+    say: Callable[[What], int],
+    as_json: bool,
+    engine: Literal["wanted", "not needed"] = "not needed",
+) -> int:
+    """Do something to clients as whoever speaks, and print what became of it; the exit code."""
+
+    async def run() -> int:
+        async with connect(engine=engine) as connection:
+            speaker = await _speaker(connection, actor)
+            clients = Clients(connection.sessions, connection.keyring, wall_clock, connection.intake)
+            done = await work(clients, speaker)
+        return say(done)
+
+    return _run(run(), as_json)
+
+
+@client_app.command(name="load", epilog=EXIT_CODES)
+def clients_load(
+    file: Annotated[Path, typer.Argument(help="A .json or .csv file; docs/clients.md has the columns.")],
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """Load clients: good rows go in, bad ones are reported with their number and all faults; again is the same."""
+
+    async def take(clients: Clients, by: str) -> ImportedClients:
+        report = ImportedClients()
+        for item in _with_progress(_rows(file, "clients", reading_csv.CLIENT), "clients"):
+            report = report.with_row(item.line, await clients.take(item, by))
+        return report
+
+    def say(report: ImportedClients) -> int:
+        return _say_imported(report, "Client", [(bad.row, bad.client, bad.faults) for bad in report.bad], as_json)
+
+    raise typer.Exit(_clients(take, actor, say, as_json))
+
+
+def _say_changed(as_json: bool) -> Callable[[ClientSaid], int]:
+    def say(said: ClientSaid) -> int:
+        if as_json:
+            _json(said)
+            return DONE
+        changed = f"changed: {', '.join(said.fields)}" if said.fields else "as it stood"
+        print(f"{said.client}  {changed if said.fields or said.case is None else 'people change in a case'}")
+        if said.case is not None:
+            print(f"  case {said.case}")
+        return DONE
+
+    return say
+
+
+@client_app.command(name="change", epilog=EXIT_CODES)
+def clients_change(source: Source = "-", actor: Speaker = None, as_json: Json = False) -> None:
+    """Change a client: one JSON object with its code and what changes. Other people are told, in a case of its own."""
+    items = reading_json.read(_read(source))
+    faults = items[0].faults if len(items) == 1 else ("one JSON object is needed, not many",)
+    value = items[0].value
+    if not faults and not (isinstance(value, dict) and isinstance(value.get("client"), str)):
+        faults = ("client: not said",)
+    if faults:
+        _fail(REFUSED, faults, as_json)
+    code, data = value["client"], {k: v for k, v in value.items() if k != "client"}
+    raise typer.Exit(_clients(lambda c, by: c.change(code, data, by), actor, _say_changed(as_json), as_json, "wanted"))
+
+
+@client_app.command(name="end", epilog=EXIT_CODES)
+def clients_end(
+    client: ClientCode,
+    last_day: Annotated[str, typer.Option(help="The contract's last day, YYYY-MM-DD.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """Write down the last day of a client's contract: from the day after it no access is issued (BL-11)."""
+    data = {"last_day": last_day, "reason": reason}
+    raise typer.Exit(_clients(lambda c, by: c.end(client, data, by), actor, _say_changed(as_json), as_json))
+
+
+@client_app.command(name="show", epilog=EXIT_CODES)
+def clients_show(client: ClientCode, personal: Personal = False, as_json: Json = False) -> None:
+    """Show a client: its contract, addresses and authenticators, and every change; its people with --personal."""
+
+    def say(shown: ClientShown) -> int:
+        if as_json:
+            _json(shown)
+        else:
+            _print_client(shown)
+        return DONE
+
+    raise typer.Exit(_clients(lambda c, _: c.show(client, personal=personal), None, say, as_json))
+
+
+def _print_client(shown: ClientShown) -> None:
+    facts, console = shown.facts, _console()
+    print(f"{shown.client}  {shown.organisation}  {facts.get('name', '')}".rstrip())
+    until = f" to {facts['contract_until']}" if facts["contract_until"] else ""
+    days = f", from {facts['contract_from']}{until}" if facts["contract_from"] or until else ""
+    print(f"contract {facts['contract'] or 'not recorded'}{days}{'; it is over (BL-11)' if shown.over else ''}")
+    where = "any address, as agreed" if shown.any_address else ", ".join(facts["addresses"]) or "no address"
+    print(f"login data sign in from {where} (BL-12)")
+    if agreed := facts.get("any_address"):
+        print(f"  agreed by {agreed['by']} on {agreed['on']}, {agreed['reference']}")
+    print(f"authenticators {', '.join(facts['authenticators']) or 'none'}")
+    people = [("responsible", facts.get("responsible") or {}), *((p["role"], p) for p in facts.get("requesters", ()))]
+    _section(
+        console,
+        "People",
+        ("Role", "Name", "E-mail", "Code"),
+        [(role, p["name"], p["email"], p.get("code") or "–") for role, p in people if p],
+    )
+    _section(
+        console,
+        "Changes",
+        ("No", "What", "When", "By", "Case"),
+        [(f"{h.n}", ", ".join(h.fields), _utc(h.at), h.by, h.case or "–") for h in shown.history],
+    )
+
+
+@client_app.command(name="list", epilog=EXIT_CODES)
+def clients_list(organisation: Annotated[str | None, typer.Option(help="BL, …")] = None, as_json: Json = False) -> None:
+    """List the clients: their contracts, and how many accounts, requesters and networks each has."""
+    if faults := reading.unknown(None, organisation, None):
+        raise typer.BadParameter("; ".join(faults))
+
+    def say(lines: list[ClientLine]) -> int:
+        if as_json:
+            _json_array(lines)
+            return DONE
+        table = _table("Client", "Organisation", "Contract", "From", "To", "Accounts", "Requesters", "Networks")
+        for line in lines:
+            until = f"{line.contract_until or '–'}{', over' if line.over else ''}"
+            dates = (line.contract or "–", f"{line.contract_from or '–'}", until)
+            table.add_row(
+                line.client, line.organisation, *dates, f"{line.accounts}", f"{line.requesters}", line.addresses
+            )
+        _console().print(table)
+        return DONE
+
+    raise typer.Exit(_clients(lambda c, _: c.list(organisation), None, say, as_json))
 
 
 # ---- input, output, failures ----------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ KINDS: dict[str, Label] = {
     "renewal": _label(
         "atgādinājums par līguma beigām", "priminimas apie sutarties pabaigą", "reminder of a contract's end"
     ),
+    "client_change": _label("klienta pārstāvju maiņa", "kliento atstovų pakeitimas", "change of a client's people"),
     "client": _label("klienta pārstāvis", "kliento atstovas", "representative of a client"),
     "policy": _label("apdrošināšanas līgums", "draudimo sutartis", "insurance policy"),
 }

@@ -12,6 +12,7 @@ from activities.access import AccessActivities, AccessStore, WithdrawalStore
 from activities.authenticator_decision import AuthenticatorDecisionActivities, AuthenticatorDecisionStore
 from activities.case import CaseActivities
 from activities.claim import ClaimActivities, ClaimStore
+from activities.client_change import ClientChangeStore
 from activities.incoming import IncomingActivities
 from activities.late_premium import LatePremiumActivities, LatePremiumStore
 from activities.notice import NoticeActivities, Post
@@ -103,5 +104,6 @@ def _stores(keyring: Keyring) -> dict[str, KindStore]:
         RenewalStore(),
         PremiumRefundStore(),
         RecoveryStore(),
+        ClientChangeStore(),
     )
     return {store.kind: store for store in stores}

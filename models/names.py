@@ -17,6 +17,7 @@ KINDS = {
     "renewal": "Renewal",
     "premium_refund": "PremiumRefund",
     "recovery": "Recovery",
+    "client_change": "ClientChange",
 }
 """Kind of case → workflow type."""
 

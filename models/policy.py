@@ -6,6 +6,7 @@ companies are kept apart from the facts, in columns of their own.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -152,9 +153,11 @@ def read_addendum(data: Any) -> tuple[Addendum | None, list[str]]:
     return _read(Addendum, data, _addendum_faults)
 
 
-def read_model(model: type[M], data: Any) -> tuple[M | None, list[str]]:
-    """Any other model of this subject, or every fault of its fields."""
-    return _read(model, data, lambda _: [])
+def read_model(
+    model: type[M], data: Any, between: Callable[[dict[str, Any]], list[str]] = lambda _: []
+) -> tuple[M | None, list[str]]:
+    """Any other model, or every fault of its fields; `between` finds those between the fields that could be read."""
+    return _read(model, data, between)
 
 
 def _read(model: Any, data: Any, more: Any) -> tuple[Any, list[str]]:

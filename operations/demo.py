@@ -82,6 +82,7 @@ KINDS = {
     "renewal": "renewal",
     "premium_refund": "refund",
     "recovery": "recovery",
+    "client_change": "client change",
 }
 
 

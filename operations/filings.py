@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from models.access import AccessFiling, AuthenticatorDecisionFiling, WithdrawalFiling
 from models.case import Filing
 from models.claim import read_claim
+from models.client_change import ClientChangeFiling
 from models.common import Model
 from models.coverage import CircumstanceFiling
 from models.errors import Refusal
@@ -104,6 +105,7 @@ CONTENT: dict[str, type[Model]] = {
     "renewal": RenewalFiling,
     "premium_refund": PremiumRefundFiling,
     "recovery": RecoveryFiling,
+    "client_change": ClientChangeFiling,
 }
 """Kind → what the content of its filing must be; a claim is read leniently instead."""
 
@@ -122,6 +124,7 @@ def _content_faults(data: dict[str, Any]) -> list[str]:
 NEEDS = {
     "claim": ("BTA-10.5a", "BTA-10.5b", "BTA-10.5c"),
     "access_request": ("BL-4",),
+    "client_change": ("BL-4",),
     "authenticator_withdrawal": ("BL-3-notice",),
     "authenticator_decision": ("BL-3-notice",),
     "late_premium": ("BTA-6.5",),

@@ -26,6 +26,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from models.access import AccessFiling, WithdrawalFiling
 from models.authenticator_decision import BELL, PASSED_ON
 from models.case import Entry, Filing, StartCase
+from models.client_change import ClientChangeFiling
 from models.common import Model
 from models.coverage import CircumstanceFiling
 from models.errors import Refusal
@@ -50,6 +51,7 @@ from models.tables import (
 )
 from models.tables.sealed import sealed, values_of
 from operations.filings import Checked, check
+from operations.operators import may_handle
 from rules.policy import first_paid_late_on
 from rules.rulebook import book
 from security.codec import WasFiled
@@ -105,6 +107,7 @@ REOPENS: dict[str, frozenset[str]] = {
     "late_premium": frozenset({"report_bounce", "reject_payment"}),
     "renewal": frozenset({"report_bounce"}),
     "premium_refund": frozenset({"reject_payment"}),
+    "client_change": frozenset({"report_bounce"}),
     "recovery": frozenset({"report_repayment", "report_recovery_suit_end", "report_bounce"}),
 }
 """Kind → the messages that may open a closed case again."""
@@ -429,6 +432,11 @@ async def ask_store(session: AsyncSession, checked: Checked) -> None:
             await same_client(session, filing.organisation, asked)
     elif filing.kind == "authenticator_withdrawal":
         await client_of(session, filing.organisation, WithdrawalFiling.model_validate(filing.content).client)
+    elif filing.kind == "client_change":
+        change = ClientChangeFiling.model_validate(filing.content)
+        await client_of(session, filing.organisation, change.client)
+        if change.operator is not None:
+            await may_handle(session, filing.organisation, change.operator)
     elif filing.kind == "late_premium":
         late = LatePremiumFiling.model_validate(filing.content)
         await late_premium_of(session, filing.organisation, late)

@@ -53,6 +53,15 @@ def words(said: Any) -> Any:
             return said
 
 
+_OF_CLIENT = frozenset({"name", "responsible", "requesters", "any_address", "reason"})
+"""Of a client's facts: its own name, its people, who agreed to any address, and why something changed."""
+
+
+def client(said: Mapping[str, Any]) -> dict[str, Any]:
+    """A client's facts without whom they name."""
+    return {name: value for name, value in said.items() if name not in _OF_CLIENT}
+
+
 def _kept(name: str, value: Any) -> Any:
     if name in _FREE:
         return None

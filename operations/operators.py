@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -22,8 +22,10 @@ from models.names import ACTOR
 from models.now import Now
 from models.operator import ROLES, SYSTEM, Operator
 from models.tables import OperatorRow
-from operations.intake import Sessions
 from rules.rulebook import books
+
+if TYPE_CHECKING:
+    from operations.intake import Sessions  # which asks here who may file
 
 TOKEN_BYTES = 32
 TOKEN_DAYS = 365

@@ -37,11 +37,14 @@ SKIPPED = frozenset({"erasure"})
 CHAINED = frozenset({"intake", "timeline", "clock"})
 """The chain of evidence covers what is not sealed in these: of them only sealed columns are erased."""
 
-HISTORY = "policy_entry"
-"""What was said of a policy: part of its record."""
+HISTORY = {"policy": "policy_entry", "client": "client_change"}
+"""What was said of a policy, and what changed of a client: part of its record."""
 
-TEXTS = frozenset({"facts", "data"})
-"""Of a policy: what was agreed, which stays but for the texts that name the person."""
+TEXTS = frozenset({"facts", "data", "any_address_agreed"})
+"""Of a policy or a client: what was agreed, which stays but for the texts that name the person."""
+
+STOOD = ("before", "after")
+"""Of a client's change: its fields as they were and are, its people among them."""
 
 IN_USE = {
     "case": "the case is open",
@@ -194,7 +197,7 @@ def _without(value: Any, person: Subject) -> Any:
 
 
 def _tables() -> list[Table]:
-    return [t for t in SQLModel.metadata.sorted_tables if "case" in t.c and t.name not in SKIPPED]
+    return [t for t in SQLModel.metadata.sorted_tables if "case" in t.c and t.name not in (*SKIPPED, *HISTORY.values())]
 
 
 def _table(name: str) -> Table:
@@ -211,8 +214,9 @@ def _sealed(table: Table, row: Mapping[str, Any], values: Mapping[str, Any]) -> 
     owner = f"{table.name}:{row[table.name]}" if table.name in ("client", "policy") else row.get("case")
     if table.name == "account":
         owner = f"client:{row['client']}"
-    elif table.name == HISTORY:
-        owner = f"policy:{row['policy']}"
+    for kind, history in HISTORY.items():
+        if table.name == history:
+            owner = f"{kind}:{row[kind]}"
     return {n: sealed(str(owner), v) if isinstance(table.c[n].type, Sealed) else v for n, v in values.items()}
 
 
@@ -294,7 +298,7 @@ class OwnStore:
                 table = _table(kind)
                 (row,) = await opened(connection, select(table).where(table.c[kind] == key))
                 every = [row, *await _history(connection, kind, key)]
-                people = [p for one in every for value in one.values() for p in _people(value) if is_person(person, p)]
+                people = [p for one in every for value in _values(one) for p in _people(value) if is_person(person, p)]
                 own = [p for n, p in enumerate(people) if p not in people[:n]]
                 return {"record": record, "person": own}
             return await _export_case(connection, person, record)
@@ -316,7 +320,7 @@ class OwnStore:
             if kind == "policy" and row["ends_on"] >= at.date():
                 return False
             for said in await _history(connection, kind, key):
-                await _forget(connection, _table(HISTORY), said, person)
+                await _forget(connection, _table(HISTORY[kind]), said, person)
             await _forget(connection, table, row, person)
             return True
 
@@ -335,9 +339,9 @@ class OwnStore:
 
 
 async def _history(connection: AsyncConnection, kind: str, key: str) -> list[dict[str, Any]]:
-    """What was said of a policy; a client has no such history."""
-    table = _table(HISTORY)
-    return await opened(connection, select(table).where(table.c.policy == key)) if kind == "policy" else []
+    """What was said of a policy, or changed of a client."""
+    table = _table(HISTORY[kind])
+    return await opened(connection, select(table).where(table.c[kind] == key))
 
 
 async def _forget(connection: AsyncConnection, table: Table, row: dict[str, Any], person: Subject) -> None:
@@ -347,6 +351,8 @@ async def _forget(connection: AsyncConnection, table: Table, row: dict[str, Any]
         name: _scrub(value, names, frozenset()) if name in TEXTS else _without(value, person)
         for name, value in row.items()
     }
+    for name in set(STOOD) & set(row):
+        after[name] = {k: _scrub(_without(v, person), names, frozenset()) for k, v in row[name].items()}
     if changed := {name: value for name, value in after.items() if value != row[name]}:
         this = and_(*(c == row[c.name] for c in table.primary_key.columns))
         await connection.execute(update(table).where(this).values(_sealed(table, row, changed)))
@@ -463,6 +469,11 @@ def _changed(table: Table, row: dict[str, Any], names: Names, others: frozenset[
         if (after := _scrub(value, names, others)) != value:
             changed[column.name] = after
     return changed
+
+
+def _values(row: dict[str, Any]) -> list[Any]:
+    """What stands in the columns of a row, and in the fields of a client's change."""
+    return [*row.values(), *(value for name in STOOD for value in row.get(name, {}).values())]
 
 
 def _people(value: Any) -> list[dict[str, Any]]:

@@ -1,16 +1,17 @@
-"""Policies from a CSV file, a row each: columns named in the first row become the fields of a policy's JSON."""
+"""Policies or clients from a CSV file, a row each: the columns named in the first row become the fields of its JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from models.keepable import printable
 from operations.reading_json import BYTE_ORDER_MARKS, Item
 
-COLUMNS: dict[str, tuple[str, ...]] = {
+POLICY: dict[str, tuple[str, ...]] = {
     "policy": ("policy",),
     "organisation": ("organisation",),
     "policyholder": ("policyholder", "name"),
@@ -41,6 +42,27 @@ COLUMNS: dict[str, tuple[str, ...]] = {
 }
 """Column → where its value goes. `co_insured`: names between `|`. `premium`: `2026-01-15=300.00|2026-07-15=300.00`;
 `payments`: `reference=2026-01-10=300.00|…`; `exclusions`: `4.1.20=bought_back|4.1.7=changed=its text`."""
+CLIENT: dict[str, tuple[str, ...]] = {
+    "client": ("client",),
+    "organisation": ("organisation",),
+    "name": ("name",),
+    "language": ("language",),
+    "responsible": ("responsible", "name"),
+    "responsible_email": ("responsible", "email"),
+    "responsible_code": ("responsible", "code"),
+    "requesters": ("requesters",),
+    "login_data_agreed": ("login_data_agreed",),
+    "contract": ("contract",),
+    "contract_from": ("contract_from",),
+    "contract_until": ("contract_until",),
+    "addresses": ("addresses",),
+    "any_address_by": ("any_address", "by"),
+    "any_address_on": ("any_address", "on"),
+    "any_address_reference": ("any_address", "reference"),
+    "authenticators": ("authenticators",),
+}
+"""`requesters`: `Name=address=role|…`, the role `requester` if it is left out. `addresses` and `authenticators`: what
+stands between `|`."""
 AMOUNTS = frozenset(
     {"limit_per_occurrence", "limit_aggregate", "limit_per_person", "deductible", "unpaid_premium", "conclusion_share"}
 )
@@ -49,7 +71,7 @@ _COMMA = re.compile(r"^(\d+),(\d{1,2})$")
 _BOOLEANS = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
 
 
-def read(data: bytes) -> list[Item]:
+def read(data: bytes, columns: Mapping[str, tuple[str, ...]] = POLICY) -> list[Item]:
     """Every row, in order, numbered as a spreadsheet does (the names of the columns are row 1)."""
     data = data.removeprefix(b"\xef\xbb\xbf")
     for mark, encoding in BYTE_ORDER_MARKS.items():
@@ -68,22 +90,23 @@ def read(data: bytes) -> list[Item]:
     if not rows or not any(rows[0]):
         return [Item(faults=("there is nothing in it: the first row names the columns",))]
     names = [name.strip().lower() for name in rows[0]]
-    faults = [f"{printable(name)}: no such column" for name in names if name not in COLUMNS]
-    faults += [f"{name}: this column is there twice" for name in COLUMNS if names.count(name) > 1]
+    faults = [f"{printable(name)}: no such column" for name in names if name not in columns]
+    faults += [f"{name}: this column is there twice" for name in columns if names.count(name) > 1]
     if faults:
         return [Item(line=1, faults=tuple(faults))]
-    items = [_item(number, names, row) for number, row in enumerate(rows[1:], 2) if any(cell.strip() for cell in row)]
+    filled = [(number, row) for number, row in enumerate(rows[1:], 2) if any(cell.strip() for cell in row)]
+    items = [_item(number, names, row, columns) for number, row in filled]
     return items or [Item(faults=("there is no row below the names of the columns",))]
 
 
-def _item(number: int, names: list[str], row: list[str]) -> Item:
+def _item(number: int, names: list[str], row: list[str], columns: Mapping[str, tuple[str, ...]]) -> Item:
     if len(row) != len(names):
         return Item(line=number, faults=(f"{len(row)} cells, not {len(names)}",))
     value: dict[str, Any] = {}
     for name, cell in zip(names, map(str.strip, row), strict=True):
         if not cell:
             continue
-        *path, last = COLUMNS[name]
+        *path, last = columns[name]
         inner = value
         for part in path:
             inner = inner.setdefault(part, {})
@@ -92,7 +115,7 @@ def _item(number: int, names: list[str], row: list[str]) -> Item:
 
 
 def _value(name: str, cell: str) -> Any:
-    """The value of a cell as a policy's JSON has it; what cannot be read stays as it is, and is a fault there."""
+    """The value of a cell as JSON has it; what cannot be read stays as it is, and is a fault there."""
     match name:
         case "co_insured":
             return [{"name": part.strip()} for part in cell.split("|")]
@@ -102,7 +125,11 @@ def _value(name: str, cell: str) -> Any:
             return [_pair(part, "reference", "paid_on", "amount") for part in cell.split("|")]
         case "exclusions":
             return [_pair(part, "code", "state", "text") for part in cell.split("|")]
-        case "instalments":
+        case "requesters":
+            return [_pair(part, "name", "email", "role") for part in cell.split("|")]
+        case "addresses" | "authenticators":
+            return [part.strip() for part in cell.split("|")]
+        case "instalments" | "login_data_agreed":
             return _BOOLEANS.get(cell.lower(), cell)
         case "extended_reporting_days":
             return int(cell) if cell.isascii() and cell.isdigit() and len(cell) < 10 else cell  # noqa: PLR2004  # digits

@@ -402,6 +402,9 @@ class World:
                     requesters=more.get(
                         "requesters", [{"name": "Ilze Kalna", "email": "ilze.kalna@noliktavas.example"}]
                     ),
+                    authenticators=more.get("authenticators", ["smart-id"]),
+                    contract=more.get("contract"),
+                    contract_until=more.get("contract_until"),
                 )
             )
         return number

@@ -4,6 +4,7 @@ from workflows.access_request import AccessRequest
 from workflows.authenticator_decision import AuthenticatorDecision
 from workflows.authenticator_withdrawal import AuthenticatorWithdrawal
 from workflows.claim import Claim
+from workflows.client_change import ClientChange
 from workflows.incoming import Incoming
 from workflows.late_premium import LatePremium
 from workflows.premium_refund import PremiumRefund
@@ -18,6 +19,7 @@ ALL: tuple[type, ...] = (
     AuthenticatorWithdrawal,
     Checkpoint,
     Claim,
+    ClientChange,
     Incoming,
     LatePremium,
     PremiumRefund,

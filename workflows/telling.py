@@ -75,7 +75,7 @@ class Telling(Case):
         item: Item,
         m: ReportBounce,
         *,
-        duty: str,
+        duty: str | None,
         to: str | None,
         changes: tuple[Change, ...] = (),
         act: str = "notice.bounced",

@@ -101,6 +101,28 @@ FACTS: dict[str, dict[str, object]] = {
     "BL-4-not-authorised": {"reference": "2026-000045", "requester": "Ilze Ozola", "to_whom": "requester"},
     "BL-4-bounced": {"reference": "2026-000045", "user": "Andris Bērziņš"},
     "BL-4-cancelled": {"reference": "2026-000045", "names": ["Andris Bērziņš", "Ilze Ozola"]},
+    "client-role": {
+        "reference": "BL-0042.L-17",
+        "client": "SIA Paraugs",
+        "was": None,
+        "now": "responsible employee",
+        "predecessor": "Ilze Ozola",
+        "successor": None,
+    },
+    "client-people": {
+        "reference": "BL-0042.L-17",
+        "client": "SIA Paraugs",
+        "people": [
+            {"name": "Andris Bērziņš", "was": None, "now": "deputy"},
+            {"name": "Ilze Ozola", "was": "deputy", "now": None},
+        ],
+    },
+    "client-not-authorised": {
+        "reference": "BL-0042.L-17",
+        "client": "SIA Paraugs",
+        "requester": "Ilze Ozola",
+        "to_whom": "requester",
+    },
     "BL-3-notice": CLIENT
     | {"scope": "limit", "effect_not_before": date(2026, 12, 21), "limitation": "Only reading remains possible."},
     "BL-3-moved": CLIENT

@@ -178,7 +178,7 @@ async def test_a_client_whose_key_is_lost_is_not_loaded_under_a_second_one(world
         loaded = await load(world.sessions, world.keyring, {"clients": rows})
         assert (loaded.clients, loaded.faults) == (
             1,
-            (f"client:{client}: its key is not here; restore the keys first",),
+            (f"clients.0.client:{client}: its key is not here; restore the keys first",),
         )
     assert (await load(world.sessions, world.keyring, {"clients": rows})).clients == 2
 

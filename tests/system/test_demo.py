@@ -136,6 +136,7 @@ def test_there_are_samples_of_every_kind() -> None:
         "privacy_request",
         "late_premium",
         "renewal",
+        "client_change",
     }
     assert len({s.case for s in samples}) == len(samples)
 

@@ -445,9 +445,12 @@ async def test_load_takes_what_is_right_names_what_is_not_and_may_be_repeated(
     faults = "\n".join(loaded["faults"])
     for part in ("policies.1.policy", "policies.1.terms.limit_per_occurrence", "policies.2.organisation"):
         assert part in faults
-    client = {**client, "requesters": [{"name": "Ilze Kalna", "email": "ilze@noliktavas.example", "code": "K2"}]}
     path.write_text(json.dumps({"policies": [policy], "clients": [client]}))
     assert (await ask(where, "load", str(path)))["faults"] == []
+    other = {**client, "requesters": [{"name": "Ilze Kalna", "email": "ilze@noliktavas.example", "code": "K2"}]}
+    path.write_text(json.dumps({"clients": [other]}))
+    (fault,) = (await ask(where, "load", str(path), code=1))["faults"]
+    assert fault.startswith("clients.0.requesters: differs from what is registered")
     path.write_text(json.dumps({"policies": [{**policy, "territory": "LT"}]}))
     (fault,) = (await ask(where, "load", str(path), code=1))["faults"]
     assert fault.startswith("policies.0.territory: differs from what is registered")
@@ -456,7 +459,7 @@ async def test_load_takes_what_is_right_names_what_is_not_and_may_be_repeated(
         assert row is not None
         assert (row.territory, row.starts_on, row.insured["name"]) == ("LV", date(2026, 1, 1), "SIA Kokapstrāde")
         found = (await session.exec(select(ClientRow).where(ClientRow.client == client["client"]))).one()
-        assert found.requesters[0]["code"] == "K2"
+        assert found.requesters[0]["code"] == "K1"
 
 
 async def test_a_store_that_does_not_answer_is_said_in_one_line(where: Environment, engine_down: Environment) -> None:
