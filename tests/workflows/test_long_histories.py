@@ -12,6 +12,7 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from tests.workflows import test_access_request as access
 from tests.workflows import test_authenticator_withdrawal as withdrawal
+from tests.workflows import test_client_change as client_change
 from tests.workflows import test_late_premium as late_premium
 from tests.workflows import test_premium_refund as premium_refund
 from tests.workflows import test_privacy_request as privacy
@@ -76,6 +77,14 @@ async def recovery_story(world: World) -> str:
     return case
 
 
+async def client_change_story(world: World) -> str:
+    """Another responsible employee stands in a client's record, and both are told; it rests."""
+    who = await client_change.client(world)
+    case = await client_change.changed(world, who, responsible=client_change.person("Jana Liepa"))
+    await world.stage(case, "resting")
+    return case
+
+
 async def renewal_story(world: World) -> str:
     """A reminder goes out; it rests."""
     case = await renewal.reminded(world)
@@ -91,6 +100,7 @@ STORIES = [
     refund_story,
     recovery_story,
     renewal_story,
+    client_change_story,
 ]
 Story = Callable[[World], Awaitable[str]]
 
