@@ -63,7 +63,7 @@ from models.tables import (
     PartyRow,
     WithdrawalRow,
 )
-from operations.accounts import secret_set
+from operations import accounts
 from operations.filings import check
 from operations.intake import Sessions, client_of, keep, same_client
 from rules.calendar import load
@@ -573,8 +573,8 @@ class AccessActivities:
             account.provider_id = begun.provider_id
             if begun.secret is not None:
                 await self._provider.set_secret(begun.provider_id, begun.secret, must_change=True)
-                await secret_set(session, account, proof.accepted_at, by_user=False)
             account.mailed_at = notice.sent_at = proof.accepted_at
+            await accounts.issued(session, self._keyring, account, proof.accepted_at, secret=begun.secret is not None)
             notice.carrier, notice.reference, notice.attempt = proof.carrier, proof.reference, None
             return _issued(notice)
 
@@ -669,7 +669,7 @@ class AccessActivities:
                     "not yet: " + "; ".join(not_yet), type=errors.NOT_YET, category=ApplicationErrorCategory.BENIGN
                 )
             for account in await users_of(session, row.client, row.authenticator):
-                take_authenticator(account, ask.case, row.limitation, database)
+                await take_authenticator(session, account, ask.case, row.limitation, database)
             row.effective_at = database
             return await _effect(session, row, zone)
 

@@ -10,6 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.tables import AccountRow
 from models.tables.sealed import values_of
+from operations.accounts import end
 
 
 async def present_account(session: AsyncSession, client: str, person: bytes | None) -> AccountRow | None:
@@ -60,7 +61,9 @@ async def users_of(session: AsyncSession, client: str, authenticator: str) -> li
     )
 
 
-def take_authenticator(account: AccountRow, withdrawal: str, limitation: str | None, at: datetime) -> None:
+async def take_authenticator(
+    session: AsyncSession, account: AccountRow, withdrawal: str, limitation: str | None, at: datetime
+) -> None:
     """Limit an account's authenticator, or take it away; without login data of its own the account then ends."""
     account.withdrawn_by = withdrawal
     if limitation is not None:
@@ -68,4 +71,4 @@ def take_authenticator(account: AccountRow, withdrawal: str, limitation: str | N
         return
     account.authenticator = None
     if account.secret_set_at is None:
-        account.status, account.ended_at = "ended", at
+        await end(session, [account], "BL-3-notice", withdrawal, at)

@@ -65,6 +65,9 @@ _LOCKED = (
 DIFFERS = frozenset({"at", "events", "body", "heard", "waits_for", "yields"})
 """What of a step is not the same when it is repeated later."""
 
+FILES_BESIDE = frozenset({"access_request"})
+"""Kinds whose effects file other cases, which are started after the step that hears of it."""
+
 MISSED = 500_000
 """Bytes of missed steps that an answer carries: the engine takes no more than 2 MiB."""
 
@@ -298,7 +301,7 @@ class CaseActivities:
         entry.link = row.head = proof.next_link(row.head, entry)
         session.add(entry)
         self._keep_state(row, t)
-        return recorded, bool(t.bells or ledger.notices or t.acts)
+        return recorded, bool(t.bells or ledger.notices or t.acts or row.kind in FILES_BESIDE)
 
     async def _held(self, session: AsyncSession, case: str, step: int) -> Sequence[TimelineRow]:
         """What is recorded from this step on."""
@@ -418,6 +421,8 @@ def lacking(said: Said, organisation: str, operators: Mapping[str, Operator]) ->
             faults = ("actor: only an operator approves",)
         elif said.role == "compliance":
             faults = ("actor: only an operator judges a hit on the sanctions list",)
+        elif said.role == "security":
+            faults = ("actor: only an operator opens access again",)
     elif said.actor not in operators:
         faults = (f"actor: there is no operator {said.actor}, or no more",)
     else:

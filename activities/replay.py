@@ -39,6 +39,7 @@ from models.tables import (
     ScreeningRow,
     WithdrawalRow,
 )
+from operations.accounts import ensure_credential
 from operations.intake import Sessions
 from operations.own_store import OwnStore
 from operations.reconcile import Applied, Fact, Verdict
@@ -213,6 +214,7 @@ class Replay:
                 return False
             account = await account_for(session, self._keyring, notice, proof.sent_at)
             account.mailed_at = proof.sent_at
+            await ensure_credential(session, self._keyring, account, proof.sent_at)
             account.provider_id = await self._provider.make(
                 NewAccount(client=account.client, username=account.username)
             )
@@ -351,9 +353,9 @@ async def _withdrawn(sessions: Sessions, case: str, effect: Withdrawn) -> None:
             ).first()
             if account is None:
                 raise NotYet
-            take_authenticator(account, case, row.limitation, effect.effective_at)
+            await take_authenticator(session, account, case, row.limitation, effect.effective_at)
             if name in effect.kept_login_data:
-                account.status, account.ended_at = "active", None
+                account.status, account.ended_at, account.ground, account.ended_by = "active", None, None, None
 
 
 __all__ = ["UNTOLD", "Replay"]

@@ -13,6 +13,7 @@ from activities.authenticator_decision import AuthenticatorDecisionActivities, A
 from activities.case import CaseActivities
 from activities.claim import ClaimActivities, ClaimStore
 from activities.client_change import ClientChangeStore
+from activities.credential import CredentialActivities, CredentialStore
 from activities.incoming import IncomingActivities
 from activities.late_premium import LatePremiumActivities, LatePremiumStore
 from activities.notice import NoticeActivities, Post
@@ -77,6 +78,7 @@ def build(
         access.withdraw_authenticator,
         access.fallbacks,
         AuthenticatorDecisionActivities(sessions).look,
+        CredentialActivities(sessions).look,
         privacy.gather,
         privacy.erase,
         sweep.deliver,
@@ -105,5 +107,6 @@ def _stores(keyring: Keyring) -> dict[str, KindStore]:
         PremiumRefundStore(),
         RecoveryStore(),
         ClientChangeStore(),
+        CredentialStore(),
     )
     return {store.kind: store for store in stores}

@@ -18,6 +18,7 @@ KINDS = {
     "premium_refund": "PremiumRefund",
     "recovery": "Recovery",
     "client_change": "ClientChange",
+    "credential": "Credential",
 }
 """Kind of case → workflow type."""
 

@@ -7,13 +7,14 @@ from typing import Literal, get_args
 
 from models.common import Model
 
-Role = Literal["see", "handle", "approve", "privacy", "compliance"]
+Role = Literal["see", "handle", "approve", "privacy", "compliance", "security"]
 
 ROLES: dict[Role, str] = {
     "see": "read what is sealed: cases, messages and letters in the UI",
     "handle": "say what happened to a case and decide within the rules",
     "approve": "approve what another proposed, up to a limit in EUR",
     "compliance": "say whether a payee is the one on the sanctions list",
+    "security": "open again the access of a user that was suspended or locked",
     "privacy": "identify people and decide about their privacy requests",
 }
 assert set(ROLES) == set(get_args(Role))

@@ -17,7 +17,10 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from models.common import Model
 from models.credential import EndGround, Scope, SuspensionGround
 from models.errors import Refusal
-from models.tables import AccountRow, BellRow, SignInRow, SuspensionRow
+from models.tables import AccountRow, BellRow, ClientRow, SignInRow, SuspensionRow
+from operations.filings import check
+from operations.intake import credential_reference, keep
+from security.keys import Keyring
 
 
 class Touched(Model):
@@ -113,7 +116,6 @@ async def end(
             await _end_suspension(session, account, "revoked", by, at)
         account.status, account.ended_at = "ended", at
         account.ground, account.ended_by, account.event_at = ground, by, event_at
-        account.secret_hash = None
     return await _touched(session, accounts, changed, "ended", at, in_case)
 
 
@@ -133,6 +135,36 @@ async def secret_set(
     """A secret of this account was set: a one-time one, or by the user an own one, which the term counts (33.3.4.3)."""
     account.secret_set_at, account.must_change = at, not by_user
     return await _touched(session, (account,), [account], None, at, in_case)
+
+
+async def issued(session: AsyncSession, keyring: Keyring, account: AccountRow, at: datetime, *, secret: bool) -> str:
+    """Login data (`secret`) or a confirmation went to the user: the account has its case, which hears of it; its id."""
+    new = account.credential is None
+    case = await ensure_credential(session, keyring, account, at)
+    if secret:
+        await secret_set(session, account, at, by_user=False, in_case=case if new else None)
+    return case
+
+
+async def ensure_credential(session: AsyncSession, keyring: Keyring, account: AccountRow, at: datetime) -> str:
+    """The case that lives this account's life, filed with this commit where there is none; the sweep starts it."""
+    if account.credential is not None:
+        return account.credential
+    client = await session.get_one(ClientRow, account.client)
+    checked = check(
+        {
+            "kind": "credential",
+            "organisation": client.organisation,
+            "reference": credential_reference(account.username),
+            "received_at": at.isoformat(),
+            "sender": account.case,
+            "content": {"client": account.client, "username": account.username},
+        },
+        at,
+    )
+    row, _ = await keep(session, keyring, checked, at, parent=account.case)
+    account.credential = row.case
+    return row.case
 
 
 async def end_sessions(session: AsyncSession, accounts: Sequence[AccountRow], reason: str, at: datetime) -> int:

@@ -15,6 +15,7 @@ from models.claim import read_claim
 from models.client_change import ClientChangeFiling
 from models.common import Model
 from models.coverage import CircumstanceFiling
+from models.credential import CredentialFiling
 from models.errors import Refusal
 from models.keepable import path_of, printable, too_much, unkeepable
 from models.late_premium import LatePremiumFiling
@@ -106,6 +107,7 @@ CONTENT: dict[str, type[Model]] = {
     "premium_refund": PremiumRefundFiling,
     "recovery": RecoveryFiling,
     "client_change": ClientChangeFiling,
+    "credential": CredentialFiling,
 }
 """Kind → what the content of its filing must be; a claim is read leniently instead."""
 
@@ -132,6 +134,7 @@ NEEDS = {
     "premium_refund": ("BTA-11.1", "BTA-11.2"),
     "recovery": ("BTA-11.3", "BTA-9.8", "GJ-debts", "GJ-recovery"),
     "renewal": ("GJ-renewal", "GJ-renewal-objection"),
+    "credential": ("BL-8", "BL-9", "BL-10", "SE-2.10", "SE-33.3.4.3", "GJ-portal"),
 }
 """Kind → the duties without which it cannot be kept; an organisation that has no such rows of its own adopts them."""
 

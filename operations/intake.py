@@ -29,10 +29,22 @@ from models.case import Entry, Filing, StartCase
 from models.client_change import ClientChangeFiling
 from models.common import Model
 from models.coverage import CircumstanceFiling
+from models.credential import CredentialFiling
 from models.errors import Refusal
 from models.keepable import unkeepable
 from models.late_premium import LatePremiumFiling
-from models.names import EVENT_ID, KEPT, KINDS, MESSAGE_NAME, TASK_QUEUE, case_id, id_fault, split_case_id
+from models.names import (
+    EVENT_ID,
+    KEPT,
+    KINDS,
+    MESSAGE_NAME,
+    REFERENCE,
+    TASK_QUEUE,
+    case_id,
+    id_fault,
+    shortened,
+    split_case_id,
+)
 from models.now import Now
 from models.policy import Ended
 from models.premium_refund import PremiumRefundFiling
@@ -40,6 +52,7 @@ from models.recovery import RecoveryFiling
 from models.renewal import RenewalFiling
 from models.settlement import NONE
 from models.tables import (
+    AccountRow,
     BellRow,
     CaseRow,
     ClientRow,
@@ -108,6 +121,7 @@ REOPENS: dict[str, frozenset[str]] = {
     "renewal": frozenset({"report_bounce"}),
     "premium_refund": frozenset({"reject_payment"}),
     "client_change": frozenset({"report_bounce"}),
+    "credential": frozenset({"report_bounce"}),
     "recovery": frozenset({"report_repayment", "report_recovery_suit_end", "report_bounce"}),
 }
 """Kind → the messages that may open a closed case again."""
@@ -461,6 +475,11 @@ async def ask_store(session: AsyncSession, checked: Checked) -> None:
             raise Refusal("reference: the case of a reminder is named by its policy")
     elif filing.kind == "recovery":
         await _recoverable(session, checked)
+    elif filing.kind == "credential":
+        account = await account_named(session, filing.organisation, CredentialFiling.model_validate(filing.content))
+        if filing.reference != credential_reference(account.username):
+            # two cases of one account would tell everybody twice
+            raise Refusal("reference: the case of a credential is named by its user name")
 
 
 async def client_of(session: AsyncSession, organisation: str, code: str) -> ClientRow:
@@ -473,6 +492,24 @@ async def client_of(session: AsyncSession, organisation: str, code: str) -> Clie
     if client is None or client.organisation != organisation:
         raise Refusal("content.client: there is no such client")
     return client
+
+
+async def account_named(session: AsyncSession, organisation: str, filing: CredentialFiling) -> AccountRow:
+    """The account of this user name at this client of the organisation.
+
+    Raises:
+        Refusal: There is no such client, or it has no such account.
+    """
+    await client_of(session, organisation, filing.client)
+    account = await session.get(AccountRow, (filing.client, filing.username))
+    if account is None:
+        raise Refusal("content.username: the client has no such account")
+    return account
+
+
+def credential_reference(username: str) -> str:
+    """What the case of an account is called: the user name, or a short one made of it."""
+    return username if REFERENCE.match(username) else shortened(username)
 
 
 async def late_premium_of(session: AsyncSession, organisation: str, filing: LatePremiumFiling) -> PolicyRow:
@@ -662,8 +699,10 @@ __all__ = [
     "Filed",
     "Intake",
     "Sessions",
+    "account_named",
     "ask_store",
     "client_of",
+    "credential_reference",
     "filed_in",
     "keep",
     "late_premium_of",

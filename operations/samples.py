@@ -54,6 +54,8 @@ class Sample(Model):
 
     about: str
     filing: dict[str, Any]
+    opened_by: str | None = None
+    """The case that opens this one, which is not filed then: its filing only names it."""
     policy: dict[str, Any] | None = None
     """A policy of its own, with relative days; registered before it is filed."""
     then: tuple[SampleEvent, ...] = ()
@@ -125,7 +127,7 @@ class Samples:
         """
         async with self._sessions() as session:
             filed = set((await session.exec(select(IntakeRow.case))).all())
-        new = [sample for sample in self.all if sample.case not in filed]
+        new = [sample for sample in self.all if sample.case not in filed and sample.opened_by is None]
         policies = Policies(self._sessions, self._intake.keyring, self._now)
         for sample in new:
             await self._register(policies, sample)

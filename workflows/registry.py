@@ -5,6 +5,7 @@ from workflows.authenticator_decision import AuthenticatorDecision
 from workflows.authenticator_withdrawal import AuthenticatorWithdrawal
 from workflows.claim import Claim
 from workflows.client_change import ClientChange
+from workflows.credential import Credential
 from workflows.incoming import Incoming
 from workflows.late_premium import LatePremium
 from workflows.premium_refund import PremiumRefund
@@ -20,6 +21,7 @@ ALL: tuple[type, ...] = (
     Checkpoint,
     Claim,
     ClientChange,
+    Credential,
     Incoming,
     LatePremium,
     PremiumRefund,

@@ -20,6 +20,7 @@ DECISION: dict[str, object] = {
     "by_agreement": None,
 }
 CLIENT: dict[str, object] = {"client": "SIA Paraugs", "authenticator": "Smart-ID"}
+ACCOUNT: dict[str, object] = {"user": "Andris Bērziņš", "username": "2026-A1-U1", "to_whom": "responsible"}
 DUTY: dict[str, object] = {
     "case": "claim:BTA:2026-000123",
     "duty": "BTA-10.5a",
@@ -123,6 +124,10 @@ FACTS: dict[str, dict[str, object]] = {
         "requester": "Ilze Ozola",
         "to_whom": "requester",
     },
+    "credential-suspended": ACCOUNT | {"clause": "10"},
+    "credential-reinstated": ACCOUNT,
+    "credential-ended": ACCOUNT | {"cause": "breach"},
+    "credential-password-due": {"user": "Andris Bērziņš", "username": "2026-A1-U1"},
     "BL-3-notice": CLIENT
     | {"scope": "limit", "effect_not_before": date(2026, 12, 21), "limitation": "Only reading remains possible."},
     "BL-3-moved": CLIENT
@@ -196,6 +201,7 @@ def test_every_letter_says_all_its_facts(template: str, language: str) -> None:
     assert letter.language == language
     assert facts_of(template, language) == FACTS[template].keys()
     codes = {"upheld", "pay_reduced", "requester", "limit", "fulfilled", "in_part", "refused", "compensated_by_others"}
+    codes |= {"responsible", "breach"}
     said = letter.subject + letter.text
     assert [word for word in words(FACTS[template]) if word not in codes and word not in said] == []
     if any(isinstance(fact, date) for fact in FACTS[template].values()):

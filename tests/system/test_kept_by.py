@@ -13,6 +13,7 @@ from sqlmodel import select
 
 from models.names import KINDS
 from models.tables import CaseRow, ClockRow, TimelineRow
+from operations.accounts import accounts_of
 from operations.loading import load
 from operations.policies import Policies
 from operations.samples import SAMPLES, Samples, read
@@ -61,6 +62,14 @@ async def kept(world: World) -> set[tuple[str, str]]:
     await Policies(world.sessions, world.keyring, world.now).object_to_reminders("GJ-CAD-26-0117", world.now())
     await world.handle("renewal:GJ:GJ-CAD-26-0117").signal("look_again")
     await world.until(lambda: _stopped(world), "the reminders are stopped")
+    third = "credential:BL:2026-2001-U3"
+    await world.say(third, "report_last_contract", ended_on="2027-02-01", reference="BL-0042")
+    async with world.sessions() as session, session.begin():
+        [account] = await accounts_of(session, "BL-0042", ["2026-2001-U3"])
+        account.locked_at = world.now()
+    await world.ring(third, "account")
+    await world.until(partial(_entered, world, third, "locked"), "the lock is recorded")
+    await world.say(third, "revoke_credential", cause="moved", happened_at=MONDAY.isoformat(), reason="another post")
     for organisation in ("BL", "DZ", "GJ"):
         case = await file(world, organisation)
         await identify(world, case, MONDAY)
