@@ -10,7 +10,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.tables import AccountRow
 from models.tables.sealed import values_of
-from operations.accounts import end
+from operations.accounts import end, end_sessions
 
 
 async def present_account(session: AsyncSession, client: str, person: bytes | None) -> AccountRow | None:
@@ -72,3 +72,5 @@ async def take_authenticator(
     account.authenticator = None
     if account.secret_set_at is None:
         await end(session, [account], "BL-3-notice", withdrawal, at)
+    else:
+        await end_sessions(session, [account], "authenticator_ended", at)

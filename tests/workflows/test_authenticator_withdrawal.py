@@ -409,6 +409,199 @@ async def test_a_bounce_voids_the_ten_days_and_a_new_notice_starts_them_anew(wor
     assert await states(world, client) == [("ended", None)]
 
 
+async def test_a_bounce_after_the_ten_days_and_before_the_effect_voids_them(world: World) -> None:
+    """An open request holds the effect back; the notice turns out never to have arrived: the ten days begin anew."""
+    client, case = await noticed(world)
+    child = await fallback(world, case, user())
+    await world.say(child, "report_bounce", notice="BL-4:U1:1", bounced_at=MONDAY.isoformat())
+    await world.until(lambda: _fallback_is(world, case, child, "open"))
+    await world.advance(case, DUE + HOUR)
+    assert (await world.clock(case, "BL-3-notice")).status == "kept"
+    await world.say(case, "report_bounce", notice="BL-3-notice:responsible:1", bounced_at=DUE.isoformat())
+    assert (await world.clock(case, "BL-3-notice")).status == "void"
+    await world.say(child, "correct_address", party="U1", email="jauna@noliktavas.example")
+    await world.until(lambda: _fallback_is(world, case, child, "done"))
+    assert (await states(world, client))[0] == ("active", "smart-id")
+    await world.say(case, "correct_address", party="responsible", email="ilze.jauna@noliktavas.example")
+    await world.stage(case, "running")
+    assert (await world.clock(case, "BL-3-notice")).due == DUE + timedelta(days=11)
+
+
+async def test_a_notice_that_comes_back_after_the_effect_is_said_to_staff(world: World) -> None:
+    """The effect cannot be taken back; who looks after access is told at once."""
+    _, case = await noticed(world)
+    await world.advance(case, DUE)
+    await world.stage(case, "resting")
+    await world.say(case, "report_bounce", notice="BL-3-notice:responsible:1", bounced_at=DUE.isoformat())
+    told = (await world.notices(case))["BL-3-notice:BL-3-notice:responsible:1:late"]
+    assert (told.internal, told.party) == (True, "access_administrator")
+    assert (await row_of(world, case)).effective_at is not None
+    with pytest.raises(Refused, match="not the newest letter"):
+        await world.say(case, "report_bounce", notice="BL-3-notice:responsible:1", bounced_at=DUE.isoformat())
+    assert (await closed(world, case, DUE)).outcome == "in_effect"
+
+
+# ---- the effect is moved --------------------------------------------------------------------------------------------
+
+LATER = datetime(2027, 3, 20, 0, 0, tzinfo=RIGA)
+
+
+async def move(world: World, case: str, day: str, reason: str = "client_asked") -> None:
+    """Another day, of which the client is told."""
+    await world.say(case, "move_effect", takes_effect_on=day, reason=reason)
+    await world.stage(case, "running")
+
+
+async def test_a_later_day_is_told_anew_and_the_ten_days_run_on(world: World) -> None:
+    """Told on 1 March and moved on the 10th to the 20th: not before then, nor after ten days from the 10th."""
+    client, case = await noticed(world)
+    await world.advance(case, MONDAY + timedelta(days=9))
+    await move(world, case, "2027-03-20")
+    [letter] = [m for m in world.mails("ilze.kalna@") if client in m.get_content() and "cita diena" in m["Subject"]]
+    assert "2027. gada 20. marts" in letter.get_content()
+    notice = await world.clock(case, "BL-3-notice")
+    assert (notice.n, notice.due, notice.status) == (1, DUE, "running")
+    assert (await row_of(world, case)).not_before == LATER
+    await world.advance(case, LATER - 2 * SECOND)
+    assert await states(world, client) == [("active", "smart-id")]
+    await world.advance(case, LATER)
+    await world.stage(case, "resting")
+    assert await states(world, client) == [("ended", None)]
+
+
+async def test_a_day_moved_again_after_it_has_run_holds_the_effect_back(world: World) -> None:
+    """Ten days and chosen day have run and a request is open: what was asked for the former day counts no more."""
+    client, case = await noticed(world, takes_effect_on="2027-03-15")
+    child = await fallback(world, case, user())
+    await world.say(child, "report_bounce", notice="BL-4:U1:1", bounced_at=MONDAY.isoformat())
+    await world.until(lambda: _fallback_is(world, case, child, "open"))
+    await world.advance(case, datetime(2027, 3, 15, 1, 0, tzinfo=RIGA))
+    assert (await world.clock(case, "T-effect-day")).status == "kept"
+    await move(world, case, "2027-03-20")
+    day = await world.clock(case, "T-effect-day")
+    assert (day.n, day.status) == (2, "running")
+    for former in (None, 1):
+        late = await access(world).withdraw_authenticator(TakeAway(case=case, n=1, day=former, at=LATER))
+        assert late.refused == "that day counts no more"
+    await world.say(case, "report_bounce", notice="BL-3-moved:responsible:1", bounced_at=MONDAY.isoformat())
+    await world.say(case, "correct_address", party="responsible", email="ilze.jauna@noliktavas.example")
+    await world.stage(case, "running")
+    await world.say(child, "correct_address", party="U1", email="jauna@noliktavas.example")
+    await world.until(lambda: _fallback_is(world, case, child, "done"))
+    assert (await states(world, client))[0] == ("active", "smart-id")
+    await world.advance(case, LATER)
+    await world.stage(case, "resting")
+    assert (await states(world, client))[0] == ("ended", None)
+
+
+async def test_an_earlier_day_than_was_told_needs_ten_days_of_its_own(world: World) -> None:
+    """Told of the 31st, moved on the 3rd to the 5th: ten full days from the 3rd, which are over on the 14th."""
+    client, case = await noticed(world, takes_effect_on="2027-03-31")
+    third = MONDAY + timedelta(days=2)
+    await world.advance(case, third)
+    await move(world, case, "2027-03-05", reason="hurry")
+    notice = await world.clock(case, "BL-3-notice")
+    assert (notice.n, notice.due) == (2, DUE + timedelta(days=2))
+    assert (await world.clock(case, "BL-3-notice", n=1)).status == "void"
+    await world.advance(case, notice.due - 2 * SECOND)
+    assert await states(world, client) == [("active", "smart-id")]
+    await world.advance(case, notice.due)
+    await world.stage(case, "resting")
+    assert await states(world, client) == [("ended", None)]
+
+
+async def test_an_earlier_day_that_no_new_notice_reaches_in_time_is_refused(world: World) -> None:
+    """And a day that is over, and the day that stands; nothing has changed."""
+    _, case = await noticed(world, takes_effect_on="2027-03-15")
+    before = await row_of(world, case)
+    await world.advance(case, MONDAY + timedelta(days=4))
+    for day, why in (
+        ("2027-03-14", "no sooner than what was told"),
+        ("2027-03-04", "lies in the past"),
+        ("2027-03-15", "the day that stands"),
+    ):
+        with pytest.raises(Refused, match=why):
+            await world.say(case, "move_effect", takes_effect_on=day, reason="hurry")
+    assert await row_of(world, case) == before
+    assert "moved" not in await world.entries(case)
+
+
+async def test_the_notice_that_counts_can_come_back_after_the_one_of_the_later_day(world: World) -> None:
+    """Then the ten days run from the later letter, which told of the end as well."""
+    client, case = await noticed(world)
+    third = MONDAY + timedelta(days=2)
+    await world.advance(case, third)
+    await move(world, case, "2027-03-13")
+    assert (await row_of(world, case)).not_before == datetime(2027, 3, 13, tzinfo=RIGA)
+    await world.say(case, "report_bounce", notice="BL-3-notice:responsible:1", bounced_at=third.isoformat())
+    assert [(c.n, c.status) for c in [await world.clock(case, "BL-3-notice", n=n) for n in (1, 2)]] == [
+        (1, "void"),
+        (2, "running"),
+    ]
+    due = (await world.clock(case, "BL-3-notice")).due
+    assert due == DUE + timedelta(days=2)
+    assert (await row_of(world, case)).not_before == due
+    await world.advance(case, due - 2 * SECOND)
+    assert await states(world, client) == [("active", "smart-id")]
+    await world.advance(case, due)
+    await world.stage(case, "resting")
+    assert await states(world, client) == [("ended", None)]
+
+
+async def test_both_notices_can_come_back(world: World) -> None:
+    """The letter of the later day first: another address is asked for. Then the one that counts: nobody is told."""
+    client, case = await noticed(world)
+    third = MONDAY + timedelta(days=2)
+    await world.advance(case, third)
+    await move(world, case, "2027-03-13")
+    await world.say(case, "report_bounce", notice="BL-3-moved:responsible:1", bounced_at=third.isoformat())
+    assert (await world.clock(case, "BL-3-notice")).status == "running"
+    assert (await row_of(world, case)).not_before is None
+    await world.say(case, "report_bounce", notice="BL-3-notice:responsible:1", bounced_at=third.isoformat())
+    assert (await world.clock(case, "BL-3-notice")).status == "void"
+    await world.stage(case, "running")
+    letter = (await world.notices(case))["BL-3-moved:responsible:2"]
+    assert letter.sent_at is not None
+    assert (await world.clock(case, "BL-3-notice")).due == DUE + timedelta(days=2)
+    await world.advance(case, DUE + timedelta(days=1))
+    assert await states(world, client) == [("active", "smart-id")]
+
+
+async def test_an_effect_moved_before_anybody_was_told_is_a_notice_like_the_first(world: World) -> None:
+    await world.begin(MONDAY)
+    client = await world.customer(responsible={"name": "Ilze Kalna", "email": "nav zināms"})
+    case = await world.file("authenticator_withdrawal", "BL", content(client))
+    await world.until(lambda: _has(world, case, "not_told"))
+    await world.say(case, "move_effect", takes_effect_on="2027-03-20", reason="client_asked")
+    await world.until(lambda: _refused(world, case, "BL-3-notice:responsible:2"))
+    await world.say(case, "correct_address", party="responsible", email="ilze.jauna@noliktavas.example")
+    await world.stage(case, "running")
+    assert (await row_of(world, case)).not_before == LATER
+
+
+async def _refused(world: World, case: str, key: str) -> bool:
+    notice = (await world.notices(case)).get(key)
+    row = await world.row(case)
+    return notice is not None and row is not None and row.state["body"]["letters"].get(key) == "refused"
+
+
+async def test_an_effect_that_has_come_cannot_be_moved(world: World) -> None:
+    _, case = await noticed(world)
+    await world.advance(case, DUE)
+    await world.stage(case, "resting")
+    with pytest.raises(Refused, match="not in stage"):
+        await world.say(case, "move_effect", takes_effect_on="2027-03-20", reason="too_late")
+
+
+async def test_users_without_other_access_are_listed_when_the_effect_comes(world: World) -> None:
+    client, case = await noticed(world)
+    await account(world, client, "32000000001")
+    await world.advance(case, DUE)
+    await world.stage(case, "resting")
+    details = await world.details(case)
+    assert "Without other access since the effect:** access_request:BL:T-earlier/U1" in details
+
+
 # ---- the decision is withdrawn --------------------------------------------------------------------------------------
 
 
