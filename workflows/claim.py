@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 from typing import Any, ClassVar
 
 from temporalio import workflow
 
+from workflows.automatic import REVIEW, REVIEW_RESERVE
 from workflows.case import CLOSED, REST, Done, Item, Rung, accepts
-from workflows.instalments import ENDED, ORDER_INSTALMENT, PAY, RIGHT_ENDED, ByInstalments
+from workflows.court import COURT, BeforeCourt
+from workflows.decisions import DECIDE, TELL
+from workflows.instalments import ENDED, ORDER_INSTALMENT, PAY, RIGHT_ENDED
+from workflows.salvage import SALVAGE, WithSalvage
 
 with workflow.unsafe.imports_passed_through():
-    from activities.claim import ClaimActivities
-    from models.automatic import BY_RULEBOOK, DecideByPerson, RequestReview, Review, ReviewDecision, Ruled
+    from models.automatic import DecideByPerson, RequestReview, ReviewDecision
     from models.case import (
         Act,
         Bells,
@@ -24,7 +25,6 @@ with workflow.unsafe.imports_passed_through():
         Message,
         NoticeDraft,
         NoticesSent,
-        OrderDraft,
         OrderIssued,
         Outcome,
         Relate,
@@ -33,24 +33,15 @@ with workflow.unsafe.imports_passed_through():
         Start,
         Stop,
         Tick,
-        Void,
     )
     from models.claim import (
-        LIMITS_MOVED,
         AddDocument,
         ApproveDecision,
-        Assess,
-        Assessment,
-        Award,
-        ClaimantDecision,
         ClaimBody,
         ClearHit,
         ConfirmHit,
         ConfirmPayment,
         CorrectPayee,
-        HeadOutcome,
-        Payment,
-        Proposal,
         ProposeDecision,
         RejectPayment,
         ReopenClaim,
@@ -63,31 +54,17 @@ with workflow.unsafe.imports_passed_through():
         SendBackDecision,
         SetPolicy,
         SetReserve,
-        Suit,
         WaiveDocument,
         WithdrawClaim,
-        subject_of,
     )
-    from models.coverage import LOOK_AGAIN, POINTS, JudgeFindings, StateFacts, Waiting, is_duty, title_of
-    from models.instalments import BY_AGREEMENT, AgreeInstalments, Agreement, ConfirmRight, PayWhole
+    from models.coverage import LOOK_AGAIN, POINTS, JudgeFindings, StateFacts, Waiting, title_of
+    from models.instalments import AgreeInstalments, ConfirmRight, PayWhole
     from models.recovery import CLAUSES, RecoverPayment
 
-DECIDE = "BTA-10.5a"
-TELL = "BTA-10.5b"
-PAY_AWARD = "BTA-10.5d"
-REVIEW = "GJ-claims-review"
 LETTERS = (TELL, REVIEW, RIGHT_ENDED)
 """Letters without which a claim does not rest: of a duty that they keep, or of the end of a right (9.2.4)."""
-ATTEMPTS = 3
-"""How often an automatic decision is worked out anew because the limits gave to another claim meanwhile."""
-SUPPLEMENT = "T-supplementary"
-REVIEW_RESERVE = "T-reserve-review"
 ASKED = "asked"
 """What the key of a letter begins with that asks for a document: party, and the step that asks, follow."""
-OF_PART_9 = re.compile(r"9\.(?!11\b)\d{1,2}(\.\d{1,2})?")
-"""Clauses that a rejection can rest on beside a finding: what the indemnity is and how it is proven."""
-OF_HEADS = ("activity", "third_party", "liable", "direct_loss", "no_repetition")
-"""Points of cover that can be met for one head and not for another, as exclusions can."""
 LATER: tuple[type[Message], ...] = (
     ConfirmPayment,
     RejectPayment,
@@ -100,14 +77,12 @@ LATER: tuple[type[Message], ...] = (
     ReviewDecision,
 )
 """What still happens to decisions made before: their letters, their payments, and the review of an automatic one."""
-COURT: tuple[type[Message], ...] = (ReportSuit, ReportRuling, ReportSuitEnd)
-SALVAGE: tuple[type[Message], ...] = (SalvageHandedOver, SalvageKept)
 AGREED: tuple[type[Message], ...] = (AgreeInstalments, PayWhole, ConfirmRight)
 """What is said of instalments, whatever else happens to a claim that was decided."""
 
 
 @workflow.defn(name="Claim")
-class Claim(ByInstalments):
+class Claim(BeforeCourt, WithSalvage):
     """One claim: documents, decision within 30 days, letters within 10 working days, payment within 15."""
 
     kind = "claim"
@@ -227,12 +202,12 @@ class Claim(ByInstalments):
     async def deciding(self) -> None:
         """10.5: within 30 days of the last proof, a decision; a later requirement does not stop the clock."""
         self._carry_on()
-        if self._decides_itself():
-            await self._decide_automatically()
+        if self.decides_itself():
+            await self.decide_automatically()
             return
         match await self.next():
             case Item(message=ProposeDecision() as m) as item:
-                await self._propose(item, m)
+                await self.decision_proposed(item, m)
             case Item(message=AddDocument() as m) as item:
                 await self.record(
                     "document_received",
@@ -263,7 +238,7 @@ class Claim(ByInstalments):
             self._carry_on()
         match await self.next():
             case Item(message=ApproveDecision()) as item:
-                await self._approve(item)
+                await self.decision_approved(item)
             case Item(message=SendBackDecision()) as item:
                 await self.record(
                     "sent_back", said=item, to="deciding", body=self.body.model_copy(update={"proposal": None})
@@ -276,7 +251,7 @@ class Claim(ByInstalments):
         self._carry_on()
         match await self.next():
             case Rung() if self.body.withheld:
-                await self._supplement()
+                await self.supplement()
             case event:
                 await self._always(event)
 
@@ -285,7 +260,7 @@ class Claim(ByInstalments):
         self._carry_on()
         match await self.next():
             case Rung() if self.body.withheld:
-                await self._supplement()
+                await self.supplement()
             case event:
                 await self._always(event)
 
@@ -294,7 +269,7 @@ class Claim(ByInstalments):
         self._carry_on()
         match await self.next():
             case Rung():
-                await self._supplement()
+                await self.supplement()
             case event:
                 await self._always(event)
 
@@ -461,570 +436,7 @@ class Claim(ByInstalments):
             key=key, template="claim-document", party=party, facts={"asked": {"asked_in": int(key.split(":")[2])}}
         )
 
-    # ---- decision ---------------------------------------------------------------------------------------------------
-
-    async def _propose(self, item: Item, m: ProposeDecision) -> None:
-        """Work the decision out; above the limit it waits for a second person, else it stands."""
-        assert self.body.policy is not None
-        ask = Assess(
-            case=self.id,
-            policy=self.body.policy,
-            n=self._next_decision(),
-            by=m.actor,
-            losses=m.losses,
-            liability_share=m.liability_share,
-            reductions=m.reductions,
-            reject=m.outcome == "reject",
-            heads=m.heads,
-            other_insurers=m.other_insurers,
-            recommended=m.recommended,
-            withhold_premium=m.withhold_premium,
-            in_suit=self._in_suit(),
-            awards=self.body.awards,
-            by_agreement=m.by_agreement,
-        )
-        while True:
-            assessed = await self.ask(ClaimActivities.assess, ask, "work out the settlement")
-            if assessed.faults:
-                self.refuse(item, *assessed.faults)
-                return
-            proposal = _proposal(assessed, ask.n, m.outcome, m.actor, m.reasons, m.heads)
-            if proposal.needs_second:
-                break
-            await self._decide(item, proposal, ask)
-            if not _limits_moved(item):
-                return
-            # between working it out and taking it another claim was decided: the same decision, by what is left
-            item.refusal = None
-        await self.record(
-            "proposed",
-            said=item,
-            facts={"outcome": m.outcome, "total": str(proposal.total), "by": m.actor},
-            acts=(
-                Act(name="claim.propose", data={"ask": ask.model_dump(mode="json"), "total": str(proposal.total)}),
-                *self._routing(proposal),
-            ),
-            to="approving",
-            body=self.body.model_copy(update={"proposal": proposal}),
-        )
-
-    def _routing(self, proposal: Proposal) -> tuple[Act, ...]:
-        """Whoever has the authority is told that a proposal waits."""
-        if proposal.approver is None:
-            return ()
-        return (Act(name="claim.route", data={"to": proposal.approver, "amount": str(proposal.approved)}),)
-
-    async def _approve(self, item: Item) -> None:
-        """The second person approves what was worked out; if the limits gave to others since, it is worked out anew."""
-        proposal = self.body.proposal
-        assert proposal is not None
-        assert self.body.policy is not None
-        ask = Assess(
-            case=self.id,
-            policy=self.body.policy,
-            n=max(proposal.n, 1),
-            recorded=proposal.n,
-            reject=proposal.outcome == "reject",
-            in_suit=self._in_suit(),
-        )
-        await self._decide(item, proposal, ask)
-        if not _limits_moved(item):
-            return
-        item.refusal = None
-        assessed = await self.ask(ClaimActivities.assess, ask, "work out the settlement again")
-        if assessed.faults:
-            self.refuse(item, *assessed.faults)
-            return
-        anew = _proposal(assessed, ask.n, proposal.outcome, proposal.proposed_by, proposal.reasons, proposal.heads)
-        await self.record(
-            "worked_out_anew",
-            facts={"was": str(proposal.total), "total": str(anew.total)},
-            acts=self._routing(anew) if anew.approver != proposal.approver else (),
-            body=self.body.model_copy(update={"proposal": anew}),
-        )
-        self.refuse(item, f"{LIMITS_MOVED}: it would pay {anew.total} EUR now; look again and approve that (9.6)")
-
-    async def _decide(self, item: Item | None, proposal: Proposal, ask: Assess, ruled: Ruled | None = None) -> None:
-        """10.5: decided. The 30 days stop; 10 working days to tell and 15 to pay start, one clock for each person.
-
-        Without a message it is the rulebook that decides, by this text of it.
-        """
-        at, n = workflow.now() if item is None else item.at, max(proposal.n, 1)
-        reviewed = self._told_of_review()
-        # a later decision concerns those whom it is about; the first one all who are not before a court
-        concerned = [c.claimant for c in proposal.claimants] if n > 1 else self.body.claimants
-        told = (*(c for c in concerned if c not in ask.in_suit), "insured")
-        payments, orders, clocks = self._payments(proposal, at, "indemnity")
-        agreements = _left_to_agreements(proposal)
-        decided = Evidence(kind="decision", happened_at=at, reference=item.id if item else BY_RULEBOOK)
-        changes: tuple[Change, ...] = (
-            *((Stop(duty=DECIDE, evidence=decided),) if self.clocks.running(DECIDE) else ()),
-            *self.no_more(REVIEW_RESERVE, "decided"),
-            *(Start(duty=TELL, subject=subject_of(party, n), anchor_at=at) for party in told),
-            *self._unpaid_awards(payments),
-        )
-        withheld_by = {**self.body.withheld_by, str(n): proposal.withheld}
-        await self.record(
-            "decided",
-            said=item,
-            amount=proposal.approved if proposal.needs_second else None,
-            duty=DECIDE,
-            facts={
-                "outcome": proposal.outcome,
-                "total": str(proposal.total),
-                "proposed_by": proposal.proposed_by,
-                "approved_by": item.message.actor if item is not None and proposal.needs_second else None,
-                **({"rulebook": ruled.rulebook} if ruled is not None else {}),
-                "claimants": {c.claimant: str(c.payable) for c in proposal.claimants},
-                "withheld": {c.claimant: str(c.withheld) for c in proposal.claimants if c.withheld > 0},
-                **({"premium": str(proposal.premium)} if proposal.premium else {}),
-                **({"salvage": str(proposal.salvage)} if proposal.salvage else {}),
-                **({"heads": [one.model_dump(mode="json") for one in proposal.heads]} if proposal.heads else {}),
-            },
-            changes=(*changes, *clocks, *(Start(duty=PAY, subject=a.subject, anchor_at=at) for a in agreements)),
-            acts=(self._taking(proposal, ask, ruled),),
-            notices=(*(self._letter(party, proposal, automatic=item is None) for party in told), *reviewed),
-            orders=orders,
-            to="telling_and_paying",
-            yields=item is None,
-            body=self.body.model_copy(
-                update={
-                    "proposal": proposal.model_copy(update={"letters": {}}),
-                    "decided_at": at,
-                    "notices": {
-                        **self.body.notices,
-                        **dict.fromkeys((*(_letter_key(p, n) for p in told), *(x.key for x in reviewed)), "queued"),
-                    },
-                    "payments": (*self.body.payments, *payments),
-                    "agreements": (*self.body.agreements, *agreements),
-                    "decisions": proposal.n,
-                    "awards": (),
-                    **_withheld(withheld_by),
-                    **self._automatic_after(ruled, reviewed=bool(reviewed)),
-                }
-            ),
-        )
-
-    def _taking(self, proposal: Proposal, ask: Assess, ruled: Ruled | None = None) -> Act:
-        """What the decision does to the limits, in its own transaction."""
-        if proposal.n:
-            data = {"ask": ask.model_dump(mode="json"), "total": str(proposal.total), "amounts": proposal.amounts}
-            if ruled is not None:
-                data["ruled"] = ruled.model_dump(mode="json")
-            return Act(name="claim.decide", data=data)
-        if proposal.outcome == "reject":
-            return Act(name="claim.release")
-        return Act(
-            name="claim.take_limit",
-            data={
-                "policy": self.body.policy,
-                "total": str(proposal.total),
-                "withheld": str(sum((c.withheld for c in proposal.claimants), start=proposal.total * 0)),
-                "deductible": str(proposal.deductible),
-                "premium": str(proposal.premium),
-                "occurrence_taken": str(proposal.occurrence_taken),
-                "aggregate_taken": str(proposal.aggregate_taken),
-            },
-        )
-
-    def _payments(
-        self, proposal: Proposal, at: datetime, purpose: str
-    ) -> tuple[tuple[Payment, ...], tuple[OrderDraft, ...], tuple[Start, ...]]:
-        """The payments of a decision, their orders, and the clocks of those that have none yet."""
-        n = max(proposal.n, 1)
-        awarded = {award.claimant: award for award in self.body.awards}
-        payments = tuple(
-            Payment(
-                key=f"{p.claimant}:{purpose if n == 1 else f'{purpose}-{n}'}",
-                claimant=p.claimant,
-                amount=p.payable,
-                status="queued" if p.account else "held",
-                decision=n,
-                duty=PAY_AWARD if p.claimant in awarded else None,
-                of=awarded[p.claimant].subject if p.claimant in awarded else None,
-            )
-            for p in _payees(proposal)
-        )
-        clocks = tuple(Start(duty=PAY, subject=p.subject, anchor_at=at) for p in payments if p.duty is None)
-        return payments, tuple(self.order(p) for p in payments), clocks
-
-    def _unpaid_awards(self, payments: tuple[Payment, ...]) -> tuple[Void, ...]:
-        """Of what a court awarded, what this decision pays nothing of: the policy does not cover it."""
-        paid = {p.claimant for p in payments}
-        return tuple(
-            Void(duty=PAY_AWARD, subject=award.subject, reason="the decision pays nothing of the award")
-            for award in self.body.awards
-            if award.claimant not in paid
-        )
-
-    def _next_decision(self) -> int:
-        """1 is the first; one that an older build made has no number, but was the first."""
-        return max(self.body.decisions, 1 if self.body.decided_at is not None else 0) + 1
-
-    def _in_suit(self) -> tuple[str, ...]:
-        return self.body.suit.claimants if self.body.suit is not None else ()
-
-    async def _supplement(self) -> None:
-        """9.6, 9.12: what earlier claims released is decided at once, or the rest is told to lie with the insured."""
-        for base, withheld in sorted(self.body.withheld_by.items()):
-            if withheld:
-                await self._supplement_of(int(base))
-
-    async def _supplement_of(self, base: int) -> None:
-        """What a decision withheld, and is free now."""
-        assert self.body.policy is not None
-        n = self.body.decisions + 1
-        ask = Assess(case=self.id, policy=self.body.policy, n=n, recorded=base, in_suit=self._in_suit())
-        assessed = await self.ask(ClaimActivities.assess, ask, "what the limits have released")
-        if assessed.faults or not (assessed.total or assessed.changed):
-            return
-        at = workflow.now()
-        outcome = "supplement" if assessed.total else "used_up"
-        proposal = _proposal(assessed, n, "pay", "", ())
-        told = (*(c.claimant for c in proposal.claimants if c.payable or not assessed.total), "insured")
-        payments, orders, clocks = self._payments(proposal, at, "supplement")
-        agreements = _left_to_agreements(proposal)
-        await self.record(
-            "supplementary_decision",
-            duty=SUPPLEMENT,
-            facts={
-                "n": n,
-                "total": str(assessed.total),
-                "claimants": {c.claimant: str(c.payable) for c in proposal.claimants},
-                "withheld": str(assessed.withheld),
-            },
-            changes=(
-                # the ledger's clock can be a little ahead of the case's
-                Start(duty=SUPPLEMENT, anchor_at=min(assessed.released_at or at, at)),
-                Stop(duty=SUPPLEMENT, evidence=Evidence(kind="decision", happened_at=at, reference=f"decision {n}")),
-                *(Start(duty=TELL, subject=subject_of(party, n), anchor_at=at) for party in told),
-                *clocks,
-                *(Start(duty=PAY, subject=a.subject, anchor_at=at) for a in agreements),
-            ),
-            acts=(self._taking(proposal, ask),),
-            notices=tuple(self._letter(party, proposal, outcome) for party in told),
-            orders=orders,
-            to=self.back_to_paying(),
-            body=self._supplemented(base, assessed, proposal, told, payments),
-            heard=self.unheard,
-            yields=True,
-        )
-
-    # ---- salvage ----------------------------------------------------------------------------------------------------
-
-    async def _handed_over(self, item: Item, m: SalvageHandedOver) -> None:
-        """9.3.1: the rest of the value is decided with the first decision and due from the day of the hand-over."""
-        assert self.body.policy is not None
-        base, n = self.body.salvage[m.cell], self.body.decisions + 1
-        ask = Assess(
-            case=self.id,
-            policy=self.body.policy,
-            n=n,
-            recorded=base,
-            salvage=(m.cell,),
-            in_suit=self._in_suit(),
-        )
-        # the rest is decided before it is due: what was handed over before the decision counts from there
-        due_from = max(m.handed_over_at, self.body.decided_at or m.handed_over_at)
-        while True:
-            assessed = await self.ask(ClaimActivities.assess, ask, "what the salvage makes due")
-            if assessed.faults:
-                self.refuse(item, *assessed.faults)
-                return
-            proposal = _proposal(assessed, n, "pay", "", ())
-            told = (*(c.claimant for c in proposal.claimants if c.payable or c.claimant == m.claimant), "insured")
-            payments, orders, clocks = self._payments(proposal, due_from, "salvage")
-            outcome = "supplement" if assessed.total or assessed.withheld else "used_up"
-            await self.record(
-                "salvage_handed_over",
-                said=item,
-                duty=PAY,
-                facts={
-                    "n": n,
-                    "head": m.cell,
-                    "handed_over_at": m.handed_over_at.isoformat(),
-                    "reference": m.reference,
-                    "total": str(assessed.total),
-                    "claimants": {c.claimant: str(c.payable) for c in proposal.claimants},
-                    "withheld": str(assessed.withheld),
-                },
-                changes=(
-                    *(Start(duty=TELL, subject=subject_of(p, n), anchor_at=item.at) for p in told),
-                    *clocks,
-                    *(Start(duty=PAY, subject=a.subject, anchor_at=due_from) for a in _left_to_agreements(proposal)),
-                ),
-                acts=(self._taking(proposal, ask),),
-                notices=tuple(self._letter(party, proposal, outcome) for party in told),
-                orders=orders,
-                to=self.back_to_paying(),
-                body=self._supplemented(base, assessed, proposal, told, payments),
-            )
-            if not _limits_moved(item):
-                return
-            item.refusal = None
-
-    def _supplemented(
-        self, base: int, assessed: Assessment, proposal: Proposal, told: tuple[str, ...], payments: tuple[Payment, ...]
-    ) -> ClaimBody:
-        """The claim after a decision that goes on from another one."""
-        return self.body.model_copy(
-            update={
-                "decisions": proposal.n,
-                "notices": {**self.body.notices, **{_letter_key(p, proposal.n): "queued" for p in told}},
-                "payments": (*self.body.payments, *payments),
-                "agreements": (*self.body.agreements, *_left_to_agreements(proposal)),
-                **_withheld({**self.body.withheld_by, str(base): assessed.withheld}),
-            }
-        )
-
-    async def _kept(self, item: Item, m: SalvageKept) -> None:
-        """The owner keeps what is left: what was reserved for it is free."""
-        left = {cell: n for cell, n in self.body.salvage.items() if cell != m.cell}
-        then = self.finished(self.body.model_copy(update={"salvage": left}))
-        await self.record(
-            "salvage_kept",
-            said=item,
-            facts={"head": m.cell, "reason": m.reason},
-            changes=then.pop("rest", ()),
-            acts=(Act(name="claim.keep_salvage", data={"policy": self.body.policy, "of": m.cell}),),
-            **then,
-        )
-
-    # ---- the rulebook decides, a person reviews ---------------------------------------------------------------------
-
-    def _decides_itself(self) -> bool:
-        """Whether nothing waits for a person any more in a claim that the rulebook may decide."""
-        body = self.body
-        return (
-            body.automatic is not None
-            and body.automatic.state == "possible"
-            and body.policy is not None
-            and body.findings == {}
-            and not body.missing
-            and body.decided_at is None
-            and body.suit is None
-            and not body.awards
-        )
-
-    async def _decide_automatically(self) -> None:
-        """GJ lines 155-159: worked out from what was filed and proven; left to a person where the rulebook says so."""
-        assert self.body.policy is not None
-        assert self.body.automatic is not None
-        ask = Assess(case=self.id, policy=self.body.policy, n=self._next_decision(), automatic=True)
-        why: tuple[str, ...] = (LIMITS_MOVED,)
-        for _ in range(ATTEMPTS):
-            assessed = await self.ask(ClaimActivities.assess, ask, "work out what the rulebook decides")
-            if assessed.faults:
-                why = assessed.faults
-                break
-            step = self.case.step
-            await self._decide(None, _proposal(assessed, ask.n, "pay", BY_RULEBOOK, ()), ask, assessed.ruled)
-            if self.case.step != step or self.adopted or self.diverged:
-                return
-        left = self.body.automatic.model_copy(update={"state": "left", "why": why})
-        await self.record(
-            "left_to_person", facts={"why": list(why)}, body=self.body.model_copy(update={"automatic": left})
-        )
-
-    async def _leave(self, item: Item, m: DecideByPerson) -> None:
-        """Somebody wants a person to decide."""
-        assert self.body.automatic is not None
-        left = self.body.automatic.model_copy(update={"state": "left", "why": (m.update_name(),)})
-        await self.record(
-            "left_to_person",
-            said=item,
-            facts={"reason": m.reason},
-            body=self.body.model_copy(update={"automatic": left}),
-        )
-
-    def _automatic_after(self, ruled: Ruled | None, *, reviewed: bool) -> dict[str, Any]:
-        """What a decision makes of the automatic one: this is it, or it is the one after its review."""
-        if self.body.automatic is None or (ruled is None and not reviewed):
-            return {}
-        became = {"state": "reviewed"} if ruled is None else {"state": "decided", "rulebook": ruled.rulebook}
-        return {"automatic": self.body.automatic.model_copy(update=became), "review": None}
-
-    async def _ask_review(self, item: Item, m: RequestReview) -> None:
-        """GJ-claims-review: a month from the receipt, for a person who took no part in the decision."""
-        assert self.body.automatic is not None
-        n = self.body.automatic.reviews + 1
-        received_at = m.received_at.isoformat()
-        said = {"reference": m.reference, "view": m.view, "received_at": received_at}
-        await self.record(
-            "review_requested",
-            said=item,
-            duty=REVIEW,
-            facts={"received_at": received_at, "reference": m.reference},
-            changes=(
-                *self.no_more(REST, "a review was asked for"),
-                Start(duty=REVIEW, subject=self._reviewed(n), anchor_at=m.received_at),
-            ),
-            # an automatic decision is the first one
-            acts=(Act(name="claim.ask_review", data={"n": n, "decision": 1, **said}),),
-            to=self.paying if self.case.stage == "resting" else None,
-            body=self.body.model_copy(
-                update={
-                    "automatic": self.body.automatic.model_copy(update={"reviews": n}),
-                    "review": Review(n=n, received_at=m.received_at),
-                }
-            ),
-        )
-
-    async def _review(self, item: Item, m: ReviewDecision) -> None:
-        """Upheld: the claimant is told, and why. Else it is decided anew, and told with that decision."""
-        review = self.body.review
-        assert review is not None
-        said = {"outcome": m.outcome, "reason": m.reason}
-        act = Act(name="claim.review", data={"n": review.n, "by": m.actor, **said})
-        if m.outcome == "anew":
-            running = self.clocks.running(REVIEW_RESERVE)
-            await self.record(
-                "reviewed",
-                said=item,
-                duty=REVIEW,
-                facts=said,
-                changes=() if running else (Start(duty=REVIEW_RESERVE, anchor_at=item.at),),
-                acts=(act, Act(name="claim.reserve_again")),
-                to="deciding",
-                body=self.body.model_copy(update={"review": review.model_copy(update={"by": m.actor})}),
-            )
-            return
-        letter = self._review_letter(review, "upheld", m.reason)
-        notices = {**self.body.notices, letter.key: "queued"}
-        await self.record(
-            "reviewed",
-            said=item,
-            duty=REVIEW,
-            facts=said,
-            acts=(act,),
-            notices=(letter,),
-            body=self.body.model_copy(update={"review": None, "notices": notices}),
-        )
-
-    def _reviewed(self, n: int) -> str:
-        """The subject of the n-th review's clock and letter: an automatic decision has one claimant."""
-        return subject_of(self.body.claimants[0], n)
-
-    def _told_of_review(self) -> tuple[NoticeDraft, ...]:
-        """What the claimant is told with the decision that a review led to."""
-        review = self.body.review
-        return (self._review_letter(review, "anew"),) if review is not None and review.by is not None else ()
-
-    def _review_letter(self, review: Review, outcome: str, reason: str | None = None) -> NoticeDraft:
-        subject = self._reviewed(review.n)
-        return NoticeDraft(
-            key=f"{REVIEW}:{subject}:1",
-            template=REVIEW,
-            party=self.body.claimants[0],
-            duty=REVIEW,
-            subject=subject,
-            facts={"outcome": outcome, "reason": reason, "received_on": {"day_of": review.received_at.isoformat()}},
-        )
-
-    def _review_faults(self, message: RequestReview | ReviewDecision, now: datetime) -> tuple[str, ...]:
-        automatic, review = self.body.automatic, self.body.review
-        faults = []
-        if isinstance(message, RequestReview):
-            if automatic is None or automatic.state in ("possible", "left"):
-                faults.append(
-                    "review: no decision on this claim was made automatically; for new evidence or an error there is "
-                    "reopen_claim"
-                )
-            elif automatic.state == "reviewed":
-                faults.append("review: a person has decided anew already")
-            elif review is not None:
-                faults.append(f"review: one is under way, asked for on {review.received_at:%Y-%m-%d}")
-            if message.received_at > now:
-                faults.append("received_at: lies in the future")
-            # a day of grace: who writes a request down seldom knows the minute
-            elif self.body.decided_at is not None and message.received_at < self.body.decided_at - timedelta(days=1):
-                faults.append("received_at: lies before the decision")
-            return tuple(faults)
-        if review is None:
-            return ("review: none is under way; request_review comes first",)
-        faults += self._took_part(message.actor)
-        if review.by is not None:
-            faults.append("review: it is to be decided anew; propose_decision comes next")
-        elif message.outcome == "anew" and self.body.suit is not None:
-            faults.append("review: a court hears the claim; its ruling or its end comes first (9.1.3)")
-        elif message.outcome == "anew" and self.case.stage == "approving":
-            faults.append("review: a proposal waits for approval; approve it or send it back first")
-        return tuple(faults)
-
-    def _took_part(self, actor: str) -> list[str]:
-        """Nobody who did something for the automatic decision reviews it."""
-        took = self.body.review is not None and actor in self.body.review.took_part
-        return [f"actor: {actor} took part in the decision that is reviewed"] if took else []
-
-    def _decided_anew_by(self, actor: str) -> list[str]:
-        """Nor decides after the review."""
-        review = self.body.review
-        return self._took_part(actor) if review is not None and review.by is not None else []
-
-    # ---- court ------------------------------------------------------------------------------------------------------
-
-    async def _suit(self, item: Item, m: ReportSuit) -> None:
-        """9.1.3: what is before the court waits for the ruling; what was decided keeps its clocks."""
-        stage, body = self.case.stage, self.body
-        claimants = m.claimants or body.claimants
-        undecided = stage in ("collecting", "deciding", "approving")
-        whole = set(claimants) == set(body.claimants)
-        to = "deciding" if stage == "approving" else None
-        if stage == "resting" or (undecided and whole):
-            to = "in_court"
-        reason = "the claim is before a court: its ruling is a missing document (9.1.3)"
-        await self.record(
-            "suit_reported",
-            said=item,
-            facts={"claimants": list(claimants), "filed_at": m.filed_at.isoformat(), "reference": m.reference},
-            changes=(
-                *self.no_more(REST, "a suit was filed"),
-                *(self.no_more(DECIDE, reason) if undecided and whole else ()),
-            ),
-            acts=(Act(name="claim.reserve_again"),),
-            to=to,
-            body=body.model_copy(
-                update={
-                    "suit": Suit(claimants=claimants, undecided=undecided),
-                    "proposal": None if stage == "approving" else body.proposal,
-                }
-            ),
-        )
-
-    async def _ruling(self, item: Item, m: ReportRuling) -> None:
-        """10.5: ten working days from the entry into force, whenever it is heard of; the decision must fit inside."""
-        n = self._next_decision()
-        awards = tuple(Award(claimant=a.claimant, amount=a.amount, subject=subject_of(a.claimant, n)) for a in m.awards)
-        await self.record(
-            "ruling_in_force",
-            said=item,
-            duty=PAY_AWARD,
-            facts={
-                "awards": {a.claimant: str(a.amount) for a in awards},
-                "in_force_at": m.in_force_at.isoformat(),
-                "reference": m.reference,
-            },
-            changes=tuple(Start(duty=PAY_AWARD, subject=a.subject, anchor_at=m.in_force_at) for a in awards),
-            to="deciding",
-            body=self.body.model_copy(update={"suit": None, "awards": awards, "proposal": self._standing_proposal()}),
-        )
-
-    async def _suit_end(self, item: Item, m: ReportSuitEnd) -> None:
-        """10.5: without an award the 30 days begin anew, for what was not decided before."""
-        suit = self.body.suit
-        assert suit is not None
-        body = self.body.model_copy(update={"suit": None, "proposal": self._standing_proposal()})
-        facts = {"ended_at": m.ended_at.isoformat(), "reference": m.reference}
-        if suit.undecided and self.case.stage != "collecting":
-            anew = () if self.clocks.running(DECIDE) else (Start(duty=DECIDE, anchor_at=m.ended_at),)
-            await self.record("suit_ended", said=item, duty=DECIDE, facts=facts, changes=anew, to="deciding", body=body)
-            return
-        then = self.finished(body)
-        await self.record("suit_ended", said=item, facts=facts, changes=then.pop("rest", ()), **then)
-
-    def _standing_proposal(self) -> Proposal | None:
-        """What waits for an approval was proposed without knowing what the court said."""
-        return None if self.case.stage == "approving" else self.body.proposal
+    # ---- after ------------------------------------------------------------------------------------------------------
 
     async def _reopen(self, item: Item, m: ReopenClaim) -> None:
         """New evidence, or an error: decided once more, within 30 days of its receipt."""
@@ -1051,65 +463,6 @@ class Claim(ByInstalments):
             facts={"debtor": m.debtor, "amount": str(m.amount), "reference": m.reference},
             acts=(Act(name="claim.recover", data={"reference": m.reference, "content": m.recovery}),),
         )
-
-    def _letter(
-        self, party: str, proposal: Proposal, outcome: str | None = None, *, automatic: bool = False
-    ) -> NoticeDraft:
-        n = max(proposal.n, 1)
-        subject = subject_of(party, n)
-        own = next((c for c in proposal.claimants if c.claimant == party), None)
-        lines: Any = {"calculation_of": proposal.n}
-        if not proposal.n:
-            lines = proposal.letters.get(party, {"lv": [], "lt": [], "en": []})
-            if party == "insured":
-                lines = {
-                    language: [line for letter in proposal.letters.values() for line in letter[language]]
-                    for language in ("lv", "lt", "en")
-                }
-        reasons: list[Any] = [self._reason(reason, proposal) for reason in proposal.reasons]
-        if proposal.heads and outcome is None:
-            reasons.append({"heads_of": n})
-            outcome = self._outcome_for(party, proposal)
-        # who is paid nothing is not told what others get
-        total = proposal.total if party == "insured" else proposal.total * 0
-        facts: dict[str, Any] = {
-            "outcome": outcome or proposal.outcome,
-            "amount": str(own.payable if own else total),
-            "lines": lines,
-            "reasons": reasons,
-            "pay_by": None,
-        }
-        agreed = [left for c in proposal.claimants if party in (c.claimant, "insured") for left in c.by_agreement]
-        if left := sum(of_head.amount for of_head in agreed):
-            facts["by_agreement"] = str(left)
-        if party == "insured":
-            facts["claimant"] = ", ".join(self.body.claimants)
-        if any(p.claimant == party for p in _payees(proposal)):
-            award = next((a for a in self.body.awards if a.claimant == party), None)
-            facts["pay_by"] = {"last_day_of": [PAY_AWARD, award.subject] if award else [PAY, subject]}
-        return NoticeDraft(
-            key=_letter_key(party, n),
-            template=f"{TELL}-{'insured' if party == 'insured' else 'automatic' if automatic else 'third-party'}",
-            party=party,
-            duty=TELL,
-            subject=subject,
-            facts=facts,
-        )
-
-    def _outcome_for(self, party: str, proposal: Proposal) -> str:
-        """What a decision that differs by head is to one reader."""
-        if party == "insured" or proposal.outcome == "reject":
-            return proposal.outcome
-        if all(c.claimant != party for c in proposal.claimants):
-            return "reject"
-        return "pay_reduced" if any(one.claimant == party for one in proposal.heads) else "pay"
-
-    def _reason(self, reason: str, proposal: Proposal) -> Any:
-        """A reason as it stands in a letter; of a rejection with the clause and its title in the reader's language."""
-        if self.body.findings is None or proposal.outcome != "reject":
-            return reason
-        code, _, words = reason.partition(":")
-        return {"ground": self._grounds().get(code.strip(), code.strip()), "reason": words.strip()}
 
     # ---- letters and payments ---------------------------------------------------------------------------------------
 
@@ -1188,15 +541,15 @@ class Claim(ByInstalments):
             case Item(message=ReportBounce() as m) as item:
                 await self._bounced(item, m)
             case Item(message=ReportSuit() as m) as item:
-                await self._suit(item, m)
+                await self.suit_filed(item, m)
             case Item(message=ReportRuling() as m) as item:
-                await self._ruling(item, m)
+                await self.ruling_given(item, m)
             case Item(message=ReportSuitEnd() as m) as item:
-                await self._suit_end(item, m)
+                await self.suit_over(item, m)
             case Item(message=SalvageHandedOver() as m) as item:
-                await self._handed_over(item, m)
+                await self.salvage_came(item, m)
             case Item(message=SalvageKept() as m) as item:
-                await self._kept(item, m)
+                await self.salvage_stays(item, m)
             case Item(message=ReopenClaim() as m) as item:
                 await self._reopen(item, m)
             case Item(message=RecoverPayment() as m) as item:
@@ -1267,11 +620,11 @@ class Claim(ByInstalments):
     async def _about_automatic(self, item: Item) -> None:
         match item.message:
             case DecideByPerson() as m:
-                await self._leave(item, m)
+                await self.left_to_person(item, m)
             case RequestReview() as m:
-                await self._ask_review(item, m)
+                await self.review_requested(item, m)
             case ReviewDecision() as m:
-                await self._review(item, m)
+                await self.review_decided(item, m)
 
     async def _correct_address(self, item: Item, m: CorrectAddress) -> None:
         """Another address: what could not be sent to it, or came back, is sent anew."""
@@ -1317,8 +670,8 @@ class Claim(ByInstalments):
             case StateFacts() if not message.learnt:
                 return ("facts: state at least one of occurred_on, country, first_made_at, …",)
             case ProposeDecision():
-                return (*self._decided_anew_by(message.actor), *self._proposal_faults(message))
-            case ApproveDecision() if took := self._decided_anew_by(message.actor):
+                return (*self.decided_anew_by(message.actor), *self.proposal_faults(message))
+            case ApproveDecision() if took := self.decided_anew_by(message.actor):
                 return tuple(took)
             case ApproveDecision() if body.proposal is not None and body.proposal.proposed_by == message.actor:
                 return ("four eyes: the one who proposed cannot approve",)
@@ -1341,143 +694,20 @@ class Claim(ByInstalments):
                 faults = ["withdrawn_at: lies in the future"] if message.withdrawn_at > now else []
                 return (*faults, *(["a decision was made: it cannot be withdrawn any more"] if body.decided_at else []))
             case ReportSuit() | ReportRuling() | ReportSuitEnd():
-                return self._court_faults(message, now)
+                return self.court_faults(message, now)
             case RecoverPayment():
                 return message.faults(body.payments, body.settled)
             case SalvageHandedOver() | SalvageKept():
-                faults = []
-                if message.cell not in body.salvage:
-                    faults.append(f"head: no salvage of it is waited for; of: {', '.join(body.salvage) or 'nothing'}")
-                if isinstance(message, SalvageHandedOver) and message.handed_over_at > now:
-                    faults.append("handed_over_at: lies in the future")
-                return tuple(faults)
+                return self.salvage_faults(message, now)
             case AgreeInstalments() | PayWhole() | ConfirmRight():
                 return self.agreement_faults(message)
             case DecideByPerson() if body.automatic is None or body.automatic.state != "possible":
                 return ("automatic: the rulebook decides nothing of this claim by itself",)
             case RequestReview() | ReviewDecision():
-                return self._review_faults(message, now)
+                return self.review_faults(message, now)
             case ReopenClaim() if message.received_at > now:
                 return ("received_at: lies in the future",)
         return ()
-
-    def _court_faults(self, message: ReportSuit | ReportRuling | ReportSuitEnd, now: datetime) -> tuple[str, ...]:
-        suit, faults = self.body.suit, []
-        match message:
-            case ReportSuit():
-                if suit is not None:
-                    faults.append("suit: one is under way already; its ruling or its end comes first")
-                if self.body.awards:
-                    faults.append("suit: what a court awarded is still to be decided")
-                if strangers := sorted(set(message.claimants) - set(self.body.claimants)):
-                    faults.append(f"claimants: nobody claims as {', '.join(strangers)}")
-                elif self.case.stage == "collecting" and set(message.claimants or self.body.claimants) != set(
-                    self.body.claimants
-                ):
-                    faults.append("claimants: while documents are missing the claim waits as a whole; name all")
-                if message.filed_at > now:
-                    faults.append("filed_at: lies in the future")
-            case ReportRuling():
-                if suit is None:
-                    faults.append("suit: none is under way; report_suit comes first")
-                faults += [
-                    f"awards.{i}: {award.claimant} is not before the court"
-                    for i, award in enumerate(message.awards)
-                    if suit is not None and award.claimant not in suit.claimants
-                ]
-                if len({award.claimant for award in message.awards}) != len(message.awards):
-                    faults.append("awards: one sum for each claimant")
-                if any(not award.amount for award in message.awards):
-                    faults.append("awards: leave out who is awarded nothing; report_suit_end if nobody is")
-                if message.in_force_at > now:
-                    faults.append("in_force_at: lies in the future")
-            case ReportSuitEnd():
-                if suit is None:
-                    faults.append("suit: none is under way")
-                if message.ended_at > now:
-                    faults.append("ended_at: lies in the future")
-        return tuple(faults)
-
-    def _proposal_faults(self, m: ProposeDecision) -> tuple[str, ...]:
-        faults = []
-        if self.body.policy is None:
-            faults.append("policy: not known yet; set_policy comes first")
-        if m.outcome == "reject" and m.losses:
-            faults.append("losses: a rejection names none")
-        if m.outcome != "reject" and not m.losses:
-            faults.append("losses: say what of each head is proven")
-        if m.outcome != "pay" and not m.reasons and not m.heads:
-            faults.append("reasons: a reduction or a rejection needs one, with its clause")
-        if m.outcome == "pay" and m.heads:
-            faults.append("heads: what is reduced or rejected in part is pay_reduced")
-        before_court, awarded = self._in_suit(), {award.claimant for award in self.body.awards}
-        faults += [
-            f"losses.{i}: the claim of {loss.claimant} is before a court; its ruling comes first (9.1.3)"
-            for i, loss in enumerate(m.losses)
-            if loss.claimant in before_court
-        ]
-        strangers = sorted({one.claimant for one in m.heads} - set(self.body.claimants))
-        faults += [f"heads: nobody claims as {stranger}" for stranger in strangers]
-        if m.outcome == "reject" and any(one.outcome == "reduce" for one in m.heads):
-            faults.append("heads: a rejection reduces nothing")
-        if m.outcome != "reject" and (left := sorted(awarded - {loss.claimant for loss in m.losses})):
-            faults.append(f"losses: a court awarded {', '.join(left)} a sum; say what of it is proven")
-        for claimant in m.by_agreement:
-            if claimant in awarded:
-                faults.append(
-                    f"by_agreement: a court awarded {claimant} a sum; it is due within 10 working days (10.5)"
-                )
-            if not any(loss.claimant == claimant and loss.head in BY_AGREEMENT for loss in m.losses):
-                faults.append(f"by_agreement: no lost_capacity or death of {claimant} is proven (9.2.3, 9.2.4)")
-        return (*faults, *self._cover_faults(m))
-
-    def _cover_faults(self, m: ProposeDecision) -> list[str]:
-        """Nothing is paid while a point of cover is open or not met; a rejection rests on what is not met, or part 9.
-
-        A breached duty is no bar: the law lets the insurer reduce, by a share that the handler says (8.2).
-        """
-        findings = self.body.findings
-        if findings is None or self.body.policy is None:
-            return []
-        breached = {code for code, stands in findings.items() if is_duty(code) and stands == "not_met"}
-        shares = {reduction.clause for reduction in m.reductions}
-        faults = [
-            f"reductions: no breach of {clause} was found; judge_findings comes first"
-            for clause in sorted(shares - breached)
-        ]
-        faults += [
-            f"heads.{i}.code: {one.finding} was not found to be not met; judge_findings comes first"
-            for i, one in enumerate(m.heads)
-            if (one.code in POINTS or one.code[0].isdigit()) and findings.get(one.finding) != "not_met"
-        ]
-        if m.outcome != "reject":
-            limited = _limited_to_heads(m)
-            faults += [
-                f"findings: {code} ({title_of(code)}) is {stands.replace('_', ' ')}; judge_findings comes first"
-                for code, stands in findings.items()
-                if code not in breached and not (stands == "not_met" and code in limited)
-            ]
-            faults += [
-                f"reductions: {clause} was breached; say its share, 0 if it has none (8.2)"
-                for clause in sorted(breached - shares)
-            ]
-            return faults
-        grounds = self._grounds()
-        for n, reason in enumerate(m.reasons):
-            code, _, words = (part.strip() for part in reason.partition(":"))
-            if not words or not (code in grounds or OF_PART_9.fullmatch(code)):
-                known = ", ".join(dict.fromkeys(grounds.values())) or "none yet: judge_findings says so"
-                faults.append(
-                    f"reasons.{n}: begin with the code of a finding that is not met ({known}) or a clause of part 9, "
-                    "a colon, and the reason in words for the claimant"
-                )
-        return faults
-
-    def _grounds(self) -> dict[str, str]:
-        """What a rejection may name: the findings that are not met, by code and by clause."""
-        against = [code for code, stands in (self.body.findings or {}).items() if stands == "not_met"]
-        points = {code: POINTS.get(code.partition(":")[0]) for code in against}
-        return {**{p.clause: code for code, p in points.items() if p is not None}, **{code: code for code in against}}
 
     def known(self, model: type[Message]) -> dict[str, Any]:
         """What the case can fill in of a message."""
@@ -1497,7 +727,7 @@ class Claim(ByInstalments):
                     for head in self.body.heads
                 ],
             },
-            **{said: _parts_of(next(iter(self.body.salvage), "")) for said in SALVAGE},
+            **self.known_of_salvage(),
             **self.known_of_payments(),
             **self.known_of_agreements(),
             ReportBounce: {"notice": sent[0]} if sent else {},
@@ -1526,20 +756,8 @@ class Claim(ByInstalments):
             pointless.add(RecoverPayment)
         if not body.salvage:
             pointless |= {*SALVAGE}
-        pointless |= self._pointless_of_automatic()
+        pointless |= self.pointless_of_automatic()
         return [m for m in super().possible() if m not in pointless]
-
-    def _pointless_of_automatic(self) -> set[type[Message]]:
-        automatic, review = self.body.automatic, self.body.review
-        state = automatic.state if automatic is not None else "left"
-        pointless: set[type[Message]] = set()
-        if state != "possible" or self.body.decided_at is not None:
-            pointless.add(DecideByPerson)
-        if state != "decided" or review is not None:
-            pointless.add(RequestReview)
-        if review is None or review.by is not None:
-            pointless.add(ReviewDecision)
-        return pointless
 
     def waiting(self, stage: str, body: ClaimBody) -> str:
         """What is waited for, and from whom."""
@@ -1556,7 +774,9 @@ class Claim(ByInstalments):
                     decision = f"the decision of {body.review.by}, who reviewed the automatic one"
                 return ("set_policy by the handler" if body.policy is None else decision) + missing
             case "approving":
-                return self._approval(body.proposal) if body.proposal is not None else "a second person's approval"
+                return (
+                    self.waits_of_approval(body.proposal) if body.proposal is not None else "a second person's approval"
+                )
             case "telling_and_paying" | "paying_instalments":
                 waits = [f"the bank: {p.key}" for p in body.payments if p.status == "issued"]
                 waits += [f"an account for {p.claimant}" for p in body.payments if p.status in ("held", "rejected")]
@@ -1578,14 +798,6 @@ class Claim(ByInstalments):
                 return "bounces and rejections, until it closes"
         return ""
 
-    @staticmethod
-    def _approval(proposal: Proposal) -> str:
-        """Which approval is waited for, and who has the authority."""
-        if proposal.approver == "":
-            return f"nobody's approval: {proposal.approved} EUR is above every limit"
-        who = f": {proposal.approver.replace('_', ' ')}" if proposal.approver is not None else ""
-        return f"a second person's approval of {proposal.total} EUR{who}"
-
     def story(self) -> list[str]:
         """The claim in a few lines: heads, documents, decision, payments, faults."""
         body = self.body
@@ -1600,7 +812,7 @@ class Claim(ByInstalments):
             what = f"{proposal.outcome.replace('_', ' ')}, {proposal.total} EUR ({taken_off})"
             lines += [f"- **Decision:** {what}, {decided}"]
             lines += [f"- **{h.outcome.capitalize()}:** {h.claimant} {h.head}, {h.code}" for h in proposal.heads]
-        lines += self._automatic_story()
+        lines += self.story_of_automatic()
         lines += [f"- **Awarded to {a.claimant}:** {a.amount} EUR by a ruling in force" for a in body.awards]
         if body.suit is not None:
             lines += [f"- **Before a court:** the claim of {', '.join(body.suit.claimants)}"]
@@ -1617,24 +829,6 @@ class Claim(ByInstalments):
             lines += [f"- **Documents {status}:** {'; '.join(of)}"] if of else []
         lines += [f"- **Received:** {body.received_at:%Y-%m-%d %H:%M} UTC, policy {body.policy or 'not known'}"]
         lines += [f"- **Fault of the filing:** {fault}" for fault in body.faults]
-        return lines
-
-    def _automatic_story(self) -> list[str]:
-        """What the rulebook decides or decided by itself, and its review."""
-        automatic, review = self.body.automatic, self.body.review
-        if automatic is None:
-            return []
-        said = {
-            "possible": "by the rulebook, once all documents have come and every point of cover is met",
-            "left": f"left to a person: {'; '.join(automatic.why)}",
-            "decided": f"made by the rulebook {automatic.rulebook}; the claimant can ask for a person at any time",
-            "reviewed": f"made by the rulebook {automatic.rulebook}; a person decided anew after a review",
-        }[automatic.state]
-        lines = [f"- **Automatic decision:** {said}"]
-        if review is not None:
-            by = f"to be decided anew by {review.by}" if review.by else "waits for a person"
-            others = f", not {', '.join(review.took_part)}, who took part" if review.took_part else ""
-            lines.append(f"- **Review asked for on {review.received_at:%Y-%m-%d}:** {by}{others}")
         return lines
 
     def _title(self, code: str) -> str:
@@ -1660,51 +854,6 @@ class Claim(ByInstalments):
             lines.append(f"- **Same occurrence:** {', '.join(others)}")
         return lines
 
-    # ---- helpers ----------------------------------------------------------------------------------------------------
-
-
-def _payees(proposal: Proposal) -> list[ClaimantDecision]:
-    """Who is paid what at once: each claimant (10.1.1), and the insured for what it paid or spent itself (10.1.2)."""
-    third = [
-        c.model_copy(update={"payable": c.payable - c.to_insured - sum(left.amount for left in c.by_agreement)})
-        for c in proposal.claimants
-    ]
-    back = sum((c.to_insured for c in proposal.claimants), start=proposal.total * 0)
-    # the account of the insured is asked for when money goes there
-    insured = ClaimantDecision(claimant="insured", payable=back, withheld=proposal.total * 0, account=False)
-    return [p for p in (*third, insured) if p.payable > 0]
-
-
-def _left_to_agreements(proposal: Proposal) -> tuple[Agreement, ...]:
-    """What the decision leaves to written agreements (9.2.3, 9.2.4): nothing of it is ordered before."""
-    return tuple(
-        Agreement(
-            claimant=c.claimant,
-            head=left.head,
-            decision=max(proposal.n, 1),
-            amount=left.amount,
-            right_ends=left.right_ends,
-        )
-        for c in proposal.claimants
-        for left in c.by_agreement
-    )
-
-
-def _limited_to_heads(m: ProposeDecision) -> set[str]:
-    """What is not met for some heads only, by the decision's own word: those it rejects, for that reason.
-
-    That a claimant is no third party holds for all that this claimant claims. The contract, its period, territory and
-    the claim's time are those of the whole claim.
-    """
-    paid = {loss.claimant for loss in m.losses}
-    return {
-        one.finding
-        for one in m.heads
-        if one.outcome == "reject"
-        and (one.code in OF_HEADS or one.code.startswith("4."))
-        and not (one.code == "third_party" and one.claimant in paid)
-    }
-
 
 def _to_judge(findings: dict[str, Waiting]) -> list[dict[str, Any]]:
     """What waits, for the ready JSON: an open point as met; whatever somebody raised, or facts speak against, to say.
@@ -1718,50 +867,6 @@ def _to_judge(findings: dict[str, Waiting]) -> list[dict[str, Any]]:
         for code, stands in findings.items()
         if known[code] or stands != "not_met"
     ]
-
-
-def _parts_of(cell: str) -> dict[str, str]:
-    """What a message says of a claimant's head; nothing if there is none."""
-    claimant, _, head = cell.partition(":")
-    return {"claimant": claimant, "head": head} if cell else {}
-
-
-def _letter_key(party: str, decision: int = 1) -> str:
-    return f"{TELL}:{subject_of(party, decision)}:1"
-
-
-def _limits_moved(item: Item) -> bool:
-    return item.refusal is not None and str(item.refusal.message).startswith(LIMITS_MOVED)
-
-
-def _withheld(by: dict[str, Decimal]) -> dict[str, Any]:
-    """What is withheld, by decision and together."""
-    return {"withheld_by": by, "withheld": sum(by.values(), start=Decimal(0))}
-
-
-def _proposal(
-    assessed: Assessment, n: int, outcome: Any, by: str, reasons: tuple[str, ...], heads: tuple[HeadOutcome, ...] = ()
-) -> Proposal:
-    """A decision as it was worked out. One that an older build worked out has no amounts, and no number."""
-    return Proposal(
-        n=n if assessed.amounts else 0,
-        outcome=outcome,
-        proposed_by=by,
-        reasons=reasons,
-        heads=tuple(HeadOutcome.model_validate(one.model_dump(include=set(HeadOutcome.model_fields))) for one in heads),
-        claimants=assessed.claimants,
-        total=assessed.total,
-        withheld=assessed.withheld,
-        salvage=assessed.salvage,
-        deductible=assessed.deductible,
-        premium=assessed.premium,
-        needs_second=assessed.needs_second,
-        approver=assessed.approver,
-        amounts=assessed.amounts,
-        occurrence_taken=assessed.occurrence_taken,
-        aggregate_taken=assessed.aggregate_taken,
-        letters=assessed.letters,
-    )
 
 
 def _next_key(key: str) -> str:
