@@ -17,6 +17,7 @@ from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from getpass import getpass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
@@ -26,6 +27,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from integrations.identity import IdentityUnavailable
 from models.common import Model
 from models.coverage import is_duty
 from models.errors import Refusal
@@ -34,6 +36,7 @@ from models.now import wall_clock
 from models.operator import ROLES
 from models.policy import Ended
 from models.settlement import ClaimantSettlement, Settlement, SettlementInput
+from models.sign_in import PASSWORD
 from operations import counting, duties, key_backup, loading, queues, reading, reading_csv, reading_json, storage, story
 from operations import erase as erasing
 from operations.checkpoint import publish
@@ -60,6 +63,8 @@ from operations.reconcile import reconcile as reconcile_cases
 from operations.recount import recount as recount_cases
 from operations.reset import reset as reset_case
 from operations.setup import setup as set_up
+from operations.sign_in import SignIn, asked_of, journal, remove_over
+from operations.sign_in_review import notable, report
 from rules.coverage import exclusions
 from rules.settlement import settle as work_out
 from security.proof import Signer
@@ -1409,6 +1414,199 @@ async def _load(data: Any, as_json: bool) -> int:
         for fault in loaded.faults:
             print(f"  {fault}")
     return REFUSED if loaded.faults else DONE
+
+
+# ---- signing in -----------------------------------------------------------------------------------------------------
+
+
+sign_in_app = typer.Typer(help="Who may sign in to the client zone, and who did.", no_args_is_help=True)
+app.add_typer(sign_in_app, name="sign-in", epilog=EXIT_CODES)
+
+OfClient = Annotated[str, typer.Argument(help="The client's code, such as BL-0042.")]
+Username = Annotated[str, typer.Argument(help="The user name as it was typed.")]
+FromWhere = Annotated[str, typer.Argument(metavar="ADDRESS", help="The address from which it is asked, IPv4 or IPv6.")]
+Session = Annotated[str, typer.Argument(metavar="SESSION", help="The session's number.")]
+
+
+@sign_in_app.command(name="check", epilog=EXIT_CODES)
+def sign_in_check(
+    client: OfClient,
+    username: Username,
+    address: FromWhere,
+    method: Annotated[str, typer.Option(help="password, or the authenticator that proved who it is.")] = PASSWORD,
+    password: Annotated[
+        bool, typer.Option("--password", help="The local directory compares the password: a line of standard input.")
+    ] = False,
+    failed: Annotated[
+        bool, typer.Option("--failed", help="Another provider found the password wrong: it is counted.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask whether this user may sign in from this address now; a yes begins a session."""
+    if password and failed:
+        raise typer.BadParameter("--password or --failed, not both")
+    secret = _line() if password else None
+
+    async def ask_desk(desk: SignIn) -> int:
+        asked = asked_of(client=client, username=username, address=address, method=method)
+        if secret is not None:
+            answer = await desk.with_password(asked, secret)
+        else:
+            answer = await (desk.report_failed(asked) if failed else desk.check(asked))
+        if as_json:
+            _json(answer)
+        else:
+            print(f"{'yes' if answer.allowed else 'no'}  {answer.code}" + f"  {answer.session or ''}".rstrip())
+        return DONE if answer.allowed else REFUSED
+
+    raise typer.Exit(_run(_at_desk(ask_desk), as_json))
+
+
+@sign_in_app.command(name="session", epilog=EXIT_CODES)
+def sign_in_session(
+    session: Session,
+    end: Annotated[bool, typer.Option("--end", help="End it: the user signed out.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask whether a session goes on, or end it."""
+
+    async def ask_desk(desk: SignIn) -> int:
+        holds = await (desk.end_session(session) if end else desk.session_goes_on(session))
+        words = ("ended", "it had ended, or there is none") if end else ("goes on", "ended")
+        print(json.dumps({"ended" if end else "goes_on": holds}) if as_json else words[not holds])
+        return DONE if holds else REFUSED
+
+    raise typer.Exit(_run(_at_desk(ask_desk), as_json))
+
+
+@sign_in_app.command(name="opened", epilog=EXIT_CODES)
+def sign_in_opened(
+    session: Session,
+    file: Annotated[str, typer.Argument(help="Which file or record.")],
+    action: Annotated[str, typer.Option(help="read, entered, changed, copied, erased, searched")],
+    purpose: Annotated[str, typer.Option(help="Why, as a code such as claim_handling.")] = "",
+    health: Annotated[bool, typer.Option("--health", help="It holds health data.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Record that a user opened something; refused without a purpose, and when the session has ended."""
+
+    async def ask_desk(desk: SignIn) -> int:
+        await desk.record_opened(session=session, file=file, action=action, purpose=purpose, health=health)
+        print(json.dumps({"recorded": True}) if as_json else "recorded")
+        return DONE
+
+    raise typer.Exit(_run(_at_desk(ask_desk), as_json))
+
+
+@sign_in_app.command(name="journal", epilog=EXIT_CODES)
+def sign_in_journal(
+    client: OfClient,
+    user: Annotated[str | None, typer.Option(help="Only this user name.")] = None,
+    since: Annotated[str | None, typer.Option(help="From this day on; else the last seven days.")] = None,
+    until: Annotated[str | None, typer.Option(help="Until the end of this day.")] = None,
+    personal: Personal = False,
+    as_json: Json = False,
+) -> None:
+    """Show who asked to sign in at a client, when, and what it came to; addresses only with --personal."""
+    try:
+        days = [None if text is None else date.fromisoformat(text) for text in (since, until)]
+    except ValueError:
+        raise typer.BadParameter("--since, --until: a day such as 2026-12-24") from None
+    raise typer.Exit(_run(_journal(client, user, days[0], days[1], personal, as_json), as_json))
+
+
+async def _journal(
+    client: str, user: str | None, since: date | None, until: date | None, personal: bool, as_json: bool
+) -> int:
+    async with connect(engine="not needed") as connection:
+        lines = await journal(connection.sessions, client, user, since, until, wall_clock(), personal=personal)
+    if as_json:
+        _json_array(lines)
+        return DONE
+    table = _table("When", "User", "By", "Address", "Result", "Ended", "How")
+    for line in lines:
+        table.add_row(
+            _utc(line.at),
+            line.username or "–",
+            line.method,
+            line.address or "–",
+            line.result,
+            _utc(line.ended_at) if line.ended_at else "–",
+            line.end_reason or "–",
+        )
+    _console().print(table)
+    return DONE
+
+
+@sign_in_app.command(name="month", epilog=EXIT_CODES)
+def sign_in_month(
+    organisation: Annotated[str, typer.Argument(help="BL, SE, …")],
+    month: Annotated[str, typer.Argument(help="Such as 2026-10.")],
+    personal: Personal = False,
+    as_json: Json = False,
+) -> None:
+    """Show a month of the journal, per client and user, and every entry that a reviewer looks at (SE-33.4.2)."""
+    raise typer.Exit(_run(_month(organisation, month, personal, as_json), as_json))
+
+
+async def _month(organisation: str, month: str, personal: bool, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        made = await report(connection.sessions, organisation, month)
+        lines = await notable(connection.sessions, organisation, month, personal=personal)
+    if as_json:
+        notables = [line.model_dump(mode="json") for line in lines]
+        print(json.dumps({**made.model_dump(mode="json"), "notable": notables}, ensure_ascii=False))
+        return DONE
+    names = list(type(made.together).model_fields)
+    table = _table("Client", "User", *(name.replace("_", " ").capitalize() for name in names))
+    for user in made.users:
+        table.add_row(user.client, user.username or "–", *(str(getattr(user.counted, name)) for name in names))
+    table.add_row("together", "", *(str(getattr(made.together, name)) for name in names))
+    console = _console()
+    console.print(table)
+    rows = [
+        (_utc(line.at), line.client, line.username or "–", line.address or "–", line.result, ", ".join(line.why))
+        for line in lines
+    ]
+    _section(console, "To look at", ("When", "Client", "User", "Address", "Result", "Why"), rows)
+    return DONE
+
+
+@sign_in_app.command(name="remove", epilog=EXIT_CODES)
+def sign_in_remove(
+    organisation: Annotated[str, typer.Argument(help="BL, SE, …")],
+    before: Annotated[str, typer.Option(help="Records of the days before this one.")],
+    as_json: Json = False,
+) -> None:
+    """Remove older records of the journal than the sweep does; refused while one has to be kept (SE-33.3.10)."""
+    try:
+        day = date.fromisoformat(before)
+    except ValueError:
+        raise typer.BadParameter("--before: a day such as 2025-12-24") from None
+    raise typer.Exit(_run(_remove(organisation, day, as_json), as_json))
+
+
+async def _remove(organisation: str, before: date, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        removed = await remove_over(connection.sessions, wall_clock, organisation, before)
+    if as_json:
+        _json(removed)
+    else:
+        print(f"{removed.sign_in} questions and {removed.opened} files that were opened")
+    return DONE
+
+
+async def _at_desk(ask_desk: Callable[[SignIn], Awaitable[int]]) -> int:
+    async with connect(engine="not needed") as connection:
+        try:
+            return await ask_desk(SignIn(connection.sessions, connection.keyring, wall_clock))
+        except IdentityUnavailable as e:
+            raise NotAnswering(str(e)) from None
+
+
+def _line() -> str:
+    """One line of standard input, without showing it where somebody types it."""
+    return getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
 
 
 # ---- operators ------------------------------------------------------------------------------------------------------

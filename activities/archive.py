@@ -42,6 +42,9 @@ KINDS: dict[str, Label] = {
     ),
     "premium_refund": _label("prēmijas atmaksa", "įmokos grąžinimas", "refund of a premium"),
     "recovery": _label("izmaksātās atlīdzības atgūšana", "išmokėtos sumos atgavimas", "recovery of a payment"),
+    "sign_in_review": _label(
+        "pieslēgšanās žurnāla pārskatīšana", "prisijungimų žurnalo peržiūra", "review of the journal of sign-ins"
+    ),
     "renewal": _label(
         "atgādinājums par līguma beigām", "priminimas apie sutarties pabaigą", "reminder of a contract's end"
     ),

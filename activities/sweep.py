@@ -19,6 +19,8 @@ from operations.checkpoint import publish
 from operations.intake import Intake, Sessions
 from operations.recount import ring_outdated
 from operations.renewal import open_renewals
+from operations.sign_in import keep_journals
+from operations.sign_in_review import open_reviews
 from security.keys import Keyring
 
 log = structlog.get_logger()
@@ -38,6 +40,10 @@ class Swept(Model):
     """Decisions that clients have joined, and withdrawals whose client is none any more: both look again."""
     hits: int = 0
     """People who became known and may be on the sanctions list."""
+    reviews: int = 0
+    """Reviews of a month's journal of sign-ins that were opened."""
+    journal: int = 0
+    """Records of that journal whose term was over, and sessions that nobody had ended."""
 
 
 class SweepActivities:
@@ -52,7 +58,7 @@ class SweepActivities:
 
     @activity.defn(name="sweep.deliver")
     async def deliver(self) -> Swept:
-        """Start filed cases, restart ended ones, deliver what waits, open reminders, and screen who became known."""
+        """Start filed cases, restart ended ones, deliver what waits, open what is due, screen who became known."""
         concerned = await ring_concerned(self._sessions, self._now)
         return Swept(
             started=await self._intake.start_waiting(),
@@ -63,6 +69,8 @@ class SweepActivities:
             renewals=await open_renewals(self._sessions, self._intake, self._now),
             concerned=concerned,
             hits=await self._screen(),
+            reviews=await open_reviews(self._sessions, self._intake, self._now),
+            journal=await keep_journals(self._sessions, self._now),
         )
 
     async def _screen(self) -> int:

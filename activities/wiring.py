@@ -25,6 +25,7 @@ from activities.recovery import RecoveryStore
 from activities.renewal import RenewalActivities, RenewalStore
 from activities.replay import Replay
 from activities.screening import KnownPeople
+from activities.sign_in_review import SignInReviewActivities, SignInReviewStore
 from activities.store import KindStore
 from activities.sweep import CheckpointActivities, SweepActivities
 from integrations.bank import Bank
@@ -73,6 +74,7 @@ def build(
         ClaimActivities(sessions, keyring, now).assess,
         LatePremiumActivities(sessions).claims,
         RenewalActivities(sessions).look,
+        SignInReviewActivities(sessions).count,
         access.issue,
         access.void_secret,
         access.withdraw_authenticator,
@@ -108,5 +110,6 @@ def _stores(keyring: Keyring) -> dict[str, KindStore]:
         RecoveryStore(),
         ClientChangeStore(),
         CredentialStore(),
+        SignInReviewStore(),
     )
     return {store.kind: store for store in stores}

@@ -19,6 +19,7 @@ KINDS = {
     "recovery": "Recovery",
     "client_change": "ClientChange",
     "credential": "Credential",
+    "sign_in_review": "SignInReview",
 }
 """Kind of case → workflow type."""
 

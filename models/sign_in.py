@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from ipaddress import IPv4Address, IPv6Address, ip_address
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
+from models.case import Instant, Message, Text
 from models.common import Model
+from models.operator import Role
 
 PASSWORD = "password"  # noqa: S105  # the name of a method, no password
 
@@ -184,3 +186,48 @@ class MonthReport(Model):
     def together(self) -> Counted:
         """All users of all clients."""
         return sum((line.counted for line in self.users), Counted())
+
+
+# ---- the review of a month ------------------------------------------------------------------------------------------
+
+
+class SignInReviewFiling(Model):
+    """A month of an organisation's journal that is over."""
+
+    month: Month
+    since: Instant
+    """When the journal was reviewed last; before the first review, from when on it was kept."""
+
+
+class SignInReviewBody(Model):
+    """All of a review that must survive its run: numbers, never who."""
+
+    month: str
+    since: datetime
+    counted: Counted | None = None
+    users: int = 0
+    clients: int = 0
+    outcome: str | None = None
+
+
+class CountMonth(Model):
+    """What `sign_in_review.count` is asked."""
+
+    case: str
+
+
+class MonthCounted(Model):
+    """What a month came to, small enough for a history; who it was stays in the store."""
+
+    counted: Counted
+    users: int
+    clients: int
+
+
+class SignOffReview(Message):
+    """The journal of the month was looked through: what was found, and what follows from it."""
+
+    findings: Text = Field(description="what was found, or that nothing was")
+    follows: Text = Field(description="what is done about it, or that nothing has to be")
+
+    role: ClassVar[Role] = "security"

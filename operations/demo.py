@@ -83,6 +83,7 @@ KINDS = {
     "premium_refund": "refund",
     "recovery": "recovery",
     "client_change": "client change",
+    "sign_in_review": "sign-in review",
 }
 
 

@@ -24,6 +24,7 @@ from models.premium_refund import PremiumRefundFiling
 from models.privacy import PrivacyFiling
 from models.recovery import RecoveryFiling
 from models.renewal import RenewalFiling
+from models.sign_in import SignInReviewFiling
 from rules.calendar import FIRST_YEAR
 from rules.rulebook import books
 
@@ -108,6 +109,7 @@ CONTENT: dict[str, type[Model]] = {
     "recovery": RecoveryFiling,
     "client_change": ClientChangeFiling,
     "credential": CredentialFiling,
+    "sign_in_review": SignInReviewFiling,
 }
 """Kind → what the content of its filing must be; a claim is read leniently instead."""
 
@@ -135,6 +137,7 @@ NEEDS = {
     "recovery": ("BTA-11.3", "BTA-9.8", "GJ-debts", "GJ-recovery"),
     "renewal": ("GJ-renewal", "GJ-renewal-objection"),
     "credential": ("BL-8", "BL-9", "BL-10", "SE-2.10", "SE-33.3.4.3", "GJ-portal"),
+    "sign_in_review": ("SE-33.3.10", "SE-33.4.1", "SE-33.4.2"),
 }
 """Kind → the duties without which it cannot be kept; an organisation that has no such rows of its own adopts them."""
 

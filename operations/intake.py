@@ -51,6 +51,7 @@ from models.premium_refund import PremiumRefundFiling
 from models.recovery import RecoveryFiling
 from models.renewal import RenewalFiling
 from models.settlement import NONE
+from models.sign_in import SignInReviewFiling
 from models.tables import (
     AccountRow,
     BellRow,
@@ -67,6 +68,7 @@ from operations.filings import Checked, check
 from operations.operators import may_handle
 from rules.policy import first_paid_late_on
 from rules.rulebook import book
+from rules.sign_in import borders
 from security.codec import WasFiled
 from security.index import reference_of
 from security.keys import KeyDestroyed, Keyring
@@ -473,6 +475,13 @@ async def ask_store(session: AsyncSession, checked: Checked) -> None:
         if filing.reference != renewal.policy:
             # two cases of one end would remind twice
             raise Refusal("reference: the case of a reminder is named by its policy")
+    elif filing.kind == "sign_in_review":
+        review = SignInReviewFiling.model_validate(filing.content)
+        if filing.reference != review.month:
+            # two cases of one month would each say that it was reviewed
+            raise Refusal("reference: the review of a month is named by it")
+        if filing.received_at < borders(review.month, book(filing.organisation).zone)[1]:
+            raise Refusal("content.month: it is not over then")
     elif filing.kind == "recovery":
         await _recoverable(session, checked)
     elif filing.kind == "credential":

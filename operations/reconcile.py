@@ -71,6 +71,7 @@ PROVE_NOTHING = frozenset(
     {
         "late_premium.claims",
         "renewal.look",
+        "sign_in_review.count",
         "claim.assess",
         "access.fallbacks",
         "sweep.deliver",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import date, datetime
-from typing import Any
+from datetime import date, datetime, time, timedelta
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -14,11 +14,14 @@ from sqlalchemy import bindparam, delete, true
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from integrations.identity import external_id
 from models.common import Model
 from models.errors import Refusal
 from models.now import Now
 from models.sign_in import PASSWORD, Opened, Result, SignInAnswer, SignInAsked, Standing
 from models.tables import AccountRow, BellRow, ClientRow, OpenedRow, SignInRow
+from operations.accounts import end_sessions, secret_set
+from operations.directory import LocalDirectory, Verdict
 from operations.filings import faults_of
 from operations.intake import Sessions
 from operations.reading import NotFound
@@ -31,16 +34,30 @@ log = structlog.get_logger()
 
 ADDRESS = "address"
 """Under which use an address is indexed (`security.index`)."""
-FIRST, LOCKED = "first_sign_in", "locked"
-"""Why the case of an account is rung: it looks at its account again."""
+LOCKED = "locked"
+"""How a session ended whose account was locked."""
 AT_A_TIME = 5_000
 """Records of the journal that one transaction removes."""
+SHOWN = timedelta(days=7)
+"""Before the last day that is asked for, where nobody says from when on."""
 EXPIRED = "expired"
 """How a session ended whose end nobody reported."""
 
 
 _columns: Any = select
 """SQLModel types up to four columns."""
+
+
+Proof = Literal["proven", "own", "one_time", "closed", "wrong"]
+"""What shows who asks: whoever asks for the user has proven it; by the local directory an own password, a one-time
+one, one of a directory's account that is closed; nothing."""
+PROOFS: dict[Verdict, Proof] = {
+    "accepted": "own",
+    "must_change": "one_time",
+    "inactive": "closed",
+    "wrong": "wrong",
+    "no_such": "wrong",
+}
 
 
 def _standing() -> Any:
@@ -111,6 +128,7 @@ class SignIn:
         self._sessions = sessions
         self._keyring = keyring
         self._now = now
+        self._directory = LocalDirectory(sessions, now)
 
     # ---- asking -----------------------------------------------------------------------------------------------------
 
@@ -119,16 +137,55 @@ class SignIn:
 
         A session begins with a yes. The answer, its entry in the journal and the session are one transaction.
         """
-        return await self._answer(asked, proven=True)
+        return await self._answer(asked, "proven")
+
+    async def with_password(self, asked: SignInAsked, secret: str) -> SignInAnswer:
+        """The same for a user of the local directory, which compares the password; a wrong one is counted.
+
+        Raises:
+            IdentityUnavailable: The directory does not answer; nothing was counted.
+        """
+        return await self._answer(asked, await self._proof(asked, secret))
 
     async def report_failed(self, asked: SignInAsked) -> SignInAnswer:
         """A provider found the password wrong: counted, and beyond the allowed number the account is locked.
 
         The answer is the same whether or not there is such an account (SE-33.3.9).
         """
-        return await self._answer(asked, proven=False)
+        return await self._answer(asked, "wrong")
 
-    async def _answer(self, asked: SignInAsked, *, proven: bool) -> SignInAnswer:
+    async def change_password(self, asked: SignInAsked, old: str, new: str) -> None:
+        """A user of the local directory sets an own password, from where the user may sign in (SE-33.3.4.4).
+
+        Raises:
+            Refusal: The user may not sign in from here now, the present password is another one, which is counted, or
+                the new one does not do; all that is wrong with it is named.
+            IdentityUnavailable: The directory does not answer.
+        """
+        answer = await self._answer(asked, await self._proof(asked, old), changing=True)
+        if answer.code != "change_password":
+            raise Refusal("password: the present one is not right" if answer.code == "not_known" else answer.code)
+        await self._directory.set_own_password(external_id(asked.client, asked.username), old, new)
+        await self.report_password_changed(asked.client, asked.username)
+
+    async def report_password_changed(self, client: str, username: str) -> None:
+        """The provider let the user set an own password: the account is open from now on.
+
+        Raises:
+            Refusal: There is no such account.
+        """
+        async with self._sessions() as session, session.begin():
+            account = await session.get(AccountRow, (client, username), with_for_update=True)
+            if account is None:
+                raise Refusal("username: there is no such account")
+            await secret_set(session, account, self._now(), by_user=True)
+
+    async def _proof(self, asked: SignInAsked, secret: str) -> Proof:
+        if asked.method != PASSWORD:
+            raise Refusal(f"method: a password is compared for the method {PASSWORD} only")
+        return PROOFS[await self._directory.verify(external_id(asked.client, asked.username), secret)]
+
+    async def _answer(self, asked: SignInAsked, proof: Proof, *, changing: bool = False) -> SignInAnswer:
         index = await index_of(self._keyring, ADDRESS, str(asked.address))
         async with self._sessions() as session, session.begin():
             of = {"client": asked.client, "username": asked.username}
@@ -142,7 +199,9 @@ class SignIn:
             if seen["organisation"] not in {rulebook.organisation for rulebook in journalled()}:
                 raise Refusal("client: its organisation's rulebook keeps no journal of sign-ins (SE-33.3.10)")
             standing = Standing.model_validate(seen) if seen.pop("known") else None
-            result = decide(standing, asked, at) if proven else _failed(standing)
+            result = _judged(standing, asked, proof, at)
+            if changing and result == "allowed":
+                result = "change_password"
             entry = SignInRow(
                 client=asked.client,
                 username=asked.username if standing is not None else None,
@@ -156,7 +215,12 @@ class SignIn:
             session.add(entry)
             if standing is not None:
                 await _follow(session, asked, standing, result, at)
-        return SignInAnswer(allowed=result == "allowed", code=_said(asked, result), session=entry.session)
+                if proof == "own" and standing.must_change:
+                    # it was set, and whoever set it could not say so any more
+                    account = await session.get_one(AccountRow, (asked.client, asked.username))
+                    await secret_set(session, account, at, by_user=True)
+        code = "not_known" if proof in ("wrong", "closed") else _said(asked, result)
+        return SignInAnswer(allowed=result == "allowed", code=code, session=entry.session)
 
     # ---- sessions ---------------------------------------------------------------------------------------------------
 
@@ -218,6 +282,18 @@ class SignIn:
             session.add(OpenedRow(client=entry.client, username=entry.username, at=self._now(), **opened.model_dump()))
 
 
+def _judged(standing: Standing | None, asked: SignInAsked, proof: Proof, at: datetime) -> Result:
+    """What a question comes to, by what proves who asks."""
+    if standing is None or proof == "wrong":
+        return _failed(standing)
+    if proof in ("own", "one_time"):
+        # the directory knows best whose password it holds
+        standing = standing.model_copy(update={"must_change": proof == "one_time"})
+    result = decide(standing, asked, at)
+    # the provider may hear of a reinstatement a little later than the account
+    return "suspended" if proof == "closed" and result in ("allowed", "change_password") else result
+
+
 def _failed(standing: Standing | None) -> Result:
     """What a wrong password comes to: one more than allowed locks, and while it is locked nothing more is counted."""
     if standing is None:
@@ -232,39 +308,23 @@ def _said(asked: SignInAsked, result: Result) -> Result:
 
     With a word of its own for a locked account a right guess would show itself.
     """
-    guessed = asked.method == PASSWORD and result == "locked"
-    return "not_known" if guessed or result in ("wrong", "wrong_locks") else result
+    return "not_known" if asked.method == PASSWORD and result == "locked" else result
 
 
 async def _follow(session: AsyncSession, asked: SignInAsked, standing: Standing, result: Result, at: datetime) -> None:
-    """What an answer changes of the account, and whom it rings."""
-    changed: dict[str, Any] = {}
-    bell = None
-    if result in ("allowed", "change_password") and standing.failed:
-        changed["failed"] = 0
-    if result == "allowed" and standing.first:
-        changed["first_sign_in_at"] = at
-        bell = FIRST
-    if result in ("wrong", "wrong_locks"):
-        changed["failed"] = standing.failed + 1
+    """What an answer changes of the account; its case is rung where it has to know."""
+    right, first = result in ("allowed", "change_password"), result == "allowed" and standing.first
+    if not (result in ("wrong", "wrong_locks") or (right and standing.failed) or first):
+        return
+    account = await session.get_one(AccountRow, (asked.client, asked.username))
+    account.failed = 0 if right else standing.failed + 1
+    if first:
+        account.first_sign_in_at = at
     if result == "wrong_locks":
-        changed["locked_at"] = at
-        bell = LOCKED
-        await session.exec(
-            update(SignInRow)
-            .where(
-                col(SignInRow.client) == asked.client,
-                col(SignInRow.username) == asked.username,
-                col(SignInRow.session).is_not(None),
-                col(SignInRow.ended_at).is_(None),
-            )
-            .values(ended_at=at, end_reason=LOCKED)
-        )
-    if changed:
-        account = (col(AccountRow.client) == asked.client) & (col(AccountRow.username) == asked.username)
-        await session.exec(update(AccountRow).where(account).values(**changed))
-    if bell is not None and standing.credential is not None:
-        session.add(BellRow(case=standing.credential, reason=bell, created_at=at))
+        account.locked_at = at
+        await end_sessions(session, (account,), LOCKED, at)
+    if account.credential is not None and (first or result == "wrong_locks"):
+        session.add(BellRow(case=account.credential, reason="account", created_at=at))
 
 
 # ---- reading the journal --------------------------------------------------------------------------------------------
@@ -285,13 +345,28 @@ class JournalLine(Model):
 
 
 async def journal(
-    sessions: Sessions, client: str, username: str | None, begins: datetime, ends: datetime, *, personal: bool
+    sessions: Sessions,
+    client: str,
+    username: str | None,
+    since: date | None,
+    until: date | None,
+    now: datetime,
+    *,
+    personal: bool,
 ) -> list[JournalLine]:
-    """The journal of a client between two instants, the oldest first.
+    """The journal of a client, the oldest first: of these local days, or of the last `SHOWN`.
 
     Raises:
         NotFound: There is no such client.
     """
+    async with sessions() as session:
+        of = await session.get(ClientRow, client)
+    if of is None:
+        raise NotFound(f"There is no client {client}.")
+    zone = ZoneInfo(book(of.organisation).zone)
+    until = until or now.astimezone(zone).date()
+    since = since or until - SHOWN
+    begins, ends = (datetime.combine(day, time(), zone) for day in (since, until + timedelta(days=1)))
     query = (
         select(SignInRow)
         .where(SignInRow.client == client, SignInRow.at >= begins, SignInRow.at < ends)
@@ -300,8 +375,6 @@ async def journal(
     if username is not None:
         query = query.where(SignInRow.username == username)
     async with sessions() as session:
-        if await session.get(ClientRow, client) is None:
-            raise NotFound(f"There is no client {client}.")
         rows = (await session.exec(query)).all()
     return [
         JournalLine(
@@ -335,8 +408,10 @@ async def remove_over(sessions: Sessions, now: Now, organisation: str, before: d
     a day of which a record still has to be kept (SE-33.3.10, SE-33.4.1).
 
     Raises:
-        Refusal: A record that is younger than the least term would go.
+        Refusal: A record that is younger than the least term would go, or the organisation keeps none.
     """
+    if organisation not in {rulebook.organisation for rulebook in journalled()}:
+        raise Refusal("organisation: its rulebook keeps no journal of sign-ins (SE-33.3.10)")
     at = now()
     least = {table: kept_from(organisation, table, at, least=True) for table in RECORDS}
     faults = [
@@ -399,6 +474,15 @@ async def end_expired(sessions: Sessions, now: Now) -> int:
         async with sessions() as session, session.begin():
             ended += len((await session.exec(query)).all())
     return ended
+
+
+async def keep_journals(sessions: Sessions, now: Now) -> int:
+    """End what nobody ended, and remove what no rulebook keeps any longer; how much there was of both."""
+    done = await end_expired(sessions, now)
+    for rulebook in journalled():
+        removed = await remove_over(sessions, now, rulebook.organisation)
+        done += removed.sign_in + removed.opened
+    return done
 
 
 def journalled() -> Sequence[Rulebook]:

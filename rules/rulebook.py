@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from functools import cache
@@ -211,6 +212,11 @@ class Rulebook(Model):
         if terms.up_to > (most := Decimal(str(self.values.get("second_approval_above", "0")))):
             faults.append(f"values.automatic.up_to: a second person approves more than {most}")
         return faults
+
+    @property
+    def in_use_from(self) -> date:
+        """The day from which this text of the rulebook is used."""
+        return date.fromisoformat(self.version[:10])
 
     def find(self, duty: str) -> Duty:
         """The duty with this id.

@@ -12,6 +12,7 @@ from workflows.premium_refund import PremiumRefund
 from workflows.privacy_request import PrivacyRequest
 from workflows.recovery import Recovery
 from workflows.renewal import Renewal
+from workflows.sign_in_review import SignInReview
 from workflows.sweep import Checkpoint, Recount, Sweep
 
 ALL: tuple[type, ...] = (
@@ -29,5 +30,6 @@ ALL: tuple[type, ...] = (
     Recount,
     Recovery,
     Renewal,
+    SignInReview,
     Sweep,
 )

@@ -72,6 +72,12 @@ FACTS: dict[str, dict[str, object]] = {
         "amount": Decimal("730.00"),
         "reason": "The risk has changed",
     },
+    "internal-sign-in-review": {
+        "case": "sign_in_review:BL:2026-10",
+        "month": "2026-10",
+        "users": 12,
+        **dict.fromkeys(("allowed", "refused", "failed", "locks", "new_addresses", "odd_hours", "opened", "health"), 3),
+    },
     "GJ-renewal": {
         "policy": "BTA-CTA-26-0417",
         "insurer": "BTA Insurance Company",

@@ -14,10 +14,11 @@ from operations.recount import recount
 from rules.rulebook import book
 from tests.workflows.test_case import deciding, lose_a_clock
 from tests.workflows.test_long_histories import STORIES, Story
+from tests.workflows.test_sign_in_review import filed
 from tests.world import Refused, World
 
 
-@pytest.mark.parametrize("story", [deciding, *STORIES], ids=lambda s: s.__name__)
+@pytest.mark.parametrize("story", [deciding, filed, *STORIES], ids=lambda s: s.__name__)
 async def test_any_kind_is_assigned_counts_anew_diverges_and_adopts_its_record(world: World, story: Story) -> None:
     """What the base class does for every kind stays followable in every kind."""
     case = await story(world)

@@ -121,6 +121,8 @@ def test_every_branch_of_a_kind_is_recorded(recorded: list[Shown], workflow: typ
         if definition.name == "AuthenticatorDecision":
             # it has no clock at all: each of its withdrawals has its own
             expected = set()
+        # nothing calls a review off
+        expected -= {"void"} if definition.name == "SignInReview" else set()
         assert not expected - (late if "late" in expected else {end for found in mine for end in found.ends})
         for end in ("→ Completed", "→ ContinuedAsNew", "(continued)"):
             assert any(end in found.steps for found in mine), f"{definition.name}: {end}"

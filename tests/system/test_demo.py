@@ -139,6 +139,7 @@ def test_there_are_samples_of_every_kind() -> None:
         "renewal",
         "client_change",
         "credential",
+        "sign_in_review",
     }
     assert len({s.case for s in samples}) == len(samples)
 

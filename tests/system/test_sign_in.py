@@ -12,10 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlmodel import col, select
 
+import rules.sign_in
+from integrations.identity import NewAccount, external_id, one_time_secret
 from models.errors import Refusal
 from models.sign_in import SignInAnswer, SignInAsked, Standing
 from models.tables import AccountRow, BellRow, ClientRow, OpenedRow, SignInRow
+from operations.directory import LocalDirectory
+from operations.reading import NotFound
 from operations.sign_in import SignIn, asked_of, end_expired, journal, remove_over
+from rules.rulebook import book
 from rules.sign_in import agreed, borders, decide, kept, kept_from
 from tests.world import RIGA, World
 
@@ -92,7 +97,7 @@ async def test_an_active_user_signs_in_from_an_agreed_address(world: World, desk
     assert (await account_of(world, who)).first_sign_in_at == entry.at
     async with world.sessions() as session:
         reasons = (await session.exec(select(BellRow.reason).where(BellRow.case == "credential:BL:none"))).all()
-    assert "first_sign_in" in reasons
+    assert reasons == ["account"]
 
 
 @pytest.mark.parametrize(
@@ -236,7 +241,7 @@ async def test_the_sign_in_after_the_allowed_number_of_failures_locks(world: Wor
     assert [e.result for e in await entries(world, who)] == ["allowed", *["wrong"] * 5, "wrong_locks"]
     async with world.sessions() as session:
         reasons = (await session.exec(select(BellRow.reason).where(BellRow.case == "credential:BL:locks"))).all()
-    assert reasons.count("locked") == 1
+    assert reasons == ["account"] * 2, "the first sign-in, and the lock"
 
 
 async def test_the_right_password_does_not_open_a_locked_account_nor_show_itself(world: World, desk: SignIn) -> None:
@@ -286,6 +291,117 @@ async def test_the_address_is_sealed_and_known_again_without_it(world: World, de
     async with world.sessions() as session:
         raw = await (await session.connection()).exec_driver_sql("SELECT sign_in::text FROM sign_in")
         assert all("192.0.2" not in line for (line,) in raw)
+
+
+# ---- passwords of the local directory -------------------------------------------------------------------------------
+
+OWN = "trīs zaļi zirgi"
+
+
+async def with_secret(world: World, **more: Any) -> tuple[dict[str, Any], str]:
+    """An account with a one-time secret, as it was just issued."""
+    who, secret = await user(world, must_change=True, **more), one_time_secret()
+    new = NewAccount(client=who["client"], username=who["username"])
+    directory = LocalDirectory(world.sessions, world.now)
+    await directory.make(new)
+    await directory.set_secret(new.external_id, secret, must_change=True)
+    return who, secret
+
+
+async def test_at_the_first_sign_in_only_the_change_of_the_password_is_open(world: World, desk: SignIn) -> None:
+    """SE-33.3.4.4: no session until the user has set an own one; the case of the account hears of it."""
+    who, secret = await with_secret(world, credential="credential:BL:changes")
+    asked = asked_of(**who)
+    first = await desk.with_password(asked, secret)
+    assert (first.allowed, first.code, first.session) == (False, "change_password", None)
+    with pytest.raises(Refusal, match="password"):
+        await desk.change_password(asked, secret, "īsa")
+    with pytest.raises(Refusal, match=r"^address$"):
+        await desk.change_password(asked_of(**who | {"address": HOME}), secret, OWN)
+    await desk.change_password(asked, secret, OWN)
+    account = await account_of(world, who)
+    assert (account.must_change, account.first_sign_in_at) == (False, None)
+    assert (await desk.with_password(asked, OWN)).allowed
+    assert not (await desk.with_password(asked, secret)).allowed
+    async with world.sessions() as session:
+        reasons = (await session.exec(select(BellRow.reason).where(BellRow.case == "credential:BL:changes"))).all()
+    assert reasons == ["account"] * 2, "the own password, and the first sign-in"
+    await change(world, who, must_change=True)
+    assert (await desk.with_password(asked, OWN)).allowed
+    assert not (await account_of(world, who)).must_change, "what a crash kept from being written down"
+
+
+async def test_a_wrong_password_counts_also_where_it_is_to_be_changed(world: World, desk: SignIn) -> None:
+    """SE-33.3.9: the way to another password is no way to try them; locked, the right one opens nothing."""
+    who, secret = await with_secret(world)
+    asked = asked_of(**who)
+    for n in range(6):
+        if n % 2:
+            assert (await desk.with_password(asked, "wrong")).code == "not_known"
+        else:
+            with pytest.raises(Refusal, match="the present one is not right"):
+                await desk.change_password(asked, "wrong", OWN)
+    account = await account_of(world, who)
+    assert (account.failed, account.locked_at is not None) == (6, True)
+    assert (await desk.with_password(asked, secret)).code == "not_known"
+    with pytest.raises(Refusal, match="the present one is not right"):
+        await desk.change_password(asked, secret, OWN)
+
+
+async def test_a_stranger_learns_the_same_of_every_account_without_its_password(world: World, desk: SignIn) -> None:
+    """Unknown, wrong, suspended, ended, closed at the directory: one answer."""
+    who, secret = await with_secret(world)
+    directory = LocalDirectory(world.sessions, world.now)
+    answers = [await desk.with_password(asked_of(**who | {"username": "neviens"}), "wrong")]
+    for status in ("active", "suspended", "ended"):
+        await change(world, who, status=status)
+        answers.append(await desk.with_password(asked_of(**who), "wrong"))
+    await directory.set_active(external_id(who["client"], who["username"]), active=False)
+    answers += [await desk.with_password(asked_of(**who), word) for word in (secret, "wrong")]
+    await change(world, who, status="active")
+    answers.append(await desk.with_password(asked_of(**who), secret))
+    assert set(map(repr, answers)) == {repr(answers[0])}
+    assert [e.result for e in await entries(world, who)][-3:] == ["ended", "ended", "suspended"]
+
+
+async def test_another_provider_says_that_the_password_was_changed(world: World, desk: SignIn) -> None:
+    """SE-33.3.4.4: its users are let in from then on."""
+    who = await user(world, must_change=True)
+    assert (await ask(desk, who)).code == "change_password"
+    await desk.report_password_changed(who["client"], who["username"])
+    assert (await ask(desk, who)).allowed
+    with pytest.raises(Refusal, match="no such account"):
+        await desk.report_password_changed(who["client"], "neviens")
+
+
+def test_the_first_sign_in_is_by_an_authenticator_where_the_rulebook_adopts_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """GJ-portal-first: later by own user name and password."""
+    adopting = book("BL").model_copy(update={"duty": (*book("BL").duty, book("GJ").find("GJ-portal-first"))})
+    monkeypatch.setattr(rules.sign_in, "book", lambda _: adopting)
+    standing = Standing(
+        organisation="BL",
+        status="active",
+        authenticator="swedbank",
+        limited=False,
+        must_change=False,
+        locked=False,
+        failed=0,
+        first=True,
+        credential=None,
+        contract_from=None,
+        contract_until=None,
+        addresses=(),
+        any_address=True,
+        authenticators=(),
+    )
+    password, bank = (
+        asked_of(client="K", username="u", address=OFFICE, method=method) for method in ("password", "swedbank")
+    )
+    assert decide(standing, password, MONDAY) == "portal_first"
+    assert decide(standing, bank, MONDAY) == "allowed"
+    assert decide(standing.model_copy(update={"first": False}), password, MONDAY) == "allowed"
 
 
 # ---- sessions -------------------------------------------------------------------------------------------------------
@@ -457,8 +573,12 @@ def test_a_month_ends_where_the_next_begins_also_when_the_clocks_change(month: s
 async def test_the_journal_is_read_without_addresses_unless_they_are_asked_for(world: World, desk: SignIn) -> None:
     who = await user(world)
     await ask(desk, who)
-    asked = (world.sessions, who["client"], None, MONDAY - SECOND, MONDAY + timedelta(hours=1))
+    asked = (world.sessions, who["client"], None, None, None, world.now())
     assert [(line.username, line.address) for line in await journal(*asked, personal=False)] == [
         (who["username"], None)
     ]
     assert [line.address for line in await journal(*asked, personal=True)] == [OFFICE]
+    sunday = date(2027, 2, 28)
+    assert await journal(world.sessions, who["client"], None, None, sunday, world.now(), personal=False) == []
+    with pytest.raises(NotFound):
+        await journal(world.sessions, "K-none", None, None, None, world.now(), personal=False)
