@@ -119,6 +119,16 @@ class Settings(BaseSettings):
     imap_password: SecretStr | None = None
     imap_mailbox: str = Field(default="INBOX", min_length=1)
 
+    identity: Literal["local", "scim"] = "local"
+    """Who keeps the secrets of users' login data: the directory that comes with Termins, or a SCIM 2.0 server."""
+
+    scim_url: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    """Where that server answers, such as `https://idp.example/scim/v2`; https, but on this machine."""
+
+    scim_token: SecretStr | None = None
+    scim_must_change: str | None = Field(default=None, pattern=r"^\S+$")
+    """The attribute by which that server is told that a password has to be changed; None: it asks for that anyway."""
+
     bank_folder: Folder = Field(default_factory=lambda earlier: earlier["var"] / "bank")
     """Payment orders go out here as files, and the bank's confirmations come in."""
 
@@ -167,9 +177,11 @@ class Settings(BaseSettings):
         return value.rstrip("/") if value else value
 
     @model_validator(mode="after")
-    def _mail_is_complete(self) -> Self:
+    def _is_complete(self) -> Self:
         if self.mail == "smtp" and self.smtp_host is None:
             raise ValueError("TERMINS_MAIL=smtp needs TERMINS_SMTP_HOST")
+        if self.identity == "scim" and None in (self.scim_url, self.scim_token):
+            raise ValueError("TERMINS_IDENTITY=scim needs TERMINS_SCIM_URL and TERMINS_SCIM_TOKEN")
         if self.mail_in == "imap" and None in (self.imap_host, self.imap_user, self.imap_password):
             raise ValueError(
                 "TERMINS_MAIL_IN=imap needs TERMINS_IMAP_HOST, TERMINS_IMAP_USER and TERMINS_IMAP_PASSWORD"

@@ -1079,7 +1079,7 @@ def reconcile(
 async def _reconcile(cases: Sequence[str], dry_run: bool, as_json: bool) -> int:
     # the one command that carries out what activities do, while no worker runs; the others need not load them
     from activities.wiring import build_replay  # noqa: PLC0415  # see above
-    from operations.directory import LocalDirectory  # noqa: PLC0415  # see above
+    from operations.identity import provider  # noqa: PLC0415  # see above
 
     for case in cases:
         try:
@@ -1098,7 +1098,7 @@ async def _reconcile(cases: Sequence[str], dry_run: bool, as_json: bool) -> int:
                     connection.sessions,
                     connection.keyring,
                     connection.engine,
-                    LocalDirectory(connection.sessions, wall_clock),
+                    provider(settings, connection.sessions, wall_clock),
                 ),
                 wall_clock,
                 backups=settings.key_backups,
@@ -1377,6 +1377,8 @@ def health(as_json: Json = False) -> None:
 
 
 async def _health(as_json: bool) -> int:
+    from operations.identity import provider  # noqa: PLC0415  # hashing and SCIM, which no other command needs
+
     async with connect() as connection:
         checkpoints = connection.settings.checkpoints
         found = await ask(
@@ -1386,6 +1388,7 @@ async def _health(as_json: bool) -> int:
             checkpoints,
             wall_clock(),
             connection.settings.sanctions_list,
+            provider(connection.settings, connection.sessions, wall_clock),
         )
     if as_json:
         _json(found)

@@ -28,8 +28,7 @@ from integrations.mail_in import ImapIn, MaildirIn, MailIn
 from integrations.sanctions import SanctionsFile
 from models.names import TASK_QUEUE
 from models.now import wall_clock
-from operations import metrics, watching
-from operations.directory import LocalDirectory
+from operations import identity, metrics, watching
 from operations.intake import filed_in
 from operations.logs import configure
 from operations.place import find, keys
@@ -116,6 +115,9 @@ async def main() -> None:
         raise SystemExit(f"run setup first: {', '.join(lacking)}")
     # connections of its own: a probe takes none from the cases, and answers when they use all of theirs
     watched = engine(place.database_url, keyring, pool=1)
+    # as above: it is asked within the transactions of others
+    directory = engine(place.database_url, keyring, pool=ASKED_AT_ONCE)
+    provider = identity.provider(settings, sessions(directory), wall_clock)
     failures = metrics.Failures()
     watch = watching.Watch(
         sessions(watched),
@@ -126,14 +128,13 @@ async def main() -> None:
         failures.registry,
         sdk_metrics,
         settings.sanctions_list,
+        provider,
     )
-    # as above: it is asked within the transactions of others
-    directory = engine(place.database_url, keyring, pool=ASKED_AT_ONCE)
     activities, outbox = build(
         sessions(database),
         keyring,
         client,
-        LocalDirectory(sessions(directory), wall_clock),
+        provider,
         carrier(settings),
         BankFolder(settings.bank_folder),
         wall_clock,

@@ -22,6 +22,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
+from integrations.identity import IdentityProvider, IdentityRefused, IdentityUnavailable
 from integrations.sanctions import ListUnavailable, SanctionsFile
 from models.common import Model
 from models.names import TASK_QUEUE
@@ -90,6 +91,7 @@ class Part(Model):
         "incoming",
         "keys",
         "sanctions",
+        "identity",
     ]
     needed: bool
     """Without it no worker can work. The rest is for people: it makes no worker unready."""
@@ -146,16 +148,24 @@ async def ask(
     checkpoints: Path,
     now: datetime,
     sanctions: Path | None = None,
+    provider: IdentityProvider | None = None,
 ) -> Health:
     """Ask everything at once; `checkpoints` is the folder where they are published, `sanctions` the file of the list.
 
     It never fails and takes no longer than a part may take; no client is an engine down.
     """
     published = asyncio.create_task(_newest(checkpoints))
-    (engine, stuck), (store, diverged, waiting, incoming), key, checkpoint_at = await asyncio.gather(
-        _engine(client, published, now), _store(sessions, now), _keys(keys), published
+    (engine, stuck), (store, diverged, waiting, incoming), key, checkpoint_at, others = await asyncio.gather(
+        _engine(client, published, now),
+        _store(sessions, now),
+        _keys(keys),
+        published,
+        asyncio.gather(
+            *([_sanctions(sanctions)] if sanctions is not None else []),
+            *([_identity(provider)] if provider is not None else []),
+        ),
     )
-    parts = (*engine, *store, key, *([await _sanctions(sanctions)] if sanctions is not None else []))
+    parts = (*engine, *store, key, *others)
     return Health(
         ready=all(part.ok for part in parts if part.needed),
         ok=all(part.ok for part in parts),
@@ -460,6 +470,22 @@ async def _sanctions(path: Path) -> Part:
         return Part(name="sanctions", needed=False, problem="the sanctions list cannot be read in time")
     said = "payees are screened by a sample of invented people: name the EU's list in TERMINS_SANCTIONS_LIST"
     return Part(name="sanctions", needed=False, problem=said if listed.sample else None)
+
+
+# ---- the identity provider ------------------------------------------------------------------------------------------
+
+
+async def _identity(provider: IdentityProvider) -> Part:
+    problem = None
+    try:
+        async with asyncio.timeout(ANSWERS_WITHIN):
+            await provider.answers()
+    except TimeoutError:
+        problem = "the identity provider does not answer in time"
+    except (IdentityUnavailable, IdentityRefused) as e:
+        problem = str(e)  # these texts name statuses and kinds of failure only
+    said = f"{problem}: access is not issued; see Identity provider in docs/operators.md" if problem else None
+    return Part(name="identity", needed=False, problem=said)
 
 
 def _kind(error: BaseException) -> str:

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 
+from integrations.identity import IdentityProvider
 from models.now import Now
 from operations import metrics
 from operations.health import ANSWERS_WITHIN, Health, Keys, ask
@@ -35,6 +36,7 @@ class Watch:
         own: CollectorRegistry,
         sdk: str | None = None,
         sanctions: Path | None = None,
+        provider: IdentityProvider | None = None,
     ) -> None:
         """`own` holds what this process counts itself; `sdk` is where the SDK answers with its metrics."""
         self._sessions = sessions
@@ -45,10 +47,19 @@ class Watch:
         self._own = own
         self._sdk = sdk
         self._sanctions = sanctions
+        self._provider = provider
 
     async def health(self) -> Health:
         """Ask everything."""
-        return await ask(self._sessions, self._client, self._keys, self._checkpoints, self._now(), self._sanctions)
+        return await ask(
+            self._sessions,
+            self._client,
+            self._keys,
+            self._checkpoints,
+            self._now(),
+            self._sanctions,
+            self._provider,
+        )
 
     async def metrics(self) -> bytes:
         """Everything for one scrape. What does not answer is left out, and `termins_part_ok` says so."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
 
 import pytest
+from httpx2 import AsyncClient
 from sqlmodel import select
 
 from integrations.identity import (
@@ -18,9 +19,11 @@ from integrations.identity import (
     NewAccount,
     one_time_secret,
 )
+from integrations.scim import Scim
 from models.tables import DirectoryRow
 from operations.directory import LocalDirectory
 from operations.store import engine, sessions
+from tests.scim import ScimServer, scim_server
 from tests.world import World
 
 _numbers = count(1)
@@ -78,9 +81,41 @@ class LocalKit:
             return list((await session.exec(query)).all())
 
 
-@pytest.fixture(params=["local"])
-async def kit(request: pytest.FixtureRequest, world: World) -> AsyncIterator[Kit]:
+@dataclass
+class ScimKit:
+    """A SCIM server."""
+
+    provider: Scim
+    down: Scim
+    server: ScimServer
+
+    async def opens(self, account: NewAccount, secret: str) -> bool:
+        return any(user["active"] and user.get("password") == secret for user in self.server.users(account.external_id))
+
+    async def number(self, account: NewAccount) -> int:
+        return len(self.server.users(account.external_id))
+
+    async def rename(self, account: NewAccount) -> None:
+        [user] = self.server.users(account.external_id)
+        async with AsyncClient(headers={"Authorization": f"Bearer {self.server.token}"}) as client:
+            renamed = {**user, "userName": f"{account.username}-renamed", "password": None}
+            answer = await client.put(f"{self.server.url}/Users/{user['id']}", json=renamed)
+            assert answer.status_code == 200
+
+
+@pytest.fixture(scope="module")
+def scim() -> Iterator[ScimServer]:
+    """A SCIM server for these tests."""
+    with scim_server() as server:
+        yield server
+
+
+@pytest.fixture(params=["local", "scim"])
+async def kit(request: pytest.FixtureRequest, world: World, scim: ScimServer) -> AsyncIterator[Kit]:
     """Each adapter in turn."""
+    if request.param == "scim":
+        yield ScimKit(Scim(scim.url, scim.token), Scim("http://127.0.0.1:9/v2", scim.token), scim)
+        return
     nowhere = engine("postgresql+asyncpg://nobody@127.0.0.1:9/nothing", world.keyring)
     yield LocalKit(LocalDirectory(world.sessions, world.now), LocalDirectory(sessions(nowhere), world.now), world)
     await nowhere.dispose()

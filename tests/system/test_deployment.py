@@ -50,6 +50,7 @@ SECRET = {
     "TERMINS_MASTER_KEY",
     "TERMINS_SMTP_PASSWORD",
     "TERMINS_IMAP_PASSWORD",
+    "TERMINS_SCIM_TOKEN",
 }
 """Settings that lie in files, never in a variable."""
 

@@ -15,9 +15,11 @@ from sqlalchemy import text
 from sqlmodel import col, update
 
 import operations.health
+from integrations.scim import Scim
 from models.names import TASK_QUEUE
 from models.tables import BellRow, CaseRow, ClientRow, IncomingRow
 from operations.checkpoint import publish
+from operations.directory import LocalDirectory
 from operations.health import Health, ask
 from operations.intake import Intake
 from operations.local import Postgres
@@ -39,6 +41,7 @@ from operations.store import engine, keyring, sessions
 from operations.watching import Watch, serving
 from security.master import MasterKeyFile
 from tests.conftest import virtual_temporal
+from tests.scim import TOKEN
 from tests.system.test_starter import cli
 from tests.workflows import test_access_request as access
 from tests.workflows.test_claim import content
@@ -426,6 +429,34 @@ async def test_a_master_key_that_opens_no_key_is_named(world: World, postgres: P
     await other.close()
 
 
+# ---- the identity provider ------------------------------------------------------------------------------------------
+
+
+async def test_an_identity_provider_that_does_not_answer_is_said_and_keeps_no_worker_from_its_work(
+    watched: World, postgres: Postgres
+) -> None:
+    nowhere = engine(postgres.url("no_such_database"), watched.keyring)
+    for provider, problem in (
+        (LocalDirectory(watched.sessions, watched.now), None),
+        (LocalDirectory(sessions(nowhere), watched.now), "the local directory does not answer: "),
+        (Scim("http://127.0.0.1:9/v2", TOKEN), "the identity provider cannot be reached: ConnectError: "),
+    ):
+        found = await ask(
+            watched.sessions,
+            watched.client,
+            watched.keyring.answers,
+            watched.var / "checkpoints",
+            watched.now(),
+            provider=provider,
+        )
+        assert found.ready
+        [part] = [part for part in found.parts if part.name == "identity"]
+        assert (part.problem or "").startswith(problem or "")
+        assert part.ok is (problem is None)
+        assert part.ok or "see Identity provider in docs/operators.md" in (part.problem or "")
+    await nowhere.dispose()
+
+
 # ---- who asks -------------------------------------------------------------------------------------------------------
 
 
@@ -473,6 +504,7 @@ async def test_the_command_says_all_parts_and_exits_with_4_where_no_worker_could
     said = (await cli(where, "health")).stdout
     assert "\nschema      ok\n" in said
     assert "\nkeys        ok\n" in said
+    assert "\nidentity    ok\n" in said
     said = (await cli({**where, "TEMPORAL_ADDRESS": "127.0.0.1:1"}, "health", code=4)).stdout
     assert said.startswith("engine      the engine does not answer\n")
     assert "\nstore       ok\n" in said

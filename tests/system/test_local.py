@@ -278,9 +278,11 @@ def test_a_wrong_database_address_is_refused_without_repeating_it(
         ({"TERMINS_SMTP_USER": "termins"}, "TERMINS_SMTP_PASSWORD"),
         ({"TERMINS_MAIL_IN": "imap", "TERMINS_IMAP_HOST": "imap.example"}, "TERMINS_IMAP_PASSWORD"),
         ({"TERMINS_MAIL": "pigeon"}, "'maildir' or 'smtp'"),
+        ({"TERMINS_IDENTITY": "scim", "TERMINS_SCIM_URL": "https://idp.example/v2"}, "TERMINS_SCIM_TOKEN"),
+        ({"TERMINS_SCIM_URL": "idp.example/v2"}, "scim_url"),
     ],
 )
-def test_incomplete_mail_settings_are_named(given: dict[str, str], fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_incomplete_settings_are_named(given: dict[str, str], fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in given.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValidationError, match=fault):
