@@ -35,6 +35,7 @@ from models import errors
 from models.access import (
     AccessBody,
     AccessFiling,
+    Action,
     Fallbacks,
     IssueAccess,
     Issued,
@@ -64,9 +65,11 @@ from models.tables import (
     WithdrawalRow,
 )
 from operations import accounts
+from operations.clients import over
 from operations.filings import check
 from operations.intake import Sessions, client_of, keep, same_client
 from rules.calendar import load
+from rules.client import is_listed
 from rules.period import count
 from rules.personal_code import COUNTRIES, read
 from rules.rulebook import book, duty_for
@@ -75,6 +78,10 @@ from security.keys import Keyring
 
 NOTICE = "BL-3-notice"
 EFFECT_DAY = "T-effect-day"
+NO_AUTHENTICATOR = "none"
+"""What a change says where login data shall take the place of an authenticator."""
+USER = "user"
+"""The user in the case of an account's life."""
 LOGIN_DATA = "BL-4-secret"
 """The letter with login data."""
 TAKEN_WITHIN = 85.0
@@ -169,6 +176,8 @@ class AccessStore:
             "access.set_address": self._set_address,
             "access.bounced": self._bounced,
             "access.drop": self._drop,
+            "access.cancel": self._cancel,
+            "access.change": self._change,
         }
 
     async def open(self, session: AsyncSession, intake: IntakeRow, at: datetime) -> Opening:
@@ -192,7 +201,9 @@ class AccessStore:
         for n, value in enumerate(filing.users, 1):
             line = read_line(value)
             code = line.fields.get("personal_code")
-            faults = (*line.faults, "personal_code:repeated") if code and code in seen else line.faults
+            faults, doubts = await self._judged(session, client, filing.action, line)
+            if code and code in seen:
+                faults = (*faults, "personal_code:repeated")
             if code:
                 seen.add(code)
             party = PartyRow(case=intake.case, party=f"U{n}", role="user", language=client.language)
@@ -202,21 +213,130 @@ class AccessStore:
             lines.append(
                 Line(
                     user=f"U{n}",
-                    status="incomplete" if faults else "sending",
+                    status="incomplete" if faults else "sending" if filing.action == "issue" else "asked",
                     authenticator=has_authenticator and not client.login_data_agreed,
                     agreed=has_authenticator and client.login_data_agreed,
                     faults=faults,
-                    doubts=line.doubts,
-                    letters=0 if faults else 1,
+                    doubts=doubts,
+                    letters=0 if faults or filing.action != "issue" else 1,
                 )
             )
+        may_ask = is_listed(client.responsible, client.requesters, filing.requester.email) or (
+            filing.action == "cancel" and await self._is_own(session, client.client, filing)
+        )
+        # what is to end can always end
+        ended = filing.action != "cancel" and over(client, at)
         body = AccessBody(
-            received_at=intake.received_at, client=client.client, for_case=filing.for_case, lines=tuple(lines)
+            received_at=intake.received_at,
+            client=client.client,
+            action=filing.action,
+            for_case=filing.for_case,
+            refused="contract_ended" if may_ask and ended else "not_authorised",
+            lines=tuple(lines),
         )
-        return Opening(
-            stage="issuing" if _may_ask(client, filing.requester.email) else "refusing",
-            body=body.model_dump(mode="json"),
+        at_work = "issuing" if filing.action == "issue" else "changing"
+        return Opening(stage=at_work if may_ask and not ended else "refusing", body=body.model_dump(mode="json"))
+
+    async def _is_own(self, session: AsyncSession, client: str, filing: AccessFiling) -> bool:
+        """Whether a user gives up the own access, and nobody else's: that may always be (4)."""
+        email = filing.requester.email.strip().casefold()
+        for value in filing.users:
+            account, _ = await self._person(session, client, read_line(value))
+            if account is None or email not in await _addresses_of(session, account):
+                return False
+        return True
+
+    async def _judged(
+        self, session: AsyncSession, client: ClientRow, action: Action, line: Read
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The faults and doubts of a line, by what it asks for and by the client's contract."""
+        if action == "cancel":
+            _, faults = await self._person(session, client.client, line)
+            return faults, line.doubts
+        faults, doubts = line.faults, line.doubts
+        wanted = line.fields.get("authenticator")
+        takes_away = action == "change" and wanted == NO_AUTHENTICATOR
+        if wanted is not None and wanted not in client.authenticators and not takes_away:
+            if client.contract is None:
+                doubts = (*doubts, "authenticator:unlisted")
+            else:
+                faults = (*faults, "authenticator:unlisted")
+        if action == "change" and _read_code(line) is not None:
+            _, unknown = await self._person(session, client.client, line)
+            faults = (*faults, *unknown)
+        return faults, doubts
+
+    async def _person(
+        self, session: AsyncSession, client: str, line: Read
+    ) -> tuple[AccountRow | None, tuple[str, ...]]:
+        """Whose access is meant, if that is certain, else why it is not.
+
+        By the personal code, unless it is that of somebody with another name; or by address and name together, where
+        they fit exactly one account of the client.
+        """
+        fields, code = line.fields, _read_code(line)
+        name = _words(fields.get("first_name"), fields.get("last_name"))
+        if code is not None:
+            account = await present_account(session, client, await index_of(self._keyring, "personal_code", code))
+            if account is None:
+                return None, ("account:none",)
+            known = {word for party in await _parties_of(session, account) for word in _words(party.name)}
+            return (None, ("personal_code:unfit",)) if name and known and not name & known else (account, ())
+        unread = tuple(fault for fault in line.faults if fault.split(":")[0] in ("personal_code", "country", "line"))
+        if missing := tuple(f"{n}:missing" for n in ("first_name", "last_name", "email") if n not in fields):
+            return None, (*unread, *missing)
+        theirs = select(AccountRow).where(AccountRow.client == client, AccountRow.status != "ended")
+        fit = []
+        for account in (await session.exec(theirs.order_by(AccountRow.username))).all():
+            same_name = any(_words(party.name) == name for party in await _parties_of(session, account))
+            if same_name and fields["email"].casefold() in await _addresses_of(session, account):
+                fit.append(account)
+        if len(fit) == 1:
+            return fit[0], ()
+        return None, ("account:several" if fit else "account:none", *unread)
+
+    async def _cancel(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Amended:
+        """End the access of these users at once (BL 9); what ended meanwhile has ended."""
+        intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
+        filing = AccessFiling.model_validate(intake.content)
+        client = await session.get_one(ClientRow, filing.client)
+        users = [_as_read(await _user(session, case, user)) for user in data["users"]]
+        found = [account for line in users if (account := (await self._person(session, client.client, line))[0])]
+        by_client = is_listed(client.responsible, client.requesters, filing.requester.email)
+        await accounts.end(
+            session,
+            await accounts.accounts_of(session, client.client, [account.username for account in found]),
+            "BL-9" if by_client else "BL-16-erase",
+            case,
+            at,
+            event_at=intake.received_at,
         )
+        return _results(data, {user: {"status": "cancelled"} for user in data["users"]})
+
+    async def _change(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Amended:
+        """Write other contact data at once (BL 9); where the way of signing in changes, new data go out by BL 4."""
+        intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
+        client = await session.get_one(ClientRow, AccessFiling.model_validate(intake.content).client)
+        results: dict[str, dict[str, Any]] = {}
+        for user in data["users"]:
+            party = await _user(session, case, user)
+            account, faults = await self._person(session, client.client, _as_read(party))
+            if account is None:
+                # it ended between two steps: there is nothing any more that could change
+                results[user] = {"status": "incomplete", "faults": list(faults), "told": False}
+                continue
+            for known in await _parties_of(session, account):
+                known.email, known.phone = party.email, party.phone
+            said = party.other.get("authenticator", account.authenticator)
+            wanted = None if said == NO_AUTHENTICATOR else said
+            # where none is wanted this takes the one away that the account has, once login data went out
+            party.other = {**party.other, "authenticator": wanted}
+            results[user] = {
+                "status": "to_issue" if wanted != account.authenticator else "changed",
+                "authenticator": wanted is not None and not client.login_data_agreed,
+                "agreed": wanted is not None and client.login_data_agreed,
+            }
+        return _results(data, results)
 
     async def _complete(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         """Add what came to the line; refused, with every fault, while it is not complete."""
@@ -226,6 +346,10 @@ class AccessStore:
             **{n: v for n in ("email", "phone", "personal_code") if (v := getattr(party, n)) is not None},
         }
         line = read_line({**former, **data["fields"]})
+        intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
+        filing = AccessFiling.model_validate(intake.content)
+        client = await session.get_one(ClientRow, filing.client)
+        judged, doubts = await self._judged(session, client, filing.action, line)
         others = (
             await session.exec(
                 select(PartyRow.personal_code).where(
@@ -233,13 +357,13 @@ class AccessStore:
                 )
             )
         ).all()
-        faults = list(line.faults)
+        faults = list(judged)
         if line.fields.get("personal_code") in others and "personal_code" in line.fields:
             faults.append("personal_code:repeated")
         if faults:
             raise Refusal(*(fault.replace(":", ": ") for fault in faults))
         _fill(party, line.fields)
-        return {"doubts": list(line.doubts)}
+        return {"doubts": list(doubts)}
 
     async def _set_address(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
         """Another address for a user. Refused if the letter went to the former one meanwhile: that has to bounce."""
@@ -276,6 +400,37 @@ class AccessStore:
         if notice.sent_at is not None:
             raise Refusal("line: it was issued meanwhile")
         notice.refused, notice.attempt = notice.refused or "dropped", None
+
+
+def _read_code(line: Read) -> str | None:
+    """The personal code of a line, if it could be read."""
+    return None if {"personal_code:wrong", "country:wrong"} & set(line.faults) else line.fields.get("personal_code")
+
+
+def _as_read(party: PartyRow) -> Read:
+    """A line as it stands in the store, to look for its person once more."""
+    found = {n: getattr(party, n) for n in ("personal_code", "email", "phone")} | dict(party.other)
+    return read_line({n: v for n, v in found.items() if isinstance(v, str)})
+
+
+def _words(*names: str | None) -> frozenset[str]:
+    return frozenset(" ".join(name for name in names if name).casefold().split())
+
+
+async def _parties_of(session: AsyncSession, account: AccountRow) -> list[PartyRow]:
+    """The user of an account as its request and its own case know it; one who was erased is not known any more."""
+    ids = [(account.case, account.subject), *([(account.credential, USER)] if account.credential else [])]
+    found = [await session.get(PartyRow, id_) for id_ in ids]
+    return [party for party in found if party is not None and party.erased_at is None]
+
+
+async def _addresses_of(session: AsyncSession, account: AccountRow) -> set[str]:
+    return {party.email.strip().casefold() for party in await _parties_of(session, account) if party.email}
+
+
+def _results(data: dict[str, Any], results: Mapping[str, dict[str, Any]]) -> Amended:
+    """The lines of a request with what became of some of them."""
+    return Amended(body={"lines": [{**line, **results.get(line["user"], {})} for line in data["lines"]]})
 
 
 # ---- a withdrawal's side of the store -------------------------------------------------------------------------------
@@ -807,12 +962,6 @@ async def _effect(session: AsyncSession, row: WithdrawalRow, zone: ZoneInfo) -> 
 
 
 # ---- rows -----------------------------------------------------------------------------------------------------------
-
-
-def _may_ask(client: ClientRow, email: str) -> bool:
-    """Only the responsible employee and those on the client's list ask in its name; a user as such does not."""
-    listed = [client.responsible, *client.requesters]
-    return email.strip().casefold() in {str(person.get("email", "")).strip().casefold() for person in listed} - {""}
 
 
 def _add_people(session: AsyncSession, case: str, client: ClientRow) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, StringConstraints, field_validator, model_validator
+from pydantic import Field, StringConstraints, model_validator
 
 from models.case import Actor, Day, Instant, Message, Text
 from models.common import Model
@@ -29,25 +29,32 @@ class Requester(Model):
     email: Text
 
 
+Action = Literal["issue", "change", "cancel"]
+
+
 class AccessFiling(Model):
-    """A client's request for access. Its lines are read one by one: what is missing in one never refuses the others."""
+    """A client's request for access, for another one, or for none any more.
+
+    Its lines are read one by one: what is missing in one never refuses the others.
+    """
 
     client: Text
     requester: Requester
-    action: str
+    action: Action
     users: Annotated[tuple[Any, ...], Field(min_length=1)]
-    """A line each: first_name, last_name, personal_code, phone, email, country (LV, LT, EE), authenticator."""
+    """A line each: first_name, last_name, personal_code, phone, email, country (LV, LT, EE), authenticator.
+
+    To change, it says how these shall be; `none` as the authenticator: login data in its place. To cancel, it is enough
+    that the person is certain.
+    """
     for_case: Text | None = None
     """The withdrawal of an authenticator in which the client asked."""
 
-    @field_validator("action")
-    @classmethod
-    def _issue(cls, action: str) -> str:
-        if action != "issue":
-            raise ValueError(
-                "only issue is taken here: changes and cancellations (BL 9) go to the access administrator"
-            )
-        return action
+    @model_validator(mode="after")
+    def _for_login_data(self) -> Self:
+        if self.for_case is not None and self.action != "issue":
+            raise ValueError("for_case: said only with the action issue")
+        return self
 
 
 class AuthenticatorDecisionFiling(Model):
@@ -76,7 +83,11 @@ class WithdrawalFiling(AuthenticatorDecisionFiling):
 
 # ---- what an access request remembers -------------------------------------------------------------------------------
 
-LineStatus = Literal["sending", "issued", "confirmed", "incomplete", "bounced", "dropped"]
+LineStatus = Literal[
+    "sending", "issued", "confirmed", "incomplete", "bounced", "dropped", "asked", "to_issue", "changed", "cancelled"
+]
+"""`asked`: a change or cancellation that is carried out in the next step; `to_issue`: a change by which new data go
+out."""
 
 
 class Line(Model):
@@ -96,6 +107,8 @@ class Line(Model):
     """The requester was told what is missing."""
     letters: int = 0
     """How many letters were queued to the user: login data or a confirmation."""
+    received_at: datetime | None = None
+    """When what was missing came; the days of a change that issues data run from here."""
 
     @property
     def letter(self) -> str:
@@ -105,7 +118,9 @@ class Line(Model):
     @property
     def done(self) -> bool:
         """True once the line has its result."""
-        return self.status in ("issued", "confirmed", "dropped") or (self.status == "incomplete" and self.told)
+        return self.status in ("issued", "confirmed", "dropped", "changed", "cancelled") or (
+            self.status == "incomplete" and self.told
+        )
 
 
 class AccessBody(Model):
@@ -113,7 +128,10 @@ class AccessBody(Model):
 
     received_at: datetime
     client: str
+    action: Action = "issue"
     for_case: str | None = None
+    refused: Literal["not_authorised", "contract_ended"] = "not_authorised"
+    """Why nothing of it is done, where that is so."""
     lines: tuple[Line, ...] = ()
     announced: bool = False
     """The first step, which starts the clocks, is recorded."""
@@ -319,6 +337,11 @@ _FIELDS = {
         "lt": "trečiojo asmens autentifikavimo priemonė",
         "en": "third-party authenticator",
     },
+    "account": {
+        "lv": "šī darbinieka piekļuve klientu zonai",
+        "lt": "šio darbuotojo prieiga prie klientų zonos",
+        "en": "access of this employee to the client zone",
+    },
     "line": {"lv": "ziņas par darbinieku", "lt": "darbuotojo duomenys", "en": "details of the employee"},
 }
 _WHAT = {
@@ -328,6 +351,18 @@ _WHAT = {
         "lv": "šīs ziņas pieprasījumā jau norādītas par citu darbinieku: {}",
         "lt": "šie duomenys prašyme jau nurodyti kitam darbuotojui: {}",
         "en": "given for another employee of this request already: {}",
+    },
+    "none": {"lv": "nav atrasta: {}", "lt": "nerasta: {}", "en": "not found: {}"},
+    "several": {"lv": "ir vairākas: {}", "lt": "yra kelios: {}", "en": "there are several: {}"},
+    "unfit": {
+        "lv": "neatbilst vārdam un uzvārdam: {}",
+        "lt": "neatitinka vardo ir pavardės: {}",
+        "en": "does not fit the name: {}",
+    },
+    "unlisted": {
+        "lv": "klienta līgumā nav paredzēts: {}",
+        "lt": "kliento sutartyje nenumatyta: {}",
+        "en": "not in the client's contract: {}",
     },
     "unknown": {"lv": "nesaprotamas ziņas: {}", "lt": "nesuprantami duomenys: {}", "en": "not understood: {}"},
 }

@@ -43,7 +43,9 @@ with workflow.unsafe.imports_passed_through():
 ISSUE = "BL-4"
 CONTENT = "BL-4-content"
 CHOICE = "BL-3-choice"
+AT_ONCE = "BL-9"
 REFUSED = "BL-4-not-authorised"
+NO_CONTRACT = "BL-11-contract-ended"
 ASK = "BL-4-bounced"
 VOIDS = "void-secret"
 """The change since which the identity provider is told of a letter that came back."""
@@ -58,6 +60,7 @@ class AccessRequest(Case):
     stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
         "refusing": (),
         "issuing": (CompleteLine, ReportBounce, CorrectAddress, DropLine),
+        "changing": (CompleteLine, ReportBounce, CorrectAddress, DropLine),
         "resting": (CompleteLine, ReportBounce),
     }
 
@@ -76,14 +79,15 @@ class AccessRequest(Case):
     # ---- stages -----------------------------------------------------------------------------------------------------
 
     async def refusing(self) -> None:
-        """4: whoever is not on the client's list may not ask; the requester and the responsible employee are told."""
+        """Who is not on the client's list may not ask (4), nor for what a contract that ended gives nobody (11)."""
         body = self.body
         if not body.announced:
             parties = {"requester": "requester", "responsible": "responsible_employee"}
+            template = REFUSED if body.refused == "not_authorised" else NO_CONTRACT
             drafts = tuple(
                 NoticeDraft(
-                    key=f"{REFUSED}:{party}:1",
-                    template=REFUSED,
+                    key=f"{template}:{party}:1",
+                    template=template,
                     party=party,
                     duty=ISSUE,
                     facts={"requester": {"name_of": "requester"}, "to_whom": reader},
@@ -91,7 +95,7 @@ class AccessRequest(Case):
                 for party, reader in parties.items()
             )
             await self.record(
-                "not_authorised",
+                body.refused,
                 duty=ISSUE,
                 facts={"lines": len(body.lines)},
                 notices=drafts,
@@ -109,7 +113,7 @@ class AccessRequest(Case):
                     facts={p.key: p.refused or "sent" for p in proofs},
                     bells=self._bells() if over else (),
                     to=CLOSED if over else None,
-                    outcome="not_authorised" if over else None,
+                    outcome=body.refused if over else None,
                     body=body.model_copy(update={"notices": notices}),
                 )
 
@@ -138,6 +142,41 @@ class AccessRequest(Case):
             case Item(message=DropLine() as m) as item:
                 await self._drop(item, m)
 
+    async def changing(self) -> None:
+        """9: what the client changes or cancels is done first and at once, whatever else is said of it."""
+        body = self.body
+        asked = [line.user for line in body.lines if line.status == "asked"]
+        if asked:
+            act = "access.cancel" if body.action == "cancel" else "access.change"
+            lines = [line.model_dump(mode="json") for line in body.lines]
+            await self.record(
+                "carried_out",
+                duty=AT_ONCE,
+                facts={"action": body.action, "lines": asked},
+                acts=(Act(name=act, data={"users": asked, "lines": lines}),),
+            )
+        elif body.announced and (granted := [line for line in body.lines if line.status == "to_issue"]):
+            await self._grant(granted)
+        elif body.announced and all(line.done for line in body.lines):
+            await self.record("settled", duty=AT_ONCE, **self._resting(body))
+        else:
+            await self.issuing()
+
+    async def _grant(self, lines: list[Line]) -> None:
+        """4: a change by which the user signs in otherwise: the new data go out within two working days."""
+        new = [line.model_copy(update={"status": "sending", "letters": line.letters + 1}) for line in lines]
+        await self.record(
+            "granted",
+            duty=ISSUE,
+            facts={"lines": [line.user for line in new]},
+            changes=tuple(
+                Start(duty=ISSUE, subject=line.user, anchor_at=line.received_at or self.body.received_at)
+                for line in new
+            ),
+            notices=tuple(self._letter(line) for line in new),
+            body=self.body.having(*new),
+        )
+
     async def resting(self) -> None:
         """Mail may still come back and missing details may still come; then the request closes."""
         if await self.rest_again():
@@ -155,20 +194,24 @@ class AccessRequest(Case):
         """The rest is over: closed in the same step."""
         if tick.duty != REST:
             return {}
-        given = [line for line in self.body.lines if line.status in ("issued", "confirmed")]
-        outcome = "issued" if len(given) == len(self.body.lines) else "partly_issued" if given else "not_issued"
+        given = [line for line in self.body.lines if line.status in ("issued", "confirmed", "changed", "cancelled")]
+        done = {"issue": "issued", "change": "changed", "cancel": "cancelled"}[self.body.action]
+        outcome = done if len(given) == len(self.body.lines) else f"partly_{done}" if given else f"not_{done}"
         return {"entry": "closed", "to": CLOSED, "outcome": outcome, "bells": self._bells()}
 
     def _then_rest(self, body: AccessBody) -> dict[str, Any]:
         """Once every line has its result the request rests, in the same step, and whoever asked for it is rung."""
         if not all(line.done for line in body.lines):
             return {"body": body}
-        return {
-            "body": body,
-            "to": "resting",
-            "bells": self._bells(),
-            "rest": (self.rest(),),
-        }
+        return {"body": body, "to": "resting", "bells": self._bells(), "rest": (self.rest(),)}
+
+    def _resting(self, body: AccessBody) -> dict[str, Any]:
+        """The last wait begins, by a step that says nothing else."""
+        return {"body": body, "to": "resting", "bells": self._bells(), "changes": (self.rest(),)}
+
+    @property
+    def _at_work(self) -> str:
+        return "issuing" if self.body.action == "issue" else "changing"
 
     def _bells(self) -> tuple[BellDraft, ...]:
         return (BellDraft(case=self.body.for_case, reason="access_request"),) if self.body.for_case else ()
@@ -188,8 +231,13 @@ class AccessRequest(Case):
                 "faults": {line.user: list(line.faults) for line in faulty},
                 "doubts": {line.user: list(line.doubts) for line in body.lines if line.doubts},
             },
-            changes=tuple(Start(duty=ISSUE, subject=line.user, anchor_at=body.received_at) for line in body.lines),
-            notices=(*(self._letter(line) for line in body.lines if not line.faults), *told),
+            # what is changed or cancelled is done; a line that is refused is told so within the two days all the same
+            changes=tuple(
+                Start(duty=ISSUE, subject=line.user, anchor_at=body.received_at)
+                for line in body.lines
+                if body.action == "issue" or line.faults
+            ),
+            notices=(*(self._letter(line) for line in body.lines if line.status == "sending"), *told),
             body=body.model_copy(update={"announced": True, "notices": {d.key: "queued" for d in told}}),
         )
 
@@ -307,13 +355,17 @@ class AccessRequest(Case):
         """What was missing has come: the line's own two working days run from its receipt, beside the first ones."""
         line = self.body.line(m.line)
         assert line is not None
-        new = line.model_copy(
-            update={"status": "sending", "faults": (), "told": False, "letters": line.letters + 1, "doubts": ()}
-        )
+        sound: dict[str, Any] = {"faults": (), "told": False, "doubts": ()}
+        carried_out = self.body.action != "issue" and line.status == "incomplete"
+        if carried_out:
+            new = line.model_copy(update={**sound, "status": "asked", "received_at": m.received_at})
+        else:
+            new = line.model_copy(update={**sound, "status": "sending", "letters": line.letters + 1})
         changes: list[Change] = [*self.no_more(REST, "line_completed")]
         if line.status == "incomplete":
             changes += self._end_first(line, item)
-            changes.append(Start(duty=ISSUE, subject=line.user, anchor_at=m.received_at))
+            if not carried_out:
+                changes.append(Start(duty=ISSUE, subject=line.user, anchor_at=m.received_at))
         recorded = await self.record(
             "completed",
             said=item,
@@ -321,9 +373,9 @@ class AccessRequest(Case):
             facts={"line": m.line, "fields": sorted(m.fields), "received_at": m.received_at.isoformat()},
             changes=tuple(changes),
             acts=(Act(name="access.complete", data={"user": m.line, "fields": m.fields}),),
-            notices=(self._letter(new),),
+            notices=() if carried_out else (self._letter(new),),
             bells=self._bells(),
-            to="issuing",
+            to=self._at_work,
             body=self.body.having(new),
         )
         if recorded is not None and (doubts := recorded.acts["access.complete"]["doubts"]):
@@ -360,7 +412,7 @@ class AccessRequest(Case):
                 acts=(Act(name="access.bounced", data={**facts, "user": line.user}),),
                 notices=(draft,),
                 bells=self._bells(),
-                to="issuing",
+                to=self._at_work,
                 body=body.having(
                     line.model_copy(update={"status": "bounced"}), notices={**body.notices, draft.key: "queued"}
                 ),
@@ -374,7 +426,7 @@ class AccessRequest(Case):
             facts=facts,
             changes=(*changes, *(Reopen(duty=ISSUE, subject=line.user, reason="bounce") for line in told)),
             acts=(Act(name="notice.bounced", data=facts),),
-            to="issuing",
+            to=self._at_work,
             body=self.body.having(
                 *(line.model_copy(update={"told": False}) for line in told),
                 notices={**self.body.notices, m.notice: "refused"},
@@ -521,7 +573,7 @@ class AccessRequest(Case):
         match stage:
             case "refusing":
                 return "the carrier: the refusal to the requester and the responsible employee"
-            case "issuing":
+            case "issuing" | "changing":
                 waits = [f"the carrier: {line.letter}" for line in body.lines if line.status == "sending"]
                 waits += [f"the carrier: {key}" for key, status in body.notices.items() if status == "queued"]
                 waits += [f"an address for {line.user}" for line in body.lines if line.status == "bounced"]
@@ -541,6 +593,7 @@ class AccessRequest(Case):
             faults = f"; missing or wrong: {', '.join(line.faults)}" if line.faults else ""
             doubts = f"; to look at: {', '.join(line.doubts)}" if line.doubts else ""
             lines += [f"- **User {line.user}:** {line.status}{' and told' if line.told else ''}{faults}{doubts}"]
+        lines += [f"- **Asked:** to {body.action} access"] if body.action != "issue" else []
         lines += [f"- **Received:** {body.received_at:%Y-%m-%d %H:%M} UTC from client {body.client}"]
         lines += [f"- **Asked for in:** {body.for_case}"] if body.for_case else []
         return lines

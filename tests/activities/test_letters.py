@@ -106,6 +106,7 @@ FACTS: dict[str, dict[str, object]] = {
         "lines": [{"name": "Andris Bērziņš", "faults": ["no phone number", "no e-mail address"]}],
     },
     "BL-4-not-authorised": {"reference": "2026-000045", "requester": "Ilze Ozola", "to_whom": "requester"},
+    "BL-11-contract-ended": {"reference": "2026-000045", "requester": "Ilze Ozola", "to_whom": "requester"},
     "BL-4-bounced": {"reference": "2026-000045", "user": "Andris Bērziņš"},
     "BL-4-cancelled": {"reference": "2026-000045", "names": ["Andris Bērziņš", "Ilze Ozola"]},
     "client-role": {
@@ -268,6 +269,8 @@ def test_each_outcome_has_words_of_its_own_and_a_rejection_names_no_sum(template
     [
         ("BL-3-notice", "scope", ("end", "limit")),
         ("BL-4-not-authorised", "to_whom", ("requester", "responsible_employee")),
+        ("BL-11-contract-ended", "to_whom", ("requester", "responsible_employee")),
+        ("client-not-authorised", "to_whom", ("requester", "responsible")),
         ("BTA-11.3-demand", "reason", ("unjustified", "compensated_by_others")),
         ("BTA-11.3-demand", "text", (None, "The carrier has compensated the same loss")),
         ("BTA-11.3-demand", "repay_by", (None, date(2026, 12, 21))),
@@ -289,6 +292,8 @@ def test_a_letter_follows_the_fact_that_decides_its_words(
         ("BL-3-notice", "scope", "x"),
         ("GJ-claims-review", "outcome", "x"),
         ("BL-4-not-authorised", "to_whom", "x"),
+        ("BL-11-contract-ended", "to_whom", "x"),
+        ("client-not-authorised", "to_whom", "x"),
         ("privacy-answer", "rights", [{"title": "T"}]),
     ],
 )

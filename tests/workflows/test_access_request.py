@@ -21,7 +21,7 @@ from integrations.identity import external_id
 from integrations.mail import MaildirOut
 from models.access import IssueAccess
 from models.errors import Refusal
-from models.tables import AccountRow
+from models.tables import AccountRow, ClientRow, PartyRow
 from operations.directory import LocalDirectory
 from tests.replay.history import activity_of
 from tests.world import RIGA, Refused, VirtualNow, World, text_of
@@ -506,5 +506,227 @@ async def test_a_request_without_users_or_for_another_action_is_refused_at_filin
     client = await world.customer()
     with pytest.raises(Refusal, match=r"content\.users"):
         await world.file("access_request", "BL", content(client))
-    with pytest.raises(Refusal, match="only issue is taken here"):
-        await world.file("access_request", "BL", content(client, user(), action="cancel"))
+    with pytest.raises(Refusal, match=r"content\.action: Input should be 'issue', 'change' or 'cancel'"):
+        await world.file("access_request", "BL", content(client, user(), action="lock"))
+    with pytest.raises(Refusal, match="for_case: said only with the action issue"):
+        await world.file("access_request", "BL", content(client, user(), action="cancel", for_case="x"))
+
+
+# ---- the client's contract ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", ["issue", "change"])
+async def test_no_access_is_issued_from_the_day_after_the_contracts_end_and_both_sides_are_told(
+    world: World, action: str
+) -> None:
+    """BL-11: on its last day still."""
+    await world.begin(MONDAY)
+    responsible = {"name": "Ilze Kalna", "email": "ilze.liguma@noliktavas.example"}
+    asked = {"requester": {"email": responsible["email"]}}
+    for last, over in ((MONDAY.date(), False), (MONDAY.date() - timedelta(days=1), True)):
+        client = await world.customer(responsible=responsible, contract="L-1", contract_until=last)
+        case = await world.file("access_request", "BL", content(client, user(), action=action, **asked))
+        row = await world.stage(case, "closed" if over else "resting")
+        if over:
+            assert row.outcome == "contract_ended"
+            assert await world.entries(case) == ["contract_ended", "both_told"]
+            assert await accounts(world, client) == []
+            mails = [m for m in world.mails(responsible["email"]) if case.split(":")[2] in str(m["Subject"])]
+            assert len(mails) == 2, "to whoever asked, and to the responsible employee: the same person here"
+            assert "11. punkts" in text_of(mails[0])
+
+
+async def test_an_authenticator_that_the_contract_does_not_list_is_a_fault_of_its_line(world: World) -> None:
+    """Told precisely; while no contract is recorded it is only a doubt."""
+    await world.begin(MONDAY)
+    client = await world.customer(contract="L-1", authenticators=["ebank-one"])
+    case = await world.file(
+        "access_request", "BL", content(client, user(authenticator="smart-id"), user(authenticator="ebank-one"))
+    )
+    row = await world.stage(case, "resting")
+    assert [x["faults"] for x in row.state["body"]["lines"]] == [["authenticator:unlisted"], []]
+    assert await line(world, case, "U2") == "confirmed"
+    (notice,) = [n for n in (await world.notices(case)).values() if n.template == "BL-4-incomplete"]
+    assert "līgumā nav paredzēts" in str(notice.facts)
+    loose = await world.customer(authenticators=[])
+    case = await world.file("access_request", "BL", content(loose, user(authenticator="smart-id")))
+    row = await world.stage(case, "resting")
+    assert [(x["status"], x["doubts"]) for x in row.state["body"]["lines"]] == [
+        ("confirmed", ["authenticator:unlisted"])
+    ]
+
+
+# ---- cancel ---------------------------------------------------------------------------------------------------------
+
+
+async def issued(world: World, *users: dict[str, Any], **more: Any) -> str:
+    """A client whose users have access; its code."""
+    await world.begin(MONDAY)
+    client = await world.customer(contract="L-1", authenticators=["smart-id", "ebank-one"], **more)
+    case = await world.file("access_request", "BL", content(client, *users))
+    await world.stage(case, "resting")
+    return client
+
+
+async def cancelled(world: World, client: str, *users: Any, **more: Any) -> str:
+    """A request to cancel; the case."""
+    return await world.file("access_request", "BL", content(client, *users, action="cancel", **more))
+
+
+async def test_a_cancellation_is_carried_out_at_once_whatever_else_is_missing(world: World) -> None:
+    """BL-9: by the personal code alone, or by address and name; others keep theirs."""
+    first, second, third = user(), user(), user()
+    client = await issued(world, first, second, third)
+    named = {n: second[n] for n in ("first_name", "last_name")} | {"email": second["email"].upper()}
+    case = await cancelled(world, client, {"personal_code": first["personal_code"]}, named)
+    await world.stage(case, "resting")
+    found = {a.subject: (a.status, a.ground, a.ended_by, a.event_at) for a in await accounts(world, client)}
+    received = (await world.row(case)).state["body"]["received_at"]  # type: ignore[union-attr]  # it is filed
+    for subject in ("U1", "U2"):
+        assert found[subject][:3] == ("ended", "BL-9", case)
+        assert found[subject][3] == datetime.fromisoformat(received)
+    assert found["U3"][0] == "active"
+    assert [await line(world, case, u) for u in ("U1", "U2")] == ["cancelled", "cancelled"]
+    assert await world.entries(case) == ["carried_out", "received", "settled"]
+    assert {duty for duty, _ in await world.clocks(case)} == {"T-rest"}, "nothing is issued: no two working days"
+    await world.advance(case, MONDAY + timedelta(days=9))
+    assert (await world.stage(case, "closed")).outcome == "cancelled"
+
+
+async def test_whoever_comes_back_gets_another_account(world: World) -> None:
+    """Nothing that was meant for the former one can reach it."""
+    who = user()
+    client = await issued(world, who)
+    await world.stage(await cancelled(world, client, {"personal_code": who["personal_code"]}), "resting")
+    again = await world.file("access_request", "BL", content(client, who))
+    await world.stage(again, "resting")
+    old, new = sorted(await accounts(world, client), key=lambda a: a.created_at)
+    assert (old.status, new.status) == ("ended", "active")
+    assert old.username != new.username
+
+
+async def test_a_line_whose_person_is_not_certain_is_refused_saying_what_is_missing(world: World) -> None:
+    """Each line for itself; what is told within two working days keeps their clock, and a completed line is done."""
+    who, other = user(), user()
+    client = await issued(world, who, other)
+    case = await cancelled(
+        world,
+        client,
+        {"first_name": who["first_name"], "phone": "+371 2"},
+        {"personal_code": user()["personal_code"]},
+        {"personal_code": other["personal_code"], "first_name": "Jānis", "last_name": "Cits"},
+        {"first_name": "Jānis", "last_name": "Cits", "email": who["email"]},
+        "nonsense",
+    )
+    row = await world.stage(case, "resting")
+    assert [x["faults"] for x in row.state["body"]["lines"]] == [
+        ["personal_code:missing", "last_name:missing", "email:missing"],
+        ["account:none"],
+        ["personal_code:unfit"],
+        ["account:none", "personal_code:missing"],
+        ["line:unknown", "first_name:missing", "last_name:missing", "email:missing"],
+    ]
+    assert {a.status for a in await accounts(world, client)} == {"active"}
+    assert (await world.clock(case, "BL-4", "U1")).status == "kept"
+    received = row.state["body"]["received_at"]
+    with pytest.raises(Refused, match="account: none"):
+        await world.say(case, "complete_line", line="U1", received_at=received, personal_code=user()["personal_code"])
+    await world.say(case, "complete_line", line="U1", received_at=received, personal_code=who["personal_code"])
+    await world.stage(case, "resting")
+    assert {a.subject: a.status for a in await accounts(world, client)} == {"U1": "ended", "U2": "active"}
+    await world.advance(case, MONDAY + timedelta(days=9))
+    assert (await world.stage(case, "closed")).outcome == "partly_cancelled"
+
+
+async def test_a_user_may_give_up_the_own_access_and_nobody_elses(world: World) -> None:
+    who, other = user(), user()
+    client = await issued(world, who, other)
+    own = {"requester": {"email": who["email"]}}
+    codes = [{"personal_code": u["personal_code"]} for u in (who, other)]
+    refused = await cancelled(world, client, *codes, **own)
+    assert (await world.stage(refused, "closed")).outcome == "not_authorised"
+    assert {a.status for a in await accounts(world, client)} == {"active"}
+    await world.stage(await cancelled(world, client, codes[0], **own), "resting")
+    assert {(a.subject, a.status, a.ground) for a in await accounts(world, client)} == {
+        ("U1", "ended", "BL-16-erase"),
+        ("U2", "active", None),
+    }
+
+
+async def test_what_is_to_end_can_end_after_the_contract_too(world: World) -> None:
+    who = user()
+    client = await issued(world, who)
+    async with world.sessions() as session, session.begin():
+        (await session.get_one(ClientRow, client)).contract_until = MONDAY.date() - timedelta(days=1)
+    await world.stage(await cancelled(world, client, {"personal_code": who["personal_code"]}), "resting")
+    assert [a.status for a in await accounts(world, client)] == ["ended"]
+
+
+# ---- change ---------------------------------------------------------------------------------------------------------
+
+
+async def test_other_contact_data_are_written_at_once_and_nothing_is_issued(world: World) -> None:
+    """BL-9: the user is written to under them from now on; by BL-4-content a change names everything."""
+    who, other = user(), user()
+    client = await issued(world, who, other)
+    new = {**who, "email": "zanete.cita@noliktavas.example", "phone": "+371 29999999"}
+    case = await world.file(
+        "access_request", "BL", content(client, new, {"personal_code": other["personal_code"]}, action="change")
+    )
+    row = await world.stage(case, "resting")
+    assert [x["status"] for x in row.state["body"]["lines"]] == ["changed", "incomplete"]
+    assert row.state["body"]["lines"][1]["faults"] == [
+        f"{name}:missing" for name in ("first_name", "last_name", "phone", "email")
+    ]
+    (account, _) = sorted(await accounts(world, client), key=lambda a: a.subject)
+    async with world.sessions() as session:
+        party = await session.get_one(PartyRow, (account.case, account.subject))
+    assert (party.email, party.phone) == (new["email"], new["phone"])
+    assert world.mails(new["email"]) == []
+    assert ("BL-4", "U1") not in await world.clocks(case)
+
+
+async def test_a_change_that_issues_new_data_has_its_own_two_working_days(world: World) -> None:
+    """Another authenticator: a confirmation. Login data in its place: a secret, and the authenticator is gone."""
+    who, other = user(), user(authenticator="smart-id")
+    client = await issued(world, who, other)
+    at = MONDAY + timedelta(days=1)
+    await world.begin(at)
+    case = await world.file(
+        "access_request",
+        "BL",
+        content(client, {**who, "authenticator": "ebank-one"}, {**other, "authenticator": "none"}, action="change"),
+        received_at=at,
+    )
+    await world.stage(case, "resting")
+    assert [await line(world, case, u) for u in ("U1", "U2")] == ["confirmed", "issued"]
+    for subject in ("U1", "U2"):
+        clock = await world.clock(case, "BL-4", subject)
+        assert (clock.status, clock.anchor_at, clock.due) == ("kept", at, WEDNESDAY_DUE + timedelta(days=1))
+    (first, second) = sorted(await accounts(world, client), key=lambda a: a.subject)
+    assert (first.authenticator, second.authenticator) == ("ebank-one", None)
+    assert (second.secret_set_at is not None, second.must_change) == (True, True)
+    assert await works(world, client, world.mails(other["email"])[-1])
+    await world.advance(case, at + timedelta(days=9))
+    assert (await world.stage(case, "closed")).outcome == "changed"
+
+
+async def test_a_change_for_somebody_without_access_is_refused_with_its_line(world: World) -> None:
+    """And completed by another person's code it is carried out, with days of its own if data go out."""
+    who = user()
+    client = await issued(world, who)
+    case = await world.file(
+        "access_request",
+        "BL",
+        content(
+            client, {**who, "personal_code": user()["personal_code"], "authenticator": "smart-id"}, action="change"
+        ),
+    )
+    row = await world.stage(case, "resting")
+    assert row.state["body"]["lines"][0]["faults"] == ["account:none"]
+    later = MONDAY + timedelta(days=1)
+    await world.advance(case, later)
+    await world.say(case, "complete_line", line="U1", received_at=later.isoformat(), personal_code=who["personal_code"])
+    await world.stage(case, "resting")
+    assert await line(world, case) == "confirmed"
+    assert (await world.clock(case, "BL-4", "U1")).anchor_at == later
