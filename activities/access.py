@@ -33,6 +33,7 @@ from integrations.identity import (
 from integrations.mail import Letter, MailOut, MailRefused, MailUnavailable, Proof, one_address
 from models import errors
 from models.access import (
+    ASKED,
     AccessBody,
     AccessFiling,
     Action,
@@ -186,6 +187,8 @@ class AccessStore:
         client = await client_of(session, intake.organisation, filing.client)
         if filing.for_case is not None:
             await same_client(session, intake.organisation, filing)
+            if intake.sender != filing.for_case:
+                session.add(BellRow(case=filing.for_case, reason=ASKED, created_at=at))
         _add_people(session, intake.case, client)
         session.add(
             PartyRow(
@@ -484,11 +487,12 @@ class WithdrawalStore:
         row = await _withdrawal(session, case)
         notice = await _notice(session, case, data["notice"])
         anchor = datetime.fromisoformat(data["anchor_at"])
-        if notice.sent_at is None or notice.bounced_at is not None or anchor < notice.sent_at:
+        if notice.sent_at is None or notice.bounced_at is not None or anchor < max(notice.sent_at, notice.queued_at):
             raise Refusal(f"{NOTICE}: the sending of the notice is not proven")
         if (counting := data.get("counting")) is not None:
             first = await _notice(session, case, counting)
-            if row.told_at is None or first.sent_at is None or first.bounced_at is not None:
+            proven = first.sent_at is not None and first.bounced_at is None
+            if row.told_at is None or not proven or row.told_at < max(first.sent_at or row.told_at, first.queued_at):
                 raise Refusal(f"{NOTICE}: the sending of the notice that counts is not proven")
             anchor = row.told_at
         row.told_at = anchor
@@ -830,16 +834,18 @@ class AccessActivities:
 
     @activity.defn(name="access.fallbacks")
     async def fallbacks(self, ask: Fallbacks) -> Fallbacks:
-        """Those of these access requests whose lines all have a result."""
+        """Those of these access requests whose lines all have a result; of a withdrawal, also which there are."""
         async with self._sessions() as session:
+            theirs = select(IntakeRow.case).where(IntakeRow.kind == AccessStore.kind, IntakeRow.parent == ask.of)
+            found = {*ask.cases, *((await session.exec(theirs)).all() if ask.of is not None else ())}
             done = (
                 await session.exec(
                     select(CaseRow.case).where(
-                        col(CaseRow.case).in_(ask.cases), col(CaseRow.stage).in_(("resting", "closed"))
+                        col(CaseRow.case).in_(found), col(CaseRow.stage).in_(("resting", "closed"))
                     )
                 )
             ).all()
-        return Fallbacks(cases=tuple(sorted(done)))
+        return Fallbacks(cases=tuple(sorted(done)), found=tuple(sorted(found)))
 
 
 def too_early(

@@ -244,10 +244,18 @@ class Withdrawn(Model):
     refused: str | None = None
 
 
+ASKED = "access_filed"
+"""Why a withdrawal looks again: the client asked for login data by a filing of its own."""
+
+
 class Fallbacks(Model):
     """Access requests: those asked about, or those of them that have a result by now."""
 
     cases: tuple[str, ...] = ()
+    of: str | None = None
+    """The withdrawal, if it also asks which requests there are."""
+    found: tuple[str, ...] = ()
+    """All that it has."""
 
 
 # ---- what people say to an access request ---------------------------------------------------------------------------

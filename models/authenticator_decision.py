@@ -11,7 +11,7 @@ from models.common import Model
 BATCH = 50
 """Clients, or withdrawals, of one step: as many as the store takes in a moment."""
 PASSED_ON = "decision-"
-"""What the ids of events begin with that a decision says to its withdrawals; the step follows."""
+"""What the ids of events begin with that a decision says to its withdrawals; a number follows."""
 BELL = "withdrawal"
 """Why a decision looks again: something changed in one of its withdrawals, or a client came."""
 NAMED = 10
@@ -80,6 +80,8 @@ class AuthenticatorDecisionBody(Model):
     clients: int = 0
     """How many are concerned, and have a withdrawal of their own."""
     progress: Progress = Progress()
+    said: int = 0
+    """How many things were said for everybody."""
     passed: PassedOn | None = None
     """What was said last."""
     withdrawn: bool = False

@@ -601,6 +601,8 @@ async def _recoverable(session: AsyncSession, checked: Checked) -> None:
 
 def _parent(filing: Filing) -> str | None:
     """The case that a filing belongs to by what it says."""
+    if filing.kind == "access_request":
+        return filing.content.get("for_case")
     return str(filing.content["claim"]) if filing.kind == "recovery" else None
 
 

@@ -130,9 +130,9 @@ class AuthenticatorDecision(Case):
         body, message = self.body, item.message
         assert isinstance(message, WithdrawDecision | MoveEffect)
         said = message.model_dump(mode="json", include={"reason", "takes_effect_on"})
-        # one number for each step: an event of its own in every withdrawal
-        passed = PassedOn(event=f"{PASSED_ON}{self.case.step + 1}", name=message.update_name(), message=said)
-        update: dict[str, Any] = {"passed": passed}
+        n = body.said + 1
+        passed = PassedOn(event=f"{PASSED_ON}{n}", name=message.update_name(), message=said)
+        update: dict[str, Any] = {"passed": passed, "said": n}
         update |= (
             {"takes_effect_on": message.takes_effect_on} if isinstance(message, MoveEffect) else {"withdrawn": True}
         )

@@ -13,6 +13,7 @@ from workflows.telling import Telling
 with workflow.unsafe.imports_passed_through():
     from activities.access import AccessActivities
     from models.access import (
+        ASKED,
         Fallbacks,
         MoveEffect,
         RequestFallback,
@@ -326,11 +327,12 @@ class AuthenticatorWithdrawal(Telling):
                 await self._move(item, m)
             case Rung(bells=bells) if OVER in bells.reasons and self.case.stage in ("telling", "running"):
                 await self._over(bells)
-            case Rung(bells=bells) if self.body.fallbacks:
-                done = await self.ask(
-                    AccessActivities.fallbacks, Fallbacks(cases=tuple(self.body.fallbacks)), "look at the requests"
-                )
-                statuses = {case: "done" if case in done.cases else "open" for case in self.body.fallbacks}
+            case Rung(bells=bells) if self.body.fallbacks or ASKED in bells.reasons:
+                known = tuple(self.body.fallbacks)
+                ask = Fallbacks(cases=known, of=self.id if ASKED in bells.reasons else None)
+                done = await self.ask(AccessActivities.fallbacks, ask, "look at the requests")
+                all_ = (*known, *(case for case in done.found if case not in known))
+                statuses = {case: "done" if case in done.cases else "open" for case in all_}
                 await self.record(
                     "fallbacks_seen",
                     duty="BL-4",
@@ -520,9 +522,8 @@ class AuthenticatorWithdrawal(Telling):
             case "telling":
                 return undelivered if letter[1] == "refused" else f"the carrier: {letter[0]}"
             case "running":
-                if body.open_fallbacks:
-                    return "the end of the notice, and " + ", ".join(body.open_fallbacks)
-                return "the end of the notice"
+                end = "the end of the notice" if body.counting is None else "the end of the notice, and the new day"
+                return ", and ".join([end, *([", ".join(body.open_fallbacks)] if body.open_fallbacks else [])])
             case "closing":
                 return undelivered if letter[1] == "refused" else f"the carrier: {letter[0]}"
             case "resting":

@@ -427,7 +427,7 @@ def _user(life: Life, n: int, **more: Any) -> dict[str, Any]:
     }
 
 
-async def _client(life: Life) -> dict[str, Any]:
+async def _client(life: Life, **more: Any) -> dict[str, Any]:
     responsible = {"name": "Ilze Kalna", "email": f"ilze.{life.token}@noliktavas.example"}
     client = {
         "client": f"K-{life.token}",
@@ -436,6 +436,7 @@ async def _client(life: Life) -> dict[str, Any]:
         "language": "lv",
         "responsible": responsible,
         "requesters": [responsible],
+        **more,
     }
     await life.load(clients=[client])
     return responsible
@@ -498,6 +499,26 @@ async def withdrawal(life: Life) -> None:
     await life.rests(case, "resting")
     await life.until_day(40)
     await life.rests(case, "closed")
+
+
+async def decision(life: Life) -> None:
+    """An authenticator ends for everybody who uses it: told, moved to a later day, told anew, and in effect."""
+    # its own in each run: a decision is about everybody
+    name = f"ebank-{life.token}"
+    await _client(life, authenticators=[name])
+    content = {"authenticator": name, "scope": "end", "decided_by": "op-1"}
+    case = await life.file("authenticator_decision", "BL", content, received_at=life.ago(hours=1))
+    child = f"authenticator_withdrawal:BL:{case.split(':')[2]}-K-{life.token}"
+    await life.rests(child, "running")
+    moved = {"takes_effect_on": life.ago(days=-20)[:10], "reason": "clients_asked"}
+    await life.say(case, "move_effect", when="running", **moved)
+    await life.rests(child, "running", "the new day")
+    await life.rests(case, "running")
+    await life.until_day(21)
+    await life.rests(child, "resting")
+    await life.rests(case, "closed")
+    await life.until_day(40)
+    await life.rests(child, "closed")
 
 
 # ---- privacy --------------------------------------------------------------------------------------------------------
@@ -578,6 +599,7 @@ SCRIPTS: dict[str, Script] = {
         access_request,
         access_hasty,
         withdrawal,
+        decision,
         privacy_access,
         privacy_erasure,
     )

@@ -134,6 +134,7 @@ def test_there_are_samples_of_every_kind() -> None:
         "claim",
         "access_request",
         "authenticator_withdrawal",
+        "authenticator_decision",
         "privacy_request",
         "late_premium",
         "renewal",

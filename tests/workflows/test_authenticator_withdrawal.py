@@ -688,6 +688,22 @@ async def test_an_open_request_that_ends_lets_the_effect_come(world: World) -> N
     assert (await states(world, client))[0] == ("ended", None)
 
 
+async def test_a_request_that_the_client_files_itself_is_waited_for_too(world: World) -> None:
+    """It names the withdrawal: that knows of it at once, and the effect waits for its end."""
+    client, case = await noticed(world)
+    asked = request_content(client, user(), for_case=case)
+    filed = await world.file("access_request", "BL", asked, received_at=MONDAY)
+    await world.stage(filed, "resting")
+    await world.until(lambda: _fallback_is(world, case, filed, "done"))
+    await world.say(filed, "report_bounce", notice="BL-4:U1:1", bounced_at=MONDAY.isoformat())
+    await world.until(lambda: _fallback_is(world, case, filed, "open"))
+    await world.advance(case, DUE + HOUR)
+    assert (await row_of(world, case)).effective_at is None
+    await world.say(filed, "correct_address", party="U1", email="jauna@noliktavas.example")
+    await world.stage(case, "resting")
+    assert (await row_of(world, case)).effective_at is not None
+
+
 async def test_a_request_for_a_foreign_withdrawal_is_refused(world: World) -> None:
     """for_case names a withdrawal for the same client, or the request is not taken."""
     _, case = await noticed(world)
