@@ -22,8 +22,8 @@ from models.tables.sealed import Sealed
 from operations.intake import Sessions
 from security.keys import Keyring
 
-ACCOUNTS = "account"
-"""Sealed for the client: an account outlives the request that made it."""
+OF_CLIENTS = ("account", "client_change")
+"""Tables that name a case and are sealed for the client: they outlive the request and the change that wrote them."""
 
 
 class Erased(Model):
@@ -103,7 +103,7 @@ async def _open(session: AsyncSession, case: str) -> list[str]:
 async def _empty(session: AsyncSession, table: Table, case: str) -> None:
     """Empty the personal columns of a case's rows: NULL where that is allowed, else no bytes, which read as empty."""
     sealed = [c for c in table.c if isinstance(c.type, Sealed) or c.info.get("personal")]
-    if not sealed or "case" not in table.c or table.name == ACCOUNTS:
+    if not sealed or "case" not in table.c or table.name in OF_CLIENTS:
         return
     values = {c.name: None if c.nullable else Sealed.GONE for c in sealed}
     connection = await session.connection()

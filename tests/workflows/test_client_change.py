@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from sqlmodel import col, select
 from models.errors import Refusal
 from models.tables import BellRow, ClientChangeRow, ClientRow, PartyRow
 from operations.clients import Clients, Said
+from operations.erase import erase
 from tests.world import RIGA, Refused, World, text_of
 
 MONDAY = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
@@ -306,3 +308,20 @@ async def test_a_closed_change_is_opened_again_by_a_bounce(world: World) -> None
         party = await session.get(PartyRow, (case, "responsible"))
     assert party is not None
     assert party.name == "Jana Liepa"
+
+
+async def test_what_changed_of_a_client_stays_when_the_case_that_told_it_is_erased(
+    world: World, tmp_path: Path
+) -> None:
+    """It is the client's history, under the client's key; the letters and who they went to are gone."""
+    who = await client(world)
+    case = await changed(world, who, responsible=person("Jana Liepa"))
+    await world.stage(case, "resting")
+    await world.advance(case, (await world.clock(case, "T-rest")).due + timedelta(hours=1))
+    await world.stage(case, "closed")
+    await erase(world.sessions, world.keyring, case, tmp_path, world.now)
+    (_, entry) = await history(world, who)
+    assert (entry.before["responsible"]["name"], entry.after["responsible"]["name"]) == ("Ilze Kalna", "Jana Liepa")
+    async with world.sessions() as session:
+        party = await session.get_one(PartyRow, (case, "responsible"))
+    assert party.name is None
