@@ -12,19 +12,28 @@ from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.pool import QueuePool
-from sqlmodel import select
+from sqlmodel import col, select
 from temporalio.exceptions import ApplicationError
 
 from activities import access
 from activities.access import ASKED_WITHIN, TAKEN_WITHIN, AccessActivities, AccessStore, read_line
-from integrations.identity import IdentityProvider, external_id, one_time_secret
+from integrations.identity import (
+    IdentityProvider,
+    IdentityRefused,
+    IdentityUnavailable,
+    NewAccount,
+    external_id,
+    one_time_secret,
+)
 from integrations.mail import Letter, MaildirOut, MailOut, MailRefused, MailUnavailable, Proof
-from models.access import IssueAccess, Issued
+from integrations.scim import Scim
+from models.access import IssueAccess, Issued, SecretVoided, VoidSecret
 from models.errors import OUTSIDE_DOWN, OVERTAKEN
 from models.tables import AccountRow, CaseRow, DirectoryRow, IntakeRow, NoticeRow, PartyRow
 from operations.directory import LocalDirectory
 from operations.local import Postgres
 from operations.store import engine, sessions
+from tests.scim import scim_server
 from tests.workflows.test_access_request import content, dump, user
 from tests.world import RIGA, World
 from workflows.case import EFFECT_TIMEOUT
@@ -352,6 +361,248 @@ async def test_the_store_holds_an_argon2id_hash_and_no_secret(world: World, tmp_
                     id=entry.external_id
                 )  # type: ignore[call-overload]  # plain SQL
             )
+
+
+# ---- the identity provider ------------------------------------------------------------------------------------------
+
+
+class Flaky(LocalDirectory):
+    """The local directory, which fails the calls of these numbers, counted from 1."""
+
+    def __init__(self, world: World, *fails: int, error: type[Exception] = IdentityUnavailable) -> None:
+        super().__init__(world.sessions, world.now)
+        self._fails, self._error, self.calls = set(fails), error, 0
+
+    def _fail(self) -> None:
+        self.calls += 1
+        if self.calls in self._fails:
+            raise self._error("as planned")
+
+    async def make(self, account: NewAccount) -> str:
+        """Make it, or fail."""
+        self._fail()
+        return await super().make(account)
+
+    async def set_secret(self, id: str, secret: str, *, must_change: bool) -> None:
+        """Set it, or fail."""
+        self._fail()
+        await super().set_secret(id, secret, must_change=must_change)
+
+
+async def entries(world: World, client: str) -> list[DirectoryRow]:
+    """What the local directory holds of a client."""
+    theirs = col(DirectoryRow.external_id).startswith(f"{client}/")
+    async with world.sessions() as session:
+        return list((await session.exec(select(DirectoryRow).where(theirs))).all())
+
+
+@pytest.mark.parametrize("error", [IdentityUnavailable, IdentityRefused])
+@pytest.mark.parametrize("fails", [1, 2])
+async def test_no_mail_goes_out_while_the_provider_does_not_take_accounts_and_secrets(
+    world: World, tmp_path: Path, fails: int, error: type[Exception]
+) -> None:
+    """Down or refusing, by the account or by the secret: it is tried again, and goes on by itself."""
+    client, case = await queued(world)
+    carrier, provider = Carrier(tmp_path), Flaky(world, fails, error=error)
+    with pytest.raises(ApplicationError, match="the identity provider") as down:
+        await worker(world, carrier, provider).issue(IssueAccess(case=case, key=KEY))
+    assert (down.value.type, down.value.non_retryable) == (OUTSIDE_DOWN, False)
+    assert carrier.sent == []
+    assert await accounts(world, client) == []
+    await worker(world, carrier, provider).issue(IssueAccess(case=case, key=KEY))
+    assert [await opens(world, client, letter) for letter in carrier.sent] == [True]
+
+
+async def test_a_provider_that_fails_once_the_mail_is_out_leaves_a_mail_that_opens_nothing(
+    world: World, tmp_path: Path
+) -> None:
+    client, case = await queued(world)
+    carrier, provider = Carrier(tmp_path), Flaky(world, 3)
+    with pytest.raises(ApplicationError):
+        await worker(world, carrier, provider).issue(IssueAccess(case=case, key=KEY))
+    assert await accounts(world, client) == []
+    assert not await opens(world, client, carrier.sent[0])
+    await worker(world, carrier, provider).issue(IssueAccess(case=case, key=KEY))
+    assert [await opens(world, client, letter) for letter in carrier.sent] == [False, True]
+    assert len(await entries(world, client)) == 1
+
+
+async def test_a_provider_that_hangs_counts_as_down(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the letter is free again for whoever corrects the address."""
+
+    class Hangs(LocalDirectory):
+        async def make(self, account: NewAccount) -> str:
+            await asyncio.Event().wait()
+            return account.external_id
+
+    client, case = await queued(world)
+    with monkeypatch.context() as patched:
+        patched.setattr(access, "ASKED_WITHIN", 0.2)
+        with pytest.raises(ApplicationError, match="does not answer"):
+            await worker(world, Carrier(tmp_path), Hangs(world.sessions, world.now)).issue(
+                IssueAccess(case=case, key=KEY)
+            )
+    async with world.sessions() as session, session.begin():
+        data = {"user": "U1", "email": "jauna@noliktavas.example", "waiting": KEY}
+        await AccessStore(world.keyring).acts["access.set_address"](session, case, data, world.now())
+    assert await entries(world, client) == []
+
+
+async def test_a_run_that_was_overtaken_changes_nothing_at_the_provider(world: World, tmp_path: Path) -> None:
+    """Neither before its mail nor after it: the provider is asked while the letter is this run's."""
+    client, case = await queued(world)
+    older, carrier, provider = Slow(tmp_path / "older"), Carrier(tmp_path), Flaky(world)
+    run = asyncio.create_task(worker(world, older, provider).issue(IssueAccess(case=case, key=KEY)))
+    await asyncio.wait_for(older.asked.wait(), 30)
+    await worker(world, carrier).issue(IssueAccess(case=case, key=KEY))
+    calls = provider.calls
+    older.goes_on.set()
+    await run
+    assert provider.calls == calls
+    assert [await opens(world, client, letter) for letter in (*older.sent, *carrier.sent)] == [False, True]
+
+
+@pytest.mark.parametrize("refuses", [False, True])
+async def test_what_never_becomes_an_account_leaves_none_with_the_provider(
+    world: World, tmp_path: Path, refuses: bool
+) -> None:
+    """A mail that is refused for ever, or a line that is dropped while the carrier hangs."""
+    client, case = await queued(world)
+    slow = Slow(tmp_path, refuses=refuses)
+    run = await under_way(world, slow, case)
+    assert len(await entries(world, client)) == 1
+    if not refuses:
+        async with world.sessions() as session, session.begin():
+            await AccessStore(world.keyring).acts["access.drop"](session, case, {"waiting": KEY}, world.now())
+    slow.goes_on.set()
+    assert (await run).refused is not None
+    assert await entries(world, client) == []
+
+
+async def test_a_worker_killed_before_it_cleared_up_is_followed_by_one_that_does(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, case = await queued(world)
+
+    async def killed(*_: object) -> None:
+        raise SystemError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AccessActivities, "_leave_nothing", killed)
+        with pytest.raises(SystemError):
+            await worker(world, Carrier(tmp_path, refuses=True)).issue(IssueAccess(case=case, key=KEY))
+    assert len(await entries(world, client)) == 1
+    await worker(world, Carrier(tmp_path)).issue(IssueAccess(case=case, key=KEY))
+    assert await entries(world, client) == []
+
+
+async def test_of_two_requests_for_one_person_one_account_comes_to_be_also_with_the_provider(
+    world: World, tmp_path: Path
+) -> None:
+    """The slower one finds the account of the faster, gives it other login data, and takes its own back."""
+    client, first = await queued(world)
+    second = await again_for(world, first)
+    slow, carrier = Slow(tmp_path / "slow"), Carrier(tmp_path)
+    run = await under_way(world, slow, first)
+    await worker(world, carrier).issue(IssueAccess(case=second, key=KEY))
+    slow.goes_on.set()
+    with pytest.raises(ApplicationError):
+        await run
+    await worker(world, carrier).issue(IssueAccess(case=first, key=KEY))
+    [account] = await accounts(world, client)
+    assert [entry.external_id for entry in await entries(world, client)] == [external_id(client, account.username)]
+    assert [await opens(world, client, letter) for letter in carrier.sent] == [False, True]
+
+
+async def test_former_login_data_end_when_others_are_under_way(world: World, tmp_path: Path) -> None:
+    """For the sign-in check and with the provider alike, also while no carrier takes the mail."""
+    client, first = await queued(world)
+    carrier = Carrier(tmp_path)
+    await worker(world, carrier).issue(IssueAccess(case=first, key=KEY))
+    second = await again_for(world, first)
+    with pytest.raises(ApplicationError):
+        await worker(world, Carrier(tmp_path, before=1)).issue(IssueAccess(case=second, key=KEY))
+    [account] = await accounts(world, client)
+    assert account.secret_set_at is None
+    assert not await opens(world, client, carrier.sent[0])
+
+
+async def test_the_secret_of_a_letter_that_came_back_is_forgotten_and_a_later_one_is_not(
+    world: World, tmp_path: Path
+) -> None:
+    """However often and however late the provider is told."""
+    client, case = await queued(world)
+    carrier = Carrier(tmp_path)
+    issuing = worker(world, carrier)
+    await issuing.issue(IssueAccess(case=case, key=KEY))
+    bounced = {"user": "U1", "notice": KEY, "bounced_at": world.now().isoformat()}
+    async with world.sessions() as session, session.begin():
+        await AccessStore(world.keyring).acts["access.bounced"](session, case, bounced, world.now())
+    [account] = await accounts(world, client)
+    assert account.secret_set_at is None
+    for _ in range(2):
+        assert await issuing.void_secret(VoidSecret(case=case, key=KEY)) == SecretVoided(key=KEY)
+        assert not await opens(world, client, carrier.sent[0])
+    later = "BL-4:U1:2"
+    async with world.sessions() as session, session.begin():
+        session.add(NoticeRow(case=case, key=later, template="BL-4-secret", party="U1", queued_at=MONDAY))
+    await issuing.issue(IssueAccess(case=case, key=later))
+    await issuing.void_secret(VoidSecret(case=case, key=KEY))
+    assert [await opens(world, client, letter) for letter in carrier.sent] == [False, True]
+
+
+async def test_the_provider_that_is_down_is_told_of_a_bounce_when_it_answers(world: World, tmp_path: Path) -> None:
+    client, case = await queued(world)
+    carrier = Carrier(tmp_path)
+    await worker(world, carrier).issue(IssueAccess(case=case, key=KEY))
+    bounced = {"user": "U1", "notice": KEY, "bounced_at": world.now().isoformat()}
+    async with world.sessions() as session, session.begin():
+        await AccessStore(world.keyring).acts["access.bounced"](session, case, bounced, world.now())
+    telling = worker(world, carrier, Flaky(world, 1))
+    with pytest.raises(ApplicationError) as down:
+        await telling.void_secret(VoidSecret(case=case, key=KEY))
+    assert down.value.type == OUTSIDE_DOWN
+    await telling.void_secret(VoidSecret(case=case, key=KEY))
+    assert not await opens(world, client, carrier.sent[0])
+
+
+async def test_access_is_issued_through_a_scim_server(world: World, tmp_path: Path) -> None:
+    """The password that it holds is the one in the mail, and nothing it holds names the user."""
+    client, case = await queued(world)
+    carrier = Carrier(tmp_path, after=1)
+    with scim_server() as server:
+        issuing = worker(world, carrier, Scim(server.url, server.token))
+        with pytest.raises(ApplicationError):
+            await issuing.issue(IssueAccess(case=case, key=KEY))
+        await issuing.issue(IssueAccess(case=case, key=KEY))
+        [account] = await accounts(world, client)
+        [held] = server.users(external_id(client, account.username))
+        assert held["id"] == account.provider_id
+        assert [held["password"] in letter.text for letter in carrier.sent] == [False, True]
+        assert set(held) == {"schemas", "id", "externalId", "meta", "userName", "active", "password"}
+    assert await entries(world, client) == []
+
+
+async def again_for(world: World, case: str) -> str:
+    """Another request of the same client for the same person."""
+    other = f"access_request:BL:D-{next(_numbers)}"
+    await world.keyring.create(other)
+    async with world.sessions() as session, session.begin():
+        intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
+        row = await session.get(CaseRow, case)
+        party = await session.get(PartyRow, (case, "U1"))
+        assert row is not None
+        assert party is not None
+        filed = intake.model_dump(exclude={"id"}) | {"case": other, "reference": other.split(":")[2]}
+        session.add(IntakeRow(**filed | {"sender_reference": other}))
+        await session.flush()
+        session.add(CaseRow(**row.model_dump() | {"case": other}))
+        await session.flush()
+        session.add(PartyRow(**party.model_dump() | {"case": other}))
+        session.add(NoticeRow(case=other, key=KEY, template="BL-4-secret", party="U1", queued_at=MONDAY))
+    return other
 
 
 def test_one_time_secrets_differ_and_can_be_typed() -> None:
