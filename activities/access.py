@@ -676,7 +676,7 @@ class AccessActivities:
 
     async def _begin(self, ask: IssueAccess) -> _Begun | Issued:
         """Mark the letter, write it and prepare the provider; or what became of it, or why it cannot be written."""
-        async with self._telling() as session:
+        async with self.telling() as session:
             notice = await _notice(session, ask.case, ask.key)
             if notice.sent_at is not None or notice.refused is not None:
                 return _issued(notice)
@@ -722,7 +722,7 @@ class AccessActivities:
 
     async def _prove(self, ask: IssueAccess, begun: _Begun, proof: Proof) -> Issued:
         """Secret, account and proof, if nobody began after this run and what the mail says is still so."""
-        async with self._telling() as session:
+        async with self.telling() as session:
             notice = await self._still(session, ask, begun)
             if notice.sent_at is not None or notice.refused is not None:
                 return _issued(notice)
@@ -755,7 +755,7 @@ class AccessActivities:
 
     async def _leave_nothing(self, ask: IssueAccess) -> None:
         """A letter that will never be sent leaves no account with the provider that Termins does not know."""
-        async with self._telling() as session:
+        async with self.telling() as session:
             notice = await _notice(session, ask.case, ask.key)
             party = await _user(session, ask.case, notice.party)
             if party.personal_code is not None:
@@ -775,7 +775,7 @@ class AccessActivities:
         Raises:
             ApplicationError: OutsideDown: the provider does not do it now. It is tried again.
         """
-        async with self._telling() as session:
+        async with self.telling() as session:
             account = await _account_written_to(session, self._keyring, await _notice(session, ask.case, ask.key))
             # set or prepared since by another letter's run, which does it under the same lock
             if account is not None and account.secret_set_at is None and account.provider_id is not None:
@@ -783,7 +783,7 @@ class AccessActivities:
         return SecretVoided(key=ask.key)
 
     @asynccontextmanager
-    async def _telling(self) -> AsyncIterator[AsyncSession]:
+    async def telling(self) -> AsyncIterator[AsyncSession]:
         """A transaction in which the provider is asked: what it is about is locked until the provider has answered.
 
         Raises:

@@ -2,28 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import ValidationError
+from sqlalchemy import text
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.access import TAKEN_WITHIN
+from activities.letters import render
 from activities.store import ActHandler, Amended, Opening
+from integrations.identity import IdentityProvider, NewAccount, one_time_secret
+from integrations.mail import Letter, MailOut, MailRefused, MailUnavailable, Proof
+from models import errors
+from models.case import NoticeSent
 from models.credential import (
     RESPONSIBLE,
     USER,
     AccountSeen,
+    Applied,
+    ApplyAccount,
     CredentialBody,
     CredentialFiling,
     LookAtAccount,
+    SendSecret,
     SuspensionSeen,
 )
 from models.errors import Refusal
-from models.tables import AccountRow, ClientRow, IntakeRow, PartyRow, SuspensionRow
+from models.names import split_case_id
+from models.now import Now
+from models.tables import AccountRow, ClientRow, IntakeRow, NoticeRow, PartyRow, SuspensionRow
 from operations import accounts
 from operations.intake import Sessions, account_named
+from rules.rulebook import book
+
+Status = Literal["active", "suspended", "ended"]
+Telling = Callable[[], AbstractAsyncContextManager[AsyncSession]]
+"""A transaction in which the identity provider is asked (`AccessActivities.telling`)."""
 
 
 class CredentialStore:
@@ -37,6 +60,9 @@ class CredentialStore:
             "credential.reinstate": self._reinstate,
             "credential.end": self._end,
             "credential.release": self._release,
+            "credential.void": self._void,
+            "credential.bounced": self._bounced,
+            "credential.end_sessions": self._end_sessions,
             "credential.address": self._address,
         }
 
@@ -113,6 +139,28 @@ class CredentialStore:
     async def _release(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
         await accounts.release(session, [await _account(session, case)], at, in_case=case)
 
+    async def _void(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        accounts.void_secrets([await _account(session, case)])
+
+    async def _bounced(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Amended:
+        """A letter with login data came back: whoever holds it now, what it says opens nothing.
+
+        Neither a secret that was set after it is void, nor the user's own password.
+        """
+        notice = await _notice(session, case, data["notice"])
+        if notice.sent_at is None:
+            raise Refusal("notice: no such letter was sent")
+        notice.bounced_at = datetime.fromisoformat(data["bounced_at"])
+        account = await _account(session, case)
+        set_at = account.secret_set_at
+        if set_at is None or not account.must_change or set_at > notice.sent_at:
+            return Amended(body={})
+        accounts.void_secrets([account])
+        return Amended(body={"secret_set_at": None, "leaked": True, "provider": "behind"})
+
+    async def _end_sessions(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        await accounts.end_sessions(session, [await _account(session, case)], data["reason"], at)
+
     async def _address(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
         """Whoever is the client's responsible employee now is told, unless this case knows a better address."""
         account = await _account(session, case)
@@ -123,10 +171,17 @@ class CredentialStore:
 
 
 class CredentialActivities:
-    """`credential.look`: what the store holds of the account."""
+    """`credential.look`, `credential.apply` and `credential.send_secret`."""
 
-    def __init__(self, sessions: Sessions) -> None:
+    def __init__(
+        self, sessions: Sessions, telling: Telling, provider: IdentityProvider, mail: MailOut, now: Now, sender: str
+    ) -> None:
         self._sessions = sessions
+        self._telling = telling
+        self._provider = provider
+        self._mail = mail
+        self._now = now
+        self._sender = sender
 
     @activity.defn(name="credential.look")
     async def look(self, ask: LookAtAccount) -> AccountSeen:
@@ -142,6 +197,169 @@ class CredentialActivities:
                     for row in later
                 ),
             )
+
+    @activity.defn(name="credential.apply")
+    async def apply(self, ask: ApplyAccount) -> Applied:
+        """Tell the identity provider how the account stands at this moment, however often and by whomever it is asked.
+
+        One at a time for an account: a run that was given up for dead brings no former state. The account's row stays
+        free meanwhile, so that nobody who closes it waits for the provider.
+
+        Raises:
+            ApplicationError: OutsideDown: the provider does not do it now. It is tried again.
+        """
+        async with self._telling() as session:
+            lock = text("SELECT pg_advisory_xact_lock(hashtextextended(:case, 0))")
+            await (await session.connection()).execute(lock, {"case": ask.case})
+            account = (await session.exec(select(AccountRow).where(AccountRow.credential == ask.case))).one()
+            status: Status = account.status  # type: ignore[assignment]  # a CHECK of the table
+            known = NewAccount(client=account.client, username=account.username)
+            if status == "active":
+                account.provider_id = await self._provider.make(known)
+                await self._provider.set_active(account.provider_id, True)
+            elif (found := await self._provider.find(known.external_id)) is not None:
+                if status == "ended":
+                    await self._provider.remove(found)
+                else:
+                    await self._provider.set_active(found, False)
+            if ask.void and status != "ended":
+                await self._void(session, ask.case, known.external_id)
+        return Applied(status=status)
+
+    async def _void(self, session: AsyncSession, case: str, external_id: str) -> None:
+        """Let the provider take a secret that nobody knows, unless another one was set since, under the same lock."""
+        query = select(AccountRow).where(AccountRow.credential == case).with_for_update()
+        account = (await session.exec(query.execution_options(populate_existing=True))).one()
+        found = await self._provider.find(external_id)
+        if account.secret_set_at is None and found is not None:
+            await self._provider.set_secret(found, one_time_secret(), must_change=True)
+
+    @activity.defn(name="credential.send_secret")
+    async def send_secret(self, ask: SendSecret) -> NoticeSent:
+        """Give the user other login data, by a letter that a step queued (BL 6).
+
+        As `access.issue` does: the secret is born and mailed in here, the former one is over before the mail goes out,
+        and of two runs only the one that marked the letter last keeps anything. Once the proof is there, again only
+        returns it.
+
+        Raises:
+            ApplicationError: OutsideDown: the provider or the carrier does not do it now. Overtaken: another run began
+                later, or the address was changed meanwhile. Nothing was kept; it is tried again.
+        """
+        begun = await self._begin(ask)
+        if isinstance(begun, NoticeSent):
+            return begun
+        try:
+            async with asyncio.timeout(TAKEN_WITHIN):
+                proof = await self._mail.send(begun.letter, self._now())
+        except (MailUnavailable, TimeoutError):
+            raise ApplicationError(
+                "the carrier does not take letters now",
+                type=errors.OUTSIDE_DOWN,
+                category=ApplicationErrorCategory.BENIGN,
+            ) from None
+        except MailRefused as e:
+            return await self._refuse(ask, begun, str(e)[:200])
+        return await self._prove(ask, begun, proof)
+
+    async def _begin(self, ask: SendSecret) -> _Begun | NoticeSent:
+        """Mark the letter, write it, and let the provider forget the former secret; or why nothing is sent."""
+        async with self._telling() as session:
+            notice = await _notice(session, ask.case, ask.key)
+            if notice.sent_at is not None or notice.refused is not None:
+                return _sent(notice)
+            party = await session.get_one(PartyRow, (ask.case, USER))
+            account = await _account(session, ask.case)
+            if account.status != "active":
+                notice.refused = f"the account is {account.status}"
+            elif party.email is None:
+                notice.refused = "no address"
+            if party.email is None or notice.refused is not None:
+                return _sent(notice)
+            organisation, secret = split_case_id(ask.case)[1], one_time_secret()
+            facts = {
+                "user_name": party.name,
+                "username": account.username,
+                "secret": secret,
+                "address": book(organisation).values["access"]["sign_in_address"],
+            }
+            sender = self._sender.format(organisation=organisation.lower())
+            # a carrier takes one letter of an id once: another secret is another letter
+            id_ = f"{ask.case}#{ask.key}#{secrets.token_hex(8)}"
+            try:
+                letter = render(notice.template, party.language, facts, id=id_, to=party.email, sender=sender)
+            except ValidationError:
+                notice.refused = "the address is not one that mail can reach"
+                return _sent(notice)
+            known = NewAccount(client=account.client, username=account.username)
+            account.provider_id = await self._provider.make(known)
+            await self._provider.set_secret(account.provider_id, one_time_secret(), must_change=True)
+            accounts.void_secrets([account])
+            notice.attempt = secrets.token_hex(8)
+            return _Begun(notice.attempt, letter, secret, party.email)
+
+    async def _prove(self, ask: SendSecret, begun: _Begun, proof: Proof) -> NoticeSent:
+        """Secret and proof, if nobody began after this run; an account that was closed meanwhile gets no secret."""
+        async with self._telling() as session:
+            notice = await self._still(session, ask, begun)
+            if notice.sent_at is not None or notice.refused is not None:
+                return _sent(notice)
+            account = await _account(session, ask.case)
+            if account.status == "active" and account.provider_id is not None:
+                await self._provider.set_secret(account.provider_id, begun.secret, must_change=True)
+                await accounts.secret_set(session, account, proof.accepted_at, by_user=False, in_case=ask.case)
+                notice.sent_at, notice.carrier, notice.reference = proof.accepted_at, proof.carrier, proof.reference
+            else:
+                notice.refused = f"the account is {account.status}"
+            notice.attempt = None
+            return _sent(notice)
+
+    async def _refuse(self, ask: SendSecret, begun: _Begun, refused: str) -> NoticeSent:
+        async with self._sessions() as session, session.begin():
+            notice = await self._still(session, ask, begun)
+            if notice.sent_at is None and notice.refused is None:
+                notice.refused, notice.attempt = refused, None
+            return _sent(notice)
+
+    async def _still(self, session: AsyncSession, ask: SendSecret, begun: _Begun) -> NoticeRow:
+        """The letter, locked: it has its end already, or is still this run's and its reader's."""
+        notice = await _notice(session, ask.case, ask.key)
+        party = await session.get_one(PartyRow, (ask.case, USER))
+        ended = notice.sent_at is not None or notice.refused is not None
+        if not ended and (notice.attempt, party.email) != (begun.attempt, begun.to):
+            raise ApplicationError(
+                "another run began later, or the address was changed meanwhile",
+                type=errors.OVERTAKEN,
+                category=ApplicationErrorCategory.BENIGN,
+            )
+        return notice
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """A letter with login data that is about to be handed over."""
+
+    attempt: str
+    """The mark of this run on it."""
+    letter: Letter
+    secret: str
+    to: str
+
+
+def _sent(notice: NoticeRow) -> NoticeSent:
+    return NoticeSent(
+        key=notice.key,
+        sent_at=notice.sent_at,
+        carrier=notice.carrier,
+        reference=notice.reference,
+        refused=notice.refused,
+    )
+
+
+async def _notice(session: AsyncSession, case: str, key: str) -> NoticeRow:
+    """A letter, locked."""
+    query = select(NoticeRow).where(NoticeRow.case == case, NoticeRow.key == key)
+    return (await session.exec(query.with_for_update())).one()
 
 
 async def _account(session: AsyncSession, case: str) -> AccountRow:

@@ -62,6 +62,7 @@ def build(
     outbox = Outbox(sessions, client, intake, post, now)
     case = CaseActivities(sessions, keyring, client, outbox, _stores(keyring), now)
     access = AccessActivities(sessions, keyring, provider, mail, now, sender)
+    credential = CredentialActivities(sessions, access.telling, provider, mail, now, sender)
     privacy = PrivacyActivities(sessions, (OwnStore(sessions, keyring),), now)
     sweep = SweepActivities(sessions, intake, outbox, KnownPeople(sessions, sanctions, now), now)
     incoming = IncomingActivities(sessions, intake, mail_in, bank_in, now)
@@ -80,7 +81,9 @@ def build(
         access.withdraw_authenticator,
         access.fallbacks,
         AuthenticatorDecisionActivities(sessions).look,
-        CredentialActivities(sessions).look,
+        credential.look,
+        credential.apply,
+        credential.send_secret,
         privacy.gather,
         privacy.erase,
         sweep.deliver,

@@ -77,6 +77,10 @@ class CredentialBody(Model):
     """The clause by which it ended."""
     begun: bool = False
     """The first step is recorded."""
+    provider: Literal["behind", "told"] = "told"
+    """Whether the identity provider knows how the account stands."""
+    leaked: bool = False
+    """The login data are void; new ones go to the user once the access is open."""
     events: int = 0
     """How often somebody was told something; names letters and their clocks."""
     notices: dict[str, Literal["queued", "sent", "refused"]] = Field(default_factory=dict)
@@ -122,6 +126,27 @@ class AccountSeen(Model):
     """The last that the case knows, and every later one."""
 
 
+class ApplyAccount(Model):
+    """What `credential.apply` is asked."""
+
+    case: str
+    void: bool = False
+    """The secret that the provider has is to open nothing any more, unless another was set since."""
+
+
+class Applied(Model):
+    """How the account stands with the identity provider now."""
+
+    status: Literal["active", "suspended", "ended"]
+
+
+class SendSecret(Model):
+    """What `credential.send_secret` is asked: the letter, queued by a step, that gives the user other login data."""
+
+    case: str
+    key: str
+
+
 # ---- what people and systems say ------------------------------------------------------------------------------------
 
 
@@ -161,6 +186,12 @@ class RevokeCredential(Message):
         description="when the client asked, the breach was found, or the user left, such as 2026-11-21T10:00+02:00"
     )
     reason: Text = Field(description="what happened, or the reference of the request")
+
+
+class ChangeSecret(Message):
+    """The login data are changed for security: another one-time secret goes straight to the user (BL 6)."""
+
+    reason: Text = Field(description="why")
 
 
 class GiveUp(Message):

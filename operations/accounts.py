@@ -63,8 +63,11 @@ async def suspend(
 ) -> Touched:
     """Suspend those of these accounts that are active (BL 8, 10), and end the live sessions of all of them.
 
-    `event_at` is when what it rests on was reported; `in_case` the case that records it itself and is not rung.
+    By BL 8 their login data are void as well. `event_at` is when what it rests on was reported; `in_case` the case that
+    records it itself and is not rung.
     """
+    if ground == "BL-8":
+        void_secrets([account for account in accounts if account.status != "ended"])
     changed = [account for account in accounts if account.status == "active"]
     for account in changed:
         account.status = "suspended"
@@ -135,6 +138,12 @@ async def secret_set(
     """A secret of this account was set: a one-time one, or by the user an own one, which the term counts (33.3.4.3)."""
     account.secret_set_at, account.must_change = at, not by_user
     return await _touched(session, (account,), [account], None, at, in_case)
+
+
+def void_secrets(accounts: Sequence[AccountRow]) -> None:
+    """These accounts have no login data from here on; the identity provider is told by their cases."""
+    for account in accounts:
+        account.secret_set_at = None
 
 
 async def issued(session: AsyncSession, keyring: Keyring, account: AccountRow, at: datetime, *, secret: bool) -> str:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, REST, Event, Item, Rung, accepts
+from workflows.case import CLOSED, REST, Done, Event, Item, Rung, accepts
 from workflows.telling import LETTERS, Telling
 
 with workflow.unsafe.imports_passed_through():
@@ -34,6 +34,9 @@ with workflow.unsafe.imports_passed_through():
         RESPONSIBLE,
         USER,
         AccountSeen,
+        Applied,
+        ApplyAccount,
+        ChangeSecret,
         CredentialBody,
         GiveUp,
         LookAtAccount,
@@ -44,11 +47,13 @@ with workflow.unsafe.imports_passed_through():
         ReportNewContract,
         ReviewSuspension,
         RevokeCredential,
+        SendSecret,
         SuspendCredential,
         Suspended,
         SuspensionSeen,
     )
 
+CHANGED = "BL-6"
 LEAK = "BL-8"
 CANCEL = "BL-9"
 DANGER = "BL-10"
@@ -63,13 +68,14 @@ REVIEW = "T-suspension-review"
 SYSTEM = "system:termins"
 """Who acts where no person does."""
 TOLD: dict[str, tuple[str, ...]] = {
+    CHANGED: (USER,),
     LEAK: (RESPONSIBLE, USER),
     CANCEL: (RESPONSIBLE,),
     DANGER: (RESPONSIBLE,),
     NO_LONGER_NEEDED: (USER, RESPONSIBLE),
 }
 """Duty → who is told of what happened by it. The first proves the duty kept; a suspect is not warned (BL 10)."""
-CLOCKED = frozenset({LEAK, CANCEL, DANGER})
+CLOCKED = frozenset({CHANGED, LEAK, CANCEL, DANGER})
 """The immediate duties that end with a proven letter."""
 CAUSES = {CANCEL: "client_asked", DANGER: "danger"}
 """Ground → what a letter says of an end that was not said to the case."""
@@ -95,8 +101,8 @@ class Credential(Telling):
     body_model = CredentialBody
     reader = USER
     stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
-        "issued": (SuspendCredential, *OPEN_STAGES),
-        "active": (SuspendCredential, *OPEN_STAGES),
+        "issued": (SuspendCredential, ChangeSecret, *OPEN_STAGES),
+        "active": (SuspendCredential, ChangeSecret, *OPEN_STAGES),
         "suspended": (ReviewSuspension, ReinstateCredential, *OPEN_STAGES),
         "ending": LETTERS,
         "resting": LETTERS,
@@ -106,6 +112,7 @@ class Credential(Telling):
     suspend_credential = accepts(SuspendCredential)
     review_suspension = accepts(ReviewSuspension)
     reinstate_credential = accepts(ReinstateCredential)
+    change_secret = accepts(ChangeSecret)
     revoke_credential = accepts(RevokeCredential)
     give_up = accepts(GiveUp)
     release_lock = accepts(ReleaseLock)
@@ -138,8 +145,8 @@ class Credential(Telling):
 
     async def ending(self) -> None:
         """The access has ended; whoever must be told is told, and then it rests."""
-        self.send_what_waits()
-        if all(self.letters[key] == "sent" for key in self.current()):
+        self._carry_out()
+        if self.body.provider == "told" and all(self.letters[key] == "sent" for key in self.current()):
             await self.record("finished", duty=self.body.ground, changes=(self.rest(),), to="resting")
             return
         await self._hear(await self.next())
@@ -151,13 +158,42 @@ class Credential(Telling):
         await self._hear(await self.next())
 
     async def _live_on(self) -> None:
-        self.send_what_waits()
+        self._carry_out()
         await self._hear(await self.next())
+
+    def _carry_out(self) -> None:
+        """What the store has decided already goes to the identity provider, and then to the people."""
+        if self.body.provider == "behind":
+            ask = ApplyAccount(case=self.id, void=self.body.leaked)
+            self.perform("provider", CredentialActivities.apply, ask, f"tell the provider: {self._status()}")
+        queued = [key for key, status in self.letters.items() if status == "queued"]
+        self.send(key for key in queued if not _gives_secret(key))
+        if self.body.provider == "told":
+            for key in queued:
+                if _gives_secret(key):
+                    secret = SendSecret(case=self.id, key=key)
+                    self.perform(f"secret:{key}", CredentialActivities.send_secret, secret, "send login data")
+
+    def _status(self) -> str:
+        """How the account stands as far as the case knows."""
+        if self.body.ended_at is not None:
+            return "ended"
+        return "suspended" if self.body.suspended is not None else "active"
 
     async def _hear(self, event: Event) -> None:  # one line for each thing that happens
         match event:
             case Rung():
                 await self._look()
+            case Done(result=Applied(status=status)) if status == self._status():
+                body = self.body.model_copy(update={"provider": "told"})
+                await self.record("provider_told", facts={"status": status}, body=body)
+            case Done(result=Applied()):
+                # it was closed or opened again meanwhile, here or beside the case: the provider is asked once more
+                await self._look()
+            case Done(result=NoticeSent() as proof):
+                await self.told((proof,))
+            case Item(message=ChangeSecret() as m) as item:
+                await self._change_secret(item, m)
             case Item(message=ReportLeak() as m) as item:
                 await self._leaked(item, m)
             case Item(message=SuspendCredential() as m) as item:
@@ -214,7 +250,7 @@ class Credential(Telling):
                 "changes": self._no_clocks(PASSWORD, REVIEW),
                 "acts": (Act(name="credential.end", data=data),),
                 "to": "ending",
-                "body": body.model_copy(update={"suspended": None}),
+                "body": body.model_copy(update={"suspended": None, "provider": "behind"}),
             }
         return {}
 
@@ -233,10 +269,10 @@ class Credential(Telling):
             said=item,
             duty=duty,
             facts=facts,
-            changes=(self._starts(duty, m.reported_at, body),),
-            acts=(Act(name="credential.address"),),
+            changes=(self._starts(duty, m.reported_at, body), *(self._no_clocks(PASSWORD) if duty == LEAK else ())),
+            acts=(Act(name="credential.address"), *((Act(name="credential.void"),) if duty == LEAK else ())),
             notices=drafts,
-            body=body,
+            body=body.model_copy(update=self._void_of(duty)),
         )
 
     async def _suspend(self, item: Item, duty: str, facts: dict[str, Any], since: datetime) -> None:
@@ -248,12 +284,25 @@ class Credential(Telling):
             said=item,
             duty=duty,
             facts=facts,
-            changes=(self._starts(duty, since, body), *self._to_review(item.at)),
+            changes=(
+                self._starts(duty, since, body),
+                *self._to_review(item.at),
+                *(self._no_clocks(PASSWORD) if duty == LEAK else ()),
+            ),
             acts=(Act(name="credential.suspend", data=data), Act(name="credential.address")),
             notices=drafts,
             to="suspended",
-            body=body.model_copy(update={"reviewed_at": None}),
+            body=body.model_copy(update={"reviewed_at": None, "provider": "behind", **self._void_of(duty)}),
         )
+
+    def _void_of(self, duty: str) -> dict[str, Any]:
+        """BL 8: the login data that may be known to others are changed, at once for the provider, later for the user.
+
+        There is nothing to change for the user of an authenticator.
+        """
+        if duty != LEAK or self.body.secret_set_at is None:
+            return {}
+        return {"secret_set_at": None, "leaked": True, "provider": "behind"}
 
     async def _review(self, item: Item, m: ReviewSuspension) -> None:
         """It lasts: the next review is counted from this one."""
@@ -268,17 +317,37 @@ class Credential(Telling):
         )
 
     async def _reinstate(self, item: Item, m: ReinstateCredential) -> None:
-        drafts, body = self._write(DANGER, "reinstated", (RESPONSIBLE, USER), self.body)
+        acts = (Act(name="credential.reinstate", data={"by": m.actor}), Act(name="credential.address"))
         await self.record(
-            "reinstated",
+            "reinstated", said=item, duty=DANGER, facts={"finding": m.finding}, acts=acts, **self._opened(item.at)
+        )
+
+    def _opened(self, at: datetime) -> dict[str, Any]:
+        """Arguments of `record` for an access that is open again; after a leak with other login data (BL 6)."""
+        drafts, body = self._write(DANGER, "reinstated", (RESPONSIBLE, USER), self.body)
+        changes = self._reviewed_at_last(at)
+        if body.leaked:
+            more, body = self._write(CHANGED, "secret", (USER,), body)
+            drafts, changes = (*drafts, *more), (*changes, self._starts(CHANGED, at, body))
+        return {
+            "changes": changes,
+            "notices": drafts,
+            "to": self._signed_in(body),
+            "body": body.model_copy(update={"suspended": None, "provider": "behind"}),
+        }
+
+    async def _change_secret(self, item: Item, m: ChangeSecret) -> None:
+        """BL 6: live sessions are over; the former secret is, once the provider has taken another."""
+        drafts, body = self._write(CHANGED, "secret", (USER,), self.body)
+        await self.record(
+            "secret_changed",
             said=item,
-            duty=DANGER,
-            facts={"finding": m.finding},
-            changes=self._reviewed_at_last(item.at),
-            acts=(Act(name="credential.reinstate", data={"by": m.actor}), Act(name="credential.address")),
+            duty=CHANGED,
+            facts={"reason": m.reason},
+            changes=(self._starts(CHANGED, item.at, body),),
+            acts=(Act(name="credential.end_sessions", data={"reason": "secret_changed"}),),
             notices=drafts,
-            to=self._signed_in(body),
-            body=body.model_copy(update={"suspended": None}),
+            body=body,
         )
 
     # ---- the end ----------------------------------------------------------------------------------------------------
@@ -310,7 +379,7 @@ class Credential(Telling):
             "changes": tuple(changes),
             "notices": drafts,
             "to": "ending",
-            "body": body.model_copy(update={"suspended": None}),
+            "body": body.model_copy(update={"suspended": None, "provider": "behind"}),
         }
 
     async def _last_contract(self, item: Item, m: ReportLastContract) -> None:
@@ -333,7 +402,7 @@ class Credential(Telling):
             return
         ask = LookAtAccount(case=self.id, after=self.body.suspension)
         seen = await self.ask(CredentialActivities.look, ask, "look at the account")
-        for find in (self._found_begin, self._found_secret, self._found_sign_in, self._found_lock):
+        for find in (self._found_begin, self._found_sign_in, self._found_lock):
             await self._say_found(find(seen))
         for suspension in seen.suspensions:
             if suspension.n > self.body.suspension:
@@ -343,6 +412,8 @@ class Credential(Telling):
                 await self._say_found(self._found_reinstated(suspension))
         if seen.status == "ended":
             await self._say_found(self._found_end(seen))
+        else:
+            await self._say_found(self._found_secret(seen))
         if self.adopted:
             # what was seen is old: the bells are asked for again
             self.rung, self.unheard = True, ()
@@ -360,7 +431,7 @@ class Credential(Telling):
     def _found_secret(self, seen: AccountSeen) -> dict[str, Any]:
         """Another secret, or the first: the term to change it runs anew (33.3.4.3)."""
         at = seen.secret_set_at
-        if at == self.body.secret_set_at or seen.status == "ended":
+        if at == self.body.secret_set_at:
             return {}
         changes = self.no_more(PASSWORD, "there are no login data")
         if at is not None:
@@ -394,26 +465,34 @@ class Credential(Telling):
             "entry": "suspended",
             "duty": seen.ground,
             "facts": {"by": seen.by, "scope": seen.scope, "at": seen.started_at.isoformat()},
-            "changes": (self._starts(seen.ground, since, body), *self._to_review(seen.started_at)),
+            "changes": (
+                self._starts(seen.ground, since, body),
+                *self._to_review(seen.started_at),
+                *(self._no_clocks(PASSWORD) if seen.ground == LEAK else ()),
+            ),
             "acts": (Act(name="credential.suspend", data=data), Act(name="credential.address")),
             "notices": drafts,
             "to": "suspended",
-            "body": body.model_copy(update={"suspension": seen.n, "suspended": lasts, "reviewed_at": None}),
+            "body": body.model_copy(
+                update={
+                    "suspension": seen.n,
+                    "suspended": lasts,
+                    "reviewed_at": None,
+                    "provider": "behind",
+                    **self._void_of(seen.ground),
+                }
+            ),
         }
 
     def _found_reinstated(self, seen: SuspensionSeen) -> dict[str, Any]:
-        drafts, body = self._write(DANGER, "reinstated", (RESPONSIBLE, USER), self.body)
         assert seen.ended_at is not None
         data = {"by": seen.ended_by, "n": seen.n}
         return {
             "entry": "reinstated",
             "duty": DANGER,
             "facts": {"by": seen.ended_by, "at": seen.ended_at.isoformat()},
-            "changes": self._reviewed_at_last(seen.ended_at),
             "acts": (Act(name="credential.reinstate", data=data), Act(name="credential.address")),
-            "notices": drafts,
-            "to": self._signed_in(body),
-            "body": body.model_copy(update={"suspended": None}),
+            **self._opened(seen.ended_at),
         }
 
     def _found_end(self, seen: AccountSeen) -> dict[str, Any]:
@@ -487,12 +566,17 @@ class Credential(Telling):
             if proof.sent_at is not None and _proves(proof.key) and self.clocks.running(duty, subject):
                 evidence = Evidence(kind="notice_sent", happened_at=proof.sent_at, reference=proof.reference)
                 changes.append(Stop(duty=duty, subject=subject, evidence=evidence))
+        body = self.with_letters(self.became(proofs))
+        if _gives_secret(proofs[0].key) and proofs[0].sent_at is not None:
+            # the term to change it runs from the letter (33.3.4.3)
+            changes += [*self.no_more(PASSWORD, "other login data"), Start(duty=PASSWORD, anchor_at=proofs[0].sent_at)]
+            body = body.model_copy(update={"secret_set_at": proofs[0].sent_at, "leaked": False})
         await self.record(
             "told",
             duty=_clock_of(proofs[0].key)[0],
             facts={proof.key: proof.refused or "sent" for proof in proofs},
             changes=tuple(changes),
-            body=self.with_letters(self.became(proofs)),
+            body=body,
         )
 
     async def bounced(self, item: Item, m: ReportBounce) -> None:
@@ -506,6 +590,7 @@ class Credential(Telling):
             duty=duty,
             to="ending" if self.case.stage == "resting" else None,
             changes=(Reopen(duty=duty, subject=subject, reason="bounce"),) if reopens else (),
+            act="credential.bounced" if _gives_secret(m.notice) else "notice.bounced",
         )
 
     async def address_corrected(self, item: Item, m: CorrectAddress) -> None:
@@ -536,6 +621,8 @@ class Credential(Telling):
                 return ("happened_at: lies in the future",)
             case GiveUp() if message.given_up_at > now:
                 return ("given_up_at: lies in the future",)
+            case ChangeSecret() if self.body.secret_set_at is None:
+                return ("there are no login data to change",)
             case ReleaseLock() if self.body.locked_at is None:
                 return ("the account is not locked",)
             case ReportNewContract() if self.body.last_contract_ended_on is None:
@@ -559,6 +646,8 @@ class Credential(Telling):
         pointless: set[type[Message]] = set()
         if self.body.locked_at is None:
             pointless.add(ReleaseLock)
+        if self.body.secret_set_at is None:
+            pointless.add(ChangeSecret)
         pointless.add(ReportNewContract if self.body.last_contract_ended_on is None else ReportLastContract)
         return [m for m in super().possible() if m not in pointless]
 
@@ -568,6 +657,8 @@ class Credential(Telling):
         waits = [f"the carrier: {key}" for key in newest.values() if body.notices[key] == "queued"]
         refused = [key for key in newest.values() if body.notices[key] == "refused"]
         waits += [f"another address of the {_reader(key)}: {key}" for key in refused]
+        if body.provider == "behind":
+            waits.append("the identity provider")
         if body.locked_at is not None and stage not in ("ending", "resting"):
             waits.append("an operator: the lock after failed sign-ins")
         match stage:
@@ -617,6 +708,11 @@ def _proves(key: str) -> bool:
     """Whether this letter proves its duty kept."""
     duty = key.split(":", maxsplit=1)[0]
     return duty in CLOCKED and TOLD[duty][0] == _reader(key)
+
+
+def _gives_secret(key: str) -> bool:
+    """Whether this letter holds login data, which are born and sent in one activity."""
+    return key.startswith(f"{CHANGED}:")
 
 
 def _again(key: str) -> str:

@@ -133,6 +133,12 @@ FACTS: dict[str, dict[str, object]] = {
     },
     "credential-suspended": ACCOUNT | {"clause": "10"},
     "credential-reinstated": ACCOUNT,
+    "credential-secret": {
+        "user_name": "Andris Bērziņš",
+        "username": "2026-A1-U1",
+        "secret": "once-only-7Q",
+        "address": "https://zona.example",
+    },
     "credential-ended": ACCOUNT | {"cause": "breach"},
     "credential-password-due": {"user": "Andris Bērziņš", "username": "2026-A1-U1"},
     "BL-3-notice": CLIENT

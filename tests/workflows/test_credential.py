@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any, cast
 
 import pytest
+from sqlalchemy import text
 
+from activities.credential import CredentialActivities
+from integrations.identity import external_id
+from integrations.mail import Letter, MaildirOut, MailOut, Proof
+from models.credential import SendSecret
 from models.errors import Refusal
 from models.tables import AccountRow, ClientRow
 from operations import accounts
+from operations.directory import LocalDirectory
 from tests.system.test_accounts import account, bells, suspensions
 from tests.workflows.test_access_request import accounts as accounts_of
-from tests.workflows.test_access_request import content, no_carrier, user
+from tests.workflows.test_access_request import content, dump, no_carrier, secret_in, user
 from tests.world import RIGA, Refused, VirtualNow, World, text_of
 
 MONDAY = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
@@ -48,14 +58,15 @@ class Life:
         """Wait for a stage."""
         await self.world.stage(self.case, stage)
 
-    async def letter(self, key: str, status: str = "sent") -> None:
-        """Wait until this became of a letter."""
+    async def letter(self, key: str, status: str = "sent", *, quiet: bool = True) -> None:
+        """Wait until this became of a letter, and, if something else is not waited for, until all is quiet."""
 
         async def became() -> bool:
             return bool((await self.body())["notices"].get(key) == status)
 
         await self.world.until(became, f"{key} is {status}")
-        await self.world.settled(self.case)
+        if quiet:
+            await self.world.settled(self.case)
 
     async def entry(self, name: str) -> None:
         """Wait for a step."""
@@ -491,6 +502,180 @@ async def test_a_password_that_is_due_is_a_reminder_and_the_login_data_stay_vali
     assert (await world.clock(life.case, "SE-33.3.4.3", n=1)).status == "void"
     assert await life.status("SE-33.3.4.3") == "running"
     assert (await life.account()).status == "active"
+
+
+# ---- the identity provider, and other login data (BL 6, 8) ----------------------------------------------------------
+
+
+async def verdict(life: Life, mail: EmailMessage) -> str:
+    """What the login data of a mail open at the provider now."""
+    directory = LocalDirectory(life.world.sessions, life.world.now)
+    return await directory.verify(external_id(life.client, life.username), secret_in(mail))
+
+
+async def told_provider(life: Life, times: int = 1) -> None:
+    """Wait until the provider knows how the account stands."""
+
+    async def known() -> bool:
+        entries = await life.world.entries(life.case)
+        return (await life.body())["provider"] == "told" and entries.count("provider_told") >= times
+
+    await life.world.until(known, "the provider is told")
+    await life.world.settled(life.case)
+
+
+@asynccontextmanager
+async def no_provider(world: World) -> AsyncIterator[None]:
+    """Meanwhile the provider does not answer: its table is gone."""
+    await _rename(world, "directory", "directory_away")
+    try:
+        yield
+    finally:
+        await _rename(world, "directory_away", "directory")
+
+
+async def _rename(world: World, former: str, new: str) -> None:
+    async with world.sessions() as session, session.begin():
+        await (await session.connection()).execute(text(f"ALTER TABLE {former} RENAME TO {new}"))
+
+
+def secrets_to(life: Life) -> list[EmailMessage]:
+    """Mails with login data to the user: the first ones, and then those of a change."""
+    mails = [m for m in life.world.mails(life.email) if "Vienreizējā parole" in text_of(m)]
+    return sorted(mails, key=lambda mail: "Mainīti" in str(mail["Subject"]))
+
+
+async def test_leaked_login_data_open_nothing_any_more_and_others_come_with_the_reinstatement(world: World) -> None:
+    """BL 8: suspended and changed; the user gets other data once the access is open, by BL 6."""
+    life = await live(world)
+    [first] = secrets_to(life)
+    await life.say("report_leak", reported_by="responsible_employee", reported_at=MONDAY.isoformat(), reason="stolen")
+    await told_provider(life)
+    assert await verdict(life, first) == "inactive"
+    assert (await life.account()).secret_set_at is None
+    assert await life.status("SE-33.3.4.3") == "void"
+    await life.say("reinstate_credential", finding="the laptop is back, encrypted")
+    await life.letter("BL-6:user:E3:1")
+    assert await life.status("BL-6", "E3") == "kept"
+    [_, second] = secrets_to(life)
+    assert (await verdict(life, first), await verdict(life, second)) == ("wrong", "must_change")
+    assert await life.status("SE-33.3.4.3") == "running"
+    assert secret_in(second) not in await world.everything_told(life.case)
+    assert secret_in(second) not in await dump(world)
+
+
+async def test_who_is_suspended_and_let_in_again_without_a_leak_keeps_the_password(world: World) -> None:
+    life = await live(world)
+    [mail] = secrets_to(life)
+    await life.say("suspend_credential", reason="strange")
+    await told_provider(life)
+    assert await verdict(life, mail) == "inactive"
+    await life.say("reinstate_credential", finding="harmless")
+    await told_provider(life, 2)
+    assert await verdict(life, mail) == "must_change"
+    assert len(secrets_to(life)) == 1
+
+
+async def test_login_data_changed_for_security_reach_the_user_and_the_former_are_over(world: World) -> None:
+    """BL 6: the clock runs from the change until the mail to the user is proven; live sessions are over."""
+    life = await live(world)
+    [first] = secrets_to(life)
+    await life.say("change_secret", reason="a new standard for passwords")
+    await life.letter("BL-6:user:E1:1")
+    clock = await world.clock(life.case, "BL-6", "E1")
+    assert (clock.status, clock.proof) == ("kept", "notice_sent")
+    [_, second] = secrets_to(life)
+    assert (await verdict(life, first), await verdict(life, second)) == ("wrong", "must_change")
+    assert "6. punkts" in text_of(second)
+    assert (await life.account()).must_change
+
+
+async def test_login_data_that_came_back_are_dead_and_others_go_to_the_right_address(world: World) -> None:
+    life = await live(world)
+    await life.say("change_secret", reason="a new standard for passwords")
+    await life.letter("BL-6:user:E1:1")
+    [_, second] = secrets_to(life)
+    later = world.now()
+    await world.advance(life.case, later)
+    await life.say("report_bounce", notice="BL-6:user:E1:1", bounced_at=MONDAY.isoformat())
+    await told_provider(life)
+    assert await life.status("BL-6", "E1") == "running"
+    assert await verdict(life, second) == "wrong"
+    await life.say("correct_address", party="user", email="pareiza@noliktavas.example")
+    await life.letter("BL-6:user:E1:2")
+    assert await life.status("BL-6", "E1") == "kept"
+    [third] = [m for m in world.mails("pareiza@noliktavas.example") if life.username in text_of(m)]
+    assert await verdict(life, third) == "must_change"
+
+
+async def test_a_provider_that_is_down_is_waited_for_and_shown_and_opens_nothing(world: World) -> None:
+    """Store first: closed with the answer, the letters are out; the provider hears of it once it is back."""
+    life = await live(world)
+    [mail] = secrets_to(life)
+    async with no_provider(world):
+        await life.say("suspend_credential", reason="strange")
+        assert (await life.account()).status == "suspended"
+        await life.letter("BL-10:responsible:E1:1", quiet=False)
+        row = await world.row(life.case)
+        assert row is not None
+        assert "the identity provider" in row.waits_for
+    await told_provider(life)
+    assert await verdict(life, mail) == "inactive"
+
+
+async def test_the_provider_hears_the_last_word_where_it_was_closed_and_opened_meanwhile(world: World) -> None:
+    life = await live(world)
+    [mail] = secrets_to(life)
+    async with no_provider(world):
+        await life.say("suspend_credential", reason="strange")
+        await life.say("reinstate_credential", finding="harmless")
+    await told_provider(life)
+    assert await verdict(life, mail) == "must_change"
+
+
+async def test_an_ended_account_is_gone_at_the_provider_before_the_case_rests(world: World) -> None:
+    life = await live(world)
+    [mail] = secrets_to(life)
+    async with no_provider(world):
+        await life.say("revoke_credential", cause="left", happened_at=MONDAY.isoformat(), reason="left")
+        assert (await world.row(life.case)).stage == "ending"  # type: ignore[union-attr]  # it is there
+    await life.stage("resting")
+    assert await verdict(life, mail) == "no_such"
+
+
+async def test_a_run_that_died_after_its_mail_leaves_one_secret_that_works_and_it_is_the_last_mails(
+    world: World,
+) -> None:
+    """SIGKILL between the mail and the proof: the next run sends another; the secret of the dead one opens nothing."""
+    life = await live(world)
+    other = MaildirOut(world.var / f"other-{life.username}")
+
+    class Dies:
+        async def send(self, letter: Letter, at: datetime) -> Proof:
+            await other.send(letter, at)
+            raise RuntimeError("killed")
+
+    async with no_carrier(world):
+        await life.say("change_secret", reason="a new standard for passwords")
+        own = next(a.__self__ for a in world.activities if getattr(a, "__name__", "") == "send_secret")  # type: ignore[attr-defined]  # a method
+        dying = CredentialActivities(
+            world.sessions, own._telling, own._provider, cast("MailOut", Dies()), world.now, "noreply@bl.example"
+        )
+
+        async def died() -> bool:
+            try:
+                await dying.send_secret(SendSecret(case=life.case, key="BL-6:user:E1:1"))
+            except RuntimeError:
+                return True
+            return False
+
+        await world.until(died, "a run dies with its mail sent")
+    await life.letter("BL-6:user:E1:1")
+    [path] = (world.var / f"other-{life.username}" / "new").iterdir()
+    dead = message_from_bytes(path.read_bytes(), policy=policy.default)
+    [_, last] = secrets_to(life)
+    assert (await verdict(life, dead), await verdict(life, last)) == ("wrong", "must_change")
+    assert len(await accounts_of(world, life.client)) == 1
 
 
 # ---- letters --------------------------------------------------------------------------------------------------------
