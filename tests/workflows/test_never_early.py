@@ -34,6 +34,7 @@ from models.access import TakeAway
 from models.case import Act, NoticeDraft, OpenCase, Reopen, Start, Tick, Transition, Void
 from models.errors import NOT_YET
 from models.tables import AccountRow, CaseRow, ClockRow, NoticeRow, WithdrawalRow
+from operations.directory import LocalDirectory
 from operations.intake import Intake
 from rules.rulebook import Duty, duty_for
 from tests.workflows.test_authenticator_withdrawal import account
@@ -295,8 +296,10 @@ class Life:
         await self._touched()
 
     async def _ask(self, sessions: Any, ask: TakeAway) -> None:
-        carrier = MaildirOut(self.world.var / "other")
-        activities = AccessActivities(sessions, self.world.keyring, carrier, self.worker, "noreply@bl.example")
+        directory, carrier = LocalDirectory(self.world.sessions, self.worker), MaildirOut(self.world.var / "other")
+        activities = AccessActivities(
+            sessions, self.world.keyring, directory, carrier, self.worker, "noreply@bl.example"
+        )
         try:
             await activities.withdraw_authenticator(ask)
         except ApplicationError as e:
