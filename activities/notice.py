@@ -137,6 +137,13 @@ class Post:
             content = await asyncio.to_thread(pdf, _sheet(letter, notice, facts, rulebook))
             file = Attachment(name=name, media_type="application/pdf", content=content)
             letter = letter.model_copy(update={"attachments": (*letter.attachments, file)})
+            # it takes a while: another worker, for this one was thought dead, may have sent the letter meanwhile
+            async with self._sessions() as session:
+                notice = (
+                    await session.exec(select(NoticeRow).where(NoticeRow.case == case, NoticeRow.key == key))
+                ).one()
+                if notice.sent_at is not None or notice.refused is not None:
+                    return _proof(notice)
         try:
             proof = await self._mail.send(letter, self._now())
         except MailRefused as e:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
@@ -14,13 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from temporalio.exceptions import ApplicationError
 
 from activities.notice import NoticeActivities, Post
+from activities.pdf import Sheet, pdf
 from integrations.mail import Letter, MaildirOut, MailUnavailable, Proof
 from models.case import NoticesSent, SendNotices
 from models.errors import OUTSIDE_DOWN
 from models.tables import NoticeRow, PartyRow
 from operations.local import Postgres
 from operations.store import engine, sessions
-from tests.workflows.test_claim import MONDAY, content
+from tests.workflows.test_claim import MONDAY, content, deciding, proposal
 from tests.world import World
 
 PARTIES = tuple(f"C{n}" for n in range(1, 6))
@@ -117,6 +119,36 @@ async def test_what_changes_while_a_letter_is_on_its_way_counts_for_the_next_one
     sent = await send(world, database, carrier, case)
     assert [letter.to.split("@")[0] for letter in carrier.sent] == ["C1", "new", "C4", "C5"]
     assert [notice.refused for notice in sent.notices] == [None, None, "called off", None, None]
+
+
+async def test_a_letter_that_another_worker_sent_while_its_pdf_was_made_is_not_sent_again(
+    world: World, database: AsyncEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker that fell silent is thought dead; another one gets the letter, and the first is still at it."""
+    case, key = await deciding(world), "BTA-10.5b:C1:1"
+    await world.say(case, "propose_decision", **proposal())
+    await world.stage(case, "telling_and_paying")
+
+    async def told() -> bool:
+        return (await world.notices(case))[key].sent_at is not None
+
+    await world.until(told, "the claimant is told")
+    async with world.sessions() as session, session.begin():
+        (await session.get_one(NoticeRow, (case, key))).sent_at = None
+    silent, other = Carrier(tmp_path / "silent"), Carrier(tmp_path / "other")
+    loop = asyncio.get_running_loop()
+    made: list[bytes] = []
+
+    def slowly(sheet: Sheet) -> bytes:
+        made.append(pdf(sheet))
+        if len(made) == 1:
+            asyncio.run_coroutine_threadsafe(send(world, database, other, case, key), loop).result()
+        return made[0]
+
+    monkeypatch.setattr("activities.notice.pdf", slowly)
+    sent = await send(world, database, silent, case, key)
+    assert ([letter.id for letter in other.sent], silent.sent) == ([f"{case}#{key}"], [])
+    assert sent.notices[0].sent_at is not None
 
 
 async def test_a_letter_that_must_wait_holds_back_no_other(
