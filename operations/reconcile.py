@@ -74,6 +74,7 @@ PROVE_NOTHING = frozenset(
         "sign_in_review.count",
         "claim.assess",
         "access.fallbacks",
+        "access.void_secret",
         "sweep.deliver",
         "recount.ring",
         "checkpoint.publish",
@@ -81,7 +82,7 @@ PROVE_NOTHING = frozenset(
         "incoming.read_mail",
     }
 )
-"""Activities that only look, or belong to no case."""
+"""Activities that only look, tell others what the store holds already, or belong to no case."""
 
 ASKED_AT_ONCE = "core_local_activity"
 """The SDK's name for the marker of an activity that was asked within a workflow task; its answer is in it."""
