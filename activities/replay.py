@@ -39,7 +39,7 @@ from models.tables import (
     ScreeningRow,
     WithdrawalRow,
 )
-from operations.accounts import ensure_credential
+from operations.accounts import issued
 from operations.intake import Sessions
 from operations.own_store import OwnStore
 from operations.reconcile import Applied, Fact, Verdict
@@ -214,13 +214,13 @@ class Replay:
                 return False
             account = await account_for(session, self._keyring, notice, proof.sent_at)
             account.mailed_at = proof.sent_at
-            await ensure_credential(session, self._keyring, account, proof.sent_at)
             account.provider_id = await self._provider.make(
                 NewAccount(client=account.client, username=account.username)
             )
-            if notice.template != LOGIN_DATA:
+            secret = notice.template == LOGIN_DATA
+            await issued(session, self._keyring, account, proof.sent_at, secret=secret)
+            if not secret:
                 return False
-            account.secret_set_at, account.must_change = proof.sent_at, True
             if self._provider.in_store:
                 # what it holds is of an earlier letter, if it holds anything: that may open nothing again
                 await self._provider.set_secret(account.provider_id, one_time_secret(), must_change=True)

@@ -60,7 +60,7 @@ Result = Literal[
 allowed          a session began
 change_password  right, but only the change of the password is open (SE-33.3.4.4)
 not_known        nobody has this user name at this client
-wrong            the password was wrong, or the other provider said so
+wrong            the password was wrong, or is void: the letter with it came back, or another is on its way
 wrong_locks      it was, once more than allowed: the account is locked since (SE-33.3.9)
 locked           asked while the account was locked
 suspended        BL-8, BL-10
@@ -104,6 +104,8 @@ class Standing(Model):
     authenticator: str | None
     limited: bool
     must_change: bool
+    login_data: bool
+    """It has login data that did not come back, and none are on their way to the user."""
     locked: bool
     failed: int
     first: bool

@@ -73,6 +73,7 @@ def _standing() -> Any:
             AccountRow.authenticator,
             col(AccountRow.limited).is_not(None).label("limited"),
             AccountRow.must_change,
+            col(AccountRow.secret_set_at).is_not(None).label("login_data"),
             col(AccountRow.locked_at).is_not(None).label("locked"),
             AccountRow.failed,
             col(AccountRow.first_sign_in_at).is_(None).label("first"),
@@ -91,6 +92,7 @@ def _standing() -> Any:
             mine.authenticator,
             mine.limited,
             mine.must_change,
+            mine.login_data,
             mine.locked,
             mine.failed,
             mine.first,
@@ -304,11 +306,11 @@ def _failed(standing: Standing | None) -> Result:
 
 
 def _said(asked: SignInAsked, result: Result) -> Result:
-    """What the one who asks is told: before somebody is proven, and of a locked password, nothing but no.
+    """What the one who asks is told: before somebody is proven, and of a locked or void password, nothing but no.
 
     With a word of its own for a locked account a right guess would show itself.
     """
-    return "not_known" if asked.method == PASSWORD and result == "locked" else result
+    return "not_known" if asked.method == PASSWORD and result in ("locked", "wrong") else result
 
 
 async def _follow(session: AsyncSession, asked: SignInAsked, standing: Standing, result: Result, at: datetime) -> None:

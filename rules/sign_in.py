@@ -39,6 +39,8 @@ def decide(standing: Standing | None, asked: SignInAsked, at: datetime) -> Resul
     if not _runs(standing, at.astimezone(ZoneInfo(rulebook.zone)).date()):
         return "no_contract"
     if by_password:
+        if not standing.login_data:
+            return "wrong"  # whatever a provider says that has not heard of it yet
         if standing.first and any(duty.id == PORTAL_FIRST for duty in rulebook.duty):
             return "portal_first"
         if not standing.any_address and not agreed(asked.address, standing.addresses):

@@ -46,7 +46,7 @@ async def user(world: World, *, of: dict[str, Any] | None = None, **more: Any) -
         case="access_request:BL:none",
         subject="U1",
         created_at=world.now(),
-        **more,
+        **{"secret_set_at": world.now()} | more,
     )
     async with world.sessions() as session, session.begin():
         row = await session.get_one(ClientRow, client)
@@ -113,7 +113,7 @@ async def test_an_active_user_signs_in_from_an_agreed_address(world: World, desk
         ("authenticator", {}, {}, {"method": "swedbank"}),
         ("authenticator", {"authenticator": "swedbank"}, {}, {"method": "smart-id"}),
         ("authenticator", {"authenticator": "swedbank"}, {"authenticators": ["smart-id"]}, {"method": "swedbank"}),
-        ("limited", {"authenticator": "swedbank", "limited": "tikai lasīt"}, {}, {"method": "swedbank"}),
+        ("limited", {"authenticator": "swedbank", "limited": "x"}, {"authenticators": []}, {"method": "swedbank"}),
         ("locked", {"authenticator": "swedbank", "locked_at": MONDAY}, {}, {"method": "swedbank"}),
     ],
 )
@@ -184,6 +184,15 @@ def test_every_fault_of_a_question_is_named() -> None:
     assert "x" * 20 not in str(refused.value)
 
 
+async def test_login_data_that_came_back_open_nothing_whatever_the_provider_says(world: World, desk: SignIn) -> None:
+    """It may not have heard of it yet; an authenticator goes on as it is."""
+    who = await user(world, secret_set_at=None, authenticator="swedbank", of={"authenticators": []})
+    answer = await ask(desk, who)
+    assert (answer.allowed, answer.code) == (False, "not_known")
+    assert (await ask(desk, who, method="swedbank")).allowed
+    assert [entry.result for entry in await entries(world, who)] == ["wrong", "allowed"]
+
+
 STANDINGS = st.builds(
     Standing,
     organisation=st.just("BL"),
@@ -191,6 +200,7 @@ STANDINGS = st.builds(
     authenticator=st.sampled_from([None, "swedbank"]),
     limited=st.booleans(),
     must_change=st.booleans(),
+    login_data=st.booleans(),
     locked=st.booleans(),
     failed=st.integers(0, 9),
     first=st.booleans(),
@@ -215,6 +225,7 @@ def test_a_yes_needs_all_of_it(standing: Standing, method: str, address: str) ->
     assert standing.contract_until != date(2027, 2, 28)
     if method == "password":
         assert not standing.must_change
+        assert standing.login_data
         assert standing.any_address or (standing.addresses and address == OFFICE)
     else:
         assert standing.authenticator == method
@@ -386,6 +397,7 @@ def test_the_first_sign_in_is_by_an_authenticator_where_the_rulebook_adopts_that
         authenticator="swedbank",
         limited=False,
         must_change=False,
+        login_data=True,
         locked=False,
         failed=0,
         first=True,

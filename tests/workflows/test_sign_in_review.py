@@ -47,6 +47,7 @@ class Office:
                     case="access_request:BL:none",
                     subject="U1",
                     created_at=world.now(),
+                    secret_set_at=world.now(),
                 )
             )
         return cls(world, client, username)
