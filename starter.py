@@ -37,6 +37,7 @@ from models.operator import ROLES
 from models.policy import Ended
 from models.settlement import ClaimantSettlement, Settlement, SettlementInput
 from models.sign_in import PASSWORD
+from operations import access as accessing
 from operations import counting, duties, key_backup, loading, queues, reading, reading_csv, reading_json, storage, story
 from operations import erase as erasing
 from operations.checkpoint import publish
@@ -1727,6 +1728,91 @@ def _amount(limit: str | None) -> Decimal | None:
         return None if limit is None else Decimal(limit)
     except InvalidOperation:
         raise typer.BadParameter("--limit: an amount in EUR, such as 5000.00") from None
+
+
+# ---- access ---------------------------------------------------------------------------------------------------------
+
+
+@app.command(name="access", epilog=EXIT_CODES)
+def access_(
+    client: Annotated[str | None, typer.Option(help="Only of this client.")] = None,
+    ended: Annotated[bool, typer.Option("--ended", help="Also what has ended.")] = False,
+    personal: Personal = False,
+    as_json: Json = False,
+) -> None:
+    """Who has access to the client zone: what, since when, by which request; and what is pending."""
+    raise typer.Exit(_run(_access(client, ended, personal, as_json), as_json))
+
+
+async def _access(client: str | None, ended: bool, personal: bool, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        found = await accessing.accesses(connection.sessions, client, personal=personal, ended=ended)
+    if as_json:
+        _json(found)
+        return DONE
+    people = ("User", "Asked by") if personal else ()
+    table = _table("Client", "User name", *people, "Has", "Stands", "Since", "By request", "Waits for")
+    for one in found.accounts:
+        has = [*([one.authenticator] if one.authenticator else []), *(["login data"] if one.login_data else [])]
+        locked = f"locked {one.locked_at:%Y-%m-%d %H:%M} UTC" if one.locked_at and not one.ended else None
+        stands = one.ended or one.suspended or locked
+        named = (one.user or "–", one.asked_by or "–") if personal else ()
+        table.add_row(
+            one.client,
+            one.username,
+            *named,
+            " and ".join(has) or "nothing",
+            f"{one.status}: {stands}" if stands else one.status,
+            f"{one.since:%Y-%m-%d}",
+            f"{one.request}, from {one.received_from}",
+            one.waits_for,
+        )
+    _console().print(table)
+    for request in found.pending:
+        print(f"pending  {request.request}  client {request.client}  waits for {request.waits_for}")
+    return DONE
+
+
+@app.command(name="suspend", epilog=EXIT_CODES)
+def suspend_(
+    client: Annotated[str, typer.Option(help="The client: all its users, if none is named.")],
+    reason: Annotated[str, typer.Option(help="What is suspected or was reported.")],
+    user: Annotated[list[str] | None, typer.Option(help="Only this user name; may be repeated.")] = None,
+    ground: Annotated[
+        Literal["BL-8", "BL-10"], typer.Option(help="BL-8: a reported leak; BL-10: a suspicion or danger.")
+    ] = "BL-10",
+    actor: Annotated[
+        str | None, typer.Option("--actor", help="Who says so: system:NAME, or an operator code with TERMINS_TOKEN.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Suspend everybody of a client now, or the users named: in one transaction, with their live sessions.
+
+    It holds from the answer on, whatever engine, provider and carrier do. Their cases tell who must be told. Again it
+    changes nothing that stands so already.
+    """
+    raise typer.Exit(_run(_suspend(client, user, ground, reason, actor, as_json), as_json))
+
+
+async def _suspend(
+    client: str,
+    users: Sequence[str] | None,
+    ground: Literal["BL-8", "BL-10"],
+    reason: str,
+    actor: str | None,
+    as_json: bool,
+) -> int:
+    async with connect(engine="not needed") as connection:
+        by = await _speaker(connection, actor)
+        done = await accessing.suspend(
+            connection.sessions, connection.keyring, client, users or None, ground, reason, by, wall_clock
+        )
+    if as_json:
+        _json(done)
+        return DONE
+    before = f", {len(done.before)} stood so or had ended already" if done.before else ""
+    print(f"{client}  {len(done.accounts)} accounts suspended, {done.sessions} live sessions ended{before}")
+    return DONE
 
 
 # ---- policies -------------------------------------------------------------------------------------------------------

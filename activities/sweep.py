@@ -14,6 +14,7 @@ from models import errors
 from models.common import Model
 from models.errors import Refusal
 from models.now import Now
+from operations.access import end_with_contract, open_credentials
 from operations.authenticator_decision import ring_concerned
 from operations.checkpoint import publish
 from operations.intake import Intake, Sessions
@@ -38,6 +39,10 @@ class Swept(Model):
     """Reminders of the end of a contract that were opened."""
     concerned: int = 0
     """Decisions that clients have joined, and withdrawals whose client is none any more: both look again."""
+    credentials: int = 0
+    """Cases that were opened for accounts that had none."""
+    ended: int = 0
+    """Accounts that ended with their client's contract (BL 11)."""
     hits: int = 0
     """People who became known and may be on the sanctions list."""
     reviews: int = 0
@@ -58,7 +63,7 @@ class SweepActivities:
 
     @activity.defn(name="sweep.deliver")
     async def deliver(self) -> Swept:
-        """Start filed cases, restart ended ones, deliver what waits, open what is due, screen who became known."""
+        """Start filed cases, restart ended ones, deliver what waits, open and end what is due, screen the new."""
         concerned = await ring_concerned(self._sessions, self._now)
         return Swept(
             started=await self._intake.start_waiting(),
@@ -67,6 +72,8 @@ class SweepActivities:
             rung=await self._outbox.ring() + await self._outbox.ring_the_behind(),
             told=await self._outbox.tell_staff(None),
             renewals=await open_renewals(self._sessions, self._intake, self._now),
+            credentials=await open_credentials(self._sessions, self._intake, self._now),
+            ended=await end_with_contract(self._sessions, self._now),
             concerned=concerned,
             hits=await self._screen(),
             reviews=await open_reviews(self._sessions, self._intake, self._now),
