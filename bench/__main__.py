@@ -29,12 +29,13 @@ from bench.bare import Bare
 from bench.house import house
 from bench.kinds import kinds
 from bench.product import Product
+from bench.sign_in import sign_ins
 from bench.subject import Subject
 from bench.worker import __doc__ as options_of_the_worker
 from bench.worker import read
 from operations.logs import configure
 
-PARTS = ("kinds", "transitions", "lives", "latency", "recovery", "timers", "held")
+PARTS = ("kinds", "sign_in", "transitions", "lives", "latency", "recovery", "timers", "held")
 MOST_VARIANTS = 3
 UNWATCHED = 120  # columns where nobody watches
 
@@ -78,6 +79,11 @@ async def measure(
         if "kinds" in wanted:
             progress("one case of each kind")
             yield "kinds", await kinds(home)
+        if "sign_in" in wanted:
+            progress("questions whether somebody may sign in")
+            yield "sign_in", await sign_ins(home, *((2_000, 20_000, 200) if quick else (100_000, 1_000_000, 2_000)))
+        if not set(wanted) - {"kinds", "sign_in"}:
+            return
         bare = await stack.enter_async_context(Bare.at(home))
         product = await stack.enter_async_context(Product.at(home, "product"))
         changed = [

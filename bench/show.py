@@ -11,6 +11,7 @@ from rich.table import Table
 from bench.kinds import Kind
 from bench.measure import Cpu
 from bench.parts import Cost, Held, Latency, Lateness, Recovery
+from bench.sign_in import Asked
 
 CPU = ("Temporal", "PostgreSQL", "worker", "together", "caller")
 
@@ -113,8 +114,23 @@ def _held(rows: list[Held]) -> list[Lines]:
     return [("Open cases: memory, and idle CPU in percent of a core", 1, header, lines)]
 
 
+def _sign_in(rows: list[Asked]) -> list[Lines]:
+    lines = [
+        (
+            r.subject,
+            *(f"{v * 1000:.2f}" for v in (r.median, r.nine_of_ten)),
+            f"{r.ratio:.1f}",
+            f"{r.cpu * 1000:.2f}",
+        )
+        for r in rows
+    ]
+    header = ("", "median ms", "90 % ms", "× bare", "caller's CPU ms")
+    return [("May this user sign in: one question at a time", 1, header, lines)]
+
+
 TABLES: dict[str, Callable[[list[Any]], list[Lines]]] = {
     "kinds": _kinds,
+    "sign_in": _sign_in,
     "transitions": _costs("One more message, from the update to its record"),
     "lives": _costs("A whole case"),
     "latency": _latency,

@@ -66,7 +66,7 @@ locked           asked while the account was locked
 suspended        BL-8, BL-10
 ended            BL-9, BL-11
 no_contract      the client's contract has not begun, or is over
-authenticator    not the account's, taken away, or not one of those agreed with the client
+authenticator    not the account's, or taken away
 limited          the authenticator was limited (BL-3-notice)
 portal_first     the first sign-in is by an authenticator, where the rulebook adopts GJ-portal-first
 address          not one of the client's (BL-12)
@@ -115,8 +115,6 @@ class Standing(Model):
     contract_until: date | None
     addresses: tuple[str, ...]
     any_address: bool
-    authenticators: tuple[str, ...]
-    """Those agreed with the client; none: all that its users have."""
 
 
 class Opened(Model):

@@ -101,7 +101,6 @@ def _standing() -> Any:
             ClientRow.contract_until,
             ClientRow.addresses,
             ClientRow.any_address,
-            ClientRow.authenticators,
         )
         .join(account, true(), isouter=True)
         .where(ClientRow.client == bindparam("client"))

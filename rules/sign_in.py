@@ -46,9 +46,8 @@ def decide(standing: Standing | None, asked: SignInAsked, at: datetime) -> Resul
         if not standing.any_address and not agreed(asked.address, standing.addresses):
             return "address"
         return "change_password" if standing.must_change else "allowed"
-    if asked.method != standing.authenticator or (
-        standing.authenticators and asked.method not in standing.authenticators
-    ):
+    # the client's list says what can be asked for: taking one off it takes nobody's access away (BL-3-notice)
+    if asked.method != standing.authenticator:
         return "authenticator"
     return "limited" if standing.limited else "allowed"
 
