@@ -9,10 +9,11 @@ that guard an effect one is not ahead: with all of them wrong nobody could know 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import inspect
+from collections.abc import Awaitable, Callable
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -32,8 +33,10 @@ from activities.wiring import _stores
 from integrations.mail import MaildirOut
 from models.access import TakeAway
 from models.case import Act, NoticeDraft, OpenCase, Reopen, Start, Tick, Transition, Void
+from models.credential import GROUNDS, EndGround, SuspensionGround
 from models.errors import NOT_YET
 from models.tables import AccountRow, CaseRow, ClockRow, NoticeRow, WithdrawalRow
+from operations import accounts
 from operations.directory import LocalDirectory
 from operations.intake import Intake
 from rules.rulebook import Duty, duty_for
@@ -418,3 +421,67 @@ async def test_the_search_finds_an_effect_that_was_planted_early(
         monkeypatch.setattr(ledger_module, name, instead)
     with pytest.raises(AssertionError, match=r"before|withdrawn|nobody"):
         await searched(world, 200, *of)
+
+
+# ---- acts with a ground of their own --------------------------------------------------------------------------------
+
+
+def test_an_act_with_its_own_ground_names_accounts_ground_and_person_and_no_authenticator() -> None:
+    """BL-8, BL-9, BL-10, BL-11, BL-16-erase: none of them could be said of an authenticator in general."""
+    acts = [f for name, f in inspect.getmembers(accounts, inspect.isfunction) if f.__module__ == accounts.__name__]
+    assert {accounts.suspend, accounts.reinstate, accounts.end} <= set(acts)
+    for act in acts:
+        assert "authenticator" not in inspect.signature(act).parameters, act.__name__
+    for named in (inspect.signature(accounts.suspend).parameters, inspect.signature(accounts.end).parameters):
+        assert [named[what].default for what in ("accounts", "ground", "by")] == [inspect.Parameter.empty] * 3
+    assert "BL-3-notice" not in (*GROUNDS.values(), *get_args(SuspensionGround)), "no message ends by a withdrawal"
+
+
+@pytest.mark.parametrize("ground", ["BL-8", "BL-10"])
+async def test_a_suspension_touches_the_accounts_it_names_and_no_authenticator(
+    world: World, ground: SuspensionGround
+) -> None:
+    named, before, after = await _others(
+        world, lambda s, a: accounts.suspend(s, [a], ground, "one", "op-9", "Aizdomas par noplūdi.", world.now())
+    )
+    assert (named.status, named.authenticator, named.withdrawn_by, named.limited) == (
+        "suspended",
+        before[0].authenticator,
+        None,
+        None,
+    )
+    assert after[1:] == before[1:]
+
+
+@pytest.mark.parametrize("ground", ["BL-9", "BL-10", "BL-11", "BL-16-erase"])
+async def test_an_end_touches_the_accounts_it_names_and_no_authenticator(world: World, ground: EndGround) -> None:
+    named, before, after = await _others(world, lambda s, a: accounts.end(s, [a], ground, "op-9", world.now()))
+    assert (named.status, named.ground, named.withdrawn_by) == ("ended", ground, None)
+    assert after[1:] == before[1:]
+
+
+async def _others(
+    world: World, act: Callable[[AsyncSession, AccountRow], Awaitable[Any]]
+) -> tuple[AccountRow, list[AccountRow], list[AccountRow]]:
+    """Do it to one of three users of an authenticator at two clients: that one, and all three before and after."""
+    await world.begin(MONDAY)
+    name = f"never-{next(_numbers)}"
+    one, other = await world.customer(), await world.customer()
+    await account(world, one, authenticator=name)
+    await account(world, one, "32000000001", authenticator=name)
+    await account(world, other, authenticator=name)
+    query = (
+        select(AccountRow)
+        .where(AccountRow.authenticator == name)
+        .order_by(col(AccountRow.client), col(AccountRow.username))
+    )
+    async with world.sessions() as session:
+        before = list((await session.exec(query)).all())
+    async with world.sessions() as session, session.begin():
+        rows = (await session.exec(query)).all()
+        await act(session, rows[0])
+    async with world.sessions() as session:
+        after = list((await session.exec(query)).all())
+        theirs = (await session.exec(select(WithdrawalRow).where(WithdrawalRow.authenticator == name))).all()
+    assert not theirs
+    return after[0], before, after
