@@ -49,6 +49,7 @@ from models.access import (
     Withdrawn,
 )
 from models.authenticator_decision import BELL
+from models.case import FIRST_YEAR, LAST_YEAR
 from models.errors import Refusal
 from models.names import split_case_id
 from models.now import Now
@@ -79,8 +80,8 @@ from security.keys import Keyring
 
 NOTICE = "BL-3-notice"
 EFFECT_DAY = "T-effect-day"
-NO_AUTHENTICATOR = "none"
-"""What a change says where login data shall take the place of an authenticator."""
+NONE = "none"
+"""What a change says where login data shall take the place of an authenticator, or where there is no last day."""
 USER = "user"
 """The user in the case of an account's life."""
 LOGIN_DATA = "BL-4-secret"
@@ -98,8 +99,11 @@ ASKED_AT_ONCE = 4
 _PHONE = re.compile(r"^\+?[0-9][0-9 ()/.-]{4,29}$")
 _AUTHENTICATOR = re.compile(r"^[a-z0-9][a-z0-9-]{1,40}$")
 _NAME_LENGTH = 100
-_FIELDS = ("first_name", "last_name", "personal_code", "phone", "email", "country", "authenticator")
+_FIELDS = ("first_name", "last_name", "personal_code", "phone", "email", "country", "authenticator", "valid_until")
 _NEEDED = ("first_name", "last_name", "personal_code", "phone", "email")
+
+
+_WRONG = object()
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,8 @@ def _fill(party: PartyRow, fields: dict[str, str]) -> None:
     party.email = fields.get("email")
     party.phone = fields.get("phone")
     party.personal_code = fields.get("personal_code")
-    party.other = {n: fields[n] for n in ("first_name", "last_name", "country", "authenticator") if n in fields}
+    others = ("first_name", "last_name", "country", "authenticator", "valid_until")
+    party.other = {n: fields[n] for n in others if n in fields}
 
 
 # ---- an access request's side of the store --------------------------------------------------------------------------
@@ -257,8 +262,13 @@ class AccessStore:
             _, faults = await self._person(session, client.client, line)
             return faults, line.doubts
         faults, doubts = line.faults, line.doubts
+        if "valid_until" in line.fields:
+            if action == "issue":
+                doubts = (*doubts, "line:unknown")
+            elif _last_day(line.fields["valid_until"]) is _WRONG:
+                faults = (*faults, "valid_until:wrong")
         wanted = line.fields.get("authenticator")
-        takes_away = action == "change" and wanted == NO_AUTHENTICATOR
+        takes_away = action == "change" and wanted == NONE
         if wanted is not None and wanted not in client.authenticators and not takes_away:
             if client.contract is None:
                 doubts = (*doubts, "authenticator:unlisted")
@@ -330,8 +340,10 @@ class AccessStore:
                 continue
             for known in await _parties_of(session, account):
                 known.email, known.phone = party.email, party.phone
+            if "valid_until" in party.other:
+                await accounts.lasts_until(session, account, _last_day(party.other["valid_until"]), at)
             said = party.other.get("authenticator", account.authenticator)
-            wanted = None if said == NO_AUTHENTICATOR else said
+            wanted = None if said == NONE else said
             # where none is wanted this takes the one away that the account has, once login data went out
             party.other = {**party.other, "authenticator": wanted}
             results[user] = {
@@ -408,6 +420,17 @@ class AccessStore:
 def _read_code(line: Read) -> str | None:
     """The personal code of a line, if it could be read."""
     return None if {"personal_code:wrong", "country:wrong"} & set(line.faults) else line.fields.get("personal_code")
+
+
+def _last_day(text: str) -> Any:
+    """The day that a line says, None where there shall be none, `_WRONG` where it is no day."""
+    if text == NONE:
+        return None
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return _WRONG
+    return day if FIRST_YEAR <= day.year <= LAST_YEAR else _WRONG
 
 
 def _as_read(party: PartyRow) -> Read:

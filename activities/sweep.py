@@ -15,6 +15,7 @@ from models.common import Model
 from models.errors import Refusal
 from models.now import Now
 from operations.access import end_with_contract, open_credentials
+from operations.accounts import end_lapsed
 from operations.authenticator_decision import ring_concerned
 from operations.checkpoint import publish
 from operations.intake import Intake, Sessions
@@ -47,6 +48,8 @@ class Swept(Model):
     """People who became known and may be on the sanctions list."""
     reviews: int = 0
     """Reviews of a month's journal of sign-ins that were opened."""
+    lapsed: int = 0
+    """Accounts whose own last day has passed."""
     journal: int = 0
     """Records of that journal whose term was over, and sessions that nobody had ended."""
 
@@ -77,6 +80,7 @@ class SweepActivities:
             concerned=concerned,
             hits=await self._screen(),
             reviews=await open_reviews(self._sessions, self._intake, self._now),
+            lapsed=await end_lapsed(self._sessions, self._now),
             journal=await keep_journals(self._sessions, self._now),
         )
 

@@ -44,7 +44,8 @@ class AccessFiling(Model):
     users: Annotated[tuple[Any, ...], Field(min_length=1)]
     """A line each: first_name, last_name, personal_code, phone, email, country (LV, LT, EE), authenticator.
 
-    To change, it says how these shall be; `none` as the authenticator: login data in its place. To cancel, it is enough
+    To change, it says how these shall be, and the access's last day as `valid_until`; `none` as the authenticator:
+    login data in its place, as the last day: no such day. To cancel, it is enough
     that the person is certain.
     """
     for_case: Text | None = None
@@ -272,6 +273,7 @@ class CompleteLine(Message):
     country: Literal["LV", "LT", "EE"] | None = None
     phone: Text | None = None
     email: Text | None = None
+    valid_until: Text | None = None
 
     @property
     def fields(self) -> dict[str, str]:
@@ -280,7 +282,7 @@ class CompleteLine(Message):
         return {name: value for name, value in said.items() if value is not None}
 
 
-LINE_FIELDS = ("first_name", "last_name", "personal_code", "country", "phone", "email")
+LINE_FIELDS = ("first_name", "last_name", "personal_code", "country", "phone", "email", "valid_until")
 """What a completion may say of a user."""
 
 
@@ -344,6 +346,11 @@ _FIELDS = {
         "lv": "trešās personas autentifikators",
         "lt": "trečiojo asmens autentifikavimo priemonė",
         "en": "third-party authenticator",
+    },
+    "valid_until": {
+        "lv": "piekļuves pēdējā diena (GGGG-MM-DD)",
+        "lt": "paskutinė prieigos diena (MMMM-mm-dd)",
+        "en": "last day of the access (YYYY-MM-DD)",
     },
     "account": {
         "lv": "šī darbinieka piekļuve klientu zonai",

@@ -8,7 +8,8 @@ account, which nothing meant for the former one can reach. Safe to repeat.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement
 from sqlmodel import and_, col, func, select, update
@@ -17,10 +18,16 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from models.common import Model
 from models.credential import EndGround, Scope, SuspensionGround
 from models.errors import Refusal
+from models.now import Now
+from models.operator import SYSTEM
 from models.tables import AccountRow, BellRow, ClientRow, SignInRow, SuspensionRow
 from operations.filings import check
-from operations.intake import credential_reference, keep
+from operations.intake import Sessions, credential_reference, keep
+from rules.rulebook import books
 from security.keys import Keyring
+
+AT_A_TIME = 200
+"""Accounts of an organisation that one sweep ends."""
 
 
 class Touched(Model):
@@ -130,6 +137,39 @@ async def release(
     for account in changed:
         account.locked_at, account.failed = None, 0
     return await _touched(session, accounts, changed, None, at, in_case)
+
+
+async def lasts_until(session: AsyncSession, account: AccountRow, last_day: date | None, at: datetime) -> Touched:
+    """The last day of this account, or none any more (BL 9): the sign-in check knows it from the caller's commit on."""
+    changed = [account] if account.valid_until != last_day else []
+    account.valid_until = last_day
+    return await _touched(session, (account,), changed, None, at, None)
+
+
+async def end_lapsed(sessions: Sessions, now: Now) -> int:
+    """End the accounts whose last day has passed (BL 9); the number ended."""
+    ended = 0
+    for rulebook in books().values():
+        zone = ZoneInfo(rulebook.zone)
+        async with sessions() as session, session.begin():
+            over = (
+                select(AccountRow)
+                .join(ClientRow, col(ClientRow.client) == col(AccountRow.client))
+                .where(
+                    ClientRow.organisation == rulebook.organisation,
+                    AccountRow.status != "ended",
+                    col(AccountRow.valid_until) < now().astimezone(zone).date(),
+                )
+                .order_by(col(AccountRow.client), col(AccountRow.username))
+                .limit(AT_A_TIME)
+                .with_for_update(of=AccountRow)
+            )
+            for account in (await session.exec(over)).all():
+                assert account.valid_until is not None  # a day that there is not is not before another
+                lapsed_at = datetime.combine(account.valid_until + timedelta(days=1), time(0), zone)
+                await end(session, [account], "BL-9", f"{SYSTEM}termins", now(), event_at=lapsed_at)
+                ended += 1
+    return ended
 
 
 async def secret_set(

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import structlog
 from pydantic import ValidationError
 from sqlalchemy import bindparam, delete, true
-from sqlmodel import col, select, update
+from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from integrations.identity import external_id
@@ -78,6 +78,7 @@ def _standing() -> Any:
             AccountRow.failed,
             col(AccountRow.first_sign_in_at).is_(None).label("first"),
             AccountRow.credential,
+            AccountRow.valid_until,
         )
         .where(AccountRow.client == bindparam("client"), AccountRow.username == bindparam("username"))
         .with_for_update(key_share=True)
@@ -98,7 +99,8 @@ def _standing() -> Any:
             mine.first,
             mine.credential,
             ClientRow.contract_from,
-            ClientRow.contract_until,
+            # the account's own last day, if that is earlier
+            func.least(ClientRow.contract_until, mine.valid_until).label("contract_until"),
             ClientRow.addresses,
             ClientRow.any_address,
         )
@@ -234,7 +236,7 @@ class SignIn:
                 col(AccountRow.locked_at),
                 ClientRow.organisation,
                 ClientRow.contract_from,
-                ClientRow.contract_until,
+                func.least(ClientRow.contract_until, AccountRow.valid_until),
             )
             .join(
                 AccountRow,

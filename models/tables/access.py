@@ -117,6 +117,8 @@ class AccountRow(SQLModel, table=True):
     """Too many sign-ins failed: locked until released."""
     ground: str | None = None
     """The clause by which it ended."""
+    valid_until: date | None = None
+    """Its last day, where the client asked for one (BL-9)."""
     ended_by: str | None = None
     """Who ended it: an operator, a backend, or the case in which it was decided."""
     event_at: datetime | None = instant(nullable=True)

@@ -22,7 +22,9 @@ from integrations.mail import MaildirOut
 from models.access import IssueAccess
 from models.errors import Refusal
 from models.tables import AccountRow, ClientRow, PartyRow
+from operations.accounts import end_lapsed
 from operations.directory import LocalDirectory
+from operations.sign_in import SignIn, asked_of
 from tests.replay.history import activity_of
 from tests.world import RIGA, Refused, VirtualNow, World, text_of
 
@@ -731,3 +733,35 @@ async def test_a_change_for_somebody_without_access_is_refused_with_its_line(wor
     await world.stage(case, "resting")
     assert await line(world, case) == "confirmed"
     assert (await world.clock(case, "BL-4", "U1")).anchor_at == later
+
+
+async def test_the_last_day_that_the_client_wants_holds_at_once_and_the_access_ends_after_it(world: World) -> None:
+    """BL-9: changed validity; on that day still, from the next one the check says no and the sweep ends it."""
+    who, other = user(authenticator="smart-id"), user()
+    client = await issued(world, who, other)
+    day, midnight = MONDAY.date(), datetime(2027, 3, 2, 0, 0, tzinfo=RIGA)
+    wrong = {**other, "valid_until": "soon"}
+    case = await world.file(
+        "access_request", "BL", content(client, {**who, "valid_until": day.isoformat()}, wrong, action="change")
+    )
+    row = await world.stage(case, "resting")
+    assert [(x["status"], x["faults"]) for x in row.state["body"]["lines"]] == [
+        ("changed", []),
+        ("incomplete", ["valid_until:wrong"]),
+    ]
+    (account, _) = sorted(await accounts(world, client), key=lambda a: a.subject)
+    assert (account.valid_until, account.status) == (day, "active")
+    desk = SignIn(world.sessions, world.keyring, world.now)
+    asked = asked_of(client=client, username=account.username, method="smart-id", address="192.0.2.1")
+    await world.begin(midnight - timedelta(minutes=5))
+    assert (await desk.check(asked)).allowed
+    await end_lapsed(world.sessions, world.now)
+    assert {a.status for a in await accounts(world, client)} == {"active"}
+    await world.begin(midnight)
+    assert not (await desk.check(asked)).allowed
+    await end_lapsed(world.sessions, world.now)
+    (account, untouched) = sorted(await accounts(world, client), key=lambda a: a.subject)
+    assert (account.status, account.ground, account.event_at, untouched.status) == (
+        *("ended", "BL-9", midnight),
+        "active",
+    )
