@@ -402,7 +402,7 @@ class World:
                     requesters=more.get(
                         "requesters", [{"name": "Ilze Kalna", "email": "ilze.kalna@noliktavas.example"}]
                     ),
-                    authenticators=more.get("authenticators", ["smart-id"]),
+                    authenticators=more.get("authenticators", []),
                     contract=more.get("contract"),
                     contract_until=more.get("contract_until"),
                 )
