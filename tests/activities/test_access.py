@@ -198,6 +198,27 @@ async def test_a_worker_killed_before_its_commit_leaves_nothing(
     assert len(await accounts(world, client)) == 1
 
 
+async def test_a_worker_killed_between_account_and_mail_leaves_an_account_that_nothing_opens(
+    world: World, tmp_path: Path
+) -> None:
+    """Made with the provider, and nobody knows its secret: the repeat finds it, and one mail works."""
+    client, case = await queued(world)
+
+    class Kills(Carrier):
+        async def send(self, letter: Letter, at: datetime) -> Proof:
+            raise SystemError
+
+    with pytest.raises(SystemError):
+        await worker(world, Kills(tmp_path)).issue(IssueAccess(case=case, key=KEY))
+    assert await accounts(world, client) == []
+    [made] = await entries(world, client)
+    carrier = Carrier(tmp_path)
+    await worker(world, carrier).issue(IssueAccess(case=case, key=KEY))
+    assert [entry.external_id for entry in await entries(world, client)] == [made.external_id]
+    assert len(await accounts(world, client)) == 1
+    assert [await opens(world, client, letter) for letter in carrier.sent] == [True]
+
+
 class Slow(Carrier):
     """A carrier that lets a letter wait until it is told to take it."""
 

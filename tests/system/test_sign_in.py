@@ -53,7 +53,7 @@ async def user(world: World, *, of: dict[str, Any] | None = None, **more: Any) -
     )
     async with world.sessions() as session, session.begin():
         row = await session.get_one(ClientRow, client)
-        for name, value in ({"addresses": ["192.0.2.0/24"]} | (of or {})).items():
+        for name, value in ({"addresses": ["192.0.2.0/24"], "authenticators": []} | (of or {})).items():
             setattr(row, name, value)
         session.add(account)
     return {"client": client, "username": account.username, "address": OFFICE}
