@@ -214,17 +214,15 @@ class Replay:
                 return False
             account = await account_for(session, self._keyring, notice, proof.sent_at)
             account.mailed_at = proof.sent_at
+            secret = notice.template == LOGIN_DATA
+            await issued(session, self._keyring, account, proof.sent_at, secret=secret)
             account.provider_id = await self._provider.make(
                 NewAccount(client=account.client, username=account.username)
             )
-            secret = notice.template == LOGIN_DATA
-            await issued(session, self._keyring, account, proof.sent_at, secret=secret)
-            if not secret:
-                return False
-            if self._provider.in_store:
+            if secret and self._provider.in_store:
                 # what it holds is of an earlier letter, if it holds anything: that may open nothing again
                 await self._provider.set_secret(account.provider_id, one_time_secret(), must_change=True)
-            return self._provider.in_store
+            return secret and self._provider.in_store
 
     async def _privacy(self, sessions: Sessions, fact: Fact) -> None:
         """Gathering and erasing touch Termins' own tables only: both are done again, as of the instant they answered.
