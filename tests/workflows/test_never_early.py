@@ -371,7 +371,7 @@ async def live(world: World, life: tuple[Any, ...]) -> bool:
 
 async def searched(world: World, examples: int, *of: st.SearchStrategy[Any]) -> int:
     """Search through lives in a thread of its own, as hypothesis knows no event loop; how many had an effect."""
-    loop, effects = asyncio.get_running_loop(), 0
+    loop, effects, early = asyncio.get_running_loop(), 0, list[AssertionError]()
 
     @settings(
         max_examples=examples,
@@ -379,15 +379,25 @@ async def searched(world: World, examples: int, *of: st.SearchStrategy[Any]) -> 
         derandomize=True,
         database=None,
         phases=(Phase.generate,),
+        report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
     @given(lives(*of))
     def search(life: tuple[Any, ...]) -> None:
         nonlocal effects
-        effects += asyncio.run_coroutine_threadsafe(live(world, life), loop).result()
+        try:
+            effects += asyncio.run_coroutine_threadsafe(live(world, life), loop).result()
+        except AssertionError as e:
+            early.append(e)
+            raise
 
     try:
         await asyncio.to_thread(search)
+    except Exception:
+        if early:
+            # the first, as it was: hypothesis lives it once more, at another time
+            raise early[0] from None
+        raise
     finally:
         await world.begin(MONDAY)
     return effects
