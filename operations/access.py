@@ -116,7 +116,7 @@ async def accesses(sessions: Sessions, client: str | None, *, personal: bool, en
         query_pending = (
             select(CaseRow, IntakeRow)
             .join(IntakeRow, col(IntakeRow.case) == col(CaseRow.case))
-            .where(CaseRow.kind == "access_request", col(CaseRow.stage).in_(("issuing", "refusing")))
+            .where(CaseRow.kind == "access_request", col(CaseRow.stage).in_(("issuing", "changing", "refusing")))
             .order_by(col(CaseRow.case))
         )
         pending = [
