@@ -23,7 +23,7 @@ from activities.store import ActHandler, Amended, Opening
 from integrations.identity import IdentityProvider, NewAccount, one_time_secret
 from integrations.mail import Letter, MailOut, MailRefused, MailUnavailable, Proof
 from models import errors
-from models.case import NoticeSent
+from models.case import NoticeSent, NoticesSent
 from models.credential import (
     RESPONSIBLE,
     USER,
@@ -235,7 +235,7 @@ class CredentialActivities:
             await self._provider.set_secret(found, one_time_secret(), must_change=True)
 
     @activity.defn(name="credential.send_secret")
-    async def send_secret(self, ask: SendSecret) -> NoticeSent:
+    async def send_secret(self, ask: SendSecret) -> NoticesSent:
         """Give the user other login data, by a letter that a step queued (BL 6).
 
         As `access.issue` does: the secret is born and mailed in here, the former one is over before the mail goes out,
@@ -246,6 +246,9 @@ class CredentialActivities:
             ApplicationError: OutsideDown: the provider or the carrier does not do it now. Overtaken: another run began
                 later, or the address was changed meanwhile. Nothing was kept; it is tried again.
         """
+        return NoticesSent(notices=(await self._send_secret(ask),))
+
+    async def _send_secret(self, ask: SendSecret) -> NoticeSent:
         begun = await self._begin(ask)
         if isinstance(begun, NoticeSent):
             return begun

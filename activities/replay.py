@@ -39,7 +39,7 @@ from models.tables import (
     ScreeningRow,
     WithdrawalRow,
 )
-from operations.accounts import issued
+from operations.accounts import issued, secret_set
 from operations.intake import Sessions
 from operations.own_store import OwnStore
 from operations.reconcile import Applied, Fact, Verdict
@@ -87,7 +87,7 @@ class Replay:
         async with self._sessions() as session:
             row = await session.get(CaseRow, case)
             held = _Held(row)
-            if any(fact.activity in ("notice.send", "access.issue") for fact in facts):
+            if any(fact.activity in ("notice.send", "access.issue", "credential.send_secret") for fact in facts):
                 held.letters = set(
                     (
                         await session.exec(
@@ -146,6 +146,8 @@ class Replay:
             case NoticesSent():
                 for proof in fact.answered.notices:
                     await _sent(sessions, fact.case, proof)
+                    if fact.activity == "credential.send_secret" and proof.sent_at is not None:
+                        secret_lost = await self._secret(sessions, fact.case, proof.sent_at)
             case OrderIssued():
                 await _issued(sessions, fact.case, fact.answered)
             case Issued():
@@ -223,6 +225,17 @@ class Replay:
                 # what it holds is of an earlier letter, if it holds anything: that may open nothing again
                 await self._provider.set_secret(account.provider_id, one_time_secret(), must_change=True)
             return secret and self._provider.in_store
+
+    async def _secret(self, sessions: Sessions, case: str, at: datetime) -> bool:
+        """The account has other login data since then; whether they are lost: with the store, if nowhere else."""
+        async with sessions() as session, session.begin():
+            account = (await session.exec(select(AccountRow).where(AccountRow.credential == case))).one()
+            await secret_set(session, account, at, by_user=False, in_case=case)
+            if self._provider.in_store:
+                known = NewAccount(client=account.client, username=account.username)
+                account.provider_id = await self._provider.make(known)
+                await self._provider.set_secret(account.provider_id, one_time_secret(), must_change=True)
+            return self._provider.in_store
 
     async def _privacy(self, sessions: Sessions, fact: Fact) -> None:
         """Gathering and erasing touch Termins' own tables only: both are done again, as of the instant they answered.

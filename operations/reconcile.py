@@ -42,6 +42,7 @@ from models.case import (
     Transition,
 )
 from models.common import Model
+from models.credential import SendSecret
 from models.errors import InClear, Refusal
 from models.names import EVENT_ID, KINDS, case_id, split_case_id
 from models.now import Now
@@ -57,6 +58,7 @@ PROVE: dict[str, tuple[type[Any], type[Any]]] = {
     "case.record": (Transition, Recorded),
     "case.listen": (Listen, Bells),
     "notice.send": (SendNotices, NoticesSent),
+    "credential.send_secret": (SendSecret, NoticesSent),
     "payment.order": (OrderRef, OrderIssued),
     "access.issue": (IssueAccess, Issued),
     "access.withdraw_authenticator": (TakeAway, Withdrawn),
@@ -71,6 +73,8 @@ PROVE_NOTHING = frozenset(
     {
         "late_premium.claims",
         "renewal.look",
+        "credential.look",
+        "credential.apply",
         "sign_in_review.count",
         "claim.assess",
         "access.fallbacks",

@@ -190,8 +190,6 @@ class Credential(Telling):
             case Done(result=Applied()):
                 # it was closed or opened again meanwhile, here or beside the case: the provider is asked once more
                 await self._look()
-            case Done(result=NoticeSent() as proof):
-                await self.told((proof,))
             case Item(message=ChangeSecret() as m) as item:
                 await self._change_secret(item, m)
             case Item(message=ReportLeak() as m) as item:
