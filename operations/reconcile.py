@@ -79,6 +79,7 @@ PROVE_NOTHING = frozenset(
         "claim.assess",
         "access.fallbacks",
         "access.void_secret",
+        "authenticator_decision.look",
         "sweep.deliver",
         "recount.ring",
         "checkpoint.publish",

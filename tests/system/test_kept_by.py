@@ -63,6 +63,7 @@ async def kept(world: World) -> set[tuple[str, str]]:
     await world.handle("renewal:GJ:GJ-CAD-26-0117").signal("look_again")
     await world.until(lambda: _stopped(world), "the reminders are stopped")
     third = "credential:BL:2026-2001-U3"
+    await world.say(third, "change_secret", reason="a new standard for passwords")
     await world.say(third, "report_last_contract", ended_on="2027-02-01", reference="BL-0042")
     async with world.sessions() as session, session.begin():
         [account] = await accounts_of(session, "BL-0042", ["2026-2001-U3"])
