@@ -52,7 +52,7 @@ async def account(world: World, client: str, code: str = "32000000000", **more: 
             AccountRow(
                 client=client,
                 person=person,
-                username=f"T-{code[-4:]}",
+                username=f"{client}-{code[-4:]}",
                 case="access_request:BL:T-earlier",
                 subject="U1",
                 personal_code=code,
