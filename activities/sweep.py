@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from pathlib import Path
 
 import structlog
@@ -66,23 +67,37 @@ class SweepActivities:
 
     @activity.defn(name="sweep.deliver")
     async def deliver(self) -> Swept:
-        """Start filed cases, restart ended ones, deliver what waits, open and end what is due, screen the new."""
-        concerned = await ring_concerned(self._sessions, self._now)
-        return Swept(
-            started=await self._intake.start_waiting(),
-            restarted=await self._intake.restart_ended(),
-            delivered=await self._intake.deliver_waiting(),
-            rung=await self._outbox.ring() + await self._outbox.ring_the_behind(),
-            told=await self._outbox.tell_staff(None),
-            renewals=await open_renewals(self._sessions, self._intake, self._now),
-            credentials=await open_credentials(self._sessions, self._intake, self._now),
-            ended=await end_with_contract(self._sessions, self._now),
-            concerned=concerned,
-            hits=await self._screen(),
-            reviews=await open_reviews(self._sessions, self._intake, self._now),
-            lapsed=await end_lapsed(self._sessions, self._now),
-            journal=await keep_journals(self._sessions, self._now),
+        """Start filed cases, restart ended ones, deliver what waits, open and end what is due, screen the new.
+
+        A part that fails holds up no other; the sweep fails by the first of them, once all were tried.
+        """
+        failed: list[Exception] = []
+
+        async def part(work: Awaitable[int]) -> int:
+            try:
+                return await work
+            except Exception as e:  # noqa: BLE001  # whatever it is, it is raised below
+                failed.append(e)
+                return 0
+
+        swept = Swept(
+            concerned=await part(ring_concerned(self._sessions, self._now)),
+            started=await part(self._intake.start_waiting()),
+            restarted=await part(self._intake.restart_ended()),
+            delivered=await part(self._intake.deliver_waiting()),
+            rung=await part(self._outbox.ring()) + await part(self._outbox.ring_the_behind()),
+            told=await part(self._outbox.tell_staff(None)),
+            renewals=await part(open_renewals(self._sessions, self._intake, self._now)),
+            credentials=await part(open_credentials(self._sessions, self._intake, self._now)),
+            ended=await part(end_with_contract(self._sessions, self._now)),
+            hits=await part(self._screen()),
+            reviews=await part(open_reviews(self._sessions, self._intake, self._now)),
+            lapsed=await part(end_lapsed(self._sessions, self._now)),
+            journal=await part(keep_journals(self._sessions, self._now)),
         )
+        if failed:
+            raise failed[0]
+        return swept
 
     async def _screen(self) -> int:
         """Screen who became known, and tell of hits at once."""

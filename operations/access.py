@@ -22,8 +22,6 @@ from rules.rulebook import books
 from security.keys import Keyring
 
 VALID: EndGround = "BL-11"
-AT_A_TIME = 200
-"""Accounts that one sweep ends, or opens a case for."""
 
 
 class Access(Model):
@@ -178,43 +176,33 @@ async def end_with_contract(sessions: Sessions, now: Now) -> int:
     The last day is whole, in the organisation's zone. The sign-in check asks for that day itself: nobody signs in
     between it and a sweep.
     """
-    at, ended = now(), 0
+    ended = 0
     for rulebook in books().values():
         if all(duty.id != VALID for duty in rulebook.duty):
             continue
-        today = at.astimezone(ZoneInfo(rulebook.zone)).date()
-        over = (
-            select(col(AccountRow.client), col(AccountRow.username))
-            .join(ClientRow, col(ClientRow.client) == col(AccountRow.client))
-            .where(
-                ClientRow.organisation == rulebook.organisation,
-                col(ClientRow.contract_until) < today,
-                AccountRow.status != "ended",
-            )
-            .limit(AT_A_TIME)
-        )
-        async with sessions() as session:
-            found = (await session.exec(over)).all()
-        for client in sorted({client for client, _ in found}):
-            theirs = [username for of, username in found if of == client]
-            async with sessions() as session, session.begin():
-                locked = await accounts.accounts_of(session, client, theirs)
-                touched = await accounts.end(session, locked, VALID, f"{SYSTEM}termins", at)
-                ended += len(touched.accounts)
+        today = now().astimezone(ZoneInfo(rulebook.zone)).date()
+        over = accounts.lacking_end(rulebook.organisation).where(col(ClientRow.contract_until) < today)
+
+        async def end(session: AsyncSession, account: AccountRow) -> bool:
+            return bool((await accounts.end(session, [account], VALID, f"{SYSTEM}termins", now())).accounts)
+
+        ended += await accounts.each(sessions, over, end)
     return ended
 
 
 async def open_credentials(sessions: Sessions, intake: Intake, now: Now) -> int:
     """Open a case for every account that has none: one from before there were such cases. The number opened."""
-    async with sessions() as session:
-        query = select(AccountRow.client, AccountRow.username).where(
-            col(AccountRow.credential).is_(None), AccountRow.status != "ended"
-        )
-        lacking = (await session.exec(query.limit(AT_A_TIME))).all()
     opened = []
-    for client, username in lacking:
-        async with sessions() as session, session.begin():
-            [account] = await accounts.accounts_of(session, client, [username])
-            opened.append(await accounts.ensure_credential(session, intake.keyring, account, now()))
+
+    async def open_one(session: AsyncSession, account: AccountRow) -> bool:
+        opened.append(await accounts.ensure_credential(session, intake.keyring, account, now()))
+        return True
+
+    lacking = (
+        select(col(AccountRow.client), col(AccountRow.username))
+        .where(col(AccountRow.credential).is_(None), AccountRow.status != "ended")
+        .order_by(col(AccountRow.client), col(AccountRow.username))
+    )
+    number = await accounts.each(sessions, lacking, open_one)
     await intake.start_waiting(opened)
-    return len(opened)
+    return number

@@ -7,10 +7,12 @@ account, which nothing meant for the former one can reach. Safe to repeat.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
+import structlog
 from sqlalchemy import ColumnElement
 from sqlmodel import and_, col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -24,10 +26,9 @@ from models.tables import AccountRow, BellRow, ClientRow, SignInRow, SuspensionR
 from operations.filings import check
 from operations.intake import Sessions, credential_reference, keep
 from rules.rulebook import books
-from security.keys import Keyring
+from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
 
-AT_A_TIME = 200
-"""Accounts of an organisation that one sweep ends."""
+log = structlog.get_logger()
 
 
 class Touched(Model):
@@ -151,25 +152,47 @@ async def end_lapsed(sessions: Sessions, now: Now) -> int:
     ended = 0
     for rulebook in books().values():
         zone = ZoneInfo(rulebook.zone)
-        async with sessions() as session, session.begin():
-            over = (
-                select(AccountRow)
-                .join(ClientRow, col(ClientRow.client) == col(AccountRow.client))
-                .where(
-                    ClientRow.organisation == rulebook.organisation,
-                    AccountRow.status != "ended",
-                    col(AccountRow.valid_until) < now().astimezone(zone).date(),
-                )
-                .order_by(col(AccountRow.client), col(AccountRow.username))
-                .limit(AT_A_TIME)
-                .with_for_update(of=AccountRow)
-            )
-            for account in (await session.exec(over)).all():
-                assert account.valid_until is not None  # a day that there is not is not before another
-                lapsed_at = datetime.combine(account.valid_until + timedelta(days=1), time(0), zone)
-                await end(session, [account], "BL-9", f"{SYSTEM}termins", now(), event_at=lapsed_at)
-                ended += 1
+        over = lacking_end(rulebook.organisation).where(
+            col(AccountRow.valid_until) < now().astimezone(zone).date(),
+        )
+
+        async def lapse(session: AsyncSession, account: AccountRow, zone: ZoneInfo = zone) -> bool:
+            if account.valid_until is None or account.status == "ended":
+                return False
+            lapsed_at = datetime.combine(account.valid_until + timedelta(days=1), time(0), zone)
+            touched = await end(session, [account], "BL-9", f"{SYSTEM}termins", now(), event_at=lapsed_at)
+            return bool(touched.accounts)
+
+        ended += await each(sessions, over, lapse)
     return ended
+
+
+def lacking_end(organisation: str) -> Any:
+    """The names of an organisation's accounts that have not ended."""
+    return (
+        select(col(AccountRow.client), col(AccountRow.username))
+        .join(ClientRow, col(ClientRow.client) == col(AccountRow.client))
+        .where(ClientRow.organisation == organisation, AccountRow.status != "ended")
+        .order_by(col(AccountRow.client), col(AccountRow.username))
+    )
+
+
+async def each(sessions: Sessions, which: Any, act: Callable[[AsyncSession, AccountRow], Awaitable[bool]]) -> int:
+    """Do something to each of these accounts, locked, in a transaction of its own; for how many something was done.
+
+    One that cannot be done is said in the log and holds up no other.
+    """
+    async with sessions() as session:
+        names = (await session.exec(which)).all()
+    done = 0
+    for client, username in names:
+        try:
+            async with sessions() as session, session.begin():
+                [account] = await accounts_of(session, client, [username])
+                done += await act(session, account)
+        except (Refusal, NoKey, KeyDestroyed, Unreadable) as e:
+            log.warning("nothing can be done to an account", client=client, username=username, problem=type(e).__name__)
+    return done
 
 
 async def secret_set(

@@ -137,3 +137,20 @@ async def test_an_account_from_before_there_were_such_cases_gets_one(world: Worl
     row: AccountRow = await account(world, client, name)
     assert row.credential == case
     assert await open_credentials(world.sessions, world.intake, world.now) == 0
+
+
+async def test_an_account_that_gets_no_case_holds_up_none(world: World) -> None:
+    """Its user name is another one's at another client, which cannot be: the others get their cases all the same."""
+    first, [name] = await users(world, credential=None)
+    await open_credentials(world.sessions, world.intake, world.now)
+    client, [other] = await users(world, credential=None)
+    async with world.sessions() as session, session.begin():
+        session.add(
+            AccountRow(client=client, username=name, case="c", subject="U1", person=b"x", created_at=world.now())
+        )
+    await open_credentials(world.sessions, world.intake, world.now)
+    assert (await account(world, first, name)).credential == f"credential:BL:{name}"
+    assert (await account(world, client, name)).credential is None
+    assert (await account(world, client, other)).credential == f"credential:BL:{other}"
+    async with world.sessions() as session, session.begin():
+        (await session.get_one(AccountRow, (client, name))).status = "ended"
