@@ -30,6 +30,18 @@ GROUNDS: dict[Cause, EndGround] = {
 USER, RESPONSIBLE = "user", "responsible"
 """The parties of a credential who are told."""
 
+TOLD: dict[str, tuple[str, ...]] = {
+    "BL-6": (USER,),
+    "BL-8": (RESPONSIBLE, USER),
+    "BL-9": (RESPONSIBLE,),
+    "BL-10": (RESPONSIBLE,),
+    "BL-16-erase": (USER, RESPONSIBLE),
+}
+"""Duty → who is told of what happened by it. The first proves the duty kept; a suspect is not warned (BL 10)."""
+
+FOUND_CAUSES = {"BL-9": "client_asked", "BL-10": "danger"}
+"""Ground → what a letter says of an end that was not said to the case."""
+
 # ---- what is filed --------------------------------------------------------------------------------------------------
 
 

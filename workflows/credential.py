@@ -30,8 +30,10 @@ with workflow.unsafe.imports_passed_through():
         Void,
     )
     from models.credential import (
+        FOUND_CAUSES,
         GROUNDS,
         RESPONSIBLE,
+        TOLD,
         USER,
         AccountSeen,
         Applied,
@@ -67,18 +69,8 @@ REVIEW = "T-suspension-review"
 
 SYSTEM = "system:termins"
 """Who acts where no person does."""
-TOLD: dict[str, tuple[str, ...]] = {
-    CHANGED: (USER,),
-    LEAK: (RESPONSIBLE, USER),
-    CANCEL: (RESPONSIBLE,),
-    DANGER: (RESPONSIBLE,),
-    NO_LONGER_NEEDED: (USER, RESPONSIBLE),
-}
-"""Duty → who is told of what happened by it. The first proves the duty kept; a suspect is not warned (BL 10)."""
 CLOCKED = frozenset({CHANGED, LEAK, CANCEL, DANGER})
 """The immediate duties that end with a proven letter."""
-CAUSES = {CANCEL: "client_asked", DANGER: "danger"}
-"""Ground → what a letter says of an end that was not said to the case."""
 KEPT_LETTERS = 12
 """The newest letters that a case remembers: it lives for years, and an older one does not come back."""
 
@@ -501,7 +493,7 @@ class Credential(Telling):
             "entry": "ended",
             "facts": {"by": seen.ended_by, "at": at.isoformat()},
             "acts": (Act(name="credential.end", data=data), Act(name="credential.address")),
-            **self._over(ground, CAUSES.get(ground, "not_needed"), seen.event_at or at, at),
+            **self._over(ground, FOUND_CAUSES.get(ground, "not_needed"), seen.event_at or at, at),
         }
 
     # ---- clocks -----------------------------------------------------------------------------------------------------
