@@ -75,6 +75,7 @@ ZONE = ZoneInfo("Europe/Riga")
 KINDS = {
     "claim": "claim",
     "access_request": "access",
+    "credential": "credential",
     "authenticator_withdrawal": "withdrawal",
     "authenticator_decision": "decision",
     "privacy_request": "privacy",

@@ -227,7 +227,8 @@ class _Reader:
                 {**group, "clocks": sorted(group["clocks"], key=lambda clock: json.dumps(clock, sort_keys=True))}
                 for group in self.plain(_timeline(timeline))
             ],
-            **{name: [_columns(r) for r in found] for name, found in tables.items()},
+            # whoever becomes known is screened by a sweep, on whichever day that comes
+            **{name: [_columns(r, "screened_at") for r in found] for name, found in tables.items()},
             "notices": [_columns(n) for n in notices],
             "orders": [_columns(o) for o in orders],
             # which words refuse the second of two that came at once depends on where it was met

@@ -181,10 +181,12 @@ async def filed_and_said(run: Run) -> None:
         run.sealed += personal(json.loads((SAMPLES / name).read_text()))
     samples = read()
     for number, sample in enumerate(samples):
-        if "description" in sample.filing["content"]:
-            content = {**sample.filing["content"], "description": run.plant("Diagnoze: galvas trauma.")}
+        # what a sample of a case that another opens says is in its events
+        content = sample.filing.get("content", {})
+        if "description" in content:
+            content = {**content, "description": run.plant("Diagnoze: galvas trauma.")}
             samples[number] = sample.model_copy(update={"filing": {**sample.filing, "content": content}})
-        run.sealed += personal(samples[number].filing["content"])
+        run.sealed += personal(content)
         run.sealed += personal(sample.policy or {})
         for event in sample.then:
             run.sealed += personal(event.message)
