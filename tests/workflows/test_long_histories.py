@@ -13,6 +13,7 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from tests.workflows import test_access_request as access
 from tests.workflows import test_authenticator_withdrawal as withdrawal
 from tests.workflows import test_client_change as client_change
+from tests.workflows import test_credential as credential
 from tests.workflows import test_late_premium as late_premium
 from tests.workflows import test_premium_refund as premium_refund
 from tests.workflows import test_privacy_request as privacy
@@ -85,6 +86,15 @@ async def client_change_story(world: World) -> str:
     return case
 
 
+async def credential_story(world: World) -> str:
+    """An access is issued, and cancelled by the client; it rests."""
+    life = await credential.live(world)
+    asked = credential.MONDAY.isoformat()
+    await life.say("revoke_credential", cause="client_asked", happened_at=asked, reason="e-mail of today")
+    await life.stage("resting")
+    return life.case
+
+
 async def renewal_story(world: World) -> str:
     """A reminder goes out; it rests."""
     case = await renewal.reminded(world)
@@ -101,6 +111,7 @@ STORIES = [
     recovery_story,
     renewal_story,
     client_change_story,
+    credential_story,
 ]
 Story = Callable[[World], Awaitable[str]]
 
