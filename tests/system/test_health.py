@@ -397,6 +397,9 @@ async def test_a_filing_whose_first_run_ended_wrongly_is_said_until_its_case_is_
         else:
             await reset(world.sessions, world.client, case, reason="the client is there again", to="first")
         await world.stage(case, "resting")
+        # what the request opened is started by the sweep of the next minute
+        await world.intake.start_waiting()
+        await world.stage("credential:BL:LOST-1-U1", "issued")
     assert (await health(world, minutes=6)).waiting == ()
 
 
