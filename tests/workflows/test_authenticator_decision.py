@@ -355,3 +355,30 @@ async def test_a_decision_lives_on_when_its_history_is_long(restless_world: Worl
     await world.say(case, "withdraw_decision", reason="decision_reversed")
     await shown(world, case, withdrawn=1)
     assert (await world.stage(case, "closed")).outcome == "withdrawn"
+
+
+async def test_a_decision_whose_own_step_is_refused_says_so_and_goes_on_from_the_record(world: World) -> None:
+    """What a client's withdrawal stands in was lost behind its back: it files nothing twice, and a person decides."""
+    await world.begin(MONDAY)
+    name = authenticator()
+    client = await client_with(world, name)
+    case = await decide(world, name)
+    withdrawal = (await told(world, case, 1))[client]
+    await world.say(case, "move_effect", takes_effect_on="2027-03-20", reason="client_asked")
+    await world.stage(case, "running")
+    async with world.sessions() as session, session.begin():
+        await session.delete(await session.get_one(ConcernedRow, (case, client)))
+    await world.ring(case, "recount")
+
+    async def diverged() -> bool:
+        row = await world.row(case)
+        return row is not None and row.diverged
+
+    await world.until(diverged, "the store refuses to file it again")
+    with pytest.raises(Refused, match="adopt_record comes first"):
+        await world.say(case, "assign_case", handler="op-9")
+    async with world.sessions() as session, session.begin():
+        session.add(ConcernedRow(decision=case, client=client, withdrawal=withdrawal))
+    await world.say(case, "adopt_record", reason="the row is back")
+    await world.say(case, "assign_case", handler="op-9")
+    assert await withdrawals(world, case) == {client: withdrawal}
