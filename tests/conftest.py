@@ -60,6 +60,10 @@ class StartAtVirtualNow(Interceptor):
 
         class Outbound(OutboundInterceptor):
             async def start_workflow(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:
+                # whoever gives up waiting must not leave a run behind that never comes to its instant
+                return await asyncio.shield(asyncio.ensure_future(self._start(input)))
+
+            async def _start(self, input: StartWorkflowInput) -> WorkflowHandle[Any, Any]:
                 delay = now.ahead()
                 if delay > timedelta(seconds=1) and input.start_signal is None:
                     input.start_delay = delay

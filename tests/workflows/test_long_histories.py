@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -117,10 +118,11 @@ Story = Callable[[World], Awaitable[str]]
 
 
 async def told(world: World, case: str) -> tuple[Any, ...]:
-    """What is left of a story: steps, clocks, letters."""
+    """What is left of a story: steps (those of a stage in no order, some go on side by side), clocks, letters."""
     notices = await world.notices(case)
+    steps = groupby(await world.timeline(case), key=lambda t: t.stage)
     return (
-        [(t.entry, t.stage) for t in await world.timeline(case)],
+        [(stage, sorted(t.entry for t in of_stage)) for stage, of_stage in steps],
         await world.clocks(case),
         sorted((key, row.sent_at is not None) for key, row in notices.items()),
     )
