@@ -36,9 +36,12 @@ async def serving(*plants: Plant | None) -> AsyncIterator[House]:
 
 
 async def deaths(servers: House) -> None:
-    """Now one worker dies, now the other, each time the cases have gone on a little, however fast the machine is."""
-    for number in cycle(range(len(servers.workers))):
-        await servers.busy(steps=30)
+    """Now one worker dies, now the other, each time the cases have gone on a little, however fast the machine is.
+
+    Each time a little more: an effect that was struck is tried again later and later, and would never come through.
+    """
+    for n, number in enumerate(cycle(range(len(servers.workers)))):
+        await servers.busy(steps=30 + 10 * n)
         await servers.kill("worker", number=number)
 
 
