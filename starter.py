@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import io
 import json
+import re
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -38,7 +39,20 @@ from models.policy import Ended
 from models.settlement import ClaimantSettlement, Settlement, SettlementInput
 from models.sign_in import PASSWORD
 from operations import access as accessing
-from operations import counting, duties, key_backup, loading, queues, reading, reading_csv, reading_json, storage, story
+from operations import authenticator_decision as deciding
+from operations import (
+    compliance,
+    counting,
+    duties,
+    key_backup,
+    loading,
+    queues,
+    reading,
+    reading_csv,
+    reading_json,
+    storage,
+    story,
+)
 from operations import erase as erasing
 from operations.checkpoint import publish
 from operations.clients import Clients
@@ -67,6 +81,7 @@ from operations.setup import setup as set_up
 from operations.sign_in import SignIn, asked_of, journal, remove_over
 from operations.sign_in_review import notable, report
 from rules.coverage import exclusions
+from rules.rulebook import books
 from rules.settlement import settle as work_out
 from security.proof import Signer
 from settings import Settings
@@ -842,6 +857,83 @@ def _why(clock: queues.Lateness) -> str:
     return "; ".join(said)
 
 
+@app.command(name="compliance", epilog=EXIT_CODES)
+def compliance_(
+    since: Annotated[str | None, typer.Option(help="First day; 1 January of the last day's year, if not said.")] = None,
+    until: Annotated[str | None, typer.Option(help="Last day; today, if not said.")] = None,
+    organisation: Organisation = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write it into a file: .html with charts, or .csv.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """How each duty was kept in a span of days: started, kept, late, median and worst; what is late by name of case."""
+    _known(organisation)
+    faults, days = [], {}
+    for name, value in (("since", since), ("until", until)):
+        try:
+            days[name] = None if value is None else date.fromisoformat(value)
+        except ValueError:
+            faults.append(f"--{name}: a day such as 2026-12-24")
+    if out is not None and out.suffix not in (".html", ".csv"):
+        faults.append("--out: name a .html or .csv file")
+    if out is not None and as_json:
+        faults.append("say either --json or --out")
+    if faults:
+        raise typer.BadParameter("; ".join(faults))
+    last = days["until"] or max(queues.day_at(wall_clock(), code) for code in books())
+    first = days["since"] or last.replace(month=1, day=1)
+    if not date(1970, 1, 1) <= first <= last <= date(2999, 12, 31):
+        raise typer.BadParameter("--since: not after --until, both between 1970 and 2999")
+    raise typer.Exit(_run(_compliance(first, last, organisation, out, as_json), as_json))
+
+
+async def _compliance(since: date, until: date, organisation: str | None, out: Path | None, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        report = await compliance.compliance(connection.sessions, wall_clock(), since, until, organisation)
+    if as_json:
+        _json(report)
+        return DONE
+    if out is not None:
+        text = compliance.page(report) if out.suffix == ".html" else compliance.table(report)
+        try:
+            await asyncio.to_thread(out.write_text, text, encoding="utf-8")
+        except OSError as e:
+            raise typer.BadParameter(f"--out: {out}: {e.strerror}") from None
+        print(f"{since} to {until}  {out}")
+        return DONE
+    if not report.duties:
+        print(f"no duty ran from {since} to {until}")
+        return DONE
+    console = _console()
+    counts = ("started", "kept", "late", "void", "running", "overdue")
+    _section(
+        console,
+        f"Deadlines kept, {since} to {until}",
+        ("Organisation", "Duty", "What", "Within", *(name.capitalize() for name in counts), "Median", "Worst"),
+        [
+            (
+                line.organisation,
+                line.duty,
+                line.title,
+                line.within or line.kind,
+                *(str(getattr(line, name)) for name in counts),
+                compliance.days(line.median),
+                compliance.days(line.worst),
+            )
+            for line in report.duties
+        ],
+    )
+    if report.missed:
+        _section(
+            console,
+            f"Late and overdue ({len(report.missed)})",
+            ("Case", "Duty", "Last day", "How", "Days"),
+            [(m.case, f"{m.duty} {m.subject}".strip(), m.due, f"{m.how} {m.day}", str(m.days)) for m in report.missed],
+        )
+    return DONE
+
+
 @app.command(name="storage", epilog=EXIT_CODES)
 def storage_(
     due: Annotated[bool, typer.Option("--due", help="Only what is over, or has no value.")] = False,
@@ -1426,8 +1518,8 @@ async def _load(data: Any, as_json: bool) -> int:
 sign_in_app = typer.Typer(help="Who may sign in to the client zone, and who did.", no_args_is_help=True)
 app.add_typer(sign_in_app, name="sign-in", epilog=EXIT_CODES)
 
-OfClient = Annotated[str, typer.Argument(help="The client's code, such as BL-0042.")]
-Username = Annotated[str, typer.Argument(help="The user name as it was typed.")]
+OfClient = Annotated[str, typer.Argument(metavar="CLIENT", help="The client's code, such as BL-0042.")]
+Username = Annotated[str, typer.Argument(metavar="USER", help="The user name as it was typed.")]
 FromWhere = Annotated[str, typer.Argument(metavar="ADDRESS", help="The address from which it is asked, IPv4 or IPv6.")]
 Session = Annotated[str, typer.Argument(metavar="SESSION", help="The session's number.")]
 
@@ -1486,7 +1578,7 @@ def sign_in_session(
 @sign_in_app.command(name="opened", epilog=EXIT_CODES)
 def sign_in_opened(
     session: Session,
-    file: Annotated[str, typer.Argument(help="Which file or record.")],
+    file: Annotated[str, typer.Argument(metavar="FILE", help="Which file or record.")],
     action: Annotated[str, typer.Option(help="read, entered, changed, copied, erased, searched")],
     purpose: Annotated[str, typer.Option(help="Why, as a code such as claim_handling.")] = "",
     health: Annotated[bool, typer.Option("--health", help="It holds health data.")] = False,
@@ -1516,6 +1608,8 @@ def sign_in_journal(
         days = [None if text is None else date.fromisoformat(text) for text in (since, until)]
     except ValueError:
         raise typer.BadParameter("--since, --until: a day such as 2026-12-24") from None
+    if days[0] is not None and days[1] is not None and days[1] < days[0]:
+        raise typer.BadParameter("--until: lies before --since")
     raise typer.Exit(_run(_journal(client, user, days[0], days[1], personal, as_json), as_json))
 
 
@@ -1544,8 +1638,8 @@ async def _journal(
 
 @sign_in_app.command(name="month", epilog=EXIT_CODES)
 def sign_in_month(
-    organisation: Annotated[str, typer.Argument(help="BL, SE, …")],
-    month: Annotated[str, typer.Argument(help="Such as 2026-10.")],
+    organisation: Annotated[str, typer.Argument(metavar="ORGANISATION", help="BL, SE, …")],
+    month: Annotated[str, typer.Argument(metavar="MONTH", help="Such as 2026-10.")],
     personal: Personal = False,
     as_json: Json = False,
 ) -> None:
@@ -1578,7 +1672,7 @@ async def _month(organisation: str, month: str, personal: bool, as_json: bool) -
 
 @sign_in_app.command(name="remove", epilog=EXIT_CODES)
 def sign_in_remove(
-    organisation: Annotated[str, typer.Argument(help="BL, SE, …")],
+    organisation: Annotated[str, typer.Argument(metavar="ORGANISATION", help="BL, SE, …")],
     before: Annotated[str, typer.Option(help="Records of the days before this one.")],
     as_json: Json = False,
 ) -> None:
@@ -1756,13 +1850,14 @@ async def _access(client: str | None, ended: bool, personal: bool, as_json: bool
         has = [*([one.authenticator] if one.authenticator else []), *(["login data"] if one.login_data else [])]
         locked = f"locked {one.locked_at:%Y-%m-%d %H:%M} UTC" if one.locked_at and not one.ended else None
         stands = one.ended or one.suspended or locked
+        data = f"; data {one.data}" if one.data else ""
         named = (one.user or "–", one.asked_by or "–") if personal else ()
         table.add_row(
             one.client,
             one.username,
             *named,
             " and ".join(has) or "nothing",
-            f"{one.status}: {stands}" if stands else one.status,
+            f"{one.status}: {stands}{data}" if stands else one.status,
             f"{one.since:%Y-%m-%d}",
             f"{one.request}, from {one.received_from}",
             one.waits_for,
@@ -1788,8 +1883,8 @@ def suspend_(
 ) -> None:
     """Suspend everybody of a client now, or the users named: in one transaction, with their live sessions.
 
-    It holds from the answer on, whatever engine, provider and carrier do. Their cases tell who must be told. Again it
-    changes nothing that stands so already.
+    It holds from the answer on, whatever engine, provider and carrier do. Their cases are rung at once and tell who
+    must be told. Again it changes nothing that stands so already.
     """
     raise typer.Exit(_run(_suspend(client, user, ground, reason, actor, as_json), as_json))
 
@@ -1807,11 +1902,50 @@ async def _suspend(
         done = await accessing.suspend(
             connection.sessions, connection.keyring, client, users or None, ground, reason, by, wall_clock
         )
+    # only now is the engine asked: that it is down keeps nobody in
+    rung = await _ring_users(client, users or None)
     if as_json:
-        _json(done)
+        print(json.dumps({**done.model_dump(mode="json"), "rung": rung}))
         return DONE
     before = f", {len(done.before)} stood so or had ended already" if done.before else ""
     print(f"{client}  {len(done.accounts)} accounts suspended, {done.sessions} live sessions ended{before}")
+    if not rung:
+        print("  not every case could be rung now: the sweep does it within a minute, once the engine answers")
+    return DONE
+
+
+async def _ring_users(client: str, users: Sequence[str] | None) -> bool:
+    """Let the cases of these users hear at once what is committed; whether all were reached."""
+    try:
+        async with asyncio.timeout(2 * ANSWERS_WITHIN), connect(engine="needed") as connection:
+            rung = await accessing.ring_users(
+                connection.sessions, connection.intake, connection.engine, client, users, wall_clock
+            )
+    except (NotAnswering, TimeoutError):
+        return False
+    return not rung.missed
+
+
+@app.command(name="offer-again", epilog=EXIT_CODES)
+def offer_again_(
+    case: Case,
+    actor: Annotated[
+        str | None, typer.Option("--actor", help="Who says so: system:NAME, or an operator code with TERMINS_TOKEN.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Grant an authenticator again that ended or was limited for everybody; what ended by it stays ended."""
+    raise typer.Exit(_run(_offer_again(case, actor, as_json), as_json))
+
+
+async def _offer_again(case: str, actor: str | None, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        by = await _speaker(connection, actor)
+        done = await deciding.offer_again(connection.sessions, case, by, wall_clock)
+    if as_json:
+        _json(done)
+    else:
+        print(f"{done.authenticator}  can be granted again")
     return DONE
 
 
@@ -1889,7 +2023,8 @@ def _rows(file: Path, section: str, columns: Mapping[str, tuple[str, ...]]) -> l
     if file.suffix.lower() != ".json":
         raise typer.BadParameter("a file whose name ends in .json or .csv is needed")
     items = reading_json.read(data)
-    value = items[0].value if len(items) == 1 else None
+    # a fault of the file, such as a key given twice, is nobody's row: nothing of it is read further
+    value = items[0].value if len(items) == 1 and not items[0].faults else None
     if isinstance(value, dict) and isinstance(value.get(section), list) and len(value) == 1:
         items = [reading_json.Item(line=n, value=one) for n, one in enumerate(value[section], 1)]
     return items
@@ -2222,7 +2357,9 @@ def _clients(
 
 @client_app.command(name="load", epilog=EXIT_CODES)
 def clients_load(
-    file: Annotated[Path, typer.Argument(help="A .json or .csv file; docs/clients.md has the columns.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .json or .csv file; docs/clients.md has the columns.")
+    ],
     actor: Speaker = None,
     as_json: Json = False,
 ) -> None:
@@ -2447,11 +2584,25 @@ def _utc(at: datetime) -> str:
     return f"{at:%Y-%m-%dT%H:%M:%SZ}"
 
 
+class Screen(io.TextIOWrapper):
+    """Standard output where somebody watches: what others wrote changes neither the screen nor the order of a line."""
+
+    def write(self, text: str) -> int:
+        """Write the text, with a mark for each character that would command the terminal; colours stay."""
+        return super().write(_COMMANDS.sub("\N{REPLACEMENT CHARACTER}", text))
+
+
+_COMMANDS = re.compile(r"\x1b(?!\[[0-9;]*m)|[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""All control characters but tab and line feed, and those that turn the direction of writing."""
+
+
 def main() -> None:
     """The command line, in a process of its own."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8")
+    if sys.stdout.isatty():
+        sys.stdout = Screen(sys.stdout.buffer, encoding="utf-8", line_buffering=True)
     configure()
     app()
 

@@ -49,7 +49,7 @@ from models.access import (
     Withdrawn,
 )
 from models.authenticator_decision import BELL
-from models.case import FIRST_YEAR, LAST_YEAR
+from models.case import FIRST_YEAR, LAST_YEAR, AskedOutside
 from models.errors import Refusal
 from models.names import split_case_id
 from models.now import Now
@@ -67,6 +67,7 @@ from models.tables import (
     WithdrawalRow,
 )
 from operations import accounts
+from operations.authenticator_decision import ended_by, limit_of
 from operations.clients import over
 from operations.filings import check
 from operations.intake import Sessions, client_of, keep, same_client
@@ -91,6 +92,8 @@ TAKEN_WITHIN = 85.0
 ASKED_WITHIN = 12.0
 """Seconds in which the identity provider does what it is asked, or is down. A run asks it twice and the carrier once:
 together less than the engine gives a run, so that it begins no other one meanwhile."""
+SAID_FROM = 3
+"""From this try on a case is told that a system does not answer; before, it was a moment."""
 ASKED_AT_ONCE = 4
 """So many runs of a worker ask the identity provider at the same time: each holds a connection and its letter."""
 
@@ -209,7 +212,7 @@ class AccessStore:
         for n, value in enumerate(filing.users, 1):
             line = read_line(value)
             code = line.fields.get("personal_code")
-            faults, doubts = await self._judged(session, client, filing.action, line)
+            faults, doubts = await self._judged(session, client, filing.action, line, at)
             if code and code in seen:
                 faults = (*faults, "personal_code:repeated")
             if code:
@@ -255,7 +258,7 @@ class AccessStore:
         return True
 
     async def _judged(
-        self, session: AsyncSession, client: ClientRow, action: Action, line: Read
+        self, session: AsyncSession, client: ClientRow, action: Action, line: Read, at: datetime
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The faults and doubts of a line, by what it asks for and by the client's contract."""
         if action == "cancel":
@@ -269,7 +272,11 @@ class AccessStore:
                 faults = (*faults, "valid_until:wrong")
         wanted = line.fields.get("authenticator")
         takes_away = action == "change" and wanted == NONE
-        if wanted is not None and wanted not in client.authenticators and not takes_away:
+        if wanted is None or takes_away:
+            pass
+        elif await self._has_ended(session, client, line, at):
+            faults = (*faults, "authenticator:ended")
+        elif wanted not in client.authenticators:
             if client.contract is None:
                 doubts = (*doubts, "authenticator:unlisted")
             else:
@@ -278,6 +285,14 @@ class AccessStore:
             _, unknown = await self._person(session, client.client, line)
             faults = (*faults, *unknown)
         return faults, doubts
+
+    async def _has_ended(self, session: AsyncSession, client: ClientRow, line: Read, at: datetime) -> bool:
+        """Whether the authenticator of a line is granted no more (BL 3); whoever has it is granted nothing."""
+        wanted = line.fields["authenticator"]
+        if await ended_by(session, client.organisation, client.client, wanted, at) is None:
+            return False
+        account, _ = await self._person(session, client.client, line)
+        return account is None or account.authenticator != wanted
 
     async def _person(
         self, session: AsyncSession, client: str, line: Read
@@ -355,7 +370,7 @@ class AccessStore:
 
     async def _complete(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         """Add what came to the line; refused, with every fault, while it is not complete."""
-        party = await _user(session, case, data["user"])
+        party = await _lasting(session, case, data["user"])
         former = {
             **party.other,
             **{n: v for n in ("email", "phone", "personal_code") if (v := getattr(party, n)) is not None},
@@ -364,7 +379,7 @@ class AccessStore:
         intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
         filing = AccessFiling.model_validate(intake.content)
         client = await session.get_one(ClientRow, filing.client)
-        judged, doubts = await self._judged(session, client, filing.action, line)
+        judged, doubts = await self._judged(session, client, filing.action, line, at)
         others = (
             await session.exec(
                 select(PartyRow.personal_code).where(
@@ -388,7 +403,7 @@ class AccessStore:
                 raise Refusal("the letter went to the former address meanwhile; report_bounce comes first")
         if not _is_address(data["email"]):
             raise Refusal("email: not an address that mail can reach")
-        party = await _user(session, case, data["user"])
+        party = await _lasting(session, case, data["user"])
         party.email = data["email"]
 
     async def _bounced(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
@@ -399,6 +414,7 @@ class AccessStore:
         notice = await _notice(session, case, data["notice"])
         if notice.sent_at is None:
             raise Refusal("notice: no such letter was sent")
+        await _lasting(session, case, data["user"])
         notice.bounced_at = datetime.fromisoformat(data["bounced_at"])
         account = await _account_written_to(session, self._keyring, notice)
         if account is None or account.secret_set_at is None or notice.template != LOGIN_DATA:
@@ -592,7 +608,7 @@ class WithdrawalStore:
     async def _progress(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
         """Its decision for everybody is to look again, but not at once: a thousand cases say so on one day.
 
-        As if it had just rung: whoever rings what was not heard (`RING_AGAIN`) rings for all that came meanwhile.
+        As if it had just rung: whoever rings what was not heard (`operations.bells`) rings for all that came meanwhile.
         """
         session.add(BellRow(case=data["decision"], reason=BELL, created_at=at, rung_at=at))
 
@@ -680,6 +696,12 @@ class AccessActivities:
             ApplicationError: OutsideDown: the provider or the carrier does not do it now. Overtaken: another run began
                 later, or what the mail says was changed meanwhile. Nothing was kept; it is tried again.
         """
+        try:
+            return await self._issue(ask)
+        except ApplicationError as e:
+            return Issued(key=ask.key, user=ask.key.split(":")[1], outage=outage(ask, e))
+
+    async def _issue(self, ask: IssueAccess) -> Issued:
         begun = await self._begin(ask)
         if isinstance(begun, Issued):
             issued = begun
@@ -710,6 +732,9 @@ class AccessActivities:
             new = await _account_wanted(session, self._keyring, notice, self._now())
             account = await present_account(session, new.client, new.person) or new
             organisation = split_case_id(ask.case)[1]
+            if await _granted_no_more(session, organisation, party, account, self._now()):
+                notice.refused = "the authenticator has ended meanwhile (BL 3)"
+                return _issued(notice)
             facts = {"user_name": party.name, "authenticator": _authenticator(party, account)}
             letter_id, secret = f"{ask.case}#{ask.key}", None
             if notice.template == LOGIN_DATA:
@@ -749,9 +774,12 @@ class AccessActivities:
             notice = await self._still(session, ask, begun)
             if notice.sent_at is not None or notice.refused is not None:
                 return _issued(notice)
+            limit = await self._limit_of_grant(session, notice)
             account = await account_for(session, self._keyring, notice, self._now())
             if (account.username, account.authenticator) != begun.says:
                 raise _overtaken()
+            if limit is not None and account.limited is None:
+                account.limited, account.withdrawn_by = limit.limitation, limit.case
             account.provider_id = begun.provider_id
             if begun.secret is not None:
                 await self._provider.set_secret(begun.provider_id, begun.secret, must_change=True)
@@ -759,6 +787,22 @@ class AccessActivities:
             await accounts.issued(session, self._keyring, account, proof.accepted_at, secret=begun.secret is not None)
             notice.carrier, notice.reference, notice.attempt = proof.carrier, proof.reference, None
             return _issued(notice)
+
+    async def _limit_of_grant(self, session: AsyncSession, notice: NoticeRow) -> WithdrawalRow | None:
+        """The limit that holds for whom this letter brings to an authenticator; asked before the account is locked.
+
+        Raises:
+            ApplicationError: Overtaken: it has ended since the letter was written. The next run refuses the letter.
+        """
+        party = await _user(session, notice.case, notice.party)
+        new = await _account_wanted(session, self._keyring, notice, self._now())
+        account = await present_account(session, new.client, new.person) or new
+        wanted = _authenticator(party, account)
+        if wanted is None or wanted == account.authenticator:
+            return None
+        if await _granted_no_more(session, split_case_id(notice.case)[1], party, account, self._now()):
+            raise _overtaken()
+        return await limit_of(session, account.client, wanted)
 
     async def _refuse(self, ask: IssueAccess, begun: _Begun, refused: str) -> Issued:
         async with self._sessions() as session, session.begin():
@@ -910,6 +954,28 @@ def _authenticator(party: PartyRow, account: AccountRow) -> str | None:
     return authenticator
 
 
+def outage(ask: AskedOutside, e: ApplicationError) -> str:
+    """What a case is to show of this failure, once it was met a few times and is not what the case shows already.
+
+    Raises:
+        ApplicationError: This failure, in all other cases: it is tried again.
+    """
+    tried = activity.info().attempt if activity.in_activity() else 1
+    if e.type != errors.OUTSIDE_DOWN or tried < SAID_FROM or ask.told in (None, e.message):
+        raise e
+    return e.message
+
+
+async def _granted_no_more(
+    session: AsyncSession, organisation: str, party: PartyRow, account: AccountRow, at: datetime
+) -> bool:
+    """Whether a letter would give a user an authenticator that ended after the line was read (BL 3)."""
+    wanted = _authenticator(party, account)
+    if wanted is None or wanted == account.authenticator:
+        return False
+    return await ended_by(session, organisation, account.client, wanted, at) is not None
+
+
 def _down(text: str) -> ApplicationError:
     return ApplicationError(text, type=errors.OUTSIDE_DOWN, category=ApplicationErrorCategory.BENIGN)
 
@@ -933,7 +999,8 @@ async def _account_written_to(session: AsyncSession, keyring: Keyring, notice: N
     """The account that a letter was about, locked, unless it has ended since."""
     party = await _user(session, notice.case, notice.party)
     intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == notice.case))).one()
-    assert party.personal_code is not None  # a letter went to the user, whose line was complete
+    if party.personal_code is None:
+        return None  # it has ended, and the user's data are erased
     return (
         await session.exec(
             select(AccountRow)
@@ -1018,6 +1085,18 @@ async def _user(session: AsyncSession, case: str, user: str) -> PartyRow:
     return (
         await session.exec(select(PartyRow).where(PartyRow.case == case, PartyRow.party == user).with_for_update())
     ).one()
+
+
+async def _lasting(session: AsyncSession, case: str, user: str) -> PartyRow:
+    """A user of whom the request may still learn something.
+
+    Raises:
+        Refusal: The user's access has ended since and the data are erased (BL-16-erase): by another request, then.
+    """
+    party = await _user(session, case, user)
+    if party.erased_at is not None:
+        raise Refusal(f"{user}: the user's data are erased; who needs access again is in another request")
+    return party
 
 
 async def _withdrawal(session: AsyncSession, case: str) -> WithdrawalRow:

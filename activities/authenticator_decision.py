@@ -15,16 +15,13 @@ from activities.store import ActHandler, Opening
 from models.access import AuthenticatorDecisionFiling
 from models.authenticator_decision import BATCH, AuthenticatorDecisionBody, LookAtWithdrawals, WithdrawalsSeen
 from models.errors import Refusal
-from models.names import PERSONAL_CODE, REFERENCE, case_id, shortened, split_case_id
+from models.names import split_case_id
 from models.operator import SYSTEM
 from models.tables import AuthenticatorDecisionRow, ConcernedRow, EventRow, IntakeRow, WithdrawalRow
 from models.tables.sealed import values_of
-from operations.authenticator_decision import concerned, progress, today_in
-from operations.filings import check
-from operations.intake import Sessions, keep
+from operations.authenticator_decision import concerned, progress, tell, today_in
+from operations.intake import Sessions
 from security.keys import Keyring
-
-WITHDRAWAL = "authenticator_withdrawal"
 
 
 class AuthenticatorDecisionStore:
@@ -55,22 +52,7 @@ class AuthenticatorDecisionStore:
 
     async def _file(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
         """File a withdrawal for each of these clients, in the same commit; the outbox starts them."""
-        intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
-        decision = await _decision(session, case)
-        takes_effect_on = decision.takes_effect_on.isoformat() if decision.takes_effect_on else None
-        for client in data["clients"]:
-            filing = {
-                "kind": WITHDRAWAL,
-                "organisation": intake.organisation,
-                "reference": await _reference(session, case, client),
-                # the same for whoever joins later, so that what is filed again is the same
-                "received_at": intake.received_at.isoformat(),
-                "sender": case,
-                "content": {**intake.content, "client": client, "takes_effect_on": takes_effect_on},
-            }
-            row, _ = await keep(session, self._keyring, check(filing, at), at, parent=case)
-            theirs = {"decision": case, "client": client, "withdrawal": row.case}
-            await session.exec(insert(ConcernedRow).values(**theirs).on_conflict_do_nothing())
+        await tell(session, self._keyring, await _decision(session, case), data["clients"], at)
 
 
 class AuthenticatorDecisionActivities:
@@ -94,19 +76,6 @@ async def _decision(session: AsyncSession, case: str) -> AuthenticatorDecisionRo
     """The decision's row, locked: no effect that asks it comes meanwhile."""
     query = select(AuthenticatorDecisionRow).where(AuthenticatorDecisionRow.case == case)
     return (await session.exec(query.with_for_update())).one()
-
-
-async def _reference(session: AsyncSession, decision: str, client: str) -> str:
-    """What a client's withdrawal is called: after the decision and the client, or shorter; never as another's."""
-    _, organisation, head = split_case_id(decision)
-    reference = f"{head}-{client}"
-    if not REFERENCE.match(reference) or PERSONAL_CODE.search(reference):
-        return shortened(f"{decision} {client}")
-    named = select(IntakeRow.case, IntakeRow.parent).where(
-        IntakeRow.case == case_id(WITHDRAWAL, organisation, reference)
-    )
-    there = (await session.exec(named)).first()
-    return reference if there is None or there[1] == decision else shortened(f"{decision} {client}")
 
 
 # ---- acts -----------------------------------------------------------------------------------------------------------

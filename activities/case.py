@@ -422,7 +422,7 @@ def lacking(said: Said, organisation: str, operators: Mapping[str, Operator]) ->
         elif said.role == "compliance":
             faults = ("actor: only an operator judges a hit on the sanctions list",)
         elif said.role == "security":
-            faults = ("actor: only an operator opens access again, or signs off a review",)
+            faults = ("actor: only an operator opens access again, lifts a legal hold or signs off a review",)
     elif said.actor not in operators:
         faults = (f"actor: there is no operator {said.actor}, or no more",)
     else:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
@@ -24,7 +25,17 @@ from models.claim import LIMITS_MOVED, Assess, Assessment, ClaimBody, ClaimFilin
 from models.errors import Refusal
 from models.names import case_id
 from models.now import Now
-from models.tables import CaseRow, DecisionRow, DocumentRow, IntakeRow, LimitRow, NoticeRow, PartyRow, PolicyRow
+from models.tables import (
+    CaseRow,
+    DecisionRow,
+    DocumentRow,
+    IntakeRow,
+    LimitRow,
+    NoticeRow,
+    PartyRow,
+    PolicyRow,
+    ScreeningRow,
+)
 from operations.intake import Sessions
 from rules.authority import limits as limits_of
 from rules.automatic import begun
@@ -34,6 +45,10 @@ from security.index import index_of
 from security.keys import Keyring
 
 DECIDE = "BTA-10.5a"
+CONTRACT = ("insured", "policyholder", "co_insured")
+"""The roles of those whom the policy names."""
+CO_INSURED = "co_insured_"
+"""What the codes of co-insured parties begin with; a number follows."""
 
 
 class ClaimStore:
@@ -92,7 +107,7 @@ class ClaimStore:
                 )
             )
         if policy is not None:
-            _add_contract(session, intake.case, policy)
+            await _add_contract(session, intake.case, policy)
             await Limits(session, self._keyring, intake, policy, at).enter(at)
         if filing.circumstance is not None:
             reported = case_id("circumstance", intake.organisation, filing.circumstance)
@@ -133,11 +148,13 @@ class ClaimStore:
     async def _set_policy(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         limits = await Limits.of(session, self._keyring, case, data["policy"], at, lock=True)
         await self._release(session, case, data, at)
-        for table, key in ((LimitRow, case), (PartyRow, (case, "insured")), (PartyRow, (case, "policyholder"))):
-            if (former := await session.get(table, key)) is not None:
-                await session.delete(former)
-                await session.flush()
-        _add_contract(session, case, limits.policy)
+        if (own := await session.get(LimitRow, case)) is not None:
+            await session.delete(own)
+        contract = select(PartyRow).where(PartyRow.case == case, col(PartyRow.role).in_(CONTRACT))
+        for former in (await session.exec(contract)).all():
+            await session.delete(former)
+        await session.flush()
+        await _add_contract(session, case, limits.policy)
         await limits.enter(at)
         await session.flush()
         return await self._coverage.renew(session, case, at)
@@ -307,17 +324,25 @@ async def _route(session: AsyncSession, case: str, data: dict[str, Any], at: dat
     )
 
 
-def _add_contract(session: AsyncSession, case: str, policy: PolicyRow) -> None:
-    """The parties whom the policy names: the insured, and a policyholder who is another one (GJ-sanctions)."""
-    named = {"insured": policy.insured}
-    if plain(policy.policyholder.get("name")) not in ("", plain(policy.insured["name"])):
-        named["policyholder"] = policy.policyholder
-    for role, company in named.items():
+async def _add_contract(session: AsyncSession, case: str, policy: PolicyRow) -> None:
+    """The parties whom the policy names, each once: insured, policyholder and co-insured (GJ-sanctions)."""
+    # a number is never used again: whom the officer told apart from somebody was another one
+    screened = select(ScreeningRow.party).where(
+        ScreeningRow.case == case, col(ScreeningRow.party).startswith(CO_INSURED, autoescape=True)
+    )
+    numbers = count(1 + max((int(p.removeprefix(CO_INSURED)) for p in (await session.exec(screened)).all()), default=0))
+    named = {plain(policy.insured["name"])}
+    companies = [("insured", policy.insured), ("policyholder", policy.policyholder)]
+    for role, company in [*companies, *((CO_INSURED, company) for company in policy.co_insured or ())]:
+        name = plain(company.get("name"))
+        if role != "insured" and (not name or name in named):
+            continue
+        named.add(name)
         session.add(
             PartyRow(
                 case=case,
-                party=role,
-                role=role,
+                party=f"{CO_INSURED}{next(numbers)}" if role == CO_INSURED else role,
+                role=role.rstrip("_"),
                 name=company["name"],
                 email=company.get("email"),
                 language=company.get("language", "lv"),

@@ -17,7 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.access import TAKEN_WITHIN
+from activities.access import TAKEN_WITHIN, outage
 from activities.letters import render
 from activities.store import ActHandler, Amended, Opening
 from integrations.identity import IdentityProvider, NewAccount, one_time_secret
@@ -32,7 +32,9 @@ from models.credential import (
     ApplyAccount,
     CredentialBody,
     CredentialFiling,
+    ErasureSeen,
     LookAtAccount,
+    LookAtErasure,
     SendSecret,
     SuspensionSeen,
 )
@@ -40,9 +42,13 @@ from models.errors import Refusal
 from models.names import split_case_id
 from models.now import Now
 from models.tables import AccountRow, ClientRow, IntakeRow, NoticeRow, PartyRow, SuspensionRow
-from operations import accounts
+from operations import accounts, erase_account
+from operations.access import insured_until
+from operations.authenticator_decision import today_in
 from operations.intake import Sessions, account_named
+from rules.client import is_over
 from rules.rulebook import book
+from security.keys import Keyring
 
 Status = Literal["active", "suspended", "ended"]
 Telling = Callable[[], AbstractAsyncContextManager[AsyncSession]]
@@ -64,6 +70,10 @@ class CredentialStore:
             "credential.bounced": self._bounced,
             "credential.end_sessions": self._end_sessions,
             "credential.address": self._address,
+            "credential.place_hold": self._place_hold,
+            "credential.lift_hold": self._lift_hold,
+            "credential.restrict": self._restrict,
+            "credential.erase": self._erase,
         }
 
     async def open(self, session: AsyncSession, intake: IntakeRow, at: datetime) -> Opening:
@@ -169,14 +179,36 @@ class CredentialStore:
         if party.other != now.other:
             party.name, party.email, party.language, party.other = now.name, now.email, now.language, now.other
 
+    async def _place_hold(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        await erase_account.place_hold(session, await _account(session, case), data["reason"], data["by"], at)
+
+    async def _lift_hold(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        await erase_account.lift_hold(session, await _account(session, case), data["by"], at)
+
+    async def _restrict(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        await erase_account.restrict(session, await _account(session, case), at)
+
+    async def _erase(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """Erase the account's user (BL 16); refused if something stands against it since the case looked."""
+        await erase_account.lock(session, data["lines"])
+        await erase_account.erase(session, await _account(session, case), data["lines"], at)
+
 
 class CredentialActivities:
-    """`credential.look`, `credential.apply` and `credential.send_secret`."""
+    """`credential.look`, `credential.apply`, `credential.send_secret` and `credential.look_at_erasure`."""
 
     def __init__(
-        self, sessions: Sessions, telling: Telling, provider: IdentityProvider, mail: MailOut, now: Now, sender: str
+        self,
+        sessions: Sessions,
+        keyring: Keyring,
+        telling: Telling,
+        provider: IdentityProvider,
+        mail: MailOut,
+        now: Now,
+        sender: str,
     ) -> None:
         self._sessions = sessions
+        self._keyring = keyring
         self._telling = telling
         self._provider = provider
         self._mail = mail
@@ -189,14 +221,25 @@ class CredentialActivities:
         async with self._sessions() as session:
             account = (await session.exec(select(AccountRow).where(AccountRow.credential == ask.case))).one()
             later = await _suspensions(session, account, ask.after)
-            seen = account.model_dump(include=set(AccountSeen.model_fields) - {"suspensions"})
+            seen = account.model_dump(include=set(AccountSeen.model_fields) & set(AccountRow.model_fields))
+            client = await session.get_one(ClientRow, account.client)
+            until = await insured_until(session, client)
             return AccountSeen(
                 **seen,
+                insured_until=until,
+                insured=until is not None and not is_over(until, today_in(client.organisation, self._now())),
                 suspensions=tuple(
                     SuspensionSeen.model_validate(row.model_dump(include=set(SuspensionSeen.model_fields)))
                     for row in later
                 ),
             )
+
+    @activity.defn(name="credential.look_at_erasure")
+    async def look_at_erasure(self, ask: LookAtErasure) -> ErasureSeen:
+        """What stands against the erasure of the user's data, and which lines of requests go with it."""
+        async with self._sessions() as session:
+            account = (await session.exec(select(AccountRow).where(AccountRow.credential == ask.case))).one()
+            return await erase_account.look(session, self._keyring, account, self._now())
 
     @activity.defn(name="credential.apply")
     async def apply(self, ask: ApplyAccount) -> Applied:
@@ -246,7 +289,10 @@ class CredentialActivities:
             ApplicationError: OutsideDown: the provider or the carrier does not do it now. Overtaken: another run began
                 later, or the address was changed meanwhile. Nothing was kept; it is tried again.
         """
-        return NoticesSent(notices=(await self._send_secret(ask),))
+        try:
+            return NoticesSent(notices=(await self._send_secret(ask),))
+        except ApplicationError as e:
+            return NoticesSent(notices=(), outage=outage(ask, e))
 
     async def _send_secret(self, ask: SendSecret) -> NoticeSent:
         begun = await self._begin(ask)

@@ -370,11 +370,11 @@ def _counted(duty: Duty, rulebook: Rulebook, counted: Count, latest: Count, afte
 
 
 def shown(row: ClockRow) -> str:
-    """The last day (or, for hours, the instant) in the organisation's zone, for people."""
+    """The last day (or, for hours, the instant) in the organisation's zone, which an instant names, for people."""
     rulebook = book(row.organisation)
     period = duty_for(row.organisation, row.duty).period
     if period is not None and period.unit is Unit.hours:
-        return f"{row.due.astimezone(ZoneInfo(rulebook.zone)):%a %Y-%m-%d %H:%M}"
+        return f"{row.due.astimezone(ZoneInfo(rulebook.zone)):%a %Y-%m-%d %H:%M %Z}"
     return f"{row.last_day:%a %Y-%m-%d}"
 
 

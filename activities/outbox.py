@@ -15,13 +15,11 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.notice import Post
 from models.now import Now
-from models.tables import BellRow, CaseRow, IntakeRow, NoticeRow, TimelineRow
+from models.tables import CaseRow, IntakeRow, NoticeRow, TimelineRow
+from operations.bells import ring
 from operations.intake import Intake, Sessions
 
 log = structlog.get_logger()
-
-RING_AGAIN = timedelta(seconds=30)
-"""A bell that was rung and not heard for so long is rung again."""
 
 ON_ITS_WAY = timedelta(minutes=1)
 """For so long a sweep leaves a letter to staff to the step that queued it: both at once would send it twice."""
@@ -71,37 +69,7 @@ class Outbox:
 
     async def ring(self) -> int:
         """Ring every bell that waits; the number of cases that hear one."""
-        now = self._now()
-        async with self._sessions() as session, session.begin():
-            query = select(BellRow).where(
-                col(BellRow.heard_at).is_(None),
-                col(BellRow.rung_at).is_(None) | (col(BellRow.rung_at) < now - RING_AGAIN),
-            )
-            bells = (await session.exec(query.with_for_update(skip_locked=True))).all()
-            for bell in bells:
-                bell.rung_at = now
-            cases = sorted({bell.case for bell in bells})
-        rung = 0
-        for case in cases:
-            try:
-                await self._client.get_workflow_handle(case).signal("look_again")
-                rung += 1
-            except RPCError as e:
-                log.info("nobody hears the bell", case=case, status=e.status.name)
-                if e.status is RPCStatusCode.NOT_FOUND:
-                    await self._silence(case)
-        return rung
-
-    async def _silence(self, case: str) -> None:
-        """A case that has closed hears no bell: if it is opened again it asks the store anyway."""
-        async with self._sessions() as session, session.begin():
-            row = await session.get(CaseRow, case)
-            if row is not None and row.closed_at is not None:
-                await session.exec(
-                    update(BellRow)
-                    .where(col(BellRow.case) == case, col(BellRow.heard_at).is_(None))
-                    .values(heard_at=self._now())
-                )
+        return (await ring(self._sessions, self._client, self._now)).heard
 
     async def tell_staff(self, case: str | None) -> int:
         """Send the letters to staff that wait."""

@@ -15,10 +15,11 @@ from models import errors
 from models.common import Model
 from models.errors import Refusal
 from models.now import Now
-from operations.access import end_with_contract, open_credentials
+from operations.access import end_with_contract, open_credentials, ring_insured
 from operations.accounts import end_lapsed
-from operations.authenticator_decision import ring_concerned
+from operations.authenticator_decision import ring_concerned, tell_late
 from operations.checkpoint import publish
+from operations.erase_account import erase_without_case, ring_unobstructed
 from operations.intake import Intake, Sessions
 from operations.recount import ring_outdated
 from operations.renewal import open_renewals
@@ -41,16 +42,24 @@ class Swept(Model):
     """Reminders of the end of a contract that were opened."""
     concerned: int = 0
     """Decisions that clients have joined, and withdrawals whose client is none any more: both look again."""
+    late: int = 0
+    """Clients that came to an authenticator after a decision about it had closed, and are told of it."""
     credentials: int = 0
     """Cases that were opened for accounts that had none."""
     ended: int = 0
     """Accounts that ended with their client's contract (BL 11)."""
+    insured: int = 0
+    """Cases of users whose client's last insurance contract ended, or that has one again."""
     hits: int = 0
     """People who became known and may be on the sanctions list."""
     reviews: int = 0
     """Reviews of a month's journal of sign-ins that were opened."""
     lapsed: int = 0
     """Accounts whose own last day has passed."""
+    unobstructed: int = 0
+    """Erasures of users' data against which nothing stands any more: their cases were rung (BL-16-erase)."""
+    erased: int = 0
+    """Users of accounts that ended before there was an erasure, and whose cases have closed (BL-16-erase)."""
     journal: int = 0
     """Records of that journal whose term was over, and sessions that nobody had ended."""
 
@@ -82,6 +91,8 @@ class SweepActivities:
 
         swept = Swept(
             concerned=await part(ring_concerned(self._sessions, self._now)),
+            unobstructed=await part(ring_unobstructed(self._sessions, self._now)),
+            late=await part(tell_late(self._sessions, self._intake.keyring, self._now)),
             started=await part(self._intake.start_waiting()),
             restarted=await part(self._intake.restart_ended()),
             delivered=await part(self._intake.deliver_waiting()),
@@ -90,9 +101,11 @@ class SweepActivities:
             renewals=await part(open_renewals(self._sessions, self._intake, self._now)),
             credentials=await part(open_credentials(self._sessions, self._intake, self._now)),
             ended=await part(end_with_contract(self._sessions, self._now)),
+            insured=await part(ring_insured(self._sessions, self._intake.keyring, self._now)),
             hits=await part(self._screen()),
             reviews=await part(open_reviews(self._sessions, self._intake, self._now)),
             lapsed=await part(end_lapsed(self._sessions, self._now)),
+            erased=await part(erase_without_case(self._sessions, self._intake.keyring, self._now)),
             journal=await part(keep_journals(self._sessions, self._now)),
         )
         if failed:

@@ -62,7 +62,7 @@ def build(
     outbox = Outbox(sessions, client, intake, post, now)
     case = CaseActivities(sessions, keyring, client, outbox, _stores(keyring), now)
     access = AccessActivities(sessions, keyring, provider, mail, now, sender)
-    credential = CredentialActivities(sessions, access.telling, provider, mail, now, sender)
+    credential = CredentialActivities(sessions, keyring, access.telling, provider, mail, now, sender)
     privacy = PrivacyActivities(sessions, (OwnStore(sessions, keyring),), now)
     sweep = SweepActivities(sessions, intake, outbox, KnownPeople(sessions, sanctions, now), now)
     incoming = IncomingActivities(sessions, intake, mail_in, bank_in, now)
@@ -84,6 +84,7 @@ def build(
         credential.look,
         credential.apply,
         credential.send_secret,
+        credential.look_at_erasure,
         privacy.gather,
         privacy.erase,
         sweep.deliver,

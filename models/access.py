@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from models.case import Actor, Day, Instant, Message, Text
+from models.case import Actor, AnsweredOutside, AskedOutside, Day, Instant, Message, Text
 from models.common import Model
 
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,40}$")]
@@ -91,6 +91,15 @@ LineStatus = Literal[
 out."""
 
 
+IN_WORDS: dict[LineStatus, str] = {
+    "sending": "being sent",
+    "bounced": "the letter came back",
+    "asked": "being carried out",
+    "to_issue": "new login data are to go out",
+}
+"""What a line's status is called where its name does not say it."""
+
+
 class Line(Model):
     """One user of a request, without a word about who it is."""
 
@@ -124,6 +133,13 @@ class Line(Model):
         )
 
 
+REFUSALS = {
+    "not_authorised": "whoever asked is not on the client's list (BL-4)",
+    "contract_ended": "the client's contract has ended (BL-11)",
+}
+"""Why nothing of a request is done, in words for people."""
+
+
 class AccessBody(Model):
     """All of an access request that must survive its run."""
 
@@ -152,14 +168,14 @@ class AccessBody(Model):
         return self.model_copy(update={"lines": tuple(new.get(line.user, line) for line in self.lines), **more})
 
 
-class IssueAccess(Model):
+class IssueAccess(AskedOutside):
     """What `access.issue` is asked: the letter, queued by a step, that gives a user the access."""
 
     case: str
     key: str
 
 
-class Issued(Model):
+class Issued(AnsweredOutside):
     """The proof that login data or a confirmation went to the user, or why they never will. Holds no secret."""
 
     key: str
@@ -378,6 +394,11 @@ _WHAT = {
         "lv": "klienta līgumā nav paredzēts: {}",
         "lt": "kliento sutartyje nenumatyta: {}",
         "en": "not in the client's contract: {}",
+    },
+    "ended": {
+        "lv": "vairs nav izmantojams, tā vietā var pieprasīt pieslēgšanās datus: {}",
+        "lt": "nebegali būti naudojama, vietoj jos galima prašyti prisijungimo duomenų: {}",
+        "en": "can no longer be used, login data can be asked for instead: {}",
     },
     "unknown": {"lv": "nesaprotamas ziņas: {}", "lt": "nesuprantami duomenys: {}", "en": "not understood: {}"},
 }

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from models.common import Model
-from models.keepable import path_of, printable, too_much, unkeepable
+from models.keepable import in_words, path_of, printable, too_much, unkeepable
 from models.names import ACTOR
 from models.operator import Role
 from models.screening import PartyHit
@@ -124,7 +124,7 @@ def parse(model: type[M], message: Any, *more: Any) -> tuple[M | None, tuple[str
         for error in e.errors(include_url=False, include_context=False, include_input=False):
             where = path_of(error["loc"])
             if where not in unfilled:
-                faults.append(f"{where}: {error['msg'].removeprefix('Value error, ')}")
+                faults.append(f"{where}: {in_words(error)}")
         return None, tuple(faults)
     return (None, tuple(faults)) if faults else (parsed, ())
 
@@ -542,7 +542,21 @@ class SendNotices(Model):
     keys: tuple[str, ...]
 
 
-class NoticesSent(Model):
+class AskedOutside(Model):
+    """What an effect is asked that shows which system outside it waits for."""
+
+    told: str | None = None
+    """What the case shows already; None: its code is of before it could."""
+
+
+class AnsweredOutside(Model):
+    """The end of such an effect, or that it has none yet and why."""
+
+    outage: str | None = None
+    """Which system does not answer, in words: the effect is asked for again, and waits for it."""
+
+
+class NoticesSent(AnsweredOutside):
     """What became of notices that were sent together; one that the carrier did not take now is missing."""
 
     notices: tuple[NoticeSent, ...]

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from models.case import Day, Instant, Message, Text
+from models.case import AskedOutside, Day, Instant, Message, Text
 from models.common import Model
 from models.operator import Role
 
@@ -38,6 +38,9 @@ TOLD: dict[str, tuple[str, ...]] = {
     "BL-16-erase": (USER, RESPONSIBLE),
 }
 """Duty → who is told of what happened by it. The first proves the duty kept; a suspect is not warned (BL 10)."""
+
+LEGAL_HOLD = "legal_hold"
+"""What stands against an erasure, beside requests."""
 
 FOUND_CAUSES = {"BL-9": "client_asked", "BL-10": "danger"}
 """Ground → what a letter says of an end that was not said to the case."""
@@ -83,6 +86,8 @@ class CredentialBody(Model):
     reviewed_at: datetime | None = None
     last_contract_ended_on: date | None = None
     """The day from which the portal's term is counted."""
+    contract_again_on: date | None = None
+    """The first day of a contract that was reported since; what the store knows to have ended before says nothing."""
     ended_at: datetime | None = None
     ended_by: str | None = None
     ground: str | None = None
@@ -93,6 +98,12 @@ class CredentialBody(Model):
     """Whether the identity provider knows how the account stands."""
     leaked: bool = False
     """The login data are void; new ones go to the user once the access is open."""
+    erasure: Literal["none", "due", "done"] = "none"
+    """Of the user's data, once the access has ended; `none` also where it ended before there was an erasure."""
+    against: tuple[str, ...] = ()
+    """What stands against it: `legal_hold`, an access request's line (`case/user`), a privacy request."""
+    held_since: datetime | None = None
+    """Since when a legal hold stands."""
     events: int = 0
     """How often somebody was told something; names letters and their clocks."""
     notices: dict[str, Literal["queued", "sent", "refused"]] = Field(default_factory=dict)
@@ -136,6 +147,10 @@ class AccountSeen(Model):
     ground: EndGround | None = None
     suspensions: tuple[SuspensionSeen, ...] = ()
     """The last that the case knows, and every later one."""
+    insured_until: date | None = None
+    """The last day of the client's last insurance contract, where the store knows its policies."""
+    insured: bool = False
+    """That day has not passed."""
 
 
 class ApplyAccount(Model):
@@ -152,7 +167,22 @@ class Applied(Model):
     status: Literal["active", "suspended", "ended"]
 
 
-class SendSecret(Model):
+class LookAtErasure(Model):
+    """What `credential.look_at_erasure` is asked."""
+
+    case: str
+
+
+class ErasureSeen(Model):
+    """What stands against the erasure of a user's data, and what goes with it."""
+
+    at: datetime
+    against: tuple[str, ...] = ()
+    lines: tuple[str, ...] = ()
+    """The user's lines in access requests, each as `case/user`."""
+
+
+class SendSecret(AskedOutside):
     """What `credential.send_secret` is asked: the letter, queued by a step, that gives the user other login data."""
 
     case: str
@@ -221,7 +251,10 @@ class ReleaseLock(Message):
 
 
 class ReportLastContract(Message):
-    """The client's last insurance contract has ended: the term of its access to the portal runs from that day."""
+    """The client's last insurance contract has ended: the term of its access to the portal runs from that day.
+
+    For what the store does not know: of the policies in it the case hears by itself.
+    """
 
     ended_on: Day = Field(description="its last day, such as 2026-12-31")
     reference: Text = Field(description="the contract")
@@ -232,3 +265,17 @@ class ReportNewContract(Message):
 
     starts_on: Day = Field(description="its first day, such as 2027-01-01")
     reference: Text = Field(description="the contract")
+
+
+class PlaceLegalHold(Message):
+    """What is known of the user is needed for a claim or by an authority: nothing of it goes while that lasts."""
+
+    reason: Text = Field(description="what it is needed for, and since when")
+
+
+class LiftLegalHold(Message):
+    """It is not needed any more: what should have gone meanwhile goes, and cannot be brought back."""
+
+    role: ClassVar[Role] = "security"
+
+    reason: Text = Field(description="what has ended")

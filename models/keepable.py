@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 DEEPEST = 50
@@ -72,6 +72,33 @@ def printable(key: Any) -> str:
 def path_of(parts: Iterable[Any]) -> str:
     """Where a fault is: `claimants.0.email`."""
     return ".".join(printable(part) for part in parts)
+
+
+_DAY = "a day is needed, such as 2026-12-24"
+_INSTANT = "a date and time with offset is needed, such as 2026-11-21T10:00+02:00"
+_OBJECT = "a JSON object is needed"
+_IN_WORDS = {
+    "date_type": _DAY,
+    "date_parsing": _DAY,
+    "date_from_datetime_parsing": _DAY,
+    "date_from_datetime_inexact": _DAY,
+    "datetime_type": _INSTANT,
+    "datetime_parsing": _INSTANT,
+    "datetime_from_date_parsing": _INSTANT,
+    "timezone_aware": _INSTANT,
+    "model_type": _OBJECT,
+    "model_attributes_type": _OBJECT,
+    "dict_type": _OBJECT,
+    "extra_forbidden": "unknown field",
+}
+"""Kinds of a fault whose own text is for programmers."""
+_EMPTY = "String should have at least 1 character"
+
+
+def in_words(error: Mapping[str, Any]) -> str:
+    """What is wrong, of one error of a validation: without the value and without the field."""
+    text = str(error["msg"]).removeprefix("Value error, ")
+    return "must not be empty" if text == _EMPTY else _IN_WORDS.get(error["type"], text)
 
 
 def _faults(one: Any) -> list[str]:

@@ -14,7 +14,7 @@ ROLES: dict[Role, str] = {
     "handle": "say what happened to a case and decide within the rules",
     "approve": "approve what another proposed, up to a limit in EUR",
     "compliance": "say whether a payee is the one on the sanctions list",
-    "security": "open again what was suspended or locked, and sign off the review of sign-ins",
+    "security": "open again what was suspended or locked, lift legal holds, and sign off the review of sign-ins",
     "privacy": "identify people and decide about their privacy requests",
 }
 assert set(ROLES) == set(get_args(Role))

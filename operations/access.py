@@ -3,25 +3,52 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from sqlmodel import col, select
+import structlog
+from sqlalchemy import exists, text
+from sqlmodel import and_, col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio.client import Client
 
+from models.case import OPEN
 from models.common import Model
 from models.credential import EndGround, Scope, SuspensionGround
 from models.errors import Refusal
 from models.now import Now
 from models.operator import SYSTEM
-from models.tables import AccountRow, CaseRow, ClientRow, IntakeRow, PartyRow, SuspensionRow
+from models.tables import (
+    AccountRow,
+    BellRow,
+    CaseRow,
+    ClientRow,
+    ClockRow,
+    IntakeRow,
+    PartyRow,
+    PolicyRow,
+    SuspensionRow,
+)
 from operations import accounts
+from operations.bells import Rung, ring
 from operations.intake import Intake, Sessions
 from operations.operators import may_handle
-from rules.rulebook import books
-from security.keys import Keyring
+from rules.client import is_over
+from rules.rulebook import book, books
+from security.index import index_of
+from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
 
 VALID: EndGround = "BL-11"
+PORTAL: EndGround = "GJ-portal"
+INSURED = "insured:"
+"""Why a credential looks at its client's policies; the day on which the last one ended follows."""
+
+log = structlog.get_logger()
+
+_ENDS = func.coalesce(col(PolicyRow.covered_until), col(PolicyRow.ends_on))
+"""A contract's last day of cover."""
+_HELD = col(PolicyRow.starts_on) <= _ENDS
+"""It took effect, or will."""
 
 
 class Access(Model):
@@ -47,6 +74,8 @@ class Access(Model):
     """Ground, instant and who did it."""
     ended: str | None = None
     """Ground, instant and who did it."""
+    data: str | None = None
+    """`restricted` or `erased`, and since when: then nobody is named, whoever asks (BL-16-erase)."""
     waits_for: str = ""
 
 
@@ -106,9 +135,10 @@ async def accesses(sessions: Sessions, client: str | None, *, personal: bool, en
                 ended=f"{account.ground} {account.ended_at:%Y-%m-%d %H:%M} UTC by {account.ended_by}"
                 if account.ended_at is not None
                 else None,
+                data=_data(account),
                 waits_for=case.waits_for if case is not None else "",
             )
-            if personal:
+            if personal and line.data is None:
                 line = await _with_people(session, line, account, asked)
             lines.append(line)
         query_pending = (
@@ -123,6 +153,13 @@ async def accesses(sessions: Sessions, client: str | None, *, personal: bool, en
         ]
     wanted = tuple(one for one in pending if client in (None, one.client))
     return Accesses(accounts=tuple(lines), pending=wanted)
+
+
+def _data(account: AccountRow) -> str | None:
+    """What is left of the user's data, once that is not all of them."""
+    if account.erased_at is not None:
+        return f"erased {account.erased_at:%Y-%m-%d %H:%M} UTC"
+    return f"restricted {account.restricted_at:%Y-%m-%d %H:%M} UTC" if account.restricted_at is not None else None
 
 
 async def _with_people(session: AsyncSession, line: Access, account: AccountRow, asked: IntakeRow | None) -> Access:
@@ -167,6 +204,19 @@ async def suspend(
         return await accounts.suspend(session, found, ground, scope, by, reason.strip(), at)
 
 
+async def ring_users(
+    sessions: Sessions, intake: Intake, client: Client, who: str, usernames: Sequence[str] | None, now: Now
+) -> Rung:
+    """Let the cases of a client's users, or of those named, hear at once what was done; one just filed is started."""
+    query = select(AccountRow.credential).where(AccountRow.client == who, col(AccountRow.credential).is_not(None))
+    if usernames is not None:
+        query = query.where(col(AccountRow.username).in_(usernames))
+    async with sessions() as session:
+        cases = [case for case in (await session.exec(query)).all() if case is not None]
+    await intake.start_waiting(cases)
+    return await ring(sessions, client, now, cases)
+
+
 # ---- what a sweep does ----------------------------------------------------------------------------------------------
 
 
@@ -188,6 +238,97 @@ async def end_with_contract(sessions: Sessions, now: Now) -> int:
 
         ended += await accounts.each(sessions, over, end)
     return ended
+
+
+async def insured_until(session: AsyncSession, client: ClientRow) -> date | None:
+    """The last day of a client's last insurance contract, as its policies in the store say; None: it has none here.
+
+    None too where its organisation knows no term by it. A contract that never took effect is none.
+    """
+    if client.name_index is None or client.organisation not in _with_portal():
+        return None
+    last = select(func.max(_ENDS)).where(
+        PolicyRow.organisation == client.organisation, PolicyRow.policyholder_index == client.name_index, _HELD
+    )
+    return (await session.exec(last)).one()
+
+
+async def ring_insured(sessions: Sessions, keyring: Keyring, now: Now) -> int:
+    """Ring the cases whose portal term begins or ends by what the store knows of policies (GJ-portal); how many.
+
+    A contract that runs rings while the term does; the end of the last one once for each such day.
+    """
+    at = now()
+    await _index_clients(sessions, keyring)
+    query = (
+        select(col(AccountRow.credential), col(ClientRow.organisation), func.max(_ENDS))
+        .join(ClientRow, col(ClientRow.client) == col(AccountRow.client))
+        .join(
+            PolicyRow,
+            and_(
+                col(PolicyRow.organisation) == col(ClientRow.organisation),
+                col(PolicyRow.policyholder_index) == col(ClientRow.name_index),
+            ),
+        )
+        .where(
+            AccountRow.status != "ended",
+            col(AccountRow.credential).is_not(None),
+            col(ClientRow.organisation).in_(_with_portal()),
+            _HELD,
+        )
+        .group_by(col(AccountRow.credential), col(ClientRow.organisation))
+    )
+    counting = select(ClockRow.case).where(ClockRow.duty == PORTAL, col(ClockRow.status).in_(OPEN))
+    async with sessions() as session, session.begin():
+        found = (await session.exec(query)).all()
+        counted = set((await session.exec(counting)).all())
+        wanted = {}
+        for case, organisation, until in found:
+            over = is_over(until, at.astimezone(ZoneInfo(book(organisation).zone)).date())
+            if over or case in counted:
+                wanted[str(case)] = f"{INSURED}{until if over else ''}"
+        newest = (
+            select(func.max(BellRow.id))
+            .where(col(BellRow.case).in_(wanted), text(f"reason LIKE '{INSURED}%'"))  # as its index says it
+            .group_by(col(BellRow.case))
+        )
+        rung = {row.case: row for row in (await session.exec(select(BellRow).where(col(BellRow.id).in_(newest)))).all()}
+        new = []
+        for case, reason in sorted(wanted.items()):
+            bell = rung.get(case)
+            # of an end it was told once; a term that still runs beside a contract is told again if it was heard
+            said = bell is not None and bell.reason == reason and (reason != INSURED or bell.heard_at is None)
+            if not said:
+                new.append(BellRow(case=case, reason=reason, created_at=at))
+        session.add_all(new)
+    return len(new)
+
+
+async def _index_clients(sessions: Sessions, keyring: Keyring) -> None:
+    """Let clients whose users have access be found by their names, where they cannot be yet."""
+    lacking = (
+        select(ClientRow.client)
+        .where(
+            col(ClientRow.name_index).is_(None),
+            col(ClientRow.organisation).in_(_with_portal()),
+            exists().where(col(AccountRow.client) == col(ClientRow.client), col(AccountRow.status) != "ended"),
+        )
+        .order_by(ClientRow.client)
+    )
+    async with sessions() as session:
+        found = (await session.exec(lacking)).all()
+    for client in found:
+        try:
+            async with sessions() as session, session.begin():
+                row = await session.get_one(ClientRow, client, with_for_update=True)
+                row.name_index = await index_of(keyring, "name", row.name)
+        except (NoKey, KeyDestroyed, Unreadable) as e:
+            log.warning("a client cannot be found by its name", client=client, problem=type(e).__name__)
+
+
+def _with_portal() -> list[str]:
+    """The organisations whose clients keep access for a term after their last contract."""
+    return [code for code, rulebook in books().items() if any(duty.id == PORTAL for duty in rulebook.duty)]
 
 
 async def open_credentials(sessions: Sessions, intake: Intake, now: Now) -> int:

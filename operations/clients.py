@@ -26,6 +26,7 @@ from models.policy import read_model
 from models.tables import AccountRow, BellRow, ClientChangeRow, ClientRow
 from models.tables.sealed import values_of
 from operations import masking
+from operations.authenticator_decision import ended_by, is_for_everybody
 from operations.filings import check
 from operations.intake import Intake, Sessions, keep
 from operations.operators import may_handle
@@ -158,6 +159,8 @@ class Clients:
             await may_handle(session, filing.organisation, said_by)
             there = select(ClientRow.client).where(ClientRow.client == filing.client)
             if (await session.exec(there)).first() is None:
+                if ended := await self._ended(session, filing.organisation, None, filing.authenticators):
+                    raise Refusal(*ended)
                 await self._keyring.create(f"client:{filing.client}")
             try:
                 await self._keyring.of(f"client:{filing.client}")
@@ -223,6 +226,8 @@ class Clients:
             faults += [fault for fault in between({**before, **said}) if fault not in between(before)]
             people = {name: differ.pop(name) for name in PEOPLE if name in differ}
             faults += _asking_faults(how, people, any_people=any(name in said for name in PEOPLE))
+            added = [a for a in differ.get("authenticators", ()) if a not in before["authenticators"]]
+            faults += await self._ended(session, row.organisation, client, added)
             if faults:
                 raise Refusal(*faults)
             if differ:
@@ -231,6 +236,20 @@ class Clients:
         if case is not None and self._intake is not None:
             await self._intake.start(case, KIND)
         return Said(client=client, fields=tuple(differ), case=case)
+
+    async def _ended(
+        self, session: AsyncSession, organisation: str, client: str | None, added: Sequence[str]
+    ) -> list[str]:
+        """A fault for each of these authenticators that has ended for everybody (BL 3).
+
+        What ended for this client alone, its list brings back.
+        """
+        faults = []
+        for name in added:
+            case = await ended_by(session, organisation, client, name, self._now())
+            if case is not None and (client is None or await is_for_everybody(session, case)):
+                faults.append(f"authenticators: {name} has ended for everybody by {case}; offer-again takes that back")
+        return faults
 
     async def end(self, client: str, data: Any, said_by: str = HERE) -> Said:
         """Write down the last day of a client's contract (BL-11); its users' cases look at it.
@@ -423,6 +442,8 @@ def _columns(facts: dict[str, Any]) -> dict[str, Any]:
     for name in ("contract_from", "contract_until"):
         if columns.get(name) is not None:
             columns[name] = date.fromisoformat(columns[name])
+    if "name" in columns:
+        columns["name_index"] = None
     if "any_address" in columns:
         columns["any_address_agreed"] = columns["any_address"]
         columns["any_address"] = columns["any_address"] is not None

@@ -129,7 +129,7 @@ async def run(console: Console, settings: Settings, *, once: bool) -> None:
         with step(console, "Samples") as say:
             samples = Samples(read(), connection.sessions, connection.intake, wall_clock)
             new = await samples.file()
-            filed = sum(sample.opened_by is None for sample in samples.all)
+            filed = sum(sample.at_once for sample in samples.all)
             say(f"{new} filed now, {filed - new} filed before")
         console.print()
         links(console, place, settings, tokens)

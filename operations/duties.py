@@ -48,7 +48,13 @@ class DutyEntry(Model):
         """Amount and unit for people."""
         if self.amount is None:
             return f"from {self.amount_from}" if self.amount_from else "–"
-        return f"{self.amount} {(self.unit or '').replace('_', ' ')}" + (" at least" if self.minimum else "")
+        return length(self.amount, self.unit) + (" at least" if self.minimum else "")
+
+
+def length(amount: int, unit: str | None) -> str:
+    """A period for people: `15 working days`, `1 month`."""
+    words = f"{amount} {unit or ''}".replace("_", " ")
+    return words.removesuffix("s") if amount == 1 else words
 
 
 def register(organisation: str | None = None) -> list[DutyEntry]:

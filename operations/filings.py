@@ -17,7 +17,7 @@ from models.common import Model
 from models.coverage import CircumstanceFiling
 from models.credential import CredentialFiling
 from models.errors import Refusal
-from models.keepable import path_of, printable, too_much, unkeepable
+from models.keepable import in_words, path_of, printable, too_much, unkeepable
 from models.late_premium import LatePremiumFiling
 from models.names import KEPT, KINDS, PERSONAL_CODE, REFERENCE, case_id
 from models.premium_refund import PremiumRefundFiling
@@ -82,7 +82,7 @@ def check(data: Any, now: datetime) -> Checked:
 def faults_of(error: ValidationError, within: str = "") -> list[str]:
     """Every fault of a validation, with its field and without its value."""
     return [
-        f"{within}{path_of(e['loc'])}: {e['msg'].removeprefix('Value error, ')}"
+        f"{within}{path_of(e['loc'])}: {in_words(e)}"
         for e in error.errors(include_url=False, include_context=False, include_input=False)
     ]
 
@@ -136,7 +136,7 @@ NEEDS = {
     "premium_refund": ("BTA-11.1", "BTA-11.2"),
     "recovery": ("BTA-11.3", "BTA-9.8", "GJ-debts", "GJ-recovery"),
     "renewal": ("GJ-renewal", "GJ-renewal-objection"),
-    "credential": ("BL-8", "BL-9", "BL-10", "SE-2.10", "SE-33.3.4.3", "GJ-portal"),
+    "credential": ("BL-8", "BL-9", "BL-10", "BL-16-erase", "SE-2.10", "SE-33.3.4.3", "GJ-portal"),
     "sign_in_review": ("SE-33.3.10", "SE-33.4.1", "SE-33.4.2"),
 }
 """Kind → the duties without which it cannot be kept; an organisation that has no such rows of its own adopts them."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
-from sqlalchemy import Select, Table, and_, delete, select, update
+from sqlalchemy import Select, Table, and_, delete, exists, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
@@ -46,9 +46,13 @@ TEXTS = frozenset({"facts", "data", "any_address_agreed"})
 STOOD = ("before", "after")
 """Of a client's change: its fields as they were and are, its people among them."""
 
+PERSONAL = frozenset({"name", "first_name", "last_name", "personal_code", "email", "phone"})
+"""Fields of what was filed or said of a user, whoever wrote them."""
+
 IN_USE = {
     "case": "the case is open",
     "policy": "the policy is in force",
+    "account": "the access has not ended, or a legal hold stands on it",
 }
 
 
@@ -155,15 +159,44 @@ def is_person(person: Subject, row: Mapping[str, Any], *, in_their_case: bool = 
 # ---- walking through values -----------------------------------------------------------------------------------------
 
 
-def _scrub(value: Any, names: Names, others: frozenset[str]) -> Any:
-    """The value with every text that names the person erased as a whole; texts that are another person's own stay."""
+def _scrub(value: Any, names: Names, others: frozenset[str], codes: frozenset[str] = frozenset()) -> Any:
+    """The value with every text that names the person erased as a whole; texts that are another person's own stay.
+
+    What is said of a party of these `codes` goes by its fields: an address that was corrected since is theirs too.
+    """
     if isinstance(value, str):
         return ERASED if value not in others and names(value) else value
     if isinstance(value, list):
-        return [_scrub(v, names, others) for v in value]
+        return [_scrub(v, names, others, codes) for v in value]
     if isinstance(value, dict):
-        return {k: _scrub(v, names, others) for k, v in value.items()}
+        if _about(value, names, others, codes):
+            return _emptied(value, names, others, codes)
+        return {k: _scrub(v, names, others, codes) for k, v in value.items()}
     return value
+
+
+def _about(value: Mapping[str, Any], names: Names, others: frozenset[str], codes: frozenset[str]) -> bool:
+    """Whether an object is about the person: it says so by the party's code, or by first name and surname apart."""
+    if any(isinstance(value.get(who), str) and value[who] in codes for who in ("user", "party", "line")):
+        return True
+    first, last = value.get("first_name"), value.get("last_name")
+    if not isinstance(first, str) or not isinstance(last, str):
+        return False
+    whole = f"{first.strip()} {last.strip()}"
+    return whole not in others and names(whole)
+
+
+def _emptied(value: Mapping[str, Any], names: Names, others: frozenset[str], codes: frozenset[str]) -> dict[str, Any]:
+    """An object about the person without the fields that say who it is, and without those of what is said in it."""
+    emptied: dict[str, Any] = {}
+    for name, inner in value.items():
+        if name in PERSONAL and isinstance(inner, str):
+            emptied[name] = ERASED
+        elif isinstance(inner, dict):
+            emptied[name] = _emptied(inner, names, others, codes)
+        else:
+            emptied[name] = _scrub(inner, names, others, codes)
+    return emptied
 
 
 def _mask(value: Any, person: Subject, others: Names) -> Any:
@@ -270,7 +303,7 @@ class OwnStore:
                         if names(row):
                             rows[row["case"]] = rows.get(row["case"], 0) + 1
             found = [
-                Found(record=case, rows=n, in_use=IN_USE["case"] if await _open(connection, case) else None)
+                Found(record=case, rows=n, in_use=await _in_use(connection, person, case))
                 for case, n in sorted(rows.items())
             ]
             for kind in ("client", "policy"):
@@ -311,7 +344,7 @@ class OwnStore:
             if kind not in ("client", "policy"):
                 cases = _table("cases")
                 await connection.execute(select(cases.c.case).where(cases.c.case == record).with_for_update())
-                if await _open(connection, record):
+                if await _in_use(connection, person, record) is not None:
                     return False
                 await _erase_case(connection, person, record, at)
                 return True
@@ -365,6 +398,20 @@ async def erase_own(session: AsyncSession, case: str, at: datetime) -> None:
     for row in await opened(connection, select(party).where(party.c.case == case, party.c.party == "subject")):
         person = Subject(name=row["name"] or "", personal_code=row["personal_code"] or "", email=row["email"])
         await _erase_case(connection, person, case, at, own_request=True)
+
+
+async def _in_use(connection: AsyncConnection, person: Subject, case: str) -> str | None:
+    """Why the person cannot be erased from a case now."""
+    if await _open(connection, case):
+        return IN_USE["case"]
+    account, hold = _table("account"), _table("legal_hold")
+    held = exists().where(
+        hold.c.client == account.c.client, hold.c.username == account.c.username, hold.c.lifted_at.is_(None)
+    )
+    lasting = select(account.c.personal_code).where(account.c.case == case, (account.c.status != "ended") | held)
+    theirs = code_pattern(person.personal_code, boundary=r"\b")
+    rows = await opened(connection, lasting)
+    return IN_USE["account"] if any(re.search(theirs, row["personal_code"] or "") for row in rows) else None
 
 
 async def _open(connection: AsyncConnection, case: str) -> bool:
@@ -427,18 +474,55 @@ async def _erase_case(
     if own_request:
         # who asked for the person is in the request for no other reason
         own, others = [*own, *others], []
-    names = Names(person.model_dump(), *own)
+    await _erase_rows(connection, case, Names(person.model_dump(), *own), own, others, at, with_state=not own_request)
+
+
+async def erase_parties(
+    connection: AsyncConnection, case: str, codes: frozenset[str], at: datetime, *, with_state: bool = True
+) -> None:
+    """Erase these parties of a case, and each text of it that names one of them; every other party stays.
+
+    `with_state=False`: the step in which it is done writes the case's own row, which holds codes only.
+    """
+    party, intake = _table("party"), _table("intake")
+    rows = await opened(connection, select(party).where(party.c.case == case))
+    own = [row for row in rows if row["party"] in codes]
+    (filed,) = await opened(connection, select(intake).where(intake.c.case == case))
+    lines = [line for line in _filed_lines(filed["content"], codes).values() if isinstance(line, dict)]
+    as_filed = [{**line, "name": f"{line.get('first_name') or ''} {line.get('last_name') or ''}"} for line in lines]
+    others = [row for row in rows if row not in own]
+    await _erase_rows(connection, case, Names(*own, *as_filed), own, others, at, with_state=with_state)
+
+
+def _filed_lines(content: Mapping[str, Any], codes: frozenset[str]) -> dict[int, Any]:
+    """Of an access request as it was filed: place → the line of each of these users."""
+    lines = content.get("users")
+    return {n: line for n, line in enumerate(lines) if f"U{n + 1}" in codes} if isinstance(lines, list) else {}
+
+
+async def _erase_rows(
+    connection: AsyncConnection,
+    case: str,
+    names: Names,
+    own: Sequence[Mapping[str, Any]],
+    others: Sequence[Mapping[str, Any]],
+    at: datetime,
+    *,
+    with_state: bool,
+) -> None:
     keep = frozenset(str(o[k]) for o in others for k in ("name", "email", "phone", "personal_code", "iban") if o[k])
-    codes = {o["party"] for o in own}
+    codes = frozenset(o["party"] for o in own)
     for table in _tables():
-        if own_request and table.name == "cases":
-            continue  # the step that closes the request writes its row; it holds codes only
+        if not with_state and table.name == "cases":
+            continue
         for row in await opened(connection, select(table).where(table.c.case == case)):
             this = and_(*(c == row[c.name] for c in table.primary_key.columns))
-            if (table.name == "archive" and "subject" in codes) or (
-                table.name == "account" and (row["subject"] in codes or names(row["personal_code"]))
-            ):
+            if table.name == "archive" and "subject" in codes:
                 await connection.execute(delete(table).where(this))
+            elif table.name == "account" and (row["subject"] in codes or names(row["personal_code"] or "")):
+                # it stays as what it was: which access, from when to when, and by which clause it ended
+                gone = {"personal_code": None, "person": None, "erased_at": row["erased_at"] or at}
+                await connection.execute(update(table).where(this).values(**gone))
             elif table.name == "party" and row["party"] in codes:
                 await connection.execute(
                     update(table)
@@ -450,14 +534,16 @@ async def _erase_case(
                         personal_code=None,
                         iban=None,
                         other=sealed(case, {}),
-                        erased_at=at,
+                        erased_at=row["erased_at"] or at,
                     )
                 )
-            elif changed := _changed(table, row, names, keep):
+            elif changed := _changed(table, row, names, keep, codes):
                 await connection.execute(update(table).where(this).values(_sealed(table, row, changed)))
 
 
-def _changed(table: Table, row: dict[str, Any], names: Names, others: frozenset[str]) -> dict[str, Any]:
+def _changed(
+    table: Table, row: dict[str, Any], names: Names, others: frozenset[str], codes: frozenset[str]
+) -> dict[str, Any]:
     """The columns of a row that name the person, erased. Keys stay: they never carry a name."""
     changed = {}
     for column in table.columns:
@@ -466,7 +552,11 @@ def _changed(table: Table, row: dict[str, Any], names: Names, others: frozenset[
             continue
         if column.primary_key or not (isinstance(column.type, JSONB | Sealed) or isinstance(value, str)):
             continue
-        if (after := _scrub(value, names, others)) != value:
+        after = _scrub(value, names, others, codes)
+        if table.name == "intake" and column.name == "content":
+            for n in _filed_lines(value, codes):
+                after["users"][n] = ERASED
+        if after != value:
             changed[column.name] = after
     return changed
 

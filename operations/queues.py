@@ -151,7 +151,7 @@ def _task(row: Any, now: datetime) -> Task:
         clause=duty.clause,
         title=duty.title.en,
         shown=shown(row),
-        days=(row.last_day - _day(now, row.organisation)).days,
+        days=(row.last_day - day_at(now, row.organisation)).days,
         overdue=is_overdue(row, now),
     )
 
@@ -317,7 +317,7 @@ async def late(
             or_(
                 and_(col(ClockRow.status).in_(("running", "overdue")), col(ClockRow.due) <= now),
                 and_(
-                    col(ClockRow.ended_at) >= _begin(since),
+                    col(ClockRow.ended_at) >= begin_of(since),
                     or_(col(ClockRow.status) == "late", col(ClockRow.ended_at) >= col(ClockRow.due)),
                 ),
             ),
@@ -369,7 +369,7 @@ def _lateness(row: Any, now: datetime, steps: Sequence[Any], correction: Any) ->
     there = next((s for s in reversed(before) if s.stage != before[-1].stage), None)
     entered = before[before.index(there) + 1] if there is not None else before[0] if before else None
     at = row.happened_at if row.how == "late" else row.ended_at or now
-    day = row.happened_on if row.how == "late" and row.happened_on else _day(at or now, row.organisation)
+    day = row.happened_on if row.how == "late" and row.happened_on else day_at(at or now, row.organisation)
     end = row.ended_at or now
     return Lateness(
         how=row.how,
@@ -401,12 +401,13 @@ def _open() -> Any:
     return not_(or_(col(CaseRow.closed_at).is_not(None), col(IntakeRow.result).is_not(None)))
 
 
-def _day(at: datetime, organisation: str) -> date:
+def day_at(at: datetime, organisation: str) -> date:
+    """The day of an instant, in the organisation's zone."""
     return at.astimezone(ZoneInfo(books()[organisation].zone)).date()
 
 
-def _begin(day: date) -> Any:
-    """The first instant of a day, in the zone of each clock's organisation."""
+def begin_of(day: date) -> Any:
+    """The first instant of a day, in the zone of each clock's organisation: SQL."""
     instants = {
         code: literal(datetime.combine(day, time(0), ZoneInfo(book.zone)).astimezone(UTC), DateTime(timezone=True))
         for code, book in books().items()
@@ -416,5 +417,5 @@ def _begin(day: date) -> Any:
 
 def _days_from_today(now: datetime, days: int) -> Any:
     """The day in so many days, in the zone of each clock's organisation."""
-    ahead = {code: literal(_day(now, code) + timedelta(days=days), Date) for code in books() if code != "T"}
+    ahead = {code: literal(day_at(now, code) + timedelta(days=days), Date) for code in books() if code != "T"}
     return case(ahead, value=col(ClockRow.organisation))

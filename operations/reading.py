@@ -32,6 +32,7 @@ from models.tables import (
     TimelineRow,
 )
 from operations import masking
+from operations.erase_account import RESTRICTED
 from operations.intake import Sessions
 from rules.coverage import label_of, place_of
 from rules.documents import asked
@@ -40,6 +41,10 @@ from rules.rulebook import books, duty_for
 
 NOT_STARTED = "not_started"
 """The stage of what is filed and kept, and waits for the engine."""
+
+
+PERSONAL = ("name", "email", "phone", "personal_code", "iban")
+"""Of a party: shown only to whoever asks for it and may see it, and of one whose data are restricted to nobody."""
 
 
 class NotFound(Exception):
@@ -514,7 +519,7 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
             await session.exec(select(DecisionRow).where(DecisionRow.case == case, col(DecisionRow.by).is_not(None)))
         ).first()
         reviews = (await session.exec(select(ReviewRow).where(ReviewRow.case == case).order_by(col(ReviewRow.n)))).all()
-    hidden = () if personal else ("name", "email", "phone", "personal_code", "iban")
+    hidden = () if personal else PERSONAL
     return Shown(
         head=of,
         clocks=clocks,
@@ -550,7 +555,7 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
         events=tuple(Report(**_fields(Report, row), refused=tuple(row.refused or ())) for row in events),
         parties=tuple(
             Party(
-                **_fields(Party, row, *hidden),
+                **_fields(Party, row, *(PERSONAL if row.other.get("restricted") == RESTRICTED else hidden)),
                 erased=row.erased_at is not None,
                 screening=_screening(screened.get(row.party), personal=personal),
             )

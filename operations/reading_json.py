@@ -44,7 +44,7 @@ def read(data: bytes) -> list[Item]:
     lines = [(number, line) for number, line in enumerate(data.split(b"\n"), 1) if line.strip()]
     if not lines:
         return [Item(faults=("there is nothing in it: one JSON object is needed",))]
-    if _is_one_document([line for _, line in lines]):
+    if _is_json(data) or _is_one_document([line for _, line in lines]):
         whole = _item(data, None)
         if whole.faults or not isinstance(whole.value, list):
             return [whole]
@@ -55,11 +55,22 @@ def read(data: bytes) -> list[Item]:
     return [_item(line, number) for number, line in lines]
 
 
+def _is_json(data: bytes) -> bool:
+    """Whether all of it together is one value, however its lines are broken."""
+    try:
+        json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def _is_one_document(lines: list[bytes]) -> bool:
-    """Whether the lines are one value; each could be one of its own where it begins and ends like an object."""
+    """Whether lines with a fault are meant as one value; each could be one where it begins and ends like an object."""
     if len(lines) == 1:
         return True
     first = lines[0].strip()
+    if first.endswith((b",", b"[", b"{", b":")):
+        return True
     if first.startswith(b"["):
         return not first.endswith(b"]")
     return first.startswith(b"{") and not first.endswith(b"}") and not any(line.startswith(b"{") for line in lines[1:])

@@ -75,6 +75,7 @@ PROVE_NOTHING = frozenset(
         "renewal.look",
         "credential.look",
         "credential.apply",
+        "credential.look_at_erasure",
         "sign_in_review.count",
         "claim.assess",
         "access.fallbacks",

@@ -56,6 +56,8 @@ class Sample(Model):
     filing: dict[str, Any]
     opened_by: str | None = None
     """The case that opens this one, which is not filed then: its filing only names it."""
+    after: str | None = None
+    """The case of another sample that is filed first: this one is filed once that one stands where its sample ends."""
     policy: dict[str, Any] | None = None
     """A policy of its own, with relative days; registered before it is filed."""
     then: tuple[SampleEvent, ...] = ()
@@ -65,6 +67,11 @@ class Sample(Model):
     def case(self) -> str:
         """The case's id."""
         return case_id(self.filing["kind"], self.filing["organisation"], self.filing["reference"])
+
+    @property
+    def at_once(self) -> bool:
+        """Whether it is filed with the first ones."""
+        return self.opened_by is None and self.after is None
 
 
 def read(folder: Path = SAMPLES) -> list[Sample]:
@@ -118,7 +125,7 @@ class Samples:
         self._now = now
 
     async def file(self) -> int:
-        """File what is not in the store yet; the number that is new.
+        """File what is not in the store yet, and waits for no other sample; the number that is new.
 
         What was filed keeps the instants that its first filing gave it.
 
@@ -127,18 +134,21 @@ class Samples:
         """
         async with self._sessions() as session:
             filed = set((await session.exec(select(IntakeRow.case))).all())
-        new = [sample for sample in self.all if sample.case not in filed and sample.opened_by is None]
-        policies = Policies(self._sessions, self._intake.keyring, self._now)
+        new = [sample for sample in self.all if sample.case not in filed and sample.at_once]
         for sample in new:
-            await self._register(policies, sample)
-            await self._intake.submit(self._real(sample, sample.filing))
+            await self._file(sample)
         await self._intake.start_waiting([sample.case for sample in self.all if sample.case in filed])
         return len(new)
 
-    async def _register(self, policies: Policies, sample: Sample) -> None:
-        """Register the sample's policy, unless it is there: what was registered keeps the days of the first time."""
+    async def _file(self, sample: Sample) -> None:
+        """File a sample, with its policy unless that is there: a registered one keeps the days of the first time."""
+        await self._register(sample)
+        await self._intake.submit(self._real(sample, sample.filing))
+
+    async def _register(self, sample: Sample) -> None:
         if sample.policy is None:
             return
+        policies = Policies(self._sessions, self._intake.keyring, self._now)
         async with self._sessions() as session:
             there = await session.get(PolicyRow, sample.policy["policy"])
         if there is None:
@@ -156,6 +166,8 @@ class Samples:
             raise SampleError("; ".join(faults))
 
     async def _play(self, sample: Sample) -> None:
+        if sample.after is not None:
+            await self._follow(sample, sample.after)
         for event in sample.then:
             delivered = await self._report(sample, event)
             while delivered.waiting:
@@ -165,6 +177,17 @@ class Samples:
                 raise SampleError(f"{event.name} was refused: {'; '.join(delivered.refused)}")
         await _until(lambda: self._reached(sample))
         self.unsettled.discard(sample.case)
+
+    async def _follow(self, sample: Sample, after: str) -> None:
+        """File a sample once the one before it has come to its end, unless it was filed before."""
+        before = next((other for other in self.all if other.case == after), None)
+        if before is None:
+            raise SampleError(f"after: there is no sample of {after}")
+        await _until(lambda: self._reached(before))
+        async with self._sessions() as session:
+            there = await session.get(IntakeRow, sample.case)
+        if there is None:
+            await self._file(sample)
 
     async def _report(self, sample: Sample, event: SampleEvent) -> Delivered:
         async with self._sessions() as session:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy import bindparam, delete, true
+from sqlalchemy import bindparam, delete, exists, true
 from sqlmodel import col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,7 +19,7 @@ from models.common import Model
 from models.errors import Refusal
 from models.now import Now
 from models.sign_in import PASSWORD, Opened, Result, SignInAnswer, SignInAsked, Standing
-from models.tables import AccountRow, BellRow, ClientRow, OpenedRow, SignInRow
+from models.tables import AccountRow, BellRow, ClientRow, LegalHoldRow, OpenedRow, SignInRow
 from operations.accounts import end_sessions, secret_set
 from operations.directory import LocalDirectory, Verdict
 from operations.filings import faults_of
@@ -77,6 +77,7 @@ def _standing() -> Any:
             col(AccountRow.locked_at).is_not(None).label("locked"),
             AccountRow.failed,
             col(AccountRow.first_sign_in_at).is_(None).label("first"),
+            col(AccountRow.erased_at).is_not(None).label("erased"),
             AccountRow.credential,
             AccountRow.valid_until,
         )
@@ -97,6 +98,7 @@ def _standing() -> Any:
             mine.locked,
             mine.failed,
             mine.first,
+            mine.erased,
             mine.credential,
             ClientRow.contract_from,
             # the account's own last day, if that is earlier
@@ -201,6 +203,7 @@ class SignIn:
             seen = found._asdict()
             if seen["organisation"] not in {rulebook.organisation for rulebook in journalled()}:
                 raise Refusal("client: its organisation's rulebook keeps no journal of sign-ins (SE-33.3.10)")
+            erased = seen.pop("erased")
             standing = Standing.model_validate(seen) if seen.pop("known") else None
             result = _judged(standing, asked, proof, at)
             if changing and result == "allowed":
@@ -210,8 +213,9 @@ class SignIn:
                 username=asked.username if standing is not None else None,
                 at=at,
                 method=asked.method,
-                address=str(asked.address),
-                address_index=index,
+                # whoever tries what was a former user's: the entry stays without that person's address (BL-16-erase)
+                address=None if erased else str(asked.address),
+                address_index=None if erased else index,
                 result=result,
                 session=secrets.token_hex(16) if result == "allowed" else None,
             )
@@ -340,7 +344,7 @@ class JournalLine(Model):
     username: str | None
     method: str
     address: str | None
-    """Only for whoever may see personal data."""
+    """Only for whoever may see personal data; of a user whose data are restricted or erased for nobody."""
     result: str
     session: str | None
     ended_at: datetime | None
@@ -377,14 +381,16 @@ async def journal(
     )
     if username is not None:
         query = query.where(SignInRow.username == username)
+    closed = select(AccountRow.username).where(AccountRow.client == client, col(AccountRow.restricted_at).is_not(None))
     async with sessions() as session:
         rows = (await session.exec(query)).all()
+        restricted = frozenset((await session.exec(closed)).all())
     return [
         JournalLine(
             at=row.at,
             username=row.username,
             method=row.method,
-            address=row.address if personal else None,
+            address=row.address if personal and row.username not in restricted else None,
             result=row.result,
             session=row.session,
             ended_at=row.ended_at,
@@ -405,7 +411,7 @@ class Removed(Model):
 
 
 async def remove_over(sessions: Sessions, now: Now, organisation: str, before: date | None = None) -> Removed:
-    """Remove the records whose term is over, in batches; again removes what was left.
+    """Remove the records whose term is over, in batches; again removes what was left. A legal hold keeps them longer.
 
     Without a day: those that the rulebook keeps no longer. With one: those of the days before it, which is refused for
     a day of which a record still has to be kept (SE-33.3.10, SE-33.4.1).
@@ -440,7 +446,7 @@ async def _remove(sessions: Sessions, table: type[SignInRow | OpenedRow], organi
         over = (
             select(table.id)
             .join(ClientRow, col(ClientRow.client) == col(table.client))
-            .where(ClientRow.organisation == organisation, table.at < until)
+            .where(ClientRow.organisation == organisation, table.at < until, ~_held(table))
             .order_by(col(table.at))
             .limit(AT_A_TIME)
             .with_for_update(of=table, skip_locked=True)
@@ -452,6 +458,15 @@ async def _remove(sessions: Sessions, table: type[SignInRow | OpenedRow], organi
         removed += len(ids)
         if len(ids) < AT_A_TIME:
             return removed
+
+
+def _held(table: type[SignInRow | OpenedRow]) -> Any:
+    """Whether a legal hold stands on the account that a record is of: its term is over once that is lifted."""
+    return exists().where(
+        col(LegalHoldRow.client) == col(table.client),
+        col(LegalHoldRow.username) == col(table.username),
+        col(LegalHoldRow.lifted_at).is_(None),
+    )
 
 
 async def end_expired(sessions: Sessions, now: Now) -> int:

@@ -83,6 +83,25 @@ def text_of(mail: EmailMessage) -> str:
     return "\n".join(str(part.get_content()) for part in mail.walk() if part.get_content_maintype() == "text")
 
 
+async def everything_stored(sessions: Sessions) -> list[tuple[str, dict[str, Any]]]:
+    """Every row of every table, opened: the table's name and the row."""
+    async with sessions() as session:
+        connection = await session.connection()
+        return [
+            (table.name, row)
+            for table in SQLModel.metadata.sorted_tables
+            for row in await opened(connection, select(table))
+        ]
+
+
+async def everything_told(client: Client, case: str) -> str:
+    """All that a case's history holds, its payloads opened."""
+    fetched = await client.get_workflow_handle(case).fetch_history()
+    history = await in_clear(fetched, client.data_converter, client.namespace)
+    assert history is not None
+    return "\n".join([history.to_json(), *(e.SerializeToString().decode("utf-8", "replace") for e in history.events)])
+
+
 class Refused(Exception):
     """A case refused a message: its error type and faults."""
 
@@ -335,24 +354,12 @@ class World:
         return found
 
     async def everything_stored(self) -> list[tuple[str, dict[str, Any]]]:
-        """Every row of every table, opened: the table's name and the row."""
-        async with self.sessions() as session:
-            connection = await session.connection()
-            return [
-                (table.name, row)
-                for table in SQLModel.metadata.sorted_tables
-                for row in await opened(connection, select(table))
-            ]
+        """See `everything_stored`."""
+        return await everything_stored(self.sessions)
 
     async def everything_told(self, case: str) -> str:
-        """All that a case's history holds, its payloads opened."""
-        history = await in_clear(
-            await self.handle(case).fetch_history(), self.client.data_converter, self.client.namespace
-        )
-        assert history is not None
-        return "\n".join(
-            [history.to_json(), *(e.SerializeToString().decode("utf-8", "replace") for e in history.events)]
-        )
+        """See `everything_told`."""
+        return await everything_told(self.client, case)
 
     # ---- what cases need --------------------------------------------------------------------------------------------
 

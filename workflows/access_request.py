@@ -6,12 +6,14 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, REST, Case, Done, Item, accepts
+from workflows.case import CLOSED, REST, Case, Done, Item, accepts, utc
 
 with workflow.unsafe.imports_passed_through():
     from activities.access import AccessActivities
     from models.access import (
+        IN_WORDS,
         LINE_FIELDS,
+        REFUSALS,
         AccessBody,
         CompleteLine,
         DropLine,
@@ -126,7 +128,7 @@ class AccessRequest(Case):
         self._void_secrets()
         for line in self.body.lines:
             if line.status == "sending":
-                ask = IssueAccess(case=self.id, key=line.letter)
+                ask = IssueAccess(case=self.id, key=line.letter, told="")
                 self.perform(f"issue:{line.letter}", AccessActivities.issue, ask, f"issue access to {line.user}")
         match await self.next():
             case Done(result=SecretVoided(key=key)):
@@ -539,14 +541,15 @@ class AccessRequest(Case):
         incomplete = next((line for line in lines if line.status == "incomplete"), None)
         stuck = next((line.user for line in lines if line.status == "bounced"), None)
         stuck = stuck or next((_reader(key) for key in self._undelivered()), None)
+        bounced = next((line.user for line in lines if line.status == "bounced"), None)
         open_ = next((line.user for line in lines if line.status in ("incomplete", "bounced", "sending")), None)
         values: dict[type[Message], dict[str, Any]] = {
             ReportBounce: {"notice": self._bounceable()[0]} if self._bounceable() else {},
             CorrectAddress: {"party": stuck} if stuck else {},
             DropLine: {"line": open_} if open_ else {},
         }
-        if incomplete is None and open_ is not None:
-            values[CompleteLine] = {"line": open_}
+        if incomplete is None and bounced is not None:
+            values[CompleteLine] = {"line": bounced, "email": "‹email›"}
         if incomplete is not None:
             wanted = [fault.split(":")[0] for fault in incomplete.faults]
             values[CompleteLine] = {"line": incomplete.user} | {
@@ -574,7 +577,8 @@ class AccessRequest(Case):
             case "refusing":
                 return "the carrier: the refusal to the requester and the responsible employee"
             case "issuing" | "changing":
-                waits = [f"the carrier: {line.letter}" for line in body.lines if line.status == "sending"]
+                going = [line.letter for line in body.lines if line.status == "sending"]
+                waits = [self.waits_outside(f"issue:{letter}", letter) for letter in going]
                 waits += [f"the carrier: {key}" for key, status in body.notices.items() if status == "queued"]
                 waits += [f"an address for {line.user}" for line in body.lines if line.status == "bounced"]
                 waits += [f"an address: {key}" for key, status in body.notices.items() if status == "refused"]
@@ -588,15 +592,17 @@ class AccessRequest(Case):
     def story(self) -> list[str]:
         """The request in a few lines: the client, and each line with its result."""
         body = self.body
-        lines = []
+        refused = body.outcome == body.refused or self.case.stage == "refusing"
+        lines = [f"- **Asked:** to {body.action} access for client {body.client}, received {utc(body.received_at)}"]
+        if refused:
+            lines += [f"- **Refused:** {REFUSALS[body.refused]}"]
         for line in body.lines:
+            status = "nothing is done for it" if refused else IN_WORDS.get(line.status, line.status)
             faults = f"; missing or wrong: {', '.join(line.faults)}" if line.faults else ""
             doubts = f"; to look at: {', '.join(line.doubts)}" if line.doubts else ""
-            lines += [f"- **User {line.user}:** {line.status}{' and told' if line.told else ''}{faults}{doubts}"]
-        lines += [f"- **Asked:** to {body.action} access"] if body.action != "issue" else []
-        lines += [f"- **Received:** {body.received_at:%Y-%m-%d %H:%M} UTC from client {body.client}"]
+            lines += [f"- **User {line.user}:** {status}{' and told' if line.told else ''}{faults}{doubts}"]
         lines += [f"- **Asked for in:** {body.for_case}"] if body.for_case else []
-        return lines
+        return lines + [f"- **Letter {key}:** {status}" for key, status in body.notices.items()]
 
 
 def _reader(key: str) -> str:

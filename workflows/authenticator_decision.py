@@ -172,7 +172,7 @@ class AuthenticatorDecision(Case):
         seen = body.progress
         if stage != "running":
             return ""
-        waits = f"{body.clients - seen.settled} of {body.clients} withdrawals"
+        waits = f"{body.clients - seen.settled} of {body.clients} withdrawals, to take effect or be withdrawn"
         more = {"unreached": seen.unreached, "held up after the notice": seen.held, "refused": seen.refused}
         return ", ".join([waits, *(f"{n} {what}" for what, n in more.items() if n)])
 
@@ -195,10 +195,15 @@ class AuthenticatorDecision(Case):
         }
         stand = ", ".join(f"{n} {name}" for name, n in counts.items() if n)
         lines += [f"- **Clients:** {body.clients}{f': {stand}' if stand else ''}"]
+        if body.clients:
+            each = f"authenticator_withdrawal:{self.id.partition(':')[2]}"
+            lines += [f"- **A withdrawal for each:** {each}-…, ending with the client's code"]
         if seen.fallbacks:
             lines += [f"- **Requests for login data without a result:** {seen.fallbacks}"]
         if body.passed is not None:
-            lines += [f"- **Said to all:** {body.passed.name}, as event {body.passed.event}; refused by {seen.refused}"]
+            passed = body.passed
+            heard = f"heard by {passed.given} of {body.clients}, refused by {seen.refused or 'none'}"
+            lines += [f"- **Said to all:** {passed.name}, as event {passed.event}; {heard}"]
         if seen.behind:
             left = seen.unreached + seen.held + seen.refused - len(seen.behind)
             lines += ["- **To look after:** " + ", ".join(seen.behind) + (f" and {left} more" if left > 0 else "")]

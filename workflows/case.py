@@ -28,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
         SEAL_IT,
         Act,
         AdoptRecord,
+        AnsweredOutside,
         AssignCase,
         BellDraft,
         Bells,
@@ -186,6 +187,7 @@ class Case:
         self.done: list[Done] = []
         self.working: dict[str, asyncio.Task[None]] = {}
         self.sending: set[str] = set()
+        self.outages: dict[str, str] = {}
         self.rung = False
         self.recording = False
         self.recorded_here = False
@@ -342,7 +344,7 @@ class Case:
         if type(message) in self.always:
             return ()
         if type(message) not in self.stages.get(self.case.stage, ()):
-            could = ", ".join(m.update_name() for m in self.stages.get(self.case.stage, ()))
+            could = ", ".join(m.update_name() for m in self.possible() if m not in self.always)
             return (f"not in stage {self.case.stage}" + (f"; possible now: {could}" if could else ""),)
         return self.allowed(message)
 
@@ -531,14 +533,21 @@ class Case:
     async def _perform(self, key: str, method: Callable[..., Awaitable[Any]], arg: Any, summary: str) -> None:
         own = asyncio.current_task()  # asked for now: when a run is evicted, the end below runs outside of any loop
         try:
-            result = await workflow.execute_activity_method(
-                method,
-                arg,
-                start_to_close_timeout=EFFECT_TIMEOUT,
-                heartbeat_timeout=HEARTBEAT,
-                retry_policy=PATIENT,
-                summary=summary,
-            )
+            while True:
+                result = await workflow.execute_activity_method(
+                    method,
+                    arg,
+                    start_to_close_timeout=EFFECT_TIMEOUT,
+                    heartbeat_timeout=HEARTBEAT,
+                    retry_policy=PATIENT,
+                    summary=summary,
+                )
+                if not isinstance(result, AnsweredOutside) or result.outage is None:
+                    break
+                # no step: people see it while it lasts, and what it delays has a clock
+                self.outages[key] = result.outage
+                self.show()
+                arg = arg.model_copy(update={"told": result.outage})
             self.done.append(Done(key, result))
         except ActivityError as e:
             cause = e.cause
@@ -548,8 +557,13 @@ class Case:
         finally:
             if self.working.get(key) is own:
                 del self.working[key]
+                self.outages.pop(key, None)
                 if isinstance(arg, SendNotices):
                     self.sending -= set(arg.keys)
+
+    def waits_outside(self, key: str, of: str) -> str:
+        """Whom an effect waits for that needs the identity provider and the carrier, of whom one may not answer."""
+        return f"{self.outages.get(key, 'the identity provider and the carrier')}: {of}"
 
     def send(self, keys: Iterable[str]) -> None:
         """Send queued notices together; their proofs come as `Done` with `NoticesSent`."""
@@ -696,7 +710,7 @@ class Case:
         """Go on from the record. Effects under way begin again where the record lacks them: they are idempotent."""
         for task in self.working.values():
             task.cancel()
-        self.working, self.done, self.sending = {}, [], set()
+        self.working, self.done, self.sending, self.outages = {}, [], set(), {}
         self.adopted = True
         if await self._open(StartCase(case=self.id).model_dump()) is not None:
             # the record is closed (an engine restored from a backup): nothing is left for this run to keep
@@ -792,6 +806,11 @@ class Case:
         return "\n".join(lines)
 
 
+def utc(at: datetime) -> str:
+    """An instant for people: `Sun 2026-11-22 19:07 UTC`."""
+    return f"{at:%a %Y-%m-%d %H:%M} UTC"
+
+
 def _said(item: Item, amount: Decimal | None) -> Said:
     correction = getattr(item.message, "correction", None)
     return Said(
@@ -823,7 +842,7 @@ def _line(clock: ClockState | None) -> str:
 
 def _status(clock: ClockState) -> str:
     if clock.kind == "not_before":
-        return "no effect before then"
+        return "no effect before it is over"
     if not clock.can_be_late:
         return clock.status
     told = f"{clock.owner}, then {clock.escalation}" if clock.escalation else clock.owner

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from temporalio import workflow
 
 from workflows.automatic import REVIEW, REVIEW_RESERVE
-from workflows.case import CLOSED, REST, Done, Item, Rung, accepts
+from workflows.case import CLOSED, REST, Done, Item, Rung, accepts, utc
 from workflows.court import COURT, BeforeCourt
 from workflows.decisions import DECIDE, TELL
 from workflows.instalments import ENDED, ORDER_INSTALMENT, PAY, RIGHT_ENDED
@@ -805,7 +805,7 @@ class Claim(BeforeCourt, WithSalvage):
         if (proposal := body.proposal) is not None:
             decided = f"proposed by {proposal.proposed_by}"
             if body.decided_at:
-                decided = f"decided {body.decided_at:%Y-%m-%d %H:%M} UTC"
+                decided = f"decided {utc(body.decided_at)}"
             taken_off = f"deductible {proposal.deductible}"
             if proposal.premium:
                 taken_off += f", unpaid premium {proposal.premium}"
@@ -827,7 +827,7 @@ class Claim(BeforeCourt, WithSalvage):
         for status in ("missing", "received", "waived"):
             of = [f"{r.title} ({r.document}, {r.clause})" for r in body.requirements if r.status == status]
             lines += [f"- **Documents {status}:** {'; '.join(of)}"] if of else []
-        lines += [f"- **Received:** {body.received_at:%Y-%m-%d %H:%M} UTC, policy {body.policy or 'not known'}"]
+        lines += [f"- **Received:** {utc(body.received_at)}, policy {body.policy or 'not known'}"]
         lines += [f"- **Fault of the filing:** {fault}" for fault in body.faults]
         return lines
 

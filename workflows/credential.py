@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, REST, Done, Event, Item, Rung, accepts
+from workflows.case import CLOSED, REST, Done, Event, Item, Rung, accepts, utc
 from workflows.telling import LETTERS, Telling
 
 with workflow.unsafe.imports_passed_through():
@@ -18,10 +18,12 @@ with workflow.unsafe.imports_passed_through():
         Change,
         CorrectAddress,
         Evidence,
+        HoldClock,
         Message,
         NoticeDraft,
         NoticeSent,
         Outcome,
+        ReleaseClock,
         Reopen,
         ReportBounce,
         Start,
@@ -40,8 +42,12 @@ with workflow.unsafe.imports_passed_through():
         ApplyAccount,
         ChangeSecret,
         CredentialBody,
+        ErasureSeen,
         GiveUp,
+        LiftLegalHold,
         LookAtAccount,
+        LookAtErasure,
+        PlaceLegalHold,
         ReinstateCredential,
         ReleaseLock,
         ReportLastContract,
@@ -69,8 +75,12 @@ REVIEW = "T-suspension-review"
 
 SYSTEM = "system:termins"
 """Who acts where no person does."""
+POLICIES = "the client's policies"
+"""What is said for the contract where the store found it by itself."""
 CLOCKED = frozenset({CHANGED, LEAK, CANCEL, DANGER})
 """The immediate duties that end with a proven letter."""
+SAID = frozenset({CANCEL, NO_LONGER_NEEDED})
+"""The grounds by which somebody told the broker that the access is not needed, or may not be any more."""
 KEPT_LETTERS = 12
 """The newest letters that a case remembers: it lives for years, and an older one does not come back."""
 
@@ -81,8 +91,11 @@ OPEN_STAGES: tuple[type[Message], ...] = (
     ReleaseLock,
     ReportLastContract,
     ReportNewContract,
+    PlaceLegalHold,
+    LiftLegalHold,
     *LETTERS,
 )
+ENDED_STAGES: tuple[type[Message], ...] = (PlaceLegalHold, LiftLegalHold, *LETTERS)
 
 
 @workflow.defn(name="Credential")
@@ -96,7 +109,8 @@ class Credential(Telling):
         "issued": (SuspendCredential, ChangeSecret, *OPEN_STAGES),
         "active": (SuspendCredential, ChangeSecret, *OPEN_STAGES),
         "suspended": (ReviewSuspension, ReinstateCredential, *OPEN_STAGES),
-        "ending": LETTERS,
+        "ending": ENDED_STAGES,
+        "erasing": ENDED_STAGES,
         "resting": LETTERS,
     }
 
@@ -110,6 +124,8 @@ class Credential(Telling):
     release_lock = accepts(ReleaseLock)
     report_last_contract = accepts(ReportLastContract)
     report_new_contract = accepts(ReportNewContract)
+    place_legal_hold = accepts(PlaceLegalHold)
+    lift_legal_hold = accepts(LiftLegalHold)
 
     body: CredentialBody
 
@@ -136,10 +152,21 @@ class Credential(Telling):
         await self._live_on()
 
     async def ending(self) -> None:
-        """The access has ended; whoever must be told is told, and then it rests."""
+        """The access has ended; whoever must be told is told, then the user's data go, and then it rests."""
         self._carry_out()
         if self.body.provider == "told" and all(self.letters[key] == "sent" for key in self.current()):
-            await self.record("finished", duty=self.body.ground, changes=(self.rest(),), to="resting")
+            if self.body.erasure == "due":
+                await self.record("all_told", duty=self.body.ground, to="erasing")
+            else:
+                await self.record("finished", duty=self.body.ground, changes=(self.rest(),), to="resting")
+            return
+        await self._hear(await self.next())
+
+    async def erasing(self) -> None:
+        """The user's data go, unless a request or a legal hold wins over that: then they are restricted (BL 16)."""
+        self._carry_out()
+        if not self.body.against:
+            await self._erase()
             return
         await self._hear(await self.next())
 
@@ -163,7 +190,7 @@ class Credential(Telling):
         if self.body.provider == "told":
             for key in queued:
                 if _gives_secret(key):
-                    secret = SendSecret(case=self.id, key=key)
+                    secret = SendSecret(case=self.id, key=key, told="")
                     self.perform(f"secret:{key}", CredentialActivities.send_secret, secret, "send login data")
 
     def _status(self) -> str:
@@ -174,6 +201,8 @@ class Credential(Telling):
 
     async def _hear(self, event: Event) -> None:  # one line for each thing that happens
         match event:
+            case Rung() if self.case.stage == "erasing":
+                await self._erase()
             case Rung():
                 await self._look()
             case Done(result=Applied(status=status)) if status == self._status():
@@ -206,6 +235,25 @@ class Credential(Telling):
                     acts=(Act(name="credential.release"),),
                     body=self.body.model_copy(update={"locked_at": None}),
                 )
+            case Item(message=PlaceLegalHold() as m) as item:
+                await self.record(
+                    "legal_hold_placed",
+                    said=item,
+                    duty=NO_LONGER_NEEDED,
+                    facts={"reason": m.reason},
+                    acts=(Act(name="credential.place_hold", data={"reason": m.reason, "by": m.actor}),),
+                    body=self.body.model_copy(update={"held_since": item.at}),
+                )
+            case Item(message=LiftLegalHold() as m) as item:
+                # what is against the erasure besides is asked for anew
+                await self.record(
+                    "legal_hold_lifted",
+                    said=item,
+                    duty=NO_LONGER_NEEDED,
+                    facts={"reason": m.reason},
+                    acts=(Act(name="credential.lift_hold", data={"by": m.actor}),),
+                    body=self.body.model_copy(update={"held_since": None, "against": ()}),
+                )
             case Item(message=ReportLastContract() as m) as item:
                 await self._last_contract(item, m)
             case Item(message=ReportNewContract() as m) as item:
@@ -215,7 +263,9 @@ class Credential(Telling):
                     duty=PORTAL,
                     facts={"starts_on": m.starts_on.isoformat(), "reference": m.reference},
                     changes=self.no_more(PORTAL, "a new contract"),
-                    body=self.body.model_copy(update={"last_contract_ended_on": None}),
+                    body=self.body.model_copy(
+                        update={"last_contract_ended_on": None, "contract_again_on": m.starts_on}
+                    ),
                 )
             case _:
                 await self.about_letters(event)
@@ -237,10 +287,10 @@ class Credential(Telling):
             data = {"ground": PORTAL, "by": SYSTEM, "event_at": tick.instant.isoformat()}
             return {
                 "entry": "portal_term_over",
-                "changes": self._no_clocks(PASSWORD, REVIEW),
+                "changes": (*self._no_clocks(PASSWORD, REVIEW), Start(duty=NO_LONGER_NEEDED, anchor_at=tick.instant)),
                 "acts": (Act(name="credential.end", data=data),),
                 "to": "ending",
-                "body": body.model_copy(update={"suspended": None, "provider": "behind"}),
+                "body": body.model_copy(update={"suspended": None, "provider": "behind", "erasure": "due"}),
             }
         return {}
 
@@ -364,25 +414,75 @@ class Credential(Telling):
         elif ground == LEFT:
             evidence = Evidence(kind="access_removed", happened_at=at)
             changes += [Start(duty=LEFT, anchor_at=since), Stop(duty=LEFT, evidence=evidence)]
+        # from when it was said that the access is not needed; of what the broker found, from its own act on
+        changes.append(Start(duty=NO_LONGER_NEEDED, anchor_at=since if ground in SAID else at))
         return {
             "duty": ground,
             "changes": tuple(changes),
             "notices": drafts,
             "to": "ending",
-            "body": body.model_copy(update={"suspended": None, "provider": "behind"}),
+            "body": body.model_copy(update={"suspended": None, "provider": "behind", "erasure": "due"}),
         }
 
-    async def _last_contract(self, item: Item, m: ReportLastContract) -> None:
-        """GJ's portal term, counted from the last day; another day replaces one that was reported before."""
-        anchor = datetime.combine(m.ended_on, time(12), UTC)
-        await self.record(
-            "last_contract_ended",
-            said=item,
-            duty=PORTAL,
-            facts={"ended_on": m.ended_on.isoformat(), "reference": m.reference},
-            changes=(*self.no_more(PORTAL, "another day"), Start(duty=PORTAL, anchor_at=anchor)),
-            body=self.body.model_copy(update={"last_contract_ended_on": m.ended_on}),
+    # ---- the erasure ------------------------------------------------------------------------------------------------
+
+    async def _erase(self) -> None:
+        """Erase in the step that says so; what wins over it is shown, holds the clock, and is waited for."""
+        seen: ErasureSeen = await self.ask(
+            CredentialActivities.look_at_erasure, LookAtErasure(case=self.id), "look at the erasure", at_once=False
         )
+        if seen.against:
+            await self._restrict(seen.against)
+            return
+        clock = self.clocks.get(NO_LONGER_NEEDED)
+        changes: tuple[Change, ...] = (
+            Stop(duty=NO_LONGER_NEEDED, evidence=Evidence(kind="erasure_proven", happened_at=seen.at)),
+            self.rest(),
+        )
+        if clock is not None and clock.status == "held":
+            changes = (ReleaseClock(duty=NO_LONGER_NEEDED, released=workflow.now()), *changes)
+        # refused if something came in since the look: then it looks again
+        await self.record(
+            "erased",
+            duty=NO_LONGER_NEEDED,
+            facts={"lines": list(seen.lines)},
+            changes=changes,
+            acts=(Act(name="credential.erase", data={"lines": list(seen.lines)}),),
+            heard=self.unheard,
+            to="resting",
+            body=self.body.model_copy(update={"erasure": "done", "against": ()}),
+            yields=True,
+        )
+
+    async def _restrict(self, against: tuple[str, ...]) -> None:
+        if against == self.body.against:
+            return
+        clock = self.clocks.get(NO_LONGER_NEEDED)
+        holds = clock is not None and clock.status == "running"
+        hold = HoldClock(duty=NO_LONGER_NEEDED, since=workflow.now(), reason="a request or a legal hold wins over it")
+        await self.record(
+            "restricted",
+            duty=NO_LONGER_NEEDED,
+            facts={"against": list(against)},
+            changes=(hold,) if holds else (),
+            acts=(Act(name="credential.restrict"),),
+            heard=self.unheard,
+            body=self.body.model_copy(update={"against": against}),
+        )
+
+    async def _last_contract(self, item: Item, m: ReportLastContract) -> None:
+        await self.record(said=item, **self._term_from(m.ended_on, m.reference))
+
+    def _term_from(self, ended_on: date, reference: str) -> dict[str, Any]:
+        """GJ's portal term, counted from the last day; another day replaces one that was known before."""
+        anchor = datetime.combine(ended_on, time(12), UTC)
+        return {
+            "entry": "last_contract_ended",
+            "duty": PORTAL,
+            "facts": {"ended_on": ended_on.isoformat(), "reference": reference},
+            "changes": (*self.no_more(PORTAL, "another day"), Start(duty=PORTAL, anchor_at=anchor)),
+            "body": self.body.model_copy(update={"last_contract_ended_on": ended_on}),
+        }
 
     # ---- what the store did by itself -------------------------------------------------------------------------------
 
@@ -404,6 +504,7 @@ class Credential(Telling):
             await self._say_found(self._found_end(seen))
         else:
             await self._say_found(self._found_secret(seen))
+            await self._say_found(self._found_insured(seen))
         if self.adopted:
             # what was seen is old: the bells are asked for again
             self.rung, self.unheard = True, ()
@@ -431,6 +532,24 @@ class Credential(Telling):
         body = self.body.model_copy(update={"secret_set_at": at, "authenticator": seen.authenticator})
         entry = "secret_set" if at is not None else "secret_void"
         return {"entry": entry, "duty": PASSWORD, "changes": changes, "body": body}
+
+    def _found_insured(self, seen: AccountSeen) -> dict[str, Any]:
+        """What the client's policies say: a contract that runs ends the portal's term, the last one's end begins it.
+
+        Of the ends that the store knows and that people reported the later one counts.
+        """
+        last, again, until = self.body.last_contract_ended_on, self.body.contract_again_on, seen.insured_until
+        if seen.insured and last is not None:
+            return {
+                "entry": "contract_again",
+                "duty": PORTAL,
+                "facts": {"reference": POLICIES},
+                "changes": self.no_more(PORTAL, "a new contract"),
+                "body": self.body.model_copy(update={"last_contract_ended_on": None}),
+            }
+        if seen.insured or until is None or (last or again or until) > until or last == until:
+            return {}
+        return self._term_from(until, POLICIES)
 
     def _found_sign_in(self, seen: AccountSeen) -> dict[str, Any]:
         if seen.first_sign_in_at is None or self.body.first_sign_in_at is not None:
@@ -578,7 +697,7 @@ class Credential(Telling):
             item,
             m,
             duty=duty,
-            to="ending" if self.case.stage == "resting" else None,
+            to="ending" if self.case.stage in ("erasing", "resting") else None,
             changes=(Reopen(duty=duty, subject=subject, reason="bounce"),) if reopens else (),
             act="credential.bounced" if _gives_secret(m.notice) else "notice.bounced",
         )
@@ -595,9 +714,8 @@ class Credential(Telling):
         )
 
     def current(self) -> list[str]:
-        """The newest try of every letter that is remembered."""
-        newest = {key.rpartition(":")[0]: key for key in self.letters}
-        return list(newest.values())
+        """The newest try of every letter that is remembered; not those to a user whose data are erased."""
+        return _newest(self.body)
 
     # ---- what people see --------------------------------------------------------------------------------------------
 
@@ -615,6 +733,12 @@ class Credential(Telling):
                 return ("there are no login data to change",)
             case ReleaseLock() if self.body.locked_at is None:
                 return ("the account is not locked",)
+            case PlaceLegalHold() if self.body.erasure == "done":
+                return ("what a hold would keep is erased",)
+            case PlaceLegalHold() if self.body.held_since is not None:
+                return ("a legal hold stands already",)
+            case LiftLegalHold() if self.body.held_since is None:
+                return ("no legal hold stands",)
             case ReportNewContract() if self.body.last_contract_ended_on is None:
                 return ("no contract has ended here",)
             case CorrectAddress():
@@ -639,23 +763,31 @@ class Credential(Telling):
         if self.body.secret_set_at is None:
             pointless.add(ChangeSecret)
         pointless.add(ReportNewContract if self.body.last_contract_ended_on is None else ReportLastContract)
+        pointless.add(LiftLegalHold if self.body.held_since is None else PlaceLegalHold)
+        if self.body.erasure == "done":
+            pointless.add(PlaceLegalHold)
         return [m for m in super().possible() if m not in pointless]
 
     def waiting(self, stage: str, body: CredentialBody) -> str:
         """What is waited for, and from whom."""
-        newest = {key.rpartition(":")[0]: key for key in body.notices}
-        waits = [f"the carrier: {key}" for key in newest.values() if body.notices[key] == "queued"]
-        refused = [key for key in newest.values() if body.notices[key] == "refused"]
+        newest = _newest(body)
+        queued = [key for key in newest if body.notices[key] == "queued"]
+        waits = [f"the carrier: {key}" for key in queued if not _gives_secret(key)]
+        waits += [self.waits_outside(f"secret:{key}", key) for key in queued if _gives_secret(key)]
+        refused = [key for key in newest if body.notices[key] == "refused"]
         waits += [f"another address of the {_reader(key)}: {key}" for key in refused]
         if body.provider == "behind":
             waits.append("the identity provider")
-        if body.locked_at is not None and stage not in ("ending", "resting"):
+        if body.locked_at is not None and stage not in ("ending", "erasing", "resting"):
             waits.append("an operator: the lock after failed sign-ins")
         match stage:
             case "issued":
                 waits.append("the user's first sign-in")
             case "suspended":
-                waits.append("the access administrator: the investigation")
+                waits.append("the access administrator: the investigation, and what it comes to")
+            case "erasing":
+                waits += [f"the end of what wins over the erasure: {obstacle}" for obstacle in body.against]
+                waits += [] if body.against else ["the erasure of the user's data"]
             case "resting":
                 waits.append("a bounce, until it closes")
         return ", ".join(waits)
@@ -665,23 +797,38 @@ class Credential(Telling):
         body = self.body
         has = [body.authenticator] if body.authenticator else []
         has += ["login data"] if body.secret_set_at else []
-        lines = [f"- **Account:** {body.username} of client {body.client}, with {' and '.join(has) or 'nothing'}"]
-        lines += [f"- **Issued:** {body.issued_at:%Y-%m-%d %H:%M} UTC by {body.request}"]
+        what = f"with {' and '.join(has)}" if has else "without login data and authenticator: nobody can sign in"
+        if body.ended_at is not None:
+            what = f"had {' and '.join(has)}" if has else "had nothing to sign in with"
+        lines = [f"- **Account:** {body.username} of client {body.client}, {what}"]
+        lines += [f"- **Issued:** {utc(body.issued_at)} by {body.request}"]
         if body.suspended is not None:
             now = body.suspended
-            reviewed = f", reviewed {body.reviewed_at:%Y-%m-%d}" if body.reviewed_at else ""
-            lines.insert(0, f"- **Suspended:** {now.since:%Y-%m-%d %H:%M} UTC by {now.by}, {now.ground}{reviewed}")
+            reviewed = f", last reviewed {body.reviewed_at:%a %Y-%m-%d}" if body.reviewed_at else ""
+            lines.insert(0, f"- **Suspended:** {utc(now.since)} by {now.by}, {now.ground}{reviewed}")
         if body.locked_at is not None:
-            lines.insert(0, f"- **Locked:** {body.locked_at:%Y-%m-%d %H:%M} UTC, too many failed sign-ins ({LOCK})")
+            lines.insert(0, f"- **Locked:** {utc(body.locked_at)}, too many failed sign-ins ({LOCK})")
         if body.ended_at is not None:
-            lines.insert(0, f"- **Ended:** {body.ended_at:%Y-%m-%d %H:%M} UTC by {body.ended_by}, {body.ground}")
+            lines.insert(0, f"- **Ended:** {utc(body.ended_at)} by {body.ended_by}, {body.ground}")
+        if body.held_since is not None:
+            lines.append(f"- **Legal hold:** since {utc(body.held_since)} ({NO_LONGER_NEEDED})")
+        if body.against:
+            lines.append(f"- **Restricted, not erased yet:** {', '.join(body.against)} ({NO_LONGER_NEEDED})")
+        if body.erasure == "done":
+            lines.append(f"- **The user's data:** erased ({NO_LONGER_NEEDED})")
         if body.first_sign_in_at is not None:
-            lines.append(f"- **First sign-in:** {body.first_sign_in_at:%Y-%m-%d %H:%M} UTC")
+            lines.append(f"- **First sign-in:** {utc(body.first_sign_in_at)}")
         if body.secret_set_at is not None:
-            lines.append(f"- **Password set:** {body.secret_set_at:%Y-%m-%d %H:%M} UTC")
+            lines.append(f"- **Password set:** {utc(body.secret_set_at)}")
         if body.last_contract_ended_on is not None:
             lines.append(f"- **Last contract ended:** {body.last_contract_ended_on} ({PORTAL})")
         return lines + self.story_of_letters()
+
+
+def _newest(body: CredentialBody) -> list[str]:
+    """The newest try of every letter; whoever is erased gets none any more."""
+    newest = {key.rpartition(":")[0]: key for key in body.notices}
+    return [key for key in newest.values() if body.erasure != "done" or _reader(key) != USER]
 
 
 def _clock_of(key: str) -> tuple[str, str]:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, REST, Event, Item, accepts
+from workflows.case import CLOSED, REST, Event, Item, accepts, utc
 from workflows.payment import PAYMENTS, Paying
 from workflows.telling import LETTERS, Telling
 
@@ -223,7 +223,7 @@ class LatePremium(Telling, Paying):
             *self.story_of_hits(),
             f"- **Policy:** {body.policy}, premium {body.premium} of {body.amount} EUR",
             f"- **Due on:** {body.due_on}, paid in full on {body.paid_on}",
-            f"- **Received:** {body.received_at:%Y-%m-%d %H:%M} UTC; the 15 days of 6.5 run from then",
+            f"- **Received:** {utc(body.received_at)}; the 15 days of 6.5 run from then",
         ]
         if self.case.stage in ("deciding", "approving"):
             lines += ["- **Until refused:** the policy is in force from the day after the payment in full"]

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, REST, Event, Item, accepts
+from workflows.case import CLOSED, REST, Event, Item, accepts, utc
 from workflows.telling import LETTERS, Telling
 
 with workflow.unsafe.imports_passed_through():
@@ -428,7 +428,7 @@ class Recovery(Telling):
         elif body.told_at is None:
             faults.append("GJ-debts: the debtor was not told yet; the notice must be proven sent first")
         elif message.handed_over_at < body.told_at:
-            faults.append(f"handed_over_at: lies before the debtor was told, {body.told_at:%Y-%m-%d %H:%M} UTC")
+            faults.append(f"handed_over_at: lies before the debtor was told, {utc(body.told_at)}")
         if message.handed_over_at > workflow.now():
             faults.append("handed_over_at: lies in the future")
         if more := sorted(set(message.data) - set(body.data)):
@@ -489,13 +489,13 @@ class Recovery(Telling):
         if body.proposed_by:
             lines += [f"- **Waiver proposed by:** {body.proposed_by}"]
         if body.waived_at:
-            lines += [f"- **Waived:** {body.waived_at:%Y-%m-%d %H:%M} UTC"]
+            lines += [f"- **Waived:** {utc(body.waived_at)}"]
         if body.data:
             lines += [f"- **Hand-over planned of:** {', '.join(body.data)}"]
         if body.told_at:
-            lines += [f"- **Debtor told of it:** {body.told_at:%Y-%m-%d %H:%M} UTC"]
+            lines += [f"- **Debtor told of it:** {utc(body.told_at)}"]
         if body.handed_over_at:
-            lines += [f"- **Handed over:** {body.handed_over_at:%Y-%m-%d %H:%M} UTC"]
+            lines += [f"- **Handed over:** {utc(body.handed_over_at)}"]
         if body.suit_ended_on:
             lines += [f"- **Suit ended:** {body.suit_ended_on}"]
         if self.case.stage in ("resting", CLOSED):

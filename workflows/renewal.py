@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, REST, Item, Rung, accepts
+from workflows.case import CLOSED, REST, Item, Rung, accepts, utc
 from workflows.telling import Telling
 
 with workflow.unsafe.imports_passed_through():
@@ -202,7 +202,7 @@ class Renewal(Telling):
         body = self.body
         return [
             f"- **Policy:** {body.policy}, ends on {body.ends_on}; next term {body.next_from} to {body.next_to}",
-            f"- **Counted from:** {body.lead_reached_at:%Y-%m-%d %H:%M} UTC, the lead time before that end",
+            f"- **Counted from:** {utc(body.lead_reached_at)}, the lead time before that end",
             *self.story_of_letters(),
             *(["- **Objection:** no reminders to this client"] if body.objected else []),
         ]

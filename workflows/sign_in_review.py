@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, Case, Item, accepts
+from workflows.case import CLOSED, Case, Item, accepts, utc
 
 with workflow.unsafe.imports_passed_through():
     from activities.sign_in_review import SignInReviewActivities
@@ -81,11 +81,12 @@ class SignInReview(Case):
     def story(self) -> list[str]:
         """The month in numbers."""
         body = self.body
-        lines = [f"- **Month:** {body.month}", f"- **Last review:** {body.since:%Y-%m-%d %H:%M} UTC"]
+        lines = [f"- **Month:** {body.month}", f"- **Last review:** {utc(body.since)}"]
         if (counted := body.counted) is None:
             return lines
         return [
             *lines,
+            f"- **To read it:** python starter.py sign-in month {self.case.organisation} {body.month} --personal",
             f"- **Who asked:** {body.users} users of {body.clients} clients",
             f"- **Sign-ins:** {counted.allowed} allowed, {counted.refused} refused",
             f"- **Failed:** {counted.failed}, accounts locked {counted.locks} times",

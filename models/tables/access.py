@@ -21,6 +21,8 @@ class ClientRow(SQLModel, table=True):
     client: str = Field(primary_key=True)
     organisation: str
     name: str = sealed_text(nullable=False)
+    name_index: bytes | None = None
+    """By which the name finds its policies without being readable (`security.index`); none: the sweep makes it."""
     language: str = "lv"
     responsible: dict[str, Any] = sealed_json()
     """name, email: the responsible employee of the contract's annex."""
@@ -128,7 +130,10 @@ class AccountRow(SQLModel, table=True):
 
     None: it has no login data, or they came back, or others are on their way to the user.
     """
+    restricted_at: datetime | None = instant(nullable=True)
+    """Since when an open request or a legal hold keeps the user's data from being erased (BL-16-erase)."""
     erased_at: datetime | None = instant(nullable=True)
+    """When all that named its user went (BL-16-erase)."""
 
     @property
     def sealed_for(self) -> str:
@@ -162,6 +167,31 @@ class SuspensionRow(SQLModel, table=True):
     ended_by: str | None = None
     outcome: str | None = None
     """`reinstated` or `revoked`."""
+
+    @property
+    def sealed_for(self) -> str:
+        """Whose key seals it."""
+        return f"client:{self.client}"
+
+
+class LegalHoldRow(SQLModel, table=True):
+    """A legal hold on what is known of one account's user: while it stands, nothing of it goes (BL-16-erase)."""
+
+    __tablename__ = "legal_hold"
+    __table_args__ = (
+        ForeignKeyConstraint(["client", "username"], ["account.client", "account.username"]),
+        CheckConstraint("(lifted_at IS NULL) = (lifted_by IS NULL)", name="legal_hold_lifted"),
+        Index("legal_hold_one_stands", "client", "username", unique=True, postgresql_where=text("lifted_at IS NULL")),
+    )
+
+    client: str = Field(primary_key=True)
+    username: str = Field(primary_key=True)
+    n: int = Field(primary_key=True)
+    reason: str = sealed_text(nullable=False)
+    placed_by: str
+    placed_at: datetime = instant()
+    lifted_by: str | None = None
+    lifted_at: datetime | None = instant(nullable=True)
 
     @property
     def sealed_for(self) -> str:
@@ -265,6 +295,9 @@ class AuthenticatorDecisionRow(OfCase, table=True):
     scope: str
     takes_effect_on: date | None = None
     withdrawn_at: datetime | None = instant(nullable=True)
+    offered_again_at: datetime | None = instant(nullable=True)
+    """From when on the broker grants the authenticator again, as if it had not been decided."""
+    offered_again_by: str | None = None
 
 
 class ConcernedRow(SQLModel, table=True):

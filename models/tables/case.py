@@ -214,7 +214,10 @@ class BellRow(SQLModel, table=True):
     """A case is to look at the store again; the reason is a code."""
 
     __tablename__ = "bell"
-    __table_args__ = (Index("bell_waiting", "case", postgresql_where=text("heard_at IS NULL")),)
+    __table_args__ = (
+        Index("bell_waiting", "case", postgresql_where=text("heard_at IS NULL")),
+        Index("bell_insured", "case", postgresql_where=text("reason LIKE 'insured:%'")),
+    )
 
     id: int | None = Field(default=None, primary_key=True)
     case: str

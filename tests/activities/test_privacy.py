@@ -238,6 +238,8 @@ async def past(world: World, person: Person, *, open_claim: bool = False) -> dic
                 personal_code=person.code,
                 person=await index_of(world.keyring, "personal_code", person.code),
                 created_at=AT,
+                status="ended",
+                ended_at=AT,
             )
         )
         policy = f"P-GJ-{number}"

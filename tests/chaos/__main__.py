@@ -24,7 +24,7 @@ from tests.chaos.scripts import SCRIPTS
 
 BATCH = 120
 """Runs that live through the same days."""
-VICTIMS: tuple[Victim, ...] = ("worker", "postgres", "temporal", "mail")
+VICTIMS: tuple[Victim, ...] = ("worker", "postgres", "temporal", "mail", "identity")
 
 
 def plans(wanted: argparse.Namespace, dice: random.Random, points: dict[str, list[Point]]) -> list[Plan]:
@@ -46,7 +46,7 @@ async def run(wanted: argparse.Namespace, console: Console) -> int:
     )  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="termins-chaos-", ignore_cleanup_errors=True) as folder:
         var = Path(folder) / "var"
-        async with house(var, mail=wanted.mail, workers=wanted.workers) as servers:
+        async with house(var, mail=wanted.mail, identity=wanted.identity, workers=wanted.workers) as servers:
             servers.patience += 3 * max(wanted.away)
             trial = Trial(servers)
             console.print(f"undisturbed: {', '.join(wanted.script)}")
@@ -93,6 +93,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**9))
     parser.add_argument("--script", action="append", choices=list(SCRIPTS), help="only this one; can be repeated")
     parser.add_argument("--mail", choices=("smtp", "maildir"), default="smtp")
+    parser.add_argument("--identity", choices=("scim", "local"), default="scim", help="who keeps the users' secrets")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument(
         "--kill", nargs="*", choices=VICTIMS, default=list(VICTIMS), help="who dies at random beside them"

@@ -1,4 +1,4 @@
-"""Everything that can be killed, and its return: PostgreSQL, Temporal with its data in a file, a mail server, workers.
+"""Everything that can be killed, and its return: PostgreSQL, Temporal, workers, servers for mail and for identities.
 
 Each is a process of its own. What dies is started again at once, at the same address and with the same data.
 """
@@ -34,19 +34,21 @@ from operations.operators import Operators
 from operations.place import find, keys
 from operations.setup import setup
 from settings import Settings
-from tests.chaos import mailserver, worker
+from tests.chaos import mailserver, scimserver, worker
 from tests.chaos.points import Journal
+from tests.scim import TOKEN
 from tests.world import VirtualNow
 
 Mail = Literal["smtp", "maildir"]
-Victim = Literal["worker", "postgres", "temporal", "mail"]
+Identity = Literal["scim", "local"]
+Victim = Literal["worker", "postgres", "temporal", "mail", "identity"]
 
 TASK = timedelta(seconds=5)
 """A workflow task that says nothing for so long has died with its worker."""
 
 _numbers = count(1)
 _processes = multiprocessing.get_context("forkserver")
-_processes.set_forkserver_preload(["tests.chaos.worker", "tests.chaos.mailserver"])
+_processes.set_forkserver_preload(["tests.chaos.worker", "tests.chaos.mailserver", "tests.chaos.scimserver"])
 
 
 def free_port() -> int:
@@ -132,13 +134,15 @@ class House:
     number: int
     var: Path
     mail: Mail
+    identity: Identity
     connection: Connection
     intake: Intake
     now: SharedClock
     skipper: TimeSkipper
     journal: Journal
     environment: dict[str, str]
-    mail_port: int
+    ports: dict[str, int]
+    """Where the servers listen that are away now and then: `mail`, `identity`."""
     _postgres: _Postgres
     _temporal: _Temporal
     workers: list[BaseProcess | None] = field(default_factory=list)
@@ -154,11 +158,12 @@ class House:
     """Seconds without what was waited for, after which a run counts as stuck; a death costs about ten."""
     lost: set[str] = field(default_factory=set)
     """Cases whose history was not followed by a worker's code: they never go on."""
-    _mail: BaseProcess | None = None
+    _outside: dict[str, BaseProcess] = field(default_factory=dict)
+    """The servers of others: `mail`, `identity`."""
+    _keepers: list[asyncio.Task[None]] = field(default_factory=list)
     _worker_keepers: list[asyncio.Task[None]] = field(default_factory=list)
-    _mail_keeper: asyncio.Task[None] | None = None
     _may_live: dict[str, asyncio.Event] = field(
-        default_factory=lambda: {"worker": asyncio.Event(), "mail": asyncio.Event()}
+        default_factory=lambda: {victim: asyncio.Event() for victim in ("worker", "mail", "identity")}
     )
 
     @property
@@ -172,6 +177,11 @@ class House:
         if self.mail == "smtp":
             return self.var / "letters"
         return Path(self.environment.get("TERMINS_MAIL_FOLDER", self.var / "mail")) / "new"
+
+    @property
+    def identities(self) -> Path:
+        """Where the SCIM server keeps its users."""
+        return self.var / "identities"
 
     @property
     def bank(self) -> Path:
@@ -225,15 +235,24 @@ class House:
             await _gone(process)
             self.deaths.append("worker")
 
-    async def _keep_mail(self) -> None:
+    def keep(self, server: Literal["mail", "identity"]) -> None:
+        """Have a server of somebody else; when it dies, it comes back."""
+        self._keepers.append(asyncio.create_task(self._keep_outside(server)))
+
+    async def _keep_outside(self, server: Literal["mail", "identity"]) -> None:
+        serve, folder = {
+            "mail": (mailserver.serve, self.mails),
+            "identity": (scimserver.serve, self.identities),
+        }[server]
         while True:
-            await self._may_live["mail"].wait()
-            self._mail = _processes.Process(
-                target=mailserver.serve, args=(self.mails, self.mail_port, self.var / "chaos"), daemon=True
+            await self._may_live[server].wait()
+            process = _processes.Process(
+                target=serve, args=(folder, self.ports[server], self.var / "chaos"), daemon=True
             )
-            self._mail.start()
-            await _gone(self._mail)
-            self.deaths.append("mail")
+            process.start()
+            self._outside[server] = process
+            await _gone(process)
+            self.deaths.append(server)
 
     # ---- deaths -----------------------------------------------------------------------------------------------------
 
@@ -259,7 +278,7 @@ class House:
                 await server.start()
             return
         self._may_live[victim].clear()
-        for process in self.workers if victim == "worker" else [self._mail]:
+        for process in self.workers if victim == "worker" else [self._outside.get(victim)]:
             if process is not None:
                 process.kill()
         try:
@@ -283,9 +302,9 @@ class House:
         await asyncio.to_thread(psutil.wait_procs, family[1:])
 
     @contextmanager
-    def hanging(self, victim: Literal["postgres", "temporal", "mail"]) -> Iterator[None]:
+    def hanging(self, victim: Literal["postgres", "temporal", "mail", "identity"]) -> Iterator[None]:
         """A server that does not die and does not answer, for as long as the block runs."""
-        servers = {"postgres": self._postgres._process, "temporal": self._temporal._process, "mail": self._mail}
+        servers = {"postgres": self._postgres._process, "temporal": self._temporal._process, **self._outside}
         process = servers[victim]
         assert process is not None
         assert process.pid is not None
@@ -309,11 +328,11 @@ class House:
 
     async def close(self) -> None:
         """Let nobody return, and end all."""
-        keepers = [*self._worker_keepers, *([self._mail_keeper] if self._mail_keeper is not None else [])]
+        keepers = [*self._worker_keepers, *self._keepers]
         for keeper in keepers:
             keeper.cancel()
         await asyncio.gather(*keepers, return_exceptions=True)
-        for process in (*self.workers, self._mail):
+        for process in (*self.workers, *self._outside.values()):
             if process is not None:
                 process.kill()
                 await _gone(process)
@@ -335,6 +354,7 @@ async def house(
     var: Path,
     *,
     mail: Mail = "smtp",
+    identity: Identity = "scim",
     workers: int = 1,
     plant: worker.Plant | None = None,
     environment: dict[str, str] | None = None,
@@ -342,13 +362,16 @@ async def house(
     """The servers and workers, for as long as the block runs."""
     for name in [n for n in os.environ if n.startswith(("TEMPORAL_", "TERMINS_")) or n == "DATABASE_URL"]:
         del os.environ[name]
-    mail_port = free_port()
+    ports = {"mail": free_port(), "identity": free_port()}
     settings = {
         "TERMINS_VAR": str(var),
         "TERMINS_MAIL": mail,
         "TERMINS_SMTP_HOST": "127.0.0.1",
-        "TERMINS_SMTP_PORT": str(mail_port),
+        "TERMINS_SMTP_PORT": str(ports["mail"]),
         "TERMINS_SMTP_SECURITY": "none",
+        "TERMINS_IDENTITY": identity,
+        "TERMINS_SCIM_URL": f"http://127.0.0.1:{ports['identity']}/v2",
+        "TERMINS_SCIM_TOKEN": TOKEN,
         "TERMINS_WORKER_HTTP": "off",
         **(environment or {}),
     }
@@ -367,7 +390,9 @@ async def house(
         skipper = TimeSkipper(Client(**config), config=TimeSkippingConfig(enabled=False, max_session_skip_count=100000))
         operators = Operators(connection.sessions, wall_clock)
         for code in ("op-1", "op-2"):
-            await operators.add(code, ("BL", "BTA", "GJ"), ("see", "handle", "approve", "privacy"), Decimal(100000))
+            await operators.add(
+                code, ("BL", "BTA", "GJ"), ("see", "handle", "approve", "privacy", "security"), Decimal(100000)
+            )
         journal = Journal(var / "chaos")
         database = create_async_engine(services.database_url, pool_pre_ping=True)
         stack.push_async_callback(database.dispose)
@@ -377,13 +402,14 @@ async def house(
             number=next(_numbers),
             var=var,
             mail=mail,
+            identity=identity,
             connection=connection,
             intake=Intake(connection.sessions, connection.keyring, skipper.client, now),
             now=now,
             skipper=skipper,
             journal=journal,
             environment=settings,
-            mail_port=mail_port,
+            ports=ports,
             _postgres=_Postgres.made,
             _temporal=_Temporal.made,
         )
@@ -391,6 +417,8 @@ async def house(
             may_live.set()
         stack.push_async_callback(made.close)
         if mail == "smtp":
-            made._mail_keeper = asyncio.create_task(made._keep_mail())
+            made.keep("mail")
+        if identity == "scim":
+            made.keep("identity")
         await made.employ(workers, plant)
         yield made

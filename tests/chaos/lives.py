@@ -17,9 +17,10 @@ from sqlmodel import col, select
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from models.tables import BellRow, CaseRow, NoticeRow, PartyRow, PaymentOrderRow
+from models.tables import AccountRow, BellRow, CaseRow, NoticeRow, PartyRow, PaymentOrderRow
 from operations.loading import load
 from operations.policies import Policies
+from operations.sign_in import SignIn, asked_of
 from tests.chaos.house import House
 from tests.chaos.scripts import Said
 from tests.world import RIGA
@@ -30,6 +31,9 @@ IDLE_LOOKS = 1.5
 """The same while the run passes no step: mostly nothing changes, and looking costs more than waiting."""
 ANSWERS = 20.0
 """Seconds after which a sender asks again."""
+
+EARLY = 4
+"""Before this hour of a day in Riga, spans are minutes instead of hours; longer than any span of a script."""
 
 R = TypeVar("R")
 OUTAGES = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, RPCError, TimeoutError)
@@ -142,7 +146,10 @@ class Life:
 
     def ago(self, **span: float) -> str:
         """See `scripts.Life`."""
-        return (self._days.at(self._day) - timedelta(**span)).isoformat()
+        at = self._days.at(self._day)
+        # no span of hours reaches back beyond midnight: in one run it would, and minutes later it would not
+        early = "hours" in span and at.astimezone(RIGA).hour < EARLY
+        return (at - (timedelta(minutes=span["hours"]) if early else timedelta(**span))).isoformat()
 
     def day(self) -> str:
         """See `scripts.Life`."""
@@ -236,6 +243,32 @@ class Life:
         if case not in self.cases:
             self.cases.append(case)
         await self.until(lambda: self._still(case, stage, waits_for), f"{case} in {stage}, waiting for {waits_for}")
+
+    async def sign_in(self, client: str, username: str) -> None:
+        """See `scripts.Life`."""
+        sessions = self._house.connection.sessions
+        desk = SignIn(sessions, self._house.connection.keyring, self._house.now)
+
+        async def standing() -> AccountRow:
+            async with sessions() as session:
+                return await session.get_one(AccountRow, (client, username))
+
+        async def own_password() -> None:
+            # what was set and not answered is not set again
+            if (await standing()).must_change:
+                await desk.report_password_changed(client, username)
+
+        async def signed_in() -> None:
+            if (await standing()).first_sign_in_at is None:
+                asked = asked_of(client=client, username=username, method="password", address="192.0.2.1")
+                assert (await desk.check(asked)).allowed
+
+        case = (await persist(self._house, standing, "the account is read")).credential
+        assert case is not None
+        await persist(self._house, own_password, "the password is set")
+        await self.rests(case, "issued")
+        await persist(self._house, signed_in, "the user signs in")
+        await self.rests(case, "active")
 
     async def until_day(self, day: int) -> None:
         """See `scripts.Life`."""

@@ -1,6 +1,6 @@
-"""Faults that are put into a worker to see the harness find them: a double payment, a lost clock.
+"""Faults that are put into a worker to see the harness find them: payments, clocks, and the users' accounts.
 
-Both are what such faults are in life: right in peace, wrong only if the process dies between two commits.
+All are what such faults are in life: right in peace, wrong only if the process dies between two commits.
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ from sqlalchemy import event
 from sqlalchemy.orm import Session
 from temporalio import activity
 
+from activities import access
+from activities.access import AccessActivities
 from activities.case import CaseActivities
 from integrations.bank import BankFolder, BankProof, PaymentOrder
+from integrations.identity import NewAccount, one_time_secret
+from models.access import IssueAccess, Issued
 from models.case import Recorded, Transition
 from models.tables import ClockRow
+from operations.directory import LocalDirectory
 from tests.chaos.points import Journal, Point
 
 
@@ -59,7 +64,36 @@ def lost_clock(journal: Journal) -> None:
     setattr(CaseActivities, "record", Planted.record)  # noqa: B010  # as above
 
 
-def both(journal: Journal) -> None:
-    """The two of them."""
-    double_payment(journal)
-    lost_clock(journal)
+def second_account(journal: Journal) -> None:
+    """An account's name at the provider names the attempt and not the account: each attempt makes another one."""
+    make = LocalDirectory.make
+
+    async def planted(self: LocalDirectory, account: NewAccount) -> str:
+        attempt = activity.info().attempt
+        name = f"{account.username}#{attempt}" if attempt > 1 else account.username
+        return await make(self, account.model_copy(update={"username": name}))
+
+    setattr(LocalDirectory, "make", planted)  # noqa: B010  # as above
+
+
+def second_secret(journal: Journal) -> None:
+    """The provider gets another secret before anybody looks whether the mail with the present one is out already."""
+    issue = AccessActivities.issue
+
+    class Planted(AccessActivities):
+        @activity.defn(name="access.issue")
+        async def issue(self, ask: IssueAccess) -> Issued:
+            async with self.telling() as session:
+                notice = await access._notice(session, ask.case, ask.key)
+                account = await access._account_written_to(session, self._keyring, notice)
+                if account is not None and account.provider_id is not None:
+                    await self._provider.set_secret(account.provider_id, one_time_secret(), must_change=True)
+            return await issue(self, ask)
+
+    setattr(AccessActivities, "issue", Planted.issue)  # noqa: B010  # as above
+
+
+def every(journal: Journal) -> None:
+    """All of them."""
+    for plant in (double_payment, lost_clock, second_account, second_secret):
+        plant(journal)

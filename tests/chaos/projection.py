@@ -51,10 +51,12 @@ from models.tables import (
     PaymentOrderRow,
     ReviewRow,
     ScreeningRow,
+    SuspensionRow,
     TimelineRow,
     WithdrawalRow,
 )
 from operations.directory import LocalDirectory
+from tests.chaos import scimserver
 from tests.chaos.house import House
 from tests.chaos.lives import Answer
 from tests.chaos.points import TOKEN, token_of
@@ -92,6 +94,12 @@ def differences(undisturbed: Projection, disturbed: Projection) -> list[str]:
     return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
 
 
+def secrets_in(house: House, token: str) -> list[str]:
+    """Every one-time secret that ever left the house in a run, the first one first."""
+    found = (SECRET.search(_text(mail)) for mail in mails(house, token))
+    return [secret[0] for secret in found if secret is not None]
+
+
 def copies(house: House, token: str) -> list[str]:
     """Letters of a run that came more often than they may.
 
@@ -109,7 +117,7 @@ def copies(house: House, token: str) -> list[str]:
             recorded.add(which)
         elif house.mail == "smtp" and (what == "swept") == (which in recorded):
             allowed[which] += 1
-    counted = Counter(str(mail["Message-ID"]).strip("<").split("@")[0] for mail in _mails(house, token))
+    counted = Counter(str(mail["Message-ID"]).strip("<").split("@")[0] for mail in mails(house, token))
     return [
         f"letter {which} came {n} times, {allowed[which]} allowed; attempts: {attempts}"
         for which, n in counted.items()
@@ -150,7 +158,7 @@ async def troubles(house: House, cases: list[str]) -> list[str]:
     return faults
 
 
-def _mails(house: House, token: str) -> list[EmailMessage]:
+def mails(house: House, token: str) -> list[EmailMessage]:
     """Every letter of a run that the carrier ever took, the first one first."""
     mails = house.letters.of(token, house.mails)
     return sorted(mails, key=lambda mail: str(mail[ACCEPTED])) if house.mail == "maildir" else mails
@@ -176,9 +184,12 @@ class _Reader:
 
             timeline = await rows(TimelineRow, col(TimelineRow.step))
             steps = [t.step for t in timeline]
+            bells = [(b.reason, b.heard_at is not None) for b in await rows(BellRow, col(BellRow.id))]
             if row.kind == "authenticator_decision":
-                # how often it looked, and what it saw on the way, is nobody's business; where that led is in its row
+                # how often it was rung and looked, and what it saw on the way, is nobody's business: one ring stands
+                # for all that came before it was heard. Where that led is in its row
                 timeline = [t for t in timeline if t.entry not in ("seen", "bell_heard")]
+                bells = list(set(bells))
             notices = await rows(NoticeRow, col(NoticeRow.key))
             orders = await rows(PaymentOrderRow, col(PaymentOrderRow.key))
             tables = {
@@ -201,7 +212,6 @@ class _Reader:
                 "identification": await rows(IdentificationRow),
             }
             events = await rows(EventRow, col(EventRow.event))
-            bells = await rows(BellRow, col(BellRow.id))
             archive = await session.get(ArchiveRow, case)
             erasure = await session.get(ErasureRow, case)
             accounts = (
@@ -233,10 +243,11 @@ class _Reader:
             "orders": [_columns(o) for o in orders],
             # which words refuse the second of two that came at once depends on where it was met
             "events": sorted((e.name, bool(e.refused), e.delivered_at is not None) for e in events),
-            "bells": sorted((b.reason, b.heard_at is not None) for b in bells),
+            "bells": sorted(bells),
             "archive": sorted(archive.systems.get("files", {})) if archive is not None else None,
             "erasure": {"plan": erasure.plan, "done": erasure.done_at is not None} if erasure is not None else None,
-            "accounts": [_columns(a) for a in accounts],
+            # the provider's id of it is another one each time
+            "accounts": [_columns(a, "provider_id") for a in accounts],
             "run": WorkflowExecutionStatus(described.status or 0).name,
         }
 
@@ -251,18 +262,25 @@ class _Reader:
         half = [
             path.name for path in (folder / ".orders").glob("*.pending") if token_of(path.read_text()) == self._token
         ]
-        mails = _mails(self._house, self._token)
-        letters = {self._letter(mail) for mail in mails}
-        last = {str(mail["To"]): mail for mail in mails if SECRET.search(_text(mail))}
+        found = mails(self._house, self._token)
+        letters = {self._letter(mail) for mail in found}
+        last = {str(mail["To"]): mail for mail in found if SECRET.search(_text(mail))}
         works = {to: await self._opens(mail) for to, mail in last.items()}
-        theirs = col(DirectoryRow.external_id).startswith(external_id(f"K-{self._token}", ""), autoescape=True)
+        client = f"K-{self._token}"
         async with self._house.connection.sessions() as session:
-            entries = (await session.exec(select(DirectoryRow).where(theirs).order_by(DirectoryRow.external_id))).all()
+            suspensions = (
+                await session.exec(
+                    select(SuspensionRow)
+                    .where(SuspensionRow.client == client)
+                    .order_by(SuspensionRow.username, col(SuspensionRow.n))
+                )
+            ).all()
+            accounts = (await session.exec(select(AccountRow).where(AccountRow.client == client))).all()
+        entries = await self._directory()
+        ids = {account.provider_id for account in accounts if account.status != "ended"}
         return {
-            "directory": [
-                self.plain(_columns(e, "secret_hash", "set_at") | {"has a secret": e.secret_hash is not None})
-                for e in entries
-            ],
+            "suspensions": [self.plain(_columns(s)) for s in suspensions],
+            "directory": [self.plain({**entry, "id": key in ids}) for key, entry in entries],
             "paid": sorted(self.plain(paid)),
             "half": half,
             "letters": sorted(letters),
@@ -282,13 +300,34 @@ class _Reader:
         said = [str(mail[header]) for header in ("To", "From", "Subject", "Message-ID")]
         return json.dumps([self.plain(value) for value in (*said, text, files)], ensure_ascii=False)
 
+    async def _directory(self) -> list[tuple[str, dict[str, Any]]]:
+        """What the identity provider holds for the run's client: its id, and the account."""
+        theirs = external_id(f"K-{self._token}", "")
+        if self._house.identity == "scim":
+            users = [u for u in scimserver.read(self._house.identities) if str(u.external_id).startswith(theirs)]
+            return [
+                (str(u.id), {"name": u.user_name, "active": u.active, "has a secret": u.password is not None})
+                for u in sorted(users, key=lambda u: (str(u.external_id), str(u.user_name)))
+            ]
+        query = select(DirectoryRow).where(col(DirectoryRow.external_id).startswith(theirs, autoescape=True))
+        async with self._house.connection.sessions() as session:
+            entries = (await session.exec(query.order_by(DirectoryRow.external_id))).all()
+        return [
+            (e.external_id, _columns(e, "secret_hash", "set_at") | {"has a secret": e.secret_hash is not None})
+            for e in entries
+        ]
+
     async def _opens(self, mail: EmailMessage) -> bool:
         username = re.search(r"Lietotājvārds: (\S+)", _text(mail))
         secret = SECRET.search(_text(mail))
         assert username
         assert secret
+        name = external_id(f"K-{self._token}", username[1])
+        if self._house.identity == "scim":
+            kept = {user.external_id: user.password for user in scimserver.read(self._house.identities)}
+            return kept.get(name) == secret[0]
         directory = LocalDirectory(self._house.connection.sessions, wall_clock)
-        return await directory.verify(external_id(f"K-{self._token}", username[1]), secret[0]) == "must_change"
+        return await directory.verify(name, secret[0]) == "must_change"
 
     # ---- names and instants -----------------------------------------------------------------------------------------
 

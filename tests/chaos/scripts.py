@@ -62,6 +62,10 @@ class Life(Protocol):
         """Wait until the case is in this stage, waits for this, and has nothing on its way."""
         ...
 
+    async def sign_in(self, client: str, username: str) -> None:
+        """For the first time: the user sets an own password with the identity provider, and signs in."""
+        ...
+
     async def until_day(self, day: int) -> None:
         """Let days pass: until so many after the base."""
         ...
@@ -461,6 +465,80 @@ async def access_request(life: Life) -> None:
     await life.rests(case, "closed")
 
 
+async def access_changed(life: Life) -> None:
+    """A client changes with what two users sign in, so that one gets login data; then it cancels the third's access."""
+    requester = await _client(life, authenticators=["smart-id", "ebank-one"])
+    content = {"client": f"K-{life.token}", "requester": requester}
+    users = [_user(life, 0, authenticator="smart-id"), _user(life, 1, authenticator="smart-id"), _user(life, 2)]
+    asked = {**content, "action": "issue", "users": users}
+    issued = await life.file("access_request", "BL", asked, received_at=life.ago(hours=3))
+    await life.rests(issued, "resting")
+    third = f"credential:BL:{issued.split(':')[2]}-U3"
+    await life.rests(third, "issued")
+    others = [_user(life, 0, authenticator="none"), _user(life, 1, authenticator="ebank-one")]
+    asked = {**content, "action": "change", "users": others}
+    changed = await life.file("access_request", "BL", asked, received_at=life.ago(hours=2))
+    await life.rests(changed, "resting")
+    asked = {**content, "action": "cancel", "users": [{"personal_code": users[2]["personal_code"]}]}
+    cancelled = await life.file("access_request", "BL", asked, received_at=life.ago(hours=1))
+    await life.rests(cancelled, "resting")
+    await life.rests(third, "resting")
+    await life.until_day(12)
+    for case in (issued, changed, cancelled):
+        await life.rests(case, "closed")
+
+
+async def credential(life: Life) -> None:
+    """Two users: the login data of one leak and are changed; the other's access is suspended twice, and revoked."""
+    requester = await _client(life, addresses=["192.0.2.0/24"])
+    content = {"client": f"K-{life.token}", "requester": requester, "action": "issue"}
+    users = [_user(life, 0), _user(life, 1)]
+    request = await life.file("access_request", "BL", {**content, "users": users}, received_at=life.ago(hours=1))
+    await life.rests(request, "resting")
+    names = [f"{request.split(':')[2]}-U{n}" for n in (1, 2)]
+    leaked, suspected = [f"credential:BL:{name}" for name in names]
+    for case, username in zip((leaked, suspected), names, strict=True):
+        await life.rests(case, "issued")
+        await life.sign_in(f"K-{life.token}", username)
+    leak = {"reported_by": "responsible_employee", "reported_at": life.ago(), "reason": "a note was found"}
+    await life.say(leaked, "report_leak", when="active", **leak)
+    await life.say(leaked, "reinstate_credential", when="suspended", finding="the note is destroyed")
+    await life.rests(leaked, "active")
+    await life.say(suspected, "suspend_credential", when="active", reason="sign-ins at night")
+    await life.say(suspected, "reinstate_credential", when="suspended", finding="a night shift")
+    await life.say(suspected, "suspend_credential", when="active", reason="sign-ins from abroad")
+    revoked = {"cause": "breach", "happened_at": life.ago(), "reason": "lent to a colleague"}
+    await life.say(suspected, "revoke_credential", when="suspended", **revoked)
+    await life.rests(suspected, "resting")
+    await life.until_day(17)
+    await life.rests(request, "closed")
+    await life.rests(suspected, "closed")
+    await life.rests(leaked, "active")
+
+
+async def client_change(life: Life) -> None:
+    """Another responsible employee and a deputy, whose letter comes back and goes to another address."""
+    former = await _client(life)
+    new, deputy = (
+        {"name": name, "email": f"{name.split()[0].lower()}.{life.token}@noliktavas.example", "code": code}
+        for name, code in (("Baiba Ezera", "r-2"), ("Normunds Sproģis", "r-3"))
+    )
+    content = {
+        "client": f"K-{life.token}",
+        "asked_by": former,
+        "responsible": new,
+        "requesters": [new, {**deputy, "role": "deputy"}],
+    }
+    case = await life.file("client_change", "BL", content, received_at=life.ago(hours=1))
+    bounced = {"notice": "client-role:R1:1", "bounced_at": life.ago()}
+    await life.say(case, "report_bounce", when="resting", actor="system:mail", **bounced)
+    email = f"n.sprogis.{life.token}@noliktavas.example"
+    await life.say(case, "correct_address", when="telling", party="R1", email=email)
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
 async def access_hasty(life: Life) -> None:
     """A missing field comes while the letter of another line comes back."""
     requester = await _client(life)
@@ -497,8 +575,12 @@ async def withdrawal(life: Life) -> None:
     await life.rests(before, "closed")
     await life.rests(child, "closed")
     await life.rests(case, "resting")
+    # who has nothing left to sign in with is erased
+    ended = f"credential:BL:{before.split(':')[2]}-U2"
+    await life.rests(ended, "resting")
     await life.until_day(40)
     await life.rests(case, "closed")
+    await life.rests(ended, "closed")
 
 
 async def decision(life: Life) -> None:
@@ -597,6 +679,9 @@ SCRIPTS: dict[str, Script] = {
         premium_refunded,
         renewal,
         access_request,
+        access_changed,
+        credential,
+        client_change,
         access_hasty,
         withdrawal,
         decision,

@@ -44,13 +44,13 @@ async def test_a_run_in_which_a_worker_died_ends_as_the_undisturbed_one(trial: T
     assert sum(result.struck for result in results) > len(results) / 2, "most of them died at their point"
 
 
-@pytest.mark.parametrize("victims", [("postgres", "mail"), ("temporal", "worker")])
+@pytest.mark.parametrize("victims", [("postgres", "mail"), ("temporal", "worker", "identity")])
 async def test_servers_that_die_one_after_another_change_nothing(
     trial: Trial, servers: House, victims: tuple[Victim, ...]
 ) -> None:
     dice = random.Random(0)  # noqa: S311  # dice, no secret
     deaths = len(servers.deaths)
-    scripts = ("claim_twice_paid", "access_request", "withdrawal", "privacy_erasure")
+    scripts = ("claim_twice_paid", "access_changed", "credential", "privacy_erasure")
     results = await trial.live(
         [Plan(script) for script in scripts], meanwhile=lambda: turmoil(servers, dice, victims, every=2.0)
     )
@@ -58,14 +58,22 @@ async def test_servers_that_die_one_after_another_change_nothing(
     assert len(servers.deaths) > deaths
 
 
-async def test_a_planted_double_payment_and_a_planted_lost_clock_are_found() -> None:
-    """Both are right in peace; only the death of a worker between two commits shows them, and the comparison does."""
+async def test_what_is_planted_is_found() -> None:
+    """All of it is right in peace; only the death of a worker between two commits shows it, and the comparison does."""
     with tempfile.TemporaryDirectory(prefix="termins-chaos-", ignore_cleanup_errors=True) as folder:
-        async with house(Path(folder) / "var", mail="maildir", plant=plants.both) as servers:
+        async with house(Path(folder) / "var", mail="maildir", identity="local", plant=plants.every) as servers:
             trial = Trial(servers)
-            paid = Plan("claim_paid", Point("payment.order order taken", 1))
-            paying, losing = await trial.live([paid, Plan("claim_paid", plants.BETWEEN)])
-    assert paying.struck
-    assert any(fault.startswith("+") and "EndToEndId" in fault for fault in paying.faults), "paid twice, unnoticed"
-    assert losing.struck
-    assert any(fault.startswith("-") and "BTA-10.5c" in fault for fault in losing.faults), "a clock lost, unnoticed"
+            deaths = [
+                Plan("claim_paid", Point("payment.order order taken", 1)),
+                Plan("claim_paid", plants.BETWEEN),
+                # the third user's letter is that of the fallback, the only one with login data
+                Plan("withdrawal", Point("access.issue letter taken", 3)),
+                Plan("withdrawal", Point("access.issue ended", 3)),
+            ]
+            results = await trial.live(deaths)
+    assert all(result.struck for result in results)
+    paying, losing, making, setting = (result.faults for result in results)
+    assert any(fault.startswith("+") and "EndToEndId" in fault for fault in paying), "paid twice, unnoticed"
+    assert any(fault.startswith("-") and "BTA-10.5c" in fault for fault in losing), "a clock lost, unnoticed"
+    assert any(fault.startswith("+") and "U1#2" in fault for fault in making), "an account made twice, unnoticed"
+    assert any(fault.startswith("-") and fault.endswith(": true") for fault in setting), "a dead secret, unnoticed"

@@ -30,7 +30,7 @@ from tests.world import RIGA
 
 OUTAGE = 12.0
 """Seconds: longer than what an activity or a task is given here, so that each is tried again and again."""
-EVERYBODY: tuple[Victim, ...] = ("worker", "temporal", "postgres", "mail")
+EVERYBODY: tuple[Victim, ...] = ("worker", "temporal", "postgres", "mail", "identity")
 
 pytestmark = pytest.mark.timeout(600)  # as in test_chaos.py
 
@@ -50,9 +50,9 @@ async def test_a_power_cut_is_survived(trial: Trial, servers: House) -> None:
     assert not told(results), told(results)
 
 
-@pytest.mark.parametrize("server", ["postgres", "temporal", "mail"])
+@pytest.mark.parametrize("server", ["postgres", "temporal", "mail", "identity"])
 async def test_a_server_that_hangs_is_waited_for(
-    trial: Trial, servers: House, server: Literal["postgres", "temporal", "mail"]
+    trial: Trial, servers: House, server: Literal["postgres", "temporal", "mail", "identity"]
 ) -> None:
     """Connections stay open and nothing answers: no step is lost, and none is recorded twice when it goes on."""
 
@@ -170,7 +170,8 @@ async def test_one_connection_that_freezes_holds_up_one_step_for_a_while(where: 
     The worker gives the statement up, the store ends the silent transaction and its locks, and the step is there once.
     """
     with tempfile.TemporaryDirectory(prefix="termins-chaos-", ignore_cleanup_errors=True) as folder:
-        async with house(Path(folder) / "var", workers=0) as servers, proxy(servers.postgres_socket) as between:
+        var = Path(folder) / "var"
+        async with house(var, identity="local", workers=0) as servers, proxy(servers.postgres_socket) as between:
             for name, database in (("DATABASE_URL", "termins"), ("TERMINS_KEYS_DATABASE_URL", "termins_keys")):
                 servers.environment[name] = f"postgresql://postgres@127.0.0.1:{between.port}/{database}"
             await servers.employ(1)

@@ -37,11 +37,14 @@ from temporalio.worker import (
 )
 
 import worker
-from activities import outbox
+from activities import access, outbox
 from integrations.bank import Bank, BankFolder, BankProof, PaymentOrder
+from integrations.identity import IdentityProvider, NewAccount
 from integrations.mail import Letter, MailOut, Proof
+from models.now import Now
 from models.tables import NoticeRow
-from operations import store
+from operations import bells, identity, store
+from operations.intake import Sessions
 from settings import Settings
 from tests.chaos.points import Journal
 
@@ -52,6 +55,8 @@ AGAIN = timedelta(seconds=4)
 """So soon a bell that nobody heard is rung again."""
 ON_ITS_WAY = timedelta(seconds=12)
 """So soon a sweep takes up a letter that a step left behind: later than the step gives up sending it, as in life."""
+ASKED = 6.0
+"""Seconds for what the identity provider is asked in one transaction: less than an attempt, as in life."""
 ANSWERS = 8
 """Seconds for a statement: less than an attempt, as in life."""
 FORGOTTEN = 12
@@ -193,6 +198,54 @@ class StruckBank:
         return proof
 
 
+class StruckProvider:
+    """An identity provider; what it did can be the last thing that a worker asked for, or never took the answer of."""
+
+    def __init__(self, provider: IdentityProvider, journal: Journal) -> None:
+        self._provider = provider
+        self._journal = journal
+        self.in_store = provider.in_store
+
+    async def make(self, account: NewAccount) -> str:
+        """See `IdentityProvider`."""
+        self._passes("before an account is made")
+        made = await self._provider.make(account)
+        self._passes("account made")
+        return made
+
+    async def find(self, external_id: str) -> str | None:
+        """See `IdentityProvider`."""
+        return await self._provider.find(external_id)
+
+    async def set_secret(self, id: str, secret: str, *, must_change: bool) -> None:
+        """See `IdentityProvider`."""
+        self._passes("before a secret is set")
+        await self._provider.set_secret(id, secret, must_change=must_change)
+        self._passes("secret set")
+
+    async def set_active(self, id: str, active: bool) -> None:
+        """See `IdentityProvider`."""
+        self._passes("before an account is opened or closed")
+        await self._provider.set_active(id, active)
+        self._passes("account opened or closed")
+
+    async def remove(self, id: str) -> None:
+        """See `IdentityProvider`."""
+        self._passes("before an account is removed")
+        await self._provider.remove(id)
+        self._passes("account removed")
+
+    async def answers(self) -> None:
+        """See `IdentityProvider`."""
+        await self._provider.answers()
+
+    def _passes(self, what: str) -> None:
+        done = _activity()
+        assert done is not None
+        whose, step = done
+        self._journal.passes(whose, f"{step} {what}")
+
+
 # ---- workflow tasks -------------------------------------------------------------------------------------------------
 
 
@@ -264,7 +317,7 @@ def serve(var: Path, environment: dict[str, str], log: Path, plant: Plant | None
     note_letters(journal)
     strike_commits(journal)
     strike_files(journal)
-    made, carrier = Worker, worker.carrier
+    made, carrier, provider = Worker, worker.carrier, identity.provider
     if plant is not None:
         plant(journal)
 
@@ -280,14 +333,19 @@ def serve(var: Path, environment: dict[str, str], log: Path, plant: Plant | None
     def struck_bank(folder: Path) -> Bank:
         return StruckBank(BankFolder(folder), journal)
 
+    def struck_provider(settings: Settings, sessions: Sessions, now: Now) -> IdentityProvider:
+        return StruckProvider(provider(settings, sessions, now), journal)
+
     with (
         patch.object(worker, "Worker", struck_worker),
         patch.object(worker, "carrier", struck_carrier),
         patch.object(worker, "BankFolder", struck_bank),
+        patch.object(identity, "provider", struck_provider),
+        patch.object(access, "ASKED_WITHIN", ASKED),
         patch.object(worker, "wall_clock", SharedNow(var / "chaos" / "offset")),
         patch.object(store, "ANSWERS_WITHIN", ANSWERS),
         patch.object(store, "FORGOTTEN_AFTER", FORGOTTEN),
-        patch.object(outbox, "RING_AGAIN", AGAIN),
+        patch.object(bells, "RING_AGAIN", AGAIN),
         patch.object(outbox, "ON_ITS_WAY", ON_ITS_WAY),
     ):
         asyncio.run(_until_orphaned())

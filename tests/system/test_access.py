@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
+from sqlmodel import select
 
 from models.errors import Refusal
-from models.tables import AccountRow, ClientRow
+from models.tables import AccountRow, BellRow, ClientRow
 from operations.access import accesses, end_with_contract, open_credentials, suspend
 from tests.system.test_accounts import account, sessions_of, suspensions, users
 from tests.system.test_starter import ask, cli
@@ -27,6 +28,7 @@ async def test_everybody_of_a_client_is_suspended_by_one_command_and_again_it_ch
     """The answer counts accounts and live sessions; nobody else is touched, and the reason stands in the store."""
     client, names = await users(world, 3)
     other, others = await users(world)
+    where = {**where, "TEMPORAL_ADDRESS": "127.0.0.1:1"}  # their cases run nowhere
     said = await ask(where, "suspend", "--client", client, "--reason", "an attack from outside")
     assert (sorted(said["accounts"]), said["sessions"], said["before"]) == (sorted(names), 3, [])
     again = await ask(where, "suspend", "--client", client, "--reason", "an attack from outside")
@@ -36,6 +38,41 @@ async def test_everybody_of_a_client_is_suspended_by_one_command_and_again_it_ch
     }
     assert (await account(world, other, others[0])).status == "active"
     assert None in (await sessions_of(world, other)).values()
+
+
+@pytest.mark.usefixtures("present")
+async def test_the_command_rings_the_cases_itself_and_begins_one_that_there_was_none_of(
+    world: World, where: Environment
+) -> None:
+    """No sweep: the one case records it, the other is filed with the suspension and started after it."""
+    life = await live(world)
+    await world.now.set(datetime.now(UTC))
+    async with world.sessions() as session, session.begin():
+        new = AccountRow(client=life.client, username=f"{life.username}-9", case="c", subject="U1", person=b"y")
+        new.created_at = world.now()
+        session.add(new)
+    said = await ask(where, "suspend", "--client", life.client, "--reason", "an attack from outside")
+    assert said["rung"]
+    assert len(said["accounts"]) == 2
+    await life.entry("suspended")
+    begun = f"credential:BL:{life.username}-9"
+    world.filed.append(begun)
+    await world.stage(begun, "suspended")
+
+
+@pytest.mark.usefixtures("present")
+async def test_an_engine_that_is_down_keeps_nobody_in_and_the_command_says_that_the_sweep_rings(
+    world: World, where: Environment
+) -> None:
+    client, [name] = await users(world)
+    down = {**where, "TEMPORAL_ADDRESS": "127.0.0.1:1"}
+    said = await cli(down, "suspend", "--client", client, "--reason", "an attack from outside")
+    assert "1 accounts suspended" in said.output
+    assert "the sweep does it" in said.output
+    assert (await account(world, client, name)).status == "suspended"
+    async with world.sessions() as session:
+        query = select(BellRow).where(BellRow.case == f"credential:BL:{name}")
+        assert [bell.rung_at for bell in (await session.exec(query)).all()] == [None]
 
 
 @pytest.mark.usefixtures("present")

@@ -137,6 +137,39 @@ async def test_clients_come_from_a_spreadsheet(world: World, where: Environment,
     assert "1 there before" in (await cli(where, "clients", "load", str(file))).stdout
 
 
+@pytest.mark.parametrize("between", ["", "\n"], ids=["one line", "a row a line"])
+async def test_a_file_of_clients_may_break_its_lines_anywhere(
+    world: World, where: Environment, tmp_path: Path, between: str
+) -> None:
+    """One JSON document is one document, also where each of its rows has a line of its own."""
+    rows = [filing(), filing()]
+    file = tmp_path / "clients.json"
+    file.write_text(f'{{"clients": [{between}{f",{between}".join(map(json.dumps, rows))}]}}', encoding="utf-8")
+    assert (await ask(where, "clients", "load", str(file)))["new"] == 2
+    for client in rows:
+        assert (await row(world, client["client"])).addresses == ["192.0.2.0/24", "2001:db8::/48", "198.51.100.7/32"]
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ('"A", "name": "B"', "name: this key is given twice"),
+        ('"A\\u0000"', "clients.0.name: holds the character U+0000"),
+    ],
+)
+async def test_a_file_that_nobody_can_read_for_certain_registers_nobody(
+    world: World, where: Environment, tmp_path: Path, name: str, fault: str
+) -> None:
+    """What JSON leaves open, or no store can keep, is a fault of the file, whatever its rows say."""
+    client = filing(name="the name")
+    file = tmp_path / "clients.json"
+    file.write_text(json.dumps({"clients": [client]}).replace('"the name"', name), encoding="utf-8")
+    report = await ask(where, "clients", "load", str(file), code=1)
+    assert (report["new"], report["bad"][0]["faults"][0].partition(", ")[0]) == (0, fault)
+    async with world.sessions() as session:
+        assert await session.get(ClientRow, client["client"]) is None
+
+
 async def test_the_samples_are_loaded(where: Environment) -> None:
     report = await ask(where, "clients", "load", str(SAMPLES / "clients.json"))
     assert report["bad"] == []

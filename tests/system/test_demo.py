@@ -90,7 +90,7 @@ async def test_a_demo_shows_every_sample_and_a_second_one_goes_on(var: Path) -> 
     for sample in samples:
         reference = f"{sample.filing['organisation']} {sample.filing['reference']}"
         assert reference in first
-    filed = sum(sample.opened_by is None for sample in samples)
+    filed = sum(sample.at_once for sample in samples)
     assert f"{filed} filed now, 0 filed before" in first
     assert "overdue" in first
     assert CONTROL not in first
@@ -143,6 +143,10 @@ def test_there_are_samples_of_every_kind() -> None:
         "sign_in_review",
     }
     assert len({s.case for s in samples}) == len(samples)
+    asked = {s.filing["content"]["action"] for s in samples if s.filing["kind"] == "access_request"}
+    assert asked == {"issue", "change", "cancel"}
+    for sample in samples:
+        assert sample.after is None or sample.after in {s.case for s in samples}
 
 
 @pytest.mark.parametrize("at", [time(0, 5), time(9, 0), time(23, 55)])

@@ -63,6 +63,9 @@ async def kept(world: World) -> set[tuple[str, str]]:
     await world.handle("renewal:GJ:GJ-CAD-26-0117").signal("look_again")
     await world.until(lambda: _stopped(world), "the reminders are stopped")
     third = "credential:BL:2026-2001-U3"
+    await world.until(partial(_has_login_data, world), "the request in the withdrawal gave login data")
+    await world.ring(third, "account")
+    await world.until(partial(_entered, world, third, "secret_set"), "its case has heard of them")
     await world.say(third, "change_secret", reason="a new standard for passwords")
     await world.say(third, "report_last_contract", ended_on="2027-02-01", reference="BL-0042")
     async with world.sessions() as session, session.begin():
@@ -96,6 +99,12 @@ async def kept(world: World) -> set[tuple[str, str]]:
 
 async def _entered(world: World, case: str, entry: str) -> bool:
     return entry in await world.entries(case)
+
+
+async def _has_login_data(world: World) -> bool:
+    async with world.sessions() as session, session.begin():
+        [account] = await accounts_of(session, "BL-0042", ["2026-2001-U3"])
+        return account.secret_set_at is not None
 
 
 async def _stopped(world: World) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -16,9 +16,10 @@ from operations.local import Postgres
 from operations.store import engine, sessions
 from tests.system.test_starter import Environment, ask, cli, complete, opened
 from tests.workflows.test_claim import MONDAY, decided, deciding, paid_on, proposal
-from tests.world import World
+from tests.world import RIGA, World
 
-TODAY = datetime.now(UTC)
+TODAY = datetime.now(RIGA)
+"""By the wall clocks of Riga, so that sixty days ago is sixty days, also across a change of clocks."""
 
 
 async def assigned(where: Environment, *cases: str) -> str:

@@ -29,7 +29,7 @@ from activities.sweep import SweepActivities
 from activities.wiring import build, build_replay
 from integrations.bank import BankFolder
 from integrations.bank_in import AnswersFolder
-from integrations.mail import MaildirOut
+from integrations.mail import ACCEPTED, MaildirOut
 from integrations.mail_in import MaildirIn
 from integrations.sanctions import SAMPLE, SanctionsFile
 from models import tables
@@ -50,11 +50,12 @@ from security.index import index_of
 from settings import Settings
 from tests.conftest import everybody
 from tests.workflows import test_access_request as access
+from tests.workflows import test_authenticator_decision as decision
 from tests.workflows import test_authenticator_withdrawal as withdrawal
 from tests.workflows import test_claim as claim
 from tests.workflows import test_privacy_request as privacy
 from tests.workflows import test_recovery as recovery
-from tests.world import VirtualNow, World
+from tests.world import RIGA, VirtualNow, World
 
 MONDAY = claim.MONDAY
 
@@ -665,10 +666,129 @@ async def test_a_decision_of_the_rulebook_and_its_review_come_back_each_way(tmp_
                 await world.until(lambda: level(world), "the run goes on from its record")
                 await swept(world)
                 assert (await world.entries(case)).count("decided") == 1
-                confirmed = claim.paid_on(f"{world.now():%Y-%m-%d}")
+                confirmed = claim.paid_on(f"{world.now().astimezone(RIGA):%Y-%m-%d}")
                 await world.say(case, "confirm_payment", actor="system:bank", **confirmed)
                 await world.stage(case, "resting")
             assert outside(world) == was_outside
+
+
+class Decided:
+    """Two decisions for everybody, with two clients each, and a credential whose login data are sent anew."""
+
+    def __init__(self) -> None:
+        self.who = access.user()
+        self.told: list[str] = []
+        self.later: list[str] = []
+
+    async def before(self, world: World) -> None:
+        """What dump and copy hold: the first decision runs, the login data are issued."""
+        async with world.sessions() as session, session.begin():
+            session.add_all(everybody(world.now()))
+        for name in ("ebank-one", "ebank-one", "ebank-two", "ebank-two"):
+            await decision.client_with(world, name)
+        self.client = await world.customer()
+        asked = access.content(self.client, self.who)
+        request = await world.file("access_request", "BL", asked, received_at=world.now())
+        await world.stage(request, "resting")
+        self.credential = f"credential:BL:{request.split(':')[2]}-U1"
+        await recorded(world, self.credential, "secret_set")
+        self.first = await decision.decide(world, "ebank-one")
+        self.told = list((await decision.told(world, self.first, 2)).values())
+
+    async def after(self, world: World) -> None:
+        """What neither holds: the first is moved, a second one is told, and the user has other login data."""
+        day = f"{world.now() + timedelta(days=40):%Y-%m-%d}"
+        await world.say(self.first, "move_effect", takes_effect_on=day, reason="clients_asked")
+        for case in self.told:
+            await recorded(world, case, "moved")
+        self.second = await decision.decide(world, "ebank-two")
+        self.later = list((await decision.told(world, self.second, 2)).values())
+        await self.change(world, 2)
+        await self.settled(world)
+
+    async def change(self, world: World, mails: int) -> None:
+        """Other login data go to the user, who then has so many mails."""
+        await world.say(self.credential, "change_secret", reason="a new standard for passwords")
+
+        async def came() -> bool:
+            return len(world.mails(self.who["email"])) == mails
+
+        await world.until(came, "other login data came")
+        await world.settled(self.credential)
+
+    async def settled(self, world: World) -> None:
+        """Wait until none of them has anything under way."""
+        for case in (self.first, self.second, *self.told, *self.later, self.credential):
+            await world.settled(case)
+
+    async def works(self, world: World) -> list[bool]:
+        """Which of the user's mails opens the account, the first mail first."""
+        mails = sorted(world.mails(self.who["email"]), key=lambda mail: str(mail[ACCEPTED]))
+        return [await access.works(world, self.client, mail) for mail in mails]
+
+
+@pytest.mark.timeout(600)
+async def test_a_decision_for_everybody_and_login_data_sent_anew_come_back_each_way(tmp_path: Path) -> None:
+    """The store from before: every row again. The engine: no withdrawal is filed twice, nobody is written to twice."""
+    its = Decided()
+    with tempfile.TemporaryDirectory() as folder:
+        var = Path(folder)
+        kept = tmp_path / "engine"
+        async with installation(var) as world, world.serving():
+            await its.before(world)
+        shutil.copytree(var / "temporal", kept)
+        async with installation(var) as world:
+            dumps = Dumps(Postgres(var), "termins", tmp_path)
+            await dumps.dump()
+            async with world.serving():
+                await its.after(world)
+            before, was_outside = await record(world), outside(world)
+            assert await its.works(world) == [False, True]
+
+            await dumps.restore()
+            assert set((await command(var, code=1))["no_filing"]) == {its.second, *its.later}
+            [filed] = [row for row in before["intake"] if row["case"] == its.second]
+            again = {name: filed[name] for name in ("reference", "received_at", "content")}
+            await world.file("authenticator_decision", "BL", **again)
+            done = await command(var)
+            assert (done["stuck"], done["no_filing"]) == ({}, [])
+            after = await record(world)
+            for table, rows in before.items():
+                assert after[table] == rows, table
+            # the directory went back with the store: what is lost opens nothing, also not what had opened it before
+            assert await its.works(world) == [False, False]
+            assert outside(world) == was_outside
+
+        shutil.rmtree(var / "temporal")
+        shutil.copytree(kept, var / "temporal")
+        async with installation(var) as world:
+            found = await command(var)
+            assert set(found["adopting"]) == {its.first, its.credential, *its.told}
+            assert set(found["started"]) == {its.second, *its.later}
+            async with world.serving():
+                await world.until(lambda: level(world), "every run goes on from its record")
+                await swept(world)
+                await its.settled(world)
+                assert outside(world) == was_outside
+                assert set((await decision.withdrawals(world, its.second)).values()) == set(its.later)
+                await world.say(its.second, "withdraw_decision", reason="decision_reversed")
+                for case in its.later:
+                    await recorded(world, case, "withdrawn")
+                await its.change(world, 3)
+            assert await its.works(world) == [False, False, True]
+
+
+async def recorded(world: World, case: str, entry: str) -> None:
+    """Wait for a step; what one case says to another is delivered by sweeps."""
+
+    async def there() -> bool:
+        if entry in await world.entries(case):
+            return True
+        await swept(world)
+        return False
+
+    await world.until(there, f"{case} says {entry}", seconds=60)
+    await world.settled(case)
 
 
 async def _answered(world: World, case: str) -> bool:

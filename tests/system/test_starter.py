@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -499,3 +500,12 @@ async def test_other_python_code_files_and_reports(
     await world.stage(filed.case, "collecting")
     delivered = await starter.submit_event(filed.case, "1", "assign_case", {"actor": "system:crm", "handler": "op-2"})
     assert delivered.answer is not None
+
+
+def test_what_others_wrote_commands_no_terminal() -> None:
+    """Colours pass; a title, a cleared screen, a carriage return and a turned direction become marks."""
+    wire = BytesIO()
+    screen = starter.Screen(wire, encoding="utf-8")
+    screen.write("\x1b[1mName\x1b[0m\tAnna\x1b]0;x\x07 \x1b[2J\r\u202e\n")
+    screen.flush()
+    assert wire.getvalue().decode() == "\x1b[1mName\x1b[0m\tAnna\ufffd]0;x\ufffd \ufffd[2J\ufffd\ufffd\n"

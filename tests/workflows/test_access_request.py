@@ -104,6 +104,30 @@ async def no_carrier(world: World) -> AsyncIterator[None]:
         aside.rename(folder)
 
 
+@asynccontextmanager
+async def no_provider(world: World) -> AsyncIterator[None]:
+    """Meanwhile the provider does not answer: its table is gone."""
+    await _rename(world, "directory", "directory_away")
+    try:
+        yield
+    finally:
+        await _rename(world, "directory_away", "directory")
+
+
+async def _rename(world: World, former: str, new: str) -> None:
+    async with world.sessions() as session, session.begin():
+        await (await session.connection()).execute(text(f"ALTER TABLE {former} RENAME TO {new}"))
+
+
+async def shows(world: World, case: str, text: str) -> None:
+    """Wait until people see this of a case."""
+
+    async def shown() -> bool:
+        return text in await world.details(case)
+
+    await world.until(shown, f"{case} shows: {text}", seconds=60)
+
+
 async def line(world: World, case: str, user: str = "U1") -> str:
     """The result of a line."""
     row = await world.row(case)
@@ -331,6 +355,25 @@ async def test_a_closed_request_is_opened_again_by_a_bounce(world: World) -> Non
     )
     await world.stage(case, "issuing")
     assert (await world.clock(case, "BL-4", "U1")).status == "overdue"
+
+
+async def test_a_provider_that_does_not_answer_is_shown_the_clock_runs_and_it_goes_on_by_itself(world: World) -> None:
+    """No mail goes out meanwhile; of two that are away the case names the one that it met last."""
+    await world.begin(WEDNESDAY_DUE)
+    client, who = await world.customer(), user()
+    async with no_carrier(world):
+        async with no_provider(world):
+            case = await world.file("access_request", "BL", content(client, who), received_at=MONDAY)
+            await world.until(lambda: _status(world, case, "overdue"))
+            await shows(world, case, "the identity provider does not answer: BL-4:U1:1")
+            assert world.mails(who["email"]) == []
+            assert set(await world.entries(case)) == {"received", "due"}, "waiting is no step"
+        await shows(world, case, "the carrier does not take letters now: BL-4:U1:1")
+    row = await world.stage(case, "resting")
+    assert "answer" not in row.waits_for
+    assert (await world.clock(case, "BL-4", "U1")).status == "late"
+    [mail] = world.mails(who["email"])
+    assert await works(world, client, mail)
 
 
 async def test_the_secret_is_nowhere_but_in_the_users_mail(world: World, capfd: pytest.CaptureFixture[str]) -> None:

@@ -11,11 +11,14 @@ from sqlmodel import col, select
 from temporalio.exceptions import ApplicationError
 
 from activities.sweep import SweepActivities
-from models.access import TakeAway
+from models.access import IssueAccess, TakeAway
 from models.authenticator_decision import BATCH
-from models.errors import NOT_YET
-from models.tables import BellRow, ClientRow, ConcernedRow, EventRow, IntakeRow
-from operations.authenticator_decision import OVER
+from models.errors import NOT_YET, Refusal
+from models.tables import AccountRow, BellRow, ClientRow, ConcernedRow, EventRow, IntakeRow
+from operations.authenticator_decision import OVER, offer_again
+from operations.clients import Clients
+from tests.workflows.test_access_request import content as request_content
+from tests.workflows.test_access_request import no_carrier, user
 from tests.workflows.test_authenticator_withdrawal import DUE, MONDAY, account, row_of, states
 from tests.workflows.test_authenticator_withdrawal import access as worker
 from tests.world import Refused, World
@@ -302,6 +305,142 @@ async def test_a_day_that_is_over_is_no_day_to_move_to(world: World) -> None:
     async with world.sessions() as session:
         found = list((await withdrawals(world, case)).values())
         assert not (await session.exec(select(EventRow).where(col(EventRow.case).in_(found)))).all()
+
+
+# ---- what follows from it later -------------------------------------------------------------------------------------
+
+
+def clients_of(world: World) -> Clients:
+    """The module behind `starter.py clients`."""
+    return Clients(world.sessions, world.keyring, world.now)
+
+
+def registered(name: str) -> dict[str, Any]:
+    """A client whose contract lists the authenticator."""
+    person = {"name": "Ilze Kalna", "email": "ilze.kalna@noliktavas.example"}
+    return {
+        "client": f"K-{name}",
+        "organisation": "BL",
+        "name": "SIA Jaunā Noliktava",
+        "responsible": person,
+        "requesters": [person],
+        "contract": "L-9",
+        "authenticators": [name],
+    }
+
+
+async def over(world: World, name: str, **more: Any) -> tuple[str, str, str]:
+    """A decision that has closed, after it took effect for its one client; decision, client and withdrawal."""
+    await world.begin(MONDAY)
+    client = await client_with(world, name)
+    await change(world, client, contract="L-1")
+    case = await decide(world, name, **more)
+    withdrawal = (await told(world, case, 1))[client]
+    await world.advance(withdrawal, DUE)
+    await world.stage(withdrawal, "resting")
+    await shown(world, case, in_effect=1)
+    await world.stage(case, "closed")
+    return case, client, withdrawal
+
+
+async def test_what_ended_for_everybody_is_granted_to_nobody_until_it_is_offered_again(world: World) -> None:
+    """Neither by a line of a client that was told, nor by a list, nor to a client that comes only now."""
+    name = authenticator()
+    case, client, withdrawal = await over(world, name)
+    request = await world.file("access_request", "BL", request_content(client, user(authenticator=name)))
+    row = await world.stage(request, "resting")
+    assert row.state["body"]["lines"][0]["faults"] == ["authenticator:ended"]
+    (letter,) = [n for n in (await world.notices(request)).values() if n.template == "BL-4-incomplete"]
+    assert "vairs nav izmantojams" in str(letter.facts)
+    other = await world.customer(contract="L-2")
+    for work in (
+        clients_of(world).register(registered(name)),
+        clients_of(world).change(other, {"authenticators": [name]}),
+    ):
+        with pytest.raises(Refusal, match=f"{name} has ended for everybody by {case}"):
+            await work
+    with pytest.raises(Refusal, match="there is no operator"):
+        await offer_again(world.sessions, case, "op-nobody", world.now)
+    assert (await offer_again(world.sessions, case, "op-9", world.now)).authenticator == name
+    assert (await clients_of(world).change(other, {"authenticators": [name]})).fields == ("authenticators",)
+    assert (await clients_of(world).register(registered(name))).new
+    for who in (client, other):
+        request = await world.file("access_request", "BL", request_content(who, user(authenticator=name)))
+        await world.stage(request, "resting")
+        assert await states(world, who) == [("active", name)]
+    await sweep(world)
+    assert await withdrawals(world, case) == {client: withdrawal}, "it stands no more: nobody is told of it"
+
+
+async def test_what_is_not_over_cannot_be_offered_again(world: World) -> None:
+    await world.begin(MONDAY)
+    name = authenticator()
+    await client_with(world, name)
+    case = await decide(world, name)
+    await told(world, case, 1)
+    with pytest.raises(Refusal, match="withdraw_decision takes it back"):
+        await offer_again(world.sessions, case, "op-9", world.now)
+    with pytest.raises(Refusal, match="no decision about"):
+        await offer_again(world.sessions, "authenticator_decision:BL:none", "op-9", world.now)
+
+
+async def test_who_came_after_it_closed_and_was_not_stopped_is_told_with_ten_days_of_its_own(world: World) -> None:
+    """BL 3: what somebody has is not taken away without them, and does not stay either."""
+    name = authenticator()
+    case, client, _ = await over(world, name)
+    late = await client_with(world, name, user=True)
+    await sweep(world)
+    withdrawal = (await withdrawals(world, case))[late]
+    await world.stage(withdrawal, "running")
+    due = (await world.clock(withdrawal, "BL-3-notice")).due
+    assert due == DUE + timedelta(days=11), "told on the 12th: the ten days are the 13th to the 22nd"
+    await sweep(world)
+    assert set(await withdrawals(world, case)) == {client, late}
+    await world.advance(withdrawal, due)
+    await world.stage(withdrawal, "resting")
+    assert await states(world, late) == [("ended", None)]
+
+
+async def test_a_user_who_comes_to_an_authenticator_that_was_limited_has_it_limited_from_the_start(
+    world: World,
+) -> None:
+    name = authenticator()
+    _, client, withdrawal = await over(world, name, scope="limit", limitation="only to read")
+    request = await world.file("access_request", "BL", request_content(client, user(authenticator=name)))
+    await world.stage(request, "resting")
+    async with world.sessions() as session:
+        [given] = (await session.exec(select(AccountRow).where(AccountRow.client == client))).all()
+    assert (given.authenticator, given.limited, given.withdrawn_by) == (name, "only to read", withdrawal)
+
+
+async def test_a_line_that_was_read_before_the_effect_grants_nothing_after_it(world: World) -> None:
+    """The carrier was down meanwhile. What ended for one client alone, its list brings back."""
+    await world.begin(MONDAY)
+    name = authenticator()
+    client = await world.customer(contract="L-1", authenticators=[name])
+    content = {"client": client, "authenticator": name, "scope": "end", "decided_by": "op-9"}
+    withdrawal = await world.file("authenticator_withdrawal", "BL", content)
+    await world.stage(withdrawal, "running")
+    async with no_carrier(world):
+        request = await world.file("access_request", "BL", request_content(client, user(authenticator=name)))
+        await world.until(lambda: _has(world, request, "received"), "its line is read, and waits for the carrier")
+        await world.now.set(DUE)
+        present = await world.environment.get_current_time(world.handle(withdrawal))
+        await world.environment.fast_forward(world.handle(withdrawal), DUE - present)
+        await world.until(lambda: _in_effect(world, withdrawal), "it has taken effect")
+    issued = await worker(world).issue(IssueAccess(case=request, key="BL-4:U1:1"))
+    assert issued.refused == "the authenticator has ended meanwhile (BL 3)"
+    assert await states(world, client) == []
+    clients = clients_of(world)
+    await clients.change(client, {"authenticators": []})
+    await clients.change(client, {"authenticators": [name]})
+    again = await world.file("access_request", "BL", request_content(client, user(authenticator=name)))
+    await world.stage(again, "resting")
+    assert await states(world, client) == [("active", name)]
+
+
+async def _in_effect(world: World, withdrawal: str) -> bool:
+    return (await row_of(world, withdrawal)).effective_at is not None
 
 
 # ---- many clients ---------------------------------------------------------------------------------------------------

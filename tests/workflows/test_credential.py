@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import text
+from sqlmodel import col, select
 
 from activities.credential import CredentialActivities
 from integrations.identity import external_id
 from integrations.mail import Letter, MaildirOut, MailOut, Proof
 from models.credential import SendSecret
 from models.errors import Refusal
-from models.tables import AccountRow, ClientRow
+from models.tables import AccountRow, BellRow, ClientRow, PolicyRow
 from operations import accounts
+from operations.access import INSURED, ring_insured
 from operations.directory import LocalDirectory
+from security.index import index_of
 from tests.system.test_accounts import account, bells, suspensions
 from tests.workflows.test_access_request import accounts as accounts_of
-from tests.workflows.test_access_request import content, dump, no_carrier, secret_in, user
+from tests.workflows.test_access_request import content, dump, no_carrier, no_provider, secret_in, shows, user
 from tests.world import RIGA, Refused, VirtualNow, World, text_of
 
 MONDAY = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
@@ -388,8 +388,8 @@ async def test_a_cancellation_at_the_clients_request_ends_it_at_once_and_tells_t
     await life.stage("resting")
     clock = await world.clock(life.case, "BL-9", "E1")
     assert (clock.status, clock.anchor_at) == ("kept", asked)
-    assert "9. punkts" in told_of(life, RESPONSIBLE, "atcelta")[0]
-    assert not told_of(life, life.email, "atcelta")
+    assert "9. punkts" in told_of(life, RESPONSIBLE, "izbeigta")[0]
+    assert not told_of(life, life.email, "izbeigta")
     assert await life.status("SE-33.3.4.3") == "void"
     await world.advance(life.case, (await world.clock(life.case, "T-rest")).due)
     row = await world.row(life.case)
@@ -417,7 +417,7 @@ async def test_a_leavers_access_is_taken_away_and_the_clock_proves_it(world: Wor
     await life.stage("resting")
     clock = await world.clock(life.case, "SE-2.10")
     assert (clock.status, clock.proof, clock.anchor_at) == ("kept", "access_removed", left)
-    assert not told_of(life, RESPONSIBLE, "atcelta")
+    assert not told_of(life, RESPONSIBLE, "izbeigta")
 
 
 async def test_the_user_gives_up_the_own_access_and_both_are_told(world: World) -> None:
@@ -425,8 +425,8 @@ async def test_the_user_gives_up_the_own_access_and_both_are_told(world: World) 
     await life.say("give_up", "system:client-zone", given_up_at=MONDAY.isoformat())
     await life.stage("resting")
     assert (await life.account()).ground == "BL-16-erase"
-    assert told_of(life, RESPONSIBLE, "atcelta")
-    assert told_of(life, life.email, "atcelta")
+    assert told_of(life, RESPONSIBLE, "izbeigta")
+    assert told_of(life, life.email, "izbeigta")
 
 
 async def test_who_comes_back_gets_another_account_and_case_and_nothing_of_the_former_reaches_it(world: World) -> None:
@@ -486,6 +486,83 @@ async def test_a_new_contract_ends_the_clock(world: World) -> None:
     assert (await life.account()).status == "active"
 
 
+async def insured(life: Life, number: str, until: date) -> str:
+    """A policy of the client, in its own organisation."""
+    world = life.world
+    held = await world.policy(f"{number}-{life.client}")
+    async with world.sessions() as session, session.begin():
+        client = await session.get_one(ClientRow, life.client)
+        row = await session.get_one(PolicyRow, held)
+        row.organisation, row.ends_on = "BL", until
+        row.policyholder_index = await index_of(world.keyring, "name", client.name)
+    return held
+
+
+async def looked(life: Life) -> int:
+    """What the sweep does; how often this case was rung."""
+    world = life.world
+
+    async def rung() -> int:
+        async with world.sessions() as session:
+            query = select(BellRow).where(BellRow.case == life.case, col(BellRow.reason).startswith(INSURED))
+            return len((await session.exec(query)).all())
+
+    before = await rung()
+    await ring_insured(world.sessions, world.keyring, world.now)
+    if (n := await rung() - before) > 0:
+        await life.ring()
+        await world.until(lambda: heard(life), "the bell is heard")
+    return n
+
+
+async def heard(life: Life) -> bool:
+    """Nothing waits to be heard."""
+    async with life.world.sessions() as session:
+        query = select(BellRow).where(BellRow.case == life.case, col(BellRow.heard_at).is_(None))
+        return not (await session.exec(query)).all()
+
+
+async def test_the_portals_term_begins_and_ends_by_what_the_store_knows_of_the_clients_policies(world: World) -> None:
+    """GJ-portal: from the day after the last contract's last day; a contract that comes again ends the clock."""
+    life = await live(world)
+    assert await looked(life) == 0
+    await insured(life, "A", date(2027, 2, 1))
+    await insured(life, "B", MONDAY.date())
+    assert await looked(life) == 0, "its last day is whole"
+    await world.advance(life.case, MONDAY + DAY)
+    assert await looked(life) == 1
+    await life.entry("last_contract_ended")
+    clock = await world.clock(life.case, "GJ-portal")
+    assert clock.status == "running"
+    assert clock.due.astimezone(RIGA) == datetime(2032, 3, 2, 0, 0, tzinfo=RIGA)
+    assert await looked(life) == 0, "told once"
+    new = await insured(life, "C", date(2028, 2, 29))
+    assert await looked(life) == 1
+    await life.entry("contract_again")
+    assert await life.status("GJ-portal") == "void"
+    assert await looked(life) == 0
+    async with world.sessions() as session, session.begin():
+        # it never took effect
+        row = await session.get_one(PolicyRow, new)
+        row.covered_until = row.starts_on - timedelta(days=1)
+    assert await looked(life) == 1
+    assert await life.status("GJ-portal") == "running"
+    assert (await world.clock(life.case, "GJ-portal")).due == clock.due
+
+
+async def test_what_people_report_stands_beside_what_the_store_knows(world: World) -> None:
+    """Of two ends the later one counts; an end before a contract that was reported says nothing."""
+    life = await live(world)
+    await insured(life, "A", date(2027, 2, 20))
+    await life.say("report_last_contract", ended_on="2027-02-25", reference="elsewhere")
+    assert await looked(life) == 1
+    assert (await world.clock(life.case, "GJ-portal")).last_day == date(2032, 2, 25)
+    await life.say("report_new_contract", starts_on="2027-03-01", reference="elsewhere")
+    await life.ring()
+    await world.settled(life.case)
+    assert await life.status("GJ-portal") == "void"
+
+
 # ---- the password's term (SE 33.3.4.3 under BL 11) ------------------------------------------------------------------
 
 
@@ -522,21 +599,6 @@ async def told_provider(life: Life, times: int = 1) -> None:
 
     await life.world.until(known, "the provider is told")
     await life.world.settled(life.case)
-
-
-@asynccontextmanager
-async def no_provider(world: World) -> AsyncIterator[None]:
-    """Meanwhile the provider does not answer: its table is gone."""
-    await _rename(world, "directory", "directory_away")
-    try:
-        yield
-    finally:
-        await _rename(world, "directory_away", "directory")
-
-
-async def _rename(world: World, former: str, new: str) -> None:
-    async with world.sessions() as session, session.begin():
-        await (await session.connection()).execute(text(f"ALTER TABLE {former} RENAME TO {new}"))
 
 
 def secrets_to(life: Life) -> list[EmailMessage]:
@@ -623,6 +685,16 @@ async def test_a_provider_that_is_down_is_waited_for_and_shown_and_opens_nothing
     assert await verdict(life, mail) == "inactive"
 
 
+async def test_who_does_not_answer_while_other_login_data_wait_is_shown(world: World) -> None:
+    """BL 6: the letter goes out by itself once the carrier is back."""
+    life = await live(world)
+    async with no_carrier(world):
+        await life.say("change_secret", reason="a new standard for passwords")
+        await shows(world, life.case, "the carrier does not take letters now: BL-6:user:E1:1")
+    await life.letter("BL-6:user:E1:1")
+    assert "not take letters" not in await world.details(life.case)
+
+
 async def test_the_provider_hears_the_last_word_where_it_was_closed_and_opened_meanwhile(world: World) -> None:
     life = await live(world)
     [mail] = secrets_to(life)
@@ -659,7 +731,13 @@ async def test_a_run_that_died_after_its_mail_leaves_one_secret_that_works_and_i
         await life.say("change_secret", reason="a new standard for passwords")
         own = next(a.__self__ for a in world.activities if getattr(a, "__name__", "") == "send_secret")  # type: ignore[attr-defined]  # a method
         dying = CredentialActivities(
-            world.sessions, own._telling, own._provider, cast("MailOut", Dies()), world.now, "noreply@bl.example"
+            world.sessions,
+            world.keyring,
+            own._telling,
+            own._provider,
+            cast("MailOut", Dies()),
+            world.now,
+            "noreply@bl.example",
         )
 
         async def died() -> bool:
@@ -696,7 +774,7 @@ async def test_a_letter_that_came_back_opens_its_clock_again_until_another_addre
     await life.say("correct_address", party="responsible", email="cita@noliktavas.example")
     await life.stage("resting")
     assert await life.status("BL-9", "E1") == "kept"
-    assert told_of(life, "cita@noliktavas.example", "atcelta")
+    assert told_of(life, "cita@noliktavas.example", "izbeigta")
     assert (await life.account()).status == "ended"
 
 

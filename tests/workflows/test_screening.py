@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlmodel import select
 
 from activities.payment import PaymentActivities
 from activities.screening import KnownPeople
@@ -265,6 +266,33 @@ async def test_a_policyholder_who_is_not_the_insured_is_screened_too(world: Worl
     await world.say(mistaken, "set_policy", policy=await held_by(world, LISTED["name"]))
     await sweep(world)
     assert await known(world, mistaken, "policyholder") is not None
+
+
+async def test_the_co_insured_of_a_policy_are_screened_each_once(world: World) -> None:
+    """GJ 230 names insured persons. Who is cleared is that one, not who has the place under another policy."""
+    await world.begin(MONDAY)
+    policies = [await world.policy(), await world.policy()]
+    async with world.sessions() as session, session.begin():
+        for number, names in zip(
+            policies, (("SIA Meita", LISTED["name"], " sia  meita"), (LISTED["name"],)), strict=True
+        ):
+            row = await session.get_one(PolicyRow, number)
+            row.co_insured = [{"name": name} for name in (row.insured["name"], *names)]
+    case = await world.file("claim", "BTA", content(policies[0]))
+    await world.stage(case, "collecting")
+    async with world.sessions() as session:
+        query = select(PartyRow).where(PartyRow.case == case, PartyRow.role == "co_insured")
+        named = {row.party: row.name for row in (await session.exec(query)).all()}
+    assert named == {"co_insured_1": "SIA Meita", "co_insured_2": LISTED["name"]}
+    await sweep(world)
+    assert [n.facts["who"] for n in await early(world, case)] == ["co_insured_2"]
+    await heard(world, case)
+    await world.say(case, "clear_hit", actor="op-5", payment="co_insured_2", reason="another one")
+    await world.say(case, "set_policy", policy=policies[1])
+    await sweep(world)
+    again = await known(world, case, "co_insured_3")
+    assert again is not None
+    assert again.result == "hit"
 
 
 async def test_a_policyholder_who_is_the_insured_is_one_party(world: World) -> None:
