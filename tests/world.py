@@ -230,7 +230,7 @@ class World:
 
     # ---- waiting ----------------------------------------------------------------------------------------------------
 
-    async def until(self, condition: Callable[[], Awaitable[Any]], what: str = "", seconds: float = 20) -> Any:
+    async def until(self, condition: Callable[[], Awaitable[Any]], what: str = "", seconds: float = 60) -> Any:
         """Wait for a condition."""
         end = asyncio.get_running_loop().time() + seconds
         while True:

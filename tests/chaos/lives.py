@@ -146,9 +146,10 @@ class Life:
 
     def ago(self, **span: float) -> str:
         """See `scripts.Life`."""
-        at = self._days.at(self._day)
+        # where the cases are: a span of days is counted from one clock time to the same, and its day is that of their law
+        at = self._days.at(self._day).astimezone(RIGA)
         # no span of hours reaches back beyond midnight: in one run it would, and minutes later it would not
-        early = "hours" in span and at.astimezone(RIGA).hour < EARLY
+        early = "hours" in span and at.hour < EARLY
         return (at - (timedelta(minutes=span["hours"]) if early else timedelta(**span))).isoformat()
 
     def day(self) -> str:
