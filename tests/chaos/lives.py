@@ -146,7 +146,7 @@ class Life:
 
     def ago(self, **span: float) -> str:
         """See `scripts.Life`."""
-        # where the cases are: a span of days is counted from one clock time to the same, and its day is that of their law
+        # a span of days goes from one clock time to the same, and its day is that of the law: the campaign's too
         at = self._days.at(self._day).astimezone(RIGA)
         # no span of hours reaches back beyond midnight: in one run it would, and minutes later it would not
         early = "hours" in span and at.hour < EARLY
