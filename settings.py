@@ -129,6 +129,9 @@ class Settings(BaseSettings):
     scim_must_change: str | None = Field(default=None, pattern=r"^\S+$")
     """The attribute by which that server is told that a password has to be changed; None: it asks for that anyway."""
 
+    data_systems: Folder | None = None
+    """The file that names the data systems beside Termins' own store; None: there is no other."""
+
     bank_folder: Folder = Field(default_factory=lambda earlier: earlier["var"] / "bank")
     """Payment orders go out here as files, and the bank's confirmations come in."""
 

@@ -43,6 +43,7 @@ from operations import authenticator_decision as deciding
 from operations import (
     compliance,
     counting,
+    data_systems,
     duties,
     key_backup,
     loading,
@@ -961,6 +962,29 @@ async def _storage(due: bool, organisation: str | None, as_json: bool) -> int:
 
 def _storage_state(term: storage.StorageTerm) -> str:
     return term.fault or (f"DUE: erase it ({term.owner.replace('_', ' ')})" if term.due else "kept")
+
+
+@app.command(name="systems", epilog=EXIT_CODES)
+def systems_(as_json: Json = False) -> None:
+    """The data systems that privacy requests ask beside Termins' own store, and whether each is as described.
+
+    1 where one is not. Needs no servers of Termins'.
+    """
+    try:
+        states = asyncio.run(data_systems.check(Settings()))
+    except data_systems.ConfigurationFaults as e:
+        _fail(DOWN, e.faults, as_json)
+    if as_json:
+        _json_array(states)
+    elif not states:
+        print("No data system beside Termins' own store: TERMINS_DATA_SYSTEMS names none.")
+    else:
+        table = _table("System", "Kind", "Title", "Of", "State")
+        for state in states:
+            faults = "\n".join(state.faults) or ("as described" if state.kind == "sql" else "asked when needed")
+            table.add_row(state.system, state.kind, state.title.en, ", ".join(state.organisations), faults)
+        _console().print(table)
+    raise typer.Exit(REFUSED if any(state.faults for state in states) else DONE)
 
 
 @app.command(name="duties", epilog=EXIT_CODES)

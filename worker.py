@@ -28,7 +28,7 @@ from integrations.mail_in import ImapIn, MaildirIn, MailIn
 from integrations.sanctions import SanctionsFile
 from models.names import TASK_QUEUE
 from models.now import wall_clock
-from operations import identity, metrics, watching
+from operations import data_systems, identity, metrics, watching
 from operations.intake import filed_in
 from operations.logs import configure
 from operations.place import find, keys
@@ -118,6 +118,10 @@ async def main() -> None:
     # as above: it is asked within the transactions of others
     directory = engine(place.database_url, keyring, pool=ASKED_AT_ONCE)
     provider = identity.provider(settings, sessions(directory), wall_clock)
+    try:
+        systems = data_systems.systems(settings)
+    except data_systems.ConfigurationFaults as e:
+        raise SystemExit("\n".join(e.faults)) from None
     failures = metrics.Failures()
     watch = watching.Watch(
         sessions(watched),
@@ -144,6 +148,7 @@ async def main() -> None:
         sender=settings.mail_sender,
         staff=settings.mail_staff,
         checkpoints=settings.checkpoints,
+        systems=systems,
     )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

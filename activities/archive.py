@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -192,7 +192,7 @@ def archive_files(
                 "name": say(title),
                 "records": [
                     {
-                        "title": say(KINDS[record["record"].partition(":")[0]]),
+                        "title": _title(record["record"], say),
                         "name": record["record"].rpartition(":")[2],
                         "lines": list(_lines(record)),
                     }
@@ -209,6 +209,12 @@ def archive_files(
         },
         "personal-data.html": {"media_type": "text/html", "text": page},
     }
+
+
+def _title(record: str, say: Callable[[Label], str]) -> str:
+    """What a record of the own store is; one of another system says so by its name alone."""
+    kind, _, name = record.partition(":")
+    return say(KINDS[kind]) if kind in KINDS else name
 
 
 def _lines(value: Any, path: str = "") -> Iterable[tuple[str, str]]:

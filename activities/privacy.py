@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.archive import archive_files
 from activities.store import ActHandler, Opening
+from integrations.data_systems import DataSystem, Found, Subject, SystemDown, normal_code
 from models import errors
 from models.errors import Refusal
 from models.now import Now
@@ -30,7 +32,7 @@ from models.privacy import (
 )
 from models.tables import ArchiveRow, CaseRow, ErasureRow, IdentificationRow, IntakeRow, PartyRow
 from operations.intake import Sessions
-from operations.own_store import DataSystem, Found, Subject, erase_own, normal_code
+from operations.own_store import erase_own
 from rules.rulebook import Rulebook, book
 
 LOOKS = 5
@@ -170,12 +172,16 @@ class PrivacyActivities:
         body, organisation, person, language = await self._request(work.case)
         at = self._now()
         counts, gathered = [], []
-        for system in self._systems:
-            try:
-                found = await system.locate(organisation, person, at)
-                records = [await system.export(person, f.record) for f in found] if "access" in body.rights else []
-            except Exception as e:  # whatever it is, the system is named and asked again
-                raise _down(system) from e
+        asked = await asyncio.gather(
+            *(_all_of(system, organisation, person, at, copy="access" in body.rights) for system in self._systems),
+            return_exceptions=True,
+        )
+        if down := [s.name for s, answer in zip(self._systems, asked, strict=True) if isinstance(answer, Exception)]:
+            raise _down(*down) from next(answer for answer in asked if isinstance(answer, Exception))
+        for system, answer in zip(self._systems, asked, strict=True):
+            if isinstance(answer, BaseException):
+                raise answer
+            found, records = answer
             others = [f for f in found if f.record != work.case]
             counts.append(
                 SystemCount(
@@ -217,15 +223,19 @@ class PrivacyActivities:
                 return _erased(ledger)
             fresh = await self._look(organisation, person, work.case, ledger.plan)
             if not any(fresh.values()) and ledger.plan:
-                for system in self._systems:
-                    for record, why in ledger.plan["keep"].items():
-                        await system.restrict(person, record, why)
-                return _erased(await self._done(work.case))
+                return _erased(await self._done(work.case, await self._marked(person, ledger.plan["keep"])))
             plan = _planned(ledger.plan, fresh, assessment.keep, ground)
             await self._write_plan(work.case, plan)
             for system in self._systems:
-                for record in plan["erase"].get(system.name, {}):
-                    if not await system.erase(person, record, self._now()):
+                # in the order in which it told them: what is found through others comes first
+                for record in (f.record for f in fresh[system.name]):
+                    if record not in plan["erase"].get(system.name, {}):
+                        continue
+                    try:
+                        gone = await system.erase(person, record, self._now())
+                    except SystemDown as e:
+                        raise _down(system.name) from e
+                    if not gone:
                         await self._keep(work.case, system.name, record, ground)
         raise ApplicationError("the second look still finds something", type=errors.OUTSIDE_DOWN)
 
@@ -246,12 +256,26 @@ class PrivacyActivities:
     ) -> dict[str, tuple[Found, ...]]:
         """What each system still holds beside the request itself and what is kept."""
         kept = set(plan.get("keep", {})) | {own}
-        return {
-            system.name: tuple(
-                f for f in await system.locate(organisation, person, self._now()) if f.record not in kept
-            )
-            for system in self._systems
-        }
+        fresh = {}
+        for system in self._systems:
+            try:
+                found = await system.locate(organisation, person, self._now())
+            except SystemDown as e:
+                raise _down(system.name) from e
+            fresh[system.name] = tuple(f for f in found if f.record not in kept)
+        return fresh
+
+    async def _marked(self, person: Subject, keep: Mapping[str, str]) -> tuple[str, ...]:
+        """Restrict what is kept; the records that their systems cannot mark, for a person to see to."""
+        unmarked = []
+        for system in self._systems:
+            for record, why in keep.items():
+                try:
+                    if not await system.restrict(person, record, why):
+                        unmarked.append(record)
+                except SystemDown as e:
+                    raise _down(system.name) from e
+        return tuple(unmarked)
 
     async def _write_plan(self, case: str, plan: dict[str, Any]) -> None:
         async with self._sessions() as session, session.begin():
@@ -267,9 +291,10 @@ class PrivacyActivities:
             }
             row.plan = {"erase": erase, "keep": {**row.plan["keep"], record: ground}}
 
-    async def _done(self, case: str) -> ErasureRow:
+    async def _done(self, case: str, unmarked: tuple[str, ...]) -> ErasureRow:
         async with self._sessions() as session, session.begin():
             row = (await session.exec(select(ErasureRow).where(ErasureRow.case == case))).one()
+            row.plan = {**row.plan, "unmarked": list(unmarked)}
             row.done_at = max(self._now(), row.begun_at)
             return row
 
@@ -320,6 +345,7 @@ def _erased(row: ErasureRow) -> Erased:
         at=cast("datetime", row.done_at),
         erased=sum(len(records) for records in row.plan["erase"].values()),
         kept=row.plan["keep"],
+        unmarked=tuple(row.plan.get("unmarked", ())),
     )
 
 
@@ -327,5 +353,16 @@ def _refused(why: str) -> ApplicationError:
     return ApplicationError(why, type=errors.REFUSED, non_retryable=True, category=ApplicationErrorCategory.BENIGN)
 
 
-def _down(system: DataSystem) -> ApplicationError:
-    return ApplicationError(f"data system {system.name} does not answer", type=errors.OUTSIDE_DOWN)
+async def _all_of(
+    system: DataSystem, organisation: str, person: Subject, at: datetime, *, copy: bool
+) -> tuple[tuple[Found, ...], list[dict[str, Any]]]:
+    """What a system holds of a person, and its copy if one is wanted."""
+    found = await system.locate(organisation, person, at)
+    return found, [await system.export(person, f.record) for f in found] if copy else []
+
+
+def _down(*systems: str) -> ApplicationError:
+    """Named, and asked again; whatever it was, since what a system says of its own failure may name people."""
+    verb = "does" if len(systems) == 1 else "do"
+    of = "data system" if len(systems) == 1 else "data systems"
+    return ApplicationError(f"{of} {', '.join(systems)} {verb} not answer", type=errors.OUTSIDE_DOWN)

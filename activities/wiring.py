@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from activities.store import KindStore
 from activities.sweep import CheckpointActivities, SweepActivities
 from integrations.bank import Bank
 from integrations.bank_in import BankIn
+from integrations.data_systems import DataSystem
 from integrations.identity import IdentityProvider
 from integrations.mail import MailOut
 from integrations.mail_in import MailIn
@@ -55,15 +56,16 @@ def build(
     sender: str,
     staff: str,
     checkpoints: Path,
+    systems: Sequence[DataSystem] = (),
 ) -> tuple[list[Callable[..., Any]], Outbox]:
-    """All activities of a worker, and what delivers beside them."""
+    """All activities of a worker, and what delivers beside them; `systems`: the data systems beside the own store."""
     intake = Intake(sessions, keyring, client, now)
     post = Post(sessions, mail, now, sender, staff)
     outbox = Outbox(sessions, client, intake, post, now)
     case = CaseActivities(sessions, keyring, client, outbox, _stores(keyring), now)
     access = AccessActivities(sessions, keyring, provider, mail, now, sender)
     credential = CredentialActivities(sessions, keyring, access.telling, provider, mail, now, sender)
-    privacy = PrivacyActivities(sessions, (OwnStore(sessions, keyring),), now)
+    privacy = PrivacyActivities(sessions, (OwnStore(sessions, keyring), *systems), now)
     sweep = SweepActivities(sessions, intake, outbox, KnownPeople(sessions, sanctions, now), now)
     incoming = IncomingActivities(sessions, intake, mail_in, bank_in, now)
     activities: list[Callable[..., Any]] = [

@@ -225,6 +225,8 @@ class Erased(Model):
     erased: int
     kept: dict[str, str]
     """What was kept (a case, `client:K1`) → the ground."""
+    unmarked: tuple[str, ...] = ()
+    """Of these, what its system cannot mark as restricted: a person has to see that nobody uses it."""
 
 
 class PrivacyBody(Model):

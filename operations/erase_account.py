@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement
 from sqlmodel import and_, col, func, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from integrations.data_systems import Subject
 from models.access import AccessBody
 from models.credential import LEGAL_HOLD, USER, CredentialBody, ErasureSeen
 from models.errors import Refusal
@@ -30,7 +31,7 @@ from models.tables import (
     SuspensionRow,
 )
 from operations.intake import Sessions
-from operations.own_store import BATCH, ERASED, Names, Subject, erase_parties, is_person
+from operations.own_store import BATCH, ERASED, Names, erase_parties, is_person
 from rules.rulebook import books
 from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
 

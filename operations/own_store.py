@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from sqlalchemy import Select, Table, and_, delete, exists, select, update
 from sqlalchemy.dialects.postgresql import JSONB
@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from models.common import Model
+from integrations.data_systems import Found, Subject, normal_code
 from models.settlement import Label
 from models.tables.sealed import Sealed, sealed
 from operations.intake import Sessions
@@ -56,53 +56,7 @@ IN_USE = {
 }
 
 
-class Subject(Model):
-    """The person a request is about, as identified."""
-
-    name: str
-    personal_code: str
-    email: str | None = None
-
-
-class Found(Model):
-    """A record that names the person."""
-
-    record: str
-    """A case's id, `client:K1` or `policy:P1`."""
-    rows: int
-    in_use: str | None = None
-    """Why it cannot be erased now."""
-
-
-class DataSystem(Protocol):
-    """A place that holds personal data: what a privacy request asks of it. All of it may be repeated at any time."""
-
-    name: str
-    title: Label
-
-    async def locate(self, organisation: str, person: Subject, today: datetime) -> tuple[Found, ...]:
-        """Every record of this controller that names the person."""
-        ...
-
-    async def export(self, person: Subject, record: str) -> dict[str, Any]:
-        """What a record holds about the person, with other people's data masked."""
-        ...
-
-    async def erase(self, person: Subject, record: str, at: datetime) -> bool:
-        """Erase the person from a record, in one commit; False if it is in use and was left alone."""
-        ...
-
-    async def restrict(self, person: Subject, record: str, ground: str) -> None:
-        """Mark what is kept on a ground as restricted."""
-        ...
-
-
 # ---- who is meant ---------------------------------------------------------------------------------------------------
-
-
-def normal_code(code: str) -> str:
-    """A personal code without the separators in which it is written."""
-    return re.sub(r"[\s-]", "", code).casefold()
 
 
 def _fold(text: str) -> str:
@@ -357,7 +311,7 @@ class OwnStore:
             await _forget(connection, table, row, person)
             return True
 
-    async def restrict(self, person: Subject, record: str, ground: str) -> None:
+    async def restrict(self, person: Subject, record: str, ground: str) -> bool:
         """Mark the person's party rows of a kept case: stored, otherwise not to be used."""
         party = _table("party")
         async with self._sessions() as session, session.begin():
@@ -369,6 +323,7 @@ class OwnStore:
                         .where(party.c.case == record, party.c.party == row["party"])
                         .values(other=sealed(record, {**row["other"], "restricted": ground}))
                     )
+        return True
 
 
 async def _history(connection: AsyncConnection, kind: str, key: str) -> list[dict[str, Any]]:

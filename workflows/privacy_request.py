@@ -144,7 +144,11 @@ class PrivacyRequest(Case):
                 await self.record(
                     "erased",
                     duty=self.body.terms.own["erasure"][0],
-                    facts={"records": erased.erased, "kept": erased.kept},
+                    facts={
+                        "records": erased.erased,
+                        "kept": erased.kept,
+                        **({"not_marked_as_restricted": list(erased.unmarked)} if erased.unmarked else {}),
+                    },
                     **self._then_answer(body),
                 )
             case Done(key="erase", failure=failure):

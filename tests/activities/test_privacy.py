@@ -18,6 +18,7 @@ from sqlmodel import SQLModel
 from temporalio.exceptions import ApplicationError
 
 from activities.privacy import PrivacyActivities, PrivacyStore, person_hash
+from integrations.data_systems import Subject
 from models.case import CaseState
 from models.errors import REFUSED
 from models.privacy import Assessment, PrivacyBody, PrivacyWork
@@ -36,7 +37,7 @@ from models.tables import (
     PolicyRow,
 )
 from operations.intake import Sessions
-from operations.own_store import ERASED, MASKED, Names, OwnStore, Subject, is_person, opened
+from operations.own_store import ERASED, MASKED, Names, OwnStore, is_person, opened
 from operations.store import engine, sessions
 from security.index import index_of
 from security.keys import Keyring

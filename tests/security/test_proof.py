@@ -24,6 +24,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ActivityError, ApplicationError
 
 import verify
+from integrations.data_systems import Subject
 from models import errors
 from models.errors import Refusal
 from models.names import TASK_QUEUE
@@ -31,7 +32,7 @@ from models.tables import CaseRow, IntakeRow, TimelineRow
 from operations.checkpoint import PUBLIC_KEY, Published, publish
 from operations.erase import erase
 from operations.local import Postgres
-from operations.own_store import OwnStore, Subject
+from operations.own_store import OwnStore
 from operations.proof import Checked, check, prove
 from operations.reading import NotFound
 from security import proof

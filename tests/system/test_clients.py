@@ -10,9 +10,10 @@ from uuid import uuid4
 import pytest
 from sqlmodel import col, select
 
+from integrations.data_systems import Subject
 from models.tables import ClientChangeRow, ClientRow, IntakeRow
 from operations.clients import Clients
-from operations.own_store import OwnStore, Subject
+from operations.own_store import OwnStore
 from operations.samples import SAMPLES
 from tests.system.test_starter import ask, cli
 from tests.world import World

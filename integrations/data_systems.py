@@ -1,0 +1,75 @@
+"""Data systems: places that hold personal data, and what a privacy request asks of each of them.
+
+A system is asked side by side with all others of its controller. What it holds about a person is told as records,
+named without personal data; a record is located, handed out, erased or marked as restricted as a whole.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import Any, Protocol
+
+from models.common import Model
+from models.settlement import Label
+
+
+class SystemDown(Exception):
+    """The system does not answer, or not as agreed: it is asked again. The text names no person."""
+
+
+class DatasetFaults(Exception):
+    """A dataset file that cannot be used, or does not fit its database; every fault."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
+
+class Subject(Model):
+    """The person a request is about, as identified."""
+
+    name: str
+    personal_code: str
+    email: str | None = None
+
+
+class Found(Model):
+    """A record that names the person."""
+
+    record: str
+    """Its name in the whole house: a case's id, `client:K1`, or `clinic:visits` for the visits of system `clinic`."""
+    rows: int
+    in_use: str | None = None
+    """Why it cannot be erased now."""
+
+
+class DataSystem(Protocol):
+    """A place that holds personal data. Everything may be asked again at any time; all raise `SystemDown`."""
+
+    name: str
+    title: Label
+
+    async def locate(self, organisation: str, person: Subject, today: datetime) -> tuple[Found, ...]:
+        """Every record of this controller that names the person; what was erased names nobody."""
+        ...
+
+    async def export(self, person: Subject, record: str) -> dict[str, Any]:
+        """What a record holds about the person, with other people's data masked."""
+        ...
+
+    async def erase(self, person: Subject, record: str, at: datetime) -> bool:
+        """Erase the person from a record, in one commit; False if it is in use and was left alone."""
+        ...
+
+    async def restrict(self, person: Subject, record: str, ground: str) -> bool:
+        """Mark what is kept on a ground as restricted; False if a record of its own cannot be marked there.
+
+        Records of other systems are none of its business: True.
+        """
+        ...
+
+
+def normal_code(code: str) -> str:
+    """A personal code without the separators in which it is written."""
+    return re.sub(r"[\s-]", "", code).casefold()
