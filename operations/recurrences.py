@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 import structlog
 from pydantic import ValidationError
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -115,7 +115,7 @@ async def _latest(session: AsyncSession, table: type[Row], rulebook: Rulebook) -
     query = (
         select(table)
         .where(table.organisation == rulebook.organisation)
-        .distinct(col(table.duty), col(table.about))
+        .ext(distinct_on(col(table.duty), col(table.about)))
         .order_by(col(table.duty), col(table.about), col(table.n).desc())
     )
     return {(row.duty, row.about): row for row in (await session.exec(query)).all()}

@@ -143,7 +143,7 @@ async def test_what_is_to_be_done_now_escalates_first_and_is_late_later(
         await world.advance(case, at)
         assert (await world.clock(case, duty)).status == "overdue"
         correction = {"reason": "on the last day", "document": "dms/9", "second_person": "op-2"}
-        more = {"correction": correction} if status == "kept" else {}
+        more: dict[str, Any] = {"correction": correction} if status == "kept" else {}
         await world.say(case, "complete_task", done_on=at.date().isoformat(), document="dms/8", **more)
         await closed(world, case, "done")
         assert (await world.clock(case, duty)).status == status
