@@ -325,8 +325,10 @@ async def turn_for_exception(
     """The case of the turn that is to be dropped or moved: the open one, or the next one, which is opened early.
 
     Raises:
-        Refusal: Nothing such recurs, or its next turn has not begun.
+        Refusal: Nothing such recurs, or its next turn has not begun, or no operator asks.
     """
+    if said_by.startswith(SYSTEM):
+        raise Refusal("actor: only an operator drops or moves a turn")
     rulebook = books().get(organisation)
     if rulebook is None or organisation == "T":
         raise Refusal("organisation: it has no rulebook")

@@ -12,6 +12,8 @@ with workflow.unsafe.imports_passed_through():
     from activities.task import RecurrenceActivities
 
 OPENING_TIMEOUT = timedelta(minutes=10)
+HEARTBEAT = timedelta(seconds=6)
+"""What a worker had begun that died goes to another one after this: what was filed is not filed again."""
 PATIENT = RetryPolicy(maximum_interval=timedelta(minutes=1))
 """For ever: a store that is down is waited for, and what an outage held up is opened after it."""
 
@@ -26,6 +28,7 @@ class Recurrences:
         return await workflow.execute_activity_method(
             RecurrenceActivities.open,
             start_to_close_timeout=OPENING_TIMEOUT,
+            heartbeat_timeout=HEARTBEAT,
             retry_policy=PATIENT,
             summary="open the turns that are due",
         )

@@ -10,6 +10,7 @@ from workflows.case import CLOSED, Case, Item, accepts, utc
 
 with workflow.unsafe.imports_passed_through():
     from models.case import Act, Change, Evidence, Message, Outcome, Start, Stop, Void
+    from models.operator import SYSTEM
     from models.task import (
         ApproveAssessment,
         CompleteAnalysis,
@@ -333,6 +334,8 @@ class Task(Case):
                 if message.since > workflow.now():
                     faults.append("since: lies in the future")
             correction = message.correction  # type: ignore[attr-defined]  # both have one
+            if message.actor.startswith(SYSTEM):
+                faults.append("actor: only an operator drops or moves a turn")
             if correction.second_person == message.actor:
                 faults.append("correction.second_person: must be another one than who says it")
         return tuple(faults)

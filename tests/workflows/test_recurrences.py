@@ -160,7 +160,7 @@ async def test_an_employee_is_trained_when_the_work_starts_and_then_once_a_year(
         clock = await world.clock(case, "DZ-16.7", "first")
         assert (clock.last_day, clock.due) == (date(2028, 2, 29), at("2028-03-01", RIGA))
         await world.advance(case, at("2028-03-01", RIGA) - SECOND)
-        training = {"topic": "personas dati", "participants": 1, "attendance_list": "hr/9"}
+        training: dict[str, Any] = {"topic": "personas dati", "participants": 1, "attendance_list": "hr/9"}
         await world.say(case, "record_training", held_on="2028-02-29", **training)
         await world.stage(case, "closed")
         assert (await world.clock(case, "DZ-16.7", "first")).status == "kept"

@@ -301,6 +301,8 @@ AGREED = {"reason": "The department moved", "document": "dms/20", "second_person
 
 async def test_a_turn_is_dropped_by_two_people_and_the_next_is_counted_from_its_last_day(world: World) -> None:
     case = await analysis(world)
+    with pytest.raises(Refused, match="only an operator drops or moves"):
+        await world.say(case, "drop_turn", "system:robot", correction=AGREED)
     with pytest.raises(Refused, match="another one than who says it"):
         await world.say(case, "drop_turn", correction={**AGREED, "second_person": "op-1"})
     with pytest.raises(Refused, match="no operator who handles"):
