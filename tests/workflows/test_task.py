@@ -322,6 +322,8 @@ async def test_a_turn_is_moved_until_it_is_overdue(world: World) -> None:
     case = await analysis(world)
     with pytest.raises(Refused, match="lies in the future"):
         await world.say(case, "move_turn", since="2027-04-01T09:00+03:00", correction=AGREED)
+    with pytest.raises(Refused, match="before 2020"):
+        await world.say(case, "move_turn", since="1999-12-31T09:00+02:00", correction=AGREED)
     await world.say(case, "move_turn", since="2026-12-31T09:00+02:00", correction=AGREED)
     await world.settled(case)
     first, second = [await world.clock(case, "SE-3.2", n=n) for n in (1, 2)]
