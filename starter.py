@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import io
 import json
 import re
@@ -29,6 +30,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from integrations.identity import IdentityUnavailable
+from models.case import parse
 from models.common import Model
 from models.coverage import is_duty
 from models.errors import Refusal
@@ -38,6 +40,7 @@ from models.operator import ROLES
 from models.policy import Ended
 from models.settlement import ClaimantSettlement, Settlement, SettlementInput
 from models.sign_in import PASSWORD
+from models.task import DropTurn, MoveTurn
 from operations import access as accessing
 from operations import authenticator_decision as deciding
 from operations import (
@@ -51,6 +54,7 @@ from operations import (
     reading,
     reading_csv,
     reading_json,
+    recurrences,
     storage,
     story,
 )
@@ -2503,6 +2507,130 @@ def clients_list(organisation: Annotated[str | None, typer.Option(help="BL, …"
         return DONE
 
     raise typer.Exit(_clients(lambda c, _: c.list(organisation), None, say, as_json))
+
+
+# ---- what recurs ----------------------------------------------------------------------------------------------------
+
+
+recurrence_app = typer.Typer(
+    help="Recurring duties: what recurs, what was done last, what comes next, and exceptions.", no_args_is_help=True
+)
+app.add_typer(recurrence_app, name="recurrences", epilog=EXIT_CODES)
+
+
+@recurrence_app.command(name="list", epilog=EXIT_CODES)
+def recurrences_list(
+    organisation: Annotated[str | None, typer.Option(help="SE, DZ, …")] = None, as_json: Json = False
+) -> None:
+    """List what recurs: the turns that are open, and of each duty the next one with the day on which it opens.
+
+    Nothing is changed: what would be opened next is seen here before it is.
+    """
+    if faults := reading.unknown(None, organisation, None):
+        raise typer.BadParameter("; ".join(faults))
+
+    async def run() -> int:
+        async with connect(engine="not needed") as connection:
+            found = await recurrences.lines(connection.sessions, wall_clock(), organisation)
+        if as_json:
+            _json_array(found)
+            return DONE
+        table = _table("Duty", "About", "What", "Counted from", "Last day", "Opens", "State", "Case")
+        for line in found:
+            state = f"{line.state}{' (recommended)' if line.recommended else ''}"
+            days = (str(day or "–") for day in (line.last_on, line.due_on, line.opens_on))
+            table.add_row(line.duty, line.about or "–", line.title, *days, state, line.case or "–")
+        _console().print(table)
+        return DONE
+
+    raise typer.Exit(_run(run(), as_json))
+
+
+@recurrence_app.command(name="set", epilog=EXIT_CODES)
+def recurrences_set(
+    source: Source = "-",
+    preview: Annotated[bool, typer.Option("--preview", help="Change nothing, and say what would come of it.")] = False,
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """Say of recurring duties when they were done last, that they begin or that they end; one JSON object or many.
+
+    What must be open by it is opened at once. Good ones go in, bad ones are reported with all their faults; again is
+    the same.
+    """
+    items = reading_json.read(_read(source))
+    raise typer.Exit(_run(_recurrences_set(items, preview, actor, as_json), as_json))
+
+
+async def _recurrences_set(items: Sequence[reading_json.Item], preview: bool, actor: str | None, as_json: bool) -> int:
+    bad = False
+    async with connect(engine="wanted") as connection:
+        speaker = await _speaker(connection, actor)
+        for item in items:
+            if item.faults:
+                bad = True
+                _say_refused(item.faults, as_json, item)
+                continue
+            try:
+                put = await recurrences.say(
+                    connection.sessions, connection.intake, wall_clock, item.value, speaker, preview=preview
+                )
+            except Refusal as e:
+                bad = True
+                _say_refused(e.faults, as_json, item)
+                continue
+            if as_json:
+                _json(put)
+                continue
+            what = "as it stood" if not put.new else "would be written down" if preview else "written down"
+            due = f", due {put.due_on}, opens {put.opens_on}" if put.due_on else ", no more turns"
+            print(f"{put.duty} {put.about or put.organisation}  {what}{due}")
+            for case in put.opened:
+                print(f"  {'would open' if preview else 'opened'} {case}")
+    return REFUSED if bad else DONE
+
+
+@recurrence_app.command(name="except", epilog=EXIT_CODES)
+def recurrences_except(
+    organisation: Annotated[str, typer.Argument(metavar="ORGANISATION", help="SE, DZ, …")],
+    duty: Annotated[str, typer.Argument(metavar="DUTY", help="Such as SE-3.2.")],
+    reason: Annotated[str, typer.Option(help="Why.")],
+    document: Annotated[str, typer.Option(help="The number of the document that says so.")],
+    second: Annotated[str, typer.Option(help="The other operator who agrees.")],
+    about: Annotated[str | None, typer.Option(help="The department, or the employee's number.")] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Count the turn from this instant instead, with its offset.")
+    ] = None,
+    drop: Annotated[bool, typer.Option("--drop", help="Leave the turn out.")] = False,
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """Leave a turn out, or count it from another day: the one that is open, or the next, which is opened for it."""
+    if drop == (since is not None):
+        raise typer.BadParameter("say either --drop or --since")
+    message: dict[str, Any] = {"correction": {"reason": reason, "document": document, "second_person": second}}
+    if actor is not None:
+        message["actor"] = actor
+    if since is not None:
+        message["since"] = since
+    # what the case would refuse is said before a turn is opened for it
+    model = DropTurn if drop else MoveTurn
+    _, faults = parse(model, {"case": "task", "actor": HERE, **message})
+    if faults:
+        _fail(REFUSED, faults, as_json)
+    raise typer.Exit(_run(_recurrences_except(organisation, duty, about or "", message, as_json), as_json))
+
+
+async def _recurrences_except(organisation: str, duty: str, about: str, message: dict[str, Any], as_json: bool) -> int:
+    async with connect() as connection:
+        speaker = await _speaker(connection, message.get("actor"))
+        case = await recurrences.turn_for_exception(
+            connection.sessions, connection.intake, wall_clock, organisation, duty, about, speaker
+        )
+    name = MoveTurn.update_name() if "since" in message else DropTurn.update_name()
+    said = json.dumps(message, sort_keys=True)
+    event_id = f"except-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
+    return await _event(case, name, event_id, {"actor": speaker, **message}, as_json)
 
 
 # ---- input, output, failures ----------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ KINDS: dict[str, Label] = {
     "sign_in_review": _label(
         "pieslēgšanās žurnāla pārskatīšana", "prisijungimų žurnalo peržiūra", "review of the journal of sign-ins"
     ),
+    "task": _label("uzdevums", "užduotis", "task"),
     "renewal": _label(
         "atgādinājums par līguma beigām", "priminimas apie sutarties pabaigą", "reminder of a contract's end"
     ),

@@ -31,8 +31,10 @@ from models.case import (
 )
 from models.errors import Refusal
 from models.tables import ClockRow
+from models.task import FIRST
 from rules.calendar import load
 from rules.period import Count, Span, Unit, count, reminders
+from rules.recurrence import first_period
 from rules.rulebook import Duty, Kind, Rulebook, book, duty_for
 from security import proof
 
@@ -108,7 +110,7 @@ class Ledger:
         if any(r.status in OPEN for r in self._of(change.duty, change.subject)):
             raise Refusal(f"{change.duty} {change.subject}: its clock is running already")
         duty = duty_for(self._organisation, change.duty)
-        counted, latest = _count(duty, self._book(duty), change.anchor_at)
+        counted, latest = _count(duty, self._book(duty), change.anchor_at, first=change.subject == FIRST)
         row = ClockRow(
             case=self._case,
             duty=change.duty,
@@ -139,7 +141,8 @@ class Ledger:
         row.evidence, row.proof = evidence.model_dump(mode="json"), evidence.kind
         row.happened_at = evidence.happened_at
         row.happened_on = evidence.happened_on
-        self._end(row, "kept" if kept or not row.can_be_late else "late")
+        judged = row.can_be_late or duty_for(self._organisation, change.duty).recommended
+        self._end(row, "kept" if kept or not judged else "late")
 
     def _end(self, row: ClockRow, status: str, reason: str | None = None) -> None:
         before = row.status
@@ -244,7 +247,7 @@ class Ledger:
 
     def _recount_row(self, row: ClockRow) -> None:
         duty = duty_for(self._organisation, row.duty)
-        counted, latest = _count(duty, self._book(duty), row.anchor_at, row.spans)
+        counted, latest = _count(duty, self._book(duty), row.anchor_at, row.spans, first=row.subject == FIRST)
         before = row.latest, row.latest_day, row.derivation
         was_later = row.latest > row.due
         values = _counted(duty, self._book(duty), counted, latest, self._at)
@@ -336,14 +339,16 @@ def _in_time(row: ClockRow, evidence: Evidence, at: datetime, zone: ZoneInfo) ->
 
 
 def _count(
-    duty: Duty, rulebook: Rulebook, anchor_at: datetime, spans: Sequence[dict[str, Any]] = ()
+    duty: Duty, rulebook: Rulebook, anchor_at: datetime, spans: Sequence[dict[str, Any]] = (), *, first: bool = False
 ) -> tuple[Count, Count]:
-    if duty.period is None:
+    """To `due` and to the later reading; `first`: by the term of a recurrence's first turn, if it has its own."""
+    own = first_period(rulebook, duty) if first else None
+    if (to_due := own or duty.period) is None:
         raise Refusal(f"{duty.id}: the rulebook gives no value to count")
     calendar = load(rulebook.calendar)
     held = tuple(Span.model_validate({k: s[k] for k in ("from_day", "released")}) for s in spans)
     counts = []
-    for period in (duty.period, duty.latest or duty.period):
+    for period in (to_due, duty.latest or to_due):
         if period.unit is Unit.hours:
             seconds = sum(float(s["seconds"]) for s in spans)
             counts.append(count(anchor_at, period, rulebook.zone, calendar, held_for=timedelta(seconds=seconds)))

@@ -28,6 +28,7 @@ from activities.screening import KnownPeople
 from activities.sign_in_review import SignInReviewActivities, SignInReviewStore
 from activities.store import KindStore
 from activities.sweep import CheckpointActivities, SweepActivities
+from activities.task import RecurrenceActivities, TaskStore
 from integrations.bank import Bank
 from integrations.bank_in import BankIn
 from integrations.data_systems import DataSystem
@@ -94,6 +95,7 @@ def build(
         incoming.read_mail,
         incoming.read_bank,
         CheckpointActivities(sessions, keyring, checkpoints, now).publish,
+        RecurrenceActivities(sessions, intake, now).open,
     ]
     return activities, outbox
 
@@ -117,5 +119,6 @@ def _stores(keyring: Keyring) -> dict[str, KindStore]:
         ClientChangeStore(),
         CredentialStore(),
         SignInReviewStore(),
+        TaskStore(),
     )
     return {store.kind: store for store in stores}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from sqlalchemy import Date, DateTime, Float, Text, literal
+from sqlalchemy import Date, DateTime, Float, Text, false, literal
 from sqlalchemy import case as sql_case
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlmodel import and_, col, func, or_, select
@@ -45,6 +45,8 @@ class DutyLine(Model):
     """The term, as the rulebook has it today; empty if it comes from elsewhere."""
     can_be_late: bool
     """False: what runs out is no lateness of the organisation (a right that lapses, a duty of the client)."""
+    recommended: bool
+    """The document only advises it: what runs out is reported as not followed."""
     started: int
     """Clocks whose term began in the span."""
     kept: int
@@ -67,9 +69,9 @@ class DutyLine(Model):
 
 
 class Missed(Model):
-    """A clock that ended late in the span, or was overdue at its end."""
+    """A clock that ended late in the span, or was overdue at its end; of what is only recommended: not followed."""
 
-    how: Literal["late", "overdue"]
+    how: Literal["late", "overdue", "not followed"]
     organisation: str
     duty: str
     clause: str
@@ -80,7 +82,7 @@ class Missed(Model):
     due: str
     """Its last day (or hour) in the organisation's zone."""
     day: date
-    """late: when it happened, by the evidence; overdue: the end of the span, or today."""
+    """late: when it happened, by the evidence; overdue, or not followed yet: the end of the span, or today."""
     days: int
     """From the last day (late: the later reading of it) to that day; 0 for hours on the same day."""
 
@@ -125,16 +127,18 @@ async def compliance(
         col(ClockRow.anchor_at) < end,
         or_(col(ClockRow.ended_at).is_(None), col(ClockRow.ended_at) >= end),
     )
-    overdue = and_(open_, col(ClockRow.can_be_late), col(ClockRow.status) != "held", col(ClockRow.due) <= end)
+    due = and_(open_, col(ClockRow.status) != "held", col(ClockRow.due) <= end)
+    overdue = and_(due, col(ClockRow.can_be_late))
+    missing = or_(overdue, and_(due, _recommended()))
     ours = col(ClockRow.organisation).in_(codes)
     every: Literal["week", "month"] = "week" if (until - since).days < WEEKLY else "month"
     async with sessions() as session:
         lines = (await session.exec(_counts(ours, begin, end, ended, judged, open_, overdue))).all()
         missed: Any = (
             select(  # type: ignore[call-overload]  # more columns than it has overloads for
-                *(getattr(ClockRow, name) for name in _MISSED), overdue.label("overdue")
+                *(getattr(ClockRow, name) for name in _MISSED), missing.label("overdue")
             )
-            .where(ours, or_(overdue, and_(ended, col(ClockRow.status) == "late")))
+            .where(ours, or_(missing, and_(ended, col(ClockRow.status) == "late")))
             .order_by(ClockRow.organisation, col(ClockRow.due), ClockRow.case, ClockRow.duty, ClockRow.subject)
         )
         clocks = (await session.exec(missed)).all()
@@ -210,6 +214,19 @@ def _zone() -> Any:
     return sql_case({code: literal(book.zone) for code, book in books().items()}, value=col(ClockRow.organisation))
 
 
+def _recommended() -> Any:
+    """The clocks of what is only recommended: SQL."""
+    return or_(
+        *(
+            and_(col(ClockRow.organisation) == code, col(ClockRow.duty) == duty.id)
+            for code, book in books().items()
+            for duty in book.duty
+            if duty.recommended and duty.has_clock
+        ),
+        false(),
+    )
+
+
 def _line(row: Any) -> DutyLine:
     duty = duty_for(row.organisation, row.duty)
     fields = ("organisation", "duty", "started", "kept", "late", "void", "running", "overdue", "median", "worst")
@@ -222,6 +239,7 @@ def _line(row: Any) -> DutyLine:
         adopted_from=duty.adopted_from,
         within=length(duty.amount, duty.unit) if duty.amount is not None else "",
         can_be_late=duty.can_be_late,
+        recommended=duty.recommended,
     )
 
 
@@ -230,7 +248,7 @@ def _missed(row: Any, today: date) -> Missed:
     happened = row.happened_on or day_at(row.happened_at or row.ended_at or row.due, row.organisation)
     day = today if row.overdue else happened
     return Missed(
-        how="overdue" if row.overdue else "late",
+        how="not followed" if duty.recommended else "overdue" if row.overdue else "late",
         **{name: getattr(row, name) for name in ("organisation", "duty", "case", "subject", "n")},
         clause=duty.clause,
         title=duty.title.en,

@@ -25,6 +25,7 @@ from models.privacy import PrivacyFiling
 from models.recovery import RecoveryFiling
 from models.renewal import RenewalFiling
 from models.sign_in import SignInReviewFiling
+from models.task import TaskFiling
 from rules.calendar import FIRST_YEAR
 from rules.rulebook import books
 
@@ -65,6 +66,8 @@ def check(data: Any, now: datetime) -> Checked:
     except ValidationError as e:
         raise Refusal(*faults_of(e), *_name_faults(data), *_content_faults(data)) from None
     faults = [*_name_faults(data), *_content_faults(data)]
+    if filing.kind == "task" and not faults:
+        faults += _task_faults(filing)
     if filing.received_at > now:
         faults.append("received_at: lies in the future")
     elif filing.received_at < COUNTABLE_FROM:
@@ -110,6 +113,7 @@ CONTENT: dict[str, type[Model]] = {
     "client_change": ClientChangeFiling,
     "credential": CredentialFiling,
     "sign_in_review": SignInReviewFiling,
+    "task": TaskFiling,
 }
 """Kind → what the content of its filing must be; a claim is read leniently instead."""
 
@@ -149,6 +153,8 @@ def _rulebook_faults(organisation: Any, kind: str) -> list[str]:
     book = books()[organisation]
     if kind == "privacy_request" and "privacy" not in book.values:
         return ["organisation: its rulebook names no terms for privacy requests"]
+    if kind == "task" and not book.tasks:
+        return ["organisation: its rulebook names no tasks"]
     has = {duty.id for duty in book.duty}
     lacking = [duty for duty in NEEDS.get(kind, ()) if duty not in has]
     return [f"organisation: its rulebook has no {duty}, which a {kind} needs" for duty in lacking]
@@ -166,6 +172,40 @@ def _name_faults(data: dict[str, Any]) -> list[str]:
         faults.append("reference: looks like a personal code, and references stay readable for ever")
     if isinstance(organisation, str):
         faults += _rulebook_faults(organisation, kind if isinstance(kind, str) else "")
+    return faults
+
+
+def turn_reference(duty: str, about: str, n: int) -> str:
+    """What the case of a turn is called: `SE-3.2_reception_1`, or `SE-37.2_1` of the whole organisation."""
+    return "_".join(filter(None, (duty, about, str(n))))
+
+
+def _task_faults(filing: Filing) -> list[str]:
+    """What the rulebook says of a task."""
+    said, rulebook = TaskFiling.model_validate(filing.content), books()[filing.organisation]
+    terms = rulebook.tasks.get(said.duty)
+    if terms is None:
+        return [f"content.duty: it is kept as no task here; those that are: {', '.join(rulebook.tasks)}"]
+    faults = []
+    if terms.about is not None and said.about is None:
+        faults.append(f"content.about: missing; the code of the {terms.about}")
+    if terms.about is None and said.about is not None:
+        faults.append("content.about: this duty is about the whole organisation")
+    if said.since > filing.received_at:
+        faults.append("content.since: lies after received_at")
+    elif said.since < COUNTABLE_FROM:
+        faults.append(f"content.since: {TOO_EARLY}")
+    if said.first and said.duty not in rulebook.values.get("recurrence", {}):
+        faults.append("content.first: the rulebook gives its first turn no start of its own")
+    if terms.recurs and said.n is None:
+        faults.append("content.n: missing; this duty recurs, and it is said which turn it is")
+    if not terms.recurs and said.n is not None:
+        faults.append("content.n: this duty does not recur")
+    if terms.recurs and said.n is not None:
+        named = turn_reference(said.duty, said.about or "", said.n)
+        if filing.reference != named:
+            # two cases of one turn would each say that it was done
+            faults.append("reference: the case of a turn is named by duty, about and number")
     return faults
 
 

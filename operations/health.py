@@ -40,7 +40,7 @@ from models.tables import (
 )
 from operations.checkpoint import newest
 from operations.intake import Sessions
-from operations.setup import CHECKPOINT, INCOMING, SWEEP, last_checkpoint, missing, revisions
+from operations.setup import CHECKPOINT, INCOMING, RECURRENCES, SWEEP, last_checkpoint, missing, revisions
 
 ANSWERS_WITHIN = 5.0
 """Seconds after which a part that does not answer counts as down."""
@@ -82,6 +82,7 @@ class Part(Model):
         "sweep",
         "reading",
         "checkpoint",
+        "recurrences",
         "workers",
         "stuck",
         "store",
@@ -190,10 +191,11 @@ async def _engine(
         async with asyncio.timeout(ANSWERS_WITHIN):
             # first the one that the client does not try again: an engine that is down says so at once
             lacking = await missing(client)
-            sweep, reading, checkpoint, workers, stuck = await asyncio.gather(
+            sweep, reading, checkpoint, recurrences, workers, stuck = await asyncio.gather(
                 _sweep(client),
                 _reading(client),
                 _checkpoint(client, published, now),
+                _recurrences(client),
                 _workers(client),
                 client.count_workflows(STUCK),
             )
@@ -211,6 +213,7 @@ async def _engine(
         Part(name="sweep", needed=False, problem=sweep),
         Part(name="reading", needed=False, problem=reading),
         Part(name="checkpoint", needed=False, problem=checkpoint),
+        Part(name="recurrences", needed=False, problem=recurrences),
         Part(name="workers", needed=False, problem=workers),
         Part(
             name="stuck",
@@ -238,6 +241,17 @@ async def _reading(client: Client) -> str | None:
             return f"there is no schedule that reads what comes in: bounces stay unknown; {SETUP}"
         raise
     return "reading what comes in is paused: bounces stay unknown" if described.schedule.state.paused else None
+
+
+async def _recurrences(client: Client) -> str | None:
+    try:
+        described = await client.get_schedule_handle(RECURRENCES).describe()
+    except RPCError as e:
+        if e.status is RPCStatusCode.NOT_FOUND:
+            return f"there is no schedule of recurring duties: none is opened; {SETUP}"
+        raise
+    paused = described.schedule.state.paused
+    return "the schedule of recurring duties is paused: none is opened" if paused else None
 
 
 async def _checkpoint(client: Client, published: asyncio.Task[datetime | None], now: datetime) -> str | None:

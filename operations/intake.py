@@ -62,10 +62,13 @@ from models.tables import (
     PaymentOrderRow,
     PolicyRow,
     TimelineRow,
+    TurnRow,
 )
 from models.tables.sealed import sealed, values_of
+from models.task import TaskFiling
 from operations.filings import Checked, check
 from operations.operators import may_handle
+from rules.period import Unit
 from rules.policy import first_paid_late_on
 from rules.rulebook import book
 from rules.sign_in import borders
@@ -482,6 +485,8 @@ async def ask_store(session: AsyncSession, checked: Checked) -> None:
             raise Refusal("reference: the review of a month is named by it")
         if filing.received_at < borders(review.month, book(filing.organisation).zone)[1]:
             raise Refusal("content.month: it is not over then")
+    elif filing.kind == "task":
+        await _next_turn(session, checked)
     elif filing.kind == "recovery":
         await _recoverable(session, checked)
     elif filing.kind == "credential":
@@ -489,6 +494,36 @@ async def ask_store(session: AsyncSession, checked: Checked) -> None:
         if filing.reference != credential_reference(account.username):
             # two cases of one account would tell everybody twice
             raise Refusal("reference: the case of a credential is named by its user name")
+
+
+async def _next_turn(session: AsyncSession, checked: Checked) -> None:
+    """Check that a turn of a recurring duty is the next one; the same once more is.
+
+    Raises:
+        Refusal: Another one comes before it, or the one before it has not ended.
+    """
+    filing, said = checked.filing, TaskFiling.model_validate(checked.filing.content)
+    if said.n is None or await session.get(IntakeRow, checked.case) is not None:
+        return
+    last = (
+        await session.exec(
+            select(TurnRow)
+            .where(
+                TurnRow.organisation == filing.organisation,
+                TurnRow.duty == said.duty,
+                TurnRow.about == (said.about or ""),
+            )
+            .order_by(col(TurnRow.n).desc())
+            .limit(1)
+        )
+    ).first()
+    n = 0 if last is None else last.n
+    faults = [] if said.n == n + 1 else [f"content.n: the next turn is {n + 1}"]
+    yearly = book(filing.organisation).find(said.duty).unit is Unit.calendar_year
+    if last is not None and last.ended_at is None and not yearly:
+        faults.append(f"content.since: {last.case} is open, and the next turn is counted from what it comes to")
+    if faults:
+        raise Refusal(*faults)
 
 
 async def client_of(session: AsyncSession, organisation: str, code: str) -> ClientRow:

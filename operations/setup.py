@@ -40,6 +40,9 @@ ATTRIBUTES = {
 SWEEP = "termins-sweep"
 INCOMING = "termins-incoming"
 CHECKPOINT = "termins-checkpoint"
+RECURRENCES = "termins-recurrences"
+RECURRENCES_AT = timedelta(hours=2)
+"""After midnight UTC: before anybody in Riga or Vilnius begins to work."""
 CHECKPOINT_AT = timedelta(hours=1)
 """After midnight UTC."""
 CHECKPOINT_WITHIN = timedelta(hours=1)
@@ -58,6 +61,7 @@ async def setup(client: Client, database_url: str, keyring: Keyring) -> list[str
     done.append(await schedule_sweep(client))
     done.append(await schedule_incoming(client))
     done.append(await schedule_checkpoint(client))
+    done.append(await schedule_recurrences(client))
     return done
 
 
@@ -170,3 +174,19 @@ async def schedule_checkpoint(client: Client) -> str:
     except ScheduleAlreadyRunningError:
         return "schedules: the checkpoint is there"
     return "schedules: a checkpoint every night"
+
+
+async def schedule_recurrences(client: Client) -> str:
+    """What recurs is opened every day; the first run after an outage opens all that it held up."""
+    try:
+        await client.create_schedule(
+            RECURRENCES,
+            Schedule(
+                action=ScheduleActionStartWorkflow("Recurrences", id=RECURRENCES, task_queue=names.TASK_QUEUE),
+                spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(days=1), offset=RECURRENCES_AT)]),
+                policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(days=1)),
+            ),
+        )
+    except ScheduleAlreadyRunningError:
+        return "schedules: recurring duties are there"
+    return "schedules: recurring duties are opened every day"

@@ -19,6 +19,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 
 from models.automatic import Automation
 from models.common import Model
+from models.task import TaskTerms
 from rules.period import Period, Roll, Unit
 
 BOOKS = Path(__file__).parent / "books"
@@ -125,7 +126,9 @@ class Duty(Model):
     @property
     def can_be_late(self) -> bool:
         """True if missing it is the organisation's lateness."""
-        return self.has_clock and self.kind not in (Kind.client, Kind.not_before, Kind.right_lapses)
+        kinds = (Kind.client, Kind.not_before, Kind.right_lapses)
+        # what a document only recommends is not followed, which is no lateness
+        return self.has_clock and self.kind not in kinds and not self.recommended
 
     @model_validator(mode="after")
     def _complete(self) -> Duty:
@@ -192,6 +195,7 @@ class Rulebook(Model):
             if not own and d.adopted_from != d.id:
                 faults.append(f"{d.id}: adopted_from: a row of another organisation is adopted by naming it here")
         faults += self._automatic_faults(ids)
+        faults += self._task_faults()
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -212,6 +216,37 @@ class Rulebook(Model):
         if terms.up_to > (most := Decimal(str(self.values.get("second_approval_above", "0")))):
             faults.append(f"values.automatic.up_to: a second person approves more than {most}")
         return faults
+
+    def _task_faults(self) -> list[str]:
+        """Of `[values.tasks]`: each is a duty of this book, and what follows from it too."""
+        faults = []
+        rows = {d.id: d for d in self.duty}
+        said = self.values.get("tasks", {})
+        if not isinstance(said, dict):
+            return ["values.tasks: a table for each duty"]
+        for name, value in said.items():
+            where = f"values.tasks.{name}"
+            if name not in rows:
+                faults.append(f"{where}: no duty of this file")
+                continue
+            try:
+                terms = TaskTerms.model_validate(value)
+            except ValidationError as e:
+                errors = e.errors(include_url=False, include_input=False)
+                paths = [(".".join(map(str, (where, *err["loc"]))), err["msg"]) for err in errors]
+                faults += [f"{path}: {text.removeprefix('Value error, ')}" for path, text in paths]
+                continue
+            faults += [f"{where}.follows: {other} is not in this file" for other in terms.follows if other not in rows]
+            if terms.recurs != (rows[name].kind is Kind.recurrence):
+                faults.append(f"{where}.lead_days: needed for a recurrence, and only there")
+            if rows[name].has_clock and rows[name].period is None:
+                faults.append(f"{where}: {name} has no value to count")
+        return faults
+
+    @property
+    def tasks(self) -> dict[str, TaskTerms]:
+        """The duties that are kept as tasks, and how."""
+        return {name: TaskTerms.model_validate(value) for name, value in self.values.get("tasks", {}).items()}
 
     @property
     def in_use_from(self) -> date:

@@ -11,9 +11,11 @@ from workflows.late_premium import LatePremium
 from workflows.premium_refund import PremiumRefund
 from workflows.privacy_request import PrivacyRequest
 from workflows.recovery import Recovery
+from workflows.recurrences import Recurrences
 from workflows.renewal import Renewal
 from workflows.sign_in_review import SignInReview
 from workflows.sweep import Checkpoint, Recount, Sweep
+from workflows.task import Task
 
 ALL: tuple[type, ...] = (
     AccessRequest,
@@ -29,7 +31,9 @@ ALL: tuple[type, ...] = (
     PrivacyRequest,
     Recount,
     Recovery,
+    Recurrences,
     Renewal,
     SignInReview,
     Sweep,
+    Task,
 )

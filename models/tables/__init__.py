@@ -35,6 +35,7 @@ from models.tables.operator import OperatorRow
 from models.tables.policy import ObjectionRow, PolicyEntryRow, PolicyRow
 from models.tables.privacy import ArchiveRow, ErasureRow, IdentificationRow
 from models.tables.screening import ScreeningRow
+from models.tables.task import RecurrenceRow, TurnRow
 
 __all__ = [
     "AccountRow",
@@ -69,11 +70,13 @@ __all__ = [
     "PaymentOrderRow",
     "PolicyEntryRow",
     "PolicyRow",
+    "RecurrenceRow",
     "ReviewRow",
     "ScreeningRow",
     "SignInRow",
     "SuspensionRow",
     "TargetRow",
     "TimelineRow",
+    "TurnRow",
     "WithdrawalRow",
 ]

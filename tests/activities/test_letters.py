@@ -72,6 +72,13 @@ FACTS: dict[str, dict[str, object]] = {
         "amount": Decimal("730.00"),
         "reason": "The risk has changed",
     },
+    "internal-task": {
+        "case": "task:SE:SE-3.2_reception_1",
+        "duty": "SE-3.2",
+        "clause": "3.2",
+        "about": "reception",
+        "title": "Yearly analysis of the department's data",
+    },
     "internal-sign-in-review": {
         "case": "sign_in_review:BL:2026-10",
         "month": "2026-10",

@@ -15,10 +15,11 @@ from rules.rulebook import book
 from tests.workflows.test_case import deciding, lose_a_clock
 from tests.workflows.test_long_histories import STORIES, Story
 from tests.workflows.test_sign_in_review import filed
+from tests.workflows.test_task import analysis
 from tests.world import Refused, World
 
 
-@pytest.mark.parametrize("story", [deciding, filed, *STORIES], ids=lambda s: s.__name__)
+@pytest.mark.parametrize("story", [deciding, filed, analysis, *STORIES], ids=lambda s: s.__name__)
 async def test_any_kind_is_assigned_counts_anew_diverges_and_adopts_its_record(world: World, story: Story) -> None:
     """What the base class does for every kind stays followable in every kind."""
     case = await story(world)
@@ -72,5 +73,5 @@ async def test_what_schedules_start_ends(worker_world: World) -> None:
     world = worker_world
     async with world.serving():
         await deciding(world)
-        for name in ("Sweep", "Incoming", "Checkpoint"):
+        for name in ("Sweep", "Incoming", "Checkpoint", "Recurrences"):
             await world.client.execute_workflow(name, id=f"{name.lower()}-{uuid4()}", task_queue=TASK_QUEUE)

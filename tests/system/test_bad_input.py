@@ -63,7 +63,7 @@ FILED = (
     *("04-claim-documents-missing", "05-claim-faulty", "06-claim-second-approval", "07-claim-rejected"),
     *("10-claim-two-claimants", "22-access-mail-came-back", "23-access-not-authorised", "24-withdrawal-with-fallback"),
     *("30-privacy-access-in-person", "31-privacy-erasure", "33-privacy-not-identified"),
-    *("19-client-change", "40-renewal-reminder", "41-late-premium"),
+    *("19-client-change", "40-renewal-reminder", "41-late-premium", "52-task-consultation"),
 )
 """The samples whose copies are spoken to: every kind, most stages, a closed one."""
 OLD = 150

@@ -35,6 +35,7 @@ from operations.setup import (
     migrate,
     schedule_checkpoint,
     schedule_incoming,
+    schedule_recurrences,
     schedule_sweep,
 )
 from operations.store import engine, keyring, sessions
@@ -70,6 +71,7 @@ async def watched(worker_world: World) -> AsyncIterator[World]:
     await schedule_sweep(worker_world.client)
     await schedule_incoming(worker_world.client)
     await schedule_checkpoint(worker_world.client)
+    await schedule_recurrences(worker_world.client)
     async with worker_world.serving():
         yield worker_world
 
@@ -87,6 +89,7 @@ async def test_where_everything_answers_nothing_is_said(watched: World) -> None:
         "sweep",
         "reading",
         "checkpoint",
+        "recurrences",
         "workers",
         "stuck",
         "store",
@@ -129,6 +132,7 @@ async def test_an_engine_without_its_search_attributes_and_sweep_is_sent_to_setu
         assert said["sweep"].startswith("there is no sweep")
         assert said["reading"].startswith("there is no schedule that reads what comes in")
         assert said["checkpoint"].startswith("there is no schedule of checkpoints")
+        assert said["recurrences"].startswith("there is no schedule of recurring duties")
         assert said["workers"] == "no worker has asked for work in the last minutes"
         await add_search_attributes(environment.client)
         assert (

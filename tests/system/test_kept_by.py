@@ -20,6 +20,7 @@ from operations.samples import SAMPLES, Samples, read
 from rules.rulebook import books
 from tests.workflows.test_premium_refund import ended
 from tests.workflows.test_privacy_request import MONDAY, content, file, identify
+from tests.workflows.test_task import begun
 from tests.world import Refused, World
 
 ROOT = Path(__file__).parent.parent.parent
@@ -90,11 +91,32 @@ async def kept(world: World) -> set[tuple[str, str]]:
         await identify(world, case, MONDAY, representation="dms/power-of-attorney")
         if organisation == "SE":
             await world.until(partial(_entered, world, case, "mail_refused"), "mail is refused for health data")
+    await _tasks(world)
     async with world.sessions() as session:
         kinds = dict((await session.exec(select(CaseRow.case, CaseRow.kind))).all())
         duties = set((await session.exec(select(ClockRow.case, ClockRow.duty))).all())
         duties |= {(c, d) for c, d in (await session.exec(select(TimelineRow.case, TimelineRow.duty))).all() if d}
     return {(KINDS[kinds[case]], duty) for case, duty in duties}
+
+
+async def _tasks(world: World) -> None:
+    """One task of every duty that is kept as one, and a training and an excess to their end."""
+    since = world.now().isoformat()
+    for organisation in ("DZ", "SE"):
+        for duty, terms in books()[organisation].tasks.items():
+            about = {"about": f"kept-{duty.lower().replace('.', '-')}"} if terms.about else {}
+            said = {"duty": duty, "since": since, **about, **({"n": 1} if terms.recurs else {})}
+            reference = "_".join((duty, *about.values(), "1")) if terms.recurs else f"kept-{duty}"
+            await begun(world, await world.file("task", organisation, said, reference=reference))
+    today = world.now().date().isoformat()
+    await world.say(
+        "task:SE:kept-SE-34.2", "record_training", held_on=today, topic="ICT", participants=1, attendance_list="hr/1"
+    )
+    await world.stage("task:SE:SE-3.2_sterilisation_1", "remedying")
+    await world.say(
+        "task:SE:SE-3.2_sterilisation_1", "remedy_excess", remedied_on=today, document="dms/1", records="ropa/1"
+    )
+    await world.until(partial(_entered, world, "task:SE:kept-SE-34.2", "training_recorded"), "SE-34.4 is kept")
 
 
 async def _entered(world: World, case: str, entry: str) -> bool:

@@ -1,0 +1,375 @@
+"""Task: a duty of the organisation itself, done by its owner within its term, with what proves it; and what follows."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from temporalio import workflow
+
+from workflows.case import CLOSED, Case, Item, accepts, utc
+
+with workflow.unsafe.imports_passed_through():
+    from models.case import Act, Change, Evidence, Message, Outcome, Start, Stop, Void
+    from models.operator import SYSTEM
+    from models.task import (
+        ApproveAssessment,
+        CompleteAnalysis,
+        CompleteTask,
+        Done,
+        DropProcessing,
+        DropTurn,
+        MoveTurn,
+        RecordAdvice,
+        RecordTraining,
+        RemedyExcess,
+        ReportExcess,
+        StartConsultation,
+        TaskBody,
+        happened_on,
+    )
+
+TURNS: tuple[type[Message], ...] = (DropTurn, MoveTurn)
+
+
+@workflow.defn(name="Task")
+class Task(Case):
+    """One task, or one turn of a duty that recurs: it stays open, and late, until somebody proves that it was done."""
+
+    kind = "task"
+    body_model = TaskBody
+    stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
+        "doing": (CompleteTask, *TURNS),
+        "training": (RecordTraining, *TURNS),
+        "documenting": (),
+        "analysing": (CompleteAnalysis, *TURNS),
+        "reporting": (ReportExcess,),
+        "remedying": (RemedyExcess,),
+        "assessing": (ApproveAssessment, DropProcessing),
+        "consulting": (StartConsultation, DropProcessing),
+        "awaiting_advice": (RecordAdvice, DropProcessing),
+    }
+
+    complete_task = accepts(CompleteTask)
+    record_training = accepts(RecordTraining)
+    complete_analysis = accepts(CompleteAnalysis)
+    report_excess = accepts(ReportExcess)
+    remedy_excess = accepts(RemedyExcess)
+    approve_assessment = accepts(ApproveAssessment)
+    start_consultation = accepts(StartConsultation)
+    record_advice = accepts(RecordAdvice)
+    drop_processing = accepts(DropProcessing)
+    drop_turn = accepts(DropTurn)
+    move_turn = accepts(MoveTurn)
+
+    body: TaskBody
+
+    @workflow.run
+    async def run(self, message: Any = None, *more: Any) -> Outcome:
+        """Live the task; the input is a `StartCase`."""
+        return await self.live(message, *more)
+
+    # ---- stages: how it begins --------------------------------------------------------------------------------------
+
+    async def doing(self) -> None:
+        """Its owner does it, and says what proves it."""
+        if await self._begins():
+            return
+        match await self.next():
+            case Item(message=CompleteTask() as m) as item:
+                await self._done(item, m, "done", facts={"document": m.document}, to=CLOSED, outcome="done")
+            case event:
+                await self._turned(event)
+
+    async def training(self) -> None:
+        """The training is held."""
+        if await self._begins():
+            return
+        match await self.next():
+            case Item(message=RecordTraining() as m) as item:
+                facts = {"topic": m.topic, "participants": m.participants, "attendance_list": m.attendance_list}
+                if self.body.follows:
+                    await self._done(item, m, "training_held", facts=facts, to="documenting")
+                else:
+                    await self._done(item, m, "training_held", facts=facts, to=CLOSED, outcome="done")
+            case event:
+                await self._turned(event)
+
+    async def analysing(self) -> None:
+        """The department's data are analysed: with nothing found it ends here."""
+        if await self._begins():
+            return
+        match await self.next():
+            case Item(message=CompleteAnalysis() as m) as item:
+                facts = {"document": m.document, "excess": m.excess}
+                if m.excess:
+                    await self._done(item, m, "analysed", facts=facts, to="reporting")
+                else:
+                    await self._done(item, m, "analysed", facts=facts, to=CLOSED, outcome="nothing_found")
+            case event:
+                await self._turned(event)
+
+    async def assessing(self) -> None:
+        """The processing waits for the assessment of its impact: a gate, so no term runs."""
+        if await self._begins():
+            return
+        match await self.next():
+            case Item(message=ApproveAssessment() as m) as item:
+                facts = {"document": m.document, "consult": m.consult}
+                if m.consult:
+                    await self._done(item, m, "assessment_approved", facts=facts, to="consulting")
+                else:
+                    await self._done(item, m, "assessment_approved", facts=facts, to=CLOSED, outcome="may_start")
+            case Item(message=DropProcessing() as m) as item:
+                await self._given_up(item, m)
+
+    # ---- stages: what follows ---------------------------------------------------------------------------------------
+
+    async def documenting(self) -> None:
+        """Date, topic and people of the training are on record, by its own clause."""
+        await self.record("training_recorded", duty=self.body.follows[0], to=CLOSED, outcome="done")
+
+    async def reporting(self) -> None:
+        """The department head reports what was found."""
+        duty, remedy = self.body.follows
+        if await self._follows(duty, "excess_found"):
+            return
+        match await self.next():
+            case Item(message=ReportExcess() as m) as item:
+                await self.record(
+                    "excess_reported",
+                    said=item,
+                    duty=duty,
+                    facts={"by": m.actor, "told": m.told, "document": m.document, "then": remedy},
+                    changes=(self._stop(m, duty, "excess_data_reported"),),
+                    to="remedying",
+                )
+
+    async def remedying(self) -> None:
+        """What was found is remedied and the records of processing corrected; the document gives no term for it."""
+        match await self.next():
+            case Item(message=RemedyExcess() as m) as item:
+                await self.record(
+                    "excess_remedied",
+                    said=item,
+                    duty=self.body.follows[1],
+                    facts={"by": m.actor, "document": m.document, "records": m.records, **self._on(m)},
+                    acts=(self._checked(m),),
+                    to=CLOSED,
+                    outcome="remedied",
+                )
+
+    async def consulting(self) -> None:
+        """The authority is to be asked before the processing starts."""
+        [duty] = self.body.follows
+        if await self._follows(duty, "consultation_needed"):
+            return
+        match await self.next():
+            case Item(message=StartConsultation() as m) as item:
+                await self.record(
+                    "consultation_started",
+                    said=item,
+                    duty=duty,
+                    facts={"by": m.actor, "document": m.document},
+                    changes=(self._stop(m, duty, "consultation_started"),),
+                    to="awaiting_advice",
+                )
+            case Item(message=DropProcessing() as m) as item:
+                await self._given_up(item, m)
+
+    async def awaiting_advice(self) -> None:
+        """The processing waits until the authority has answered."""
+        match await self.next():
+            case Item(message=RecordAdvice() as m) as item:
+                await self.record(
+                    "advised",
+                    said=item,
+                    duty=self.body.follows[0],
+                    facts={"by": m.actor, "document": m.document, "may_start": m.may_start, **self._on(m)},
+                    acts=(self._checked(m),),
+                    to=CLOSED,
+                    outcome="may_start" if m.may_start else "may_not_start",
+                )
+            case Item(message=DropProcessing() as m) as item:
+                await self._given_up(item, m)
+
+    # ---- steps ------------------------------------------------------------------------------------------------------
+
+    async def _begins(self) -> bool:
+        """Start the clock, where there is a term, and tell the owner; True if that was this turn."""
+        body = self.body
+        if body.duty in body.began:
+            return False
+        start = Start(duty=body.duty, subject=body.subject, anchor_at=body.since)
+        await self.record(
+            "begun",
+            duty=body.duty,
+            facts={"since": body.since.isoformat(), "owner": body.owner},
+            changes=(start,) if body.clocked else (),
+            acts=(Act(name="task.tell", data={"duty": body.duty}),),
+            body=self._with_begun(body.duty),
+        )
+        return True
+
+    async def _follows(self, duty: str, entry: str) -> bool:
+        """Start the clock of what follows from what was found; True if that was this turn."""
+        if duty in self.body.began:
+            return False
+        assert self.body.found_at is not None  # the step before this one wrote it
+        await self.record(
+            entry,
+            duty=duty,
+            changes=(Start(duty=duty, anchor_at=self.body.found_at),),
+            acts=(Act(name="task.tell", data={"duty": duty}),),
+            body=self._with_begun(duty),
+        )
+        return True
+
+    def _with_begun(self, duty: str) -> TaskBody:
+        return self.body.model_copy(update={"began": (*self.body.began, duty)})
+
+    async def _done(
+        self,
+        item: Item,
+        m: Done | ApproveAssessment,
+        entry: str,
+        *,
+        facts: dict[str, Any],
+        to: str,
+        outcome: str | None = None,
+    ) -> None:
+        """What was to be done is done; the next turn is counted from that day."""
+        body = self.body
+        stop = self._stop(m, body.duty, entry, body.subject)
+        await self.record(
+            entry,
+            said=item,
+            duty=body.duty,
+            facts={"by": m.actor, **self._on(m), **facts},
+            changes=(stop,) if body.clocked else (),
+            acts=(self._checked(m, name="task.done"),),
+            to=to,
+            outcome=outcome,
+        )
+
+    async def _given_up(self, item: Item, m: DropProcessing) -> None:
+        """The head gives the processing up (SE 29.2): nothing is to be assessed or asked any more."""
+        duty = self.body.follows[0]
+        await self.record(
+            "processing_dropped",
+            said=item,
+            duty=self.body.duty,
+            facts={"by": m.actor, "document": m.document, **self._on(m)},
+            changes=self.no_more(duty, "processing_dropped"),
+            acts=(self._checked(m),),
+            to=CLOSED,
+            outcome="processing_dropped",
+        )
+
+    async def _turned(self, event: Any) -> None:
+        """A person leaves this turn out, or has it counted from another day."""
+        body = self.body
+        match event:
+            case Item(message=DropTurn() as m) as item:
+                await self.record(
+                    "dropped",
+                    said=item,
+                    duty=body.duty,
+                    facts={"by": m.actor, **m.correction.model_dump()},
+                    changes=(Void(duty=body.duty, subject=body.subject, reason=m.correction.reason),),
+                    acts=(Act(name="task.dropped"),),
+                    to=CLOSED,
+                    outcome="dropped",
+                )
+            case Item(message=MoveTurn() as m) as item:
+                moved: tuple[Change, ...] = (
+                    Void(duty=body.duty, subject=body.subject, reason=m.correction.reason),
+                    Start(duty=body.duty, subject=body.subject, anchor_at=m.since),
+                )
+                await self.record(
+                    "moved",
+                    said=item,
+                    duty=body.duty,
+                    facts={"by": m.actor, "since": m.since.isoformat(), **m.correction.model_dump()},
+                    changes=moved,
+                    acts=(Act(name="task.moved", data={"since": m.since.isoformat()}),),
+                    body=body.model_copy(update={"since": m.since}),
+                )
+
+    def _stop(self, m: Done | ApproveAssessment, duty: str, kind: str, subject: str = "") -> Stop:
+        """The end of a clock by what a person says."""
+        evidence = Evidence(
+            kind=kind,
+            happened_on=happened_on(m),
+            reference=getattr(m, "attendance_list", None) or getattr(m, "document", None),
+            by_person=True,
+            correction=getattr(m, "correction", None),
+        )
+        return Stop(duty=duty, subject=subject, evidence=evidence)
+
+    def _checked(self, m: Message, name: str = "task.check") -> Act:
+        """The store checks the day that was said: it knows what day it is there."""
+        return Act(name=name, data={"on": happened_on(m).isoformat(), "since": self._not_before().isoformat()})
+
+    def _not_before(self) -> Any:
+        return self.body.found_at or self.body.since
+
+    def _on(self, m: Message) -> dict[str, str]:
+        return {"on": happened_on(m).isoformat()}
+
+    # ---- messages ---------------------------------------------------------------------------------------------------
+
+    def allowed(self, message: Message) -> tuple[str, ...]:
+        """Why this is not possible now; all reasons."""
+        faults = []
+        body = self.body
+        if isinstance(message, TURNS):
+            clock = self.clocks.get(body.duty, body.subject)
+            if body.n is None:
+                faults.append("only a turn of a duty that recurs is dropped or moved")
+            if isinstance(message, MoveTurn):
+                if body.n is not None and not body.movable:
+                    faults.append("a turn of a calendar year belongs to that year; it can be dropped")
+                if clock is not None and clock.status == "overdue":
+                    faults.append("it is overdue: what was missed is not moved")
+                if message.since > workflow.now():
+                    faults.append("since: lies in the future")
+            correction = message.correction  # type: ignore[attr-defined]  # both have one
+            if message.actor.startswith(SYSTEM):
+                faults.append("actor: only an operator drops or moves a turn")
+            if correction.second_person == message.actor:
+                faults.append("correction.second_person: must be another one than who says it")
+        return tuple(faults)
+
+    def possible(self) -> list[type[Message]]:
+        """Only what has a point now."""
+        clock = self.clocks.get(self.body.duty, self.body.subject)
+        late = clock is not None and clock.status == "overdue"
+        turns = () if self.body.n is None else (DropTurn, MoveTurn) if self.body.movable and not late else (DropTurn,)
+        return [m for m in super().possible() if m not in TURNS or m in turns]
+
+    # ---- what people see --------------------------------------------------------------------------------------------
+
+    def waiting(self, stage: str, body: TaskBody) -> str:
+        """What is waited for, and from whom."""
+        owner = body.owner.replace("_", " ")
+        words = {
+            "doing": f"the {owner}, who does it",
+            "training": f"the {owner}, who has the training held",
+            "analysing": f"the {owner}, who analyses the data",
+            "assessing": f"the {owner}, whose assessment is approved",
+            "reporting": "the department head, who reports the excess data",
+            "remedying": "the data protection officer, who has the excess data remedied",
+            "consulting": "the data protection officer, who asks the authority",
+            "awaiting_advice": "the authority's answer",
+        }
+        return words.get(stage, "")
+
+    def story(self) -> list[str]:
+        """Which duty, what it is about, and from when it is counted."""
+        body = self.body
+        lines = [f"- **Duty:** {body.duty}, clause {body.clause}"]
+        if body.about is not None:
+            lines.append(f"- **{(body.what or 'about').capitalize()}:** {body.about}")
+        if body.n is not None:
+            lines.append(f"- **Turn:** {body.n}")
+        return [*lines, f"- **Counted from:** {utc(body.since)}"]
