@@ -45,6 +45,9 @@ KINDS: dict[str, Label] = {
     "sign_in_review": _label(
         "pieslēgšanās žurnāla pārskatīšana", "prisijungimų žurnalo peržiūra", "review of the journal of sign-ins"
     ),
+    "breach": _label(
+        "personas datu aizsardzības pārkāpums", "asmens duomenų saugumo pažeidimas", "personal data breach"
+    ),
     "renewal": _label(
         "atgādinājums par līguma beigām", "priminimas apie sutarties pabaigą", "reminder of a contract's end"
     ),

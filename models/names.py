@@ -20,6 +20,7 @@ KINDS = {
     "client_change": "ClientChange",
     "credential": "Credential",
     "sign_in_review": "SignInReview",
+    "breach": "Breach",
 }
 """Kind of case → workflow type."""
 

@@ -85,6 +85,7 @@ KINDS = {
     "recovery": "recovery",
     "client_change": "client change",
     "sign_in_review": "sign-in review",
+    "breach": "breach",
 }
 
 

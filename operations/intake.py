@@ -25,6 +25,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from models.access import AccessFiling, WithdrawalFiling
 from models.authenticator_decision import BELL, PASSED_ON
+from models.breach import BreachFiling, report_faults
 from models.case import Entry, Filing, StartCase
 from models.client_change import ClientChangeFiling
 from models.common import Model
@@ -125,6 +126,7 @@ REOPENS: dict[str, frozenset[str]] = {
     "client_change": frozenset({"report_bounce"}),
     "credential": frozenset({"report_bounce"}),
     "recovery": frozenset({"report_repayment", "report_recovery_suit_end", "report_bounce"}),
+    "breach": frozenset({"join_report", "add_facts", "assess_risk", "add_recipients", "report_bounce"}),
 }
 """Kind → the messages that may open a closed case again."""
 
@@ -482,6 +484,10 @@ async def ask_store(session: AsyncSession, checked: Checked) -> None:
             raise Refusal("reference: the review of a month is named by it")
         if filing.received_at < borders(review.month, book(filing.organisation).zone)[1]:
             raise Refusal("content.month: it is not over then")
+    elif filing.kind == "breach":
+        report = BreachFiling.model_validate(filing.content)
+        if faults := report_faults(report, filing.received_at):
+            raise Refusal(*(f"content.{fault}" for fault in faults))
     elif filing.kind == "recovery":
         await _recoverable(session, checked)
     elif filing.kind == "credential":
