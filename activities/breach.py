@@ -38,6 +38,8 @@ from rules.rulebook import Rulebook, book
 
 POST = "post"
 """The carrier of a letter that a person handed over."""
+FORMER = "former"
+"""Of a party: addresses by which a list may still know the person."""
 STAFF = ("data_protection_officer", "manager")
 """Who is told of every report by Termins too."""
 
@@ -98,7 +100,7 @@ class BreachStore:
         parties = (
             await session.exec(select(PartyRow).where(PartyRow.case == case, PartyRow.role == SUBJECT_ROLE))
         ).all()
-        known = {same_person(p.name, p.email, p.other.get("address")) for p in parties}
+        known = {same_person(p.name, *where) for p in parties for where in _addresses(p)}
         people, n = People.model_validate(data["people"]), len(parties)
         languages = dict(people.languages)
         for one in map(Recipient.model_validate, loaded.people):
@@ -176,6 +178,8 @@ class BreachStore:
             people = people.add(no_mail=-1)
         else:
             raise Refusal("party: the letter to this person is still to be queued")
+        if party.email is not None:
+            party.other = {**party.other, FORMER: [*party.other.get(FORMER, ()), party.email]}
         party.email = data["email"]
         key = f"tell:{party.party}:{len(letters) + 1}"
         facts = await _facts(session, case, data["letter"])
@@ -260,6 +264,12 @@ async def _facts(session: AsyncSession, case: str, letter: int) -> dict[str, Any
         "controller": rulebook.name,
         "authority": rulebook.values["breach"]["authority"],
     }
+
+
+def _addresses(party: PartyRow) -> list[tuple[str | None, str | None]]:
+    """E-mail and postal address as a list may have them: what somebody was loaded with, and what is right now."""
+    post = party.other.get("address")
+    return [(party.email, post), (None, post), *((former, post) for former in party.other.get(FORMER, ()))]
 
 
 async def _letters(session: AsyncSession, case: str, party: str) -> Sequence[NoticeRow]:

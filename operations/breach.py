@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 from collections.abc import Sequence
@@ -41,7 +42,7 @@ from models.tables import (
     RecipientListRow,
 )
 from operations.filings import faults_of
-from operations.intake import Delivered, Intake, Sessions
+from operations.intake import ANSWERS_WITHIN, Delivered, Intake, Sessions
 from operations.reading import NotFound, local
 from operations.reading_json import Item
 from rules.rulebook import book
@@ -162,8 +163,13 @@ class Breaches:
 
     async def _deliver(self, case: str, code: str, by: str) -> Delivered:
         # a list that was refused may be loaded again, when the case can take it
-        event = f"recipients-{code}-{uuid4().hex[:8]}"  # outside of workflows
-        return await self._intake.submit_event(case, event, "add_recipients", {"actor": by, "list": code})
+        event = f"recipients-{code}-{uuid4().hex[:8]}"
+        try:
+            # a case answers when a worker serves it; without one the event is kept, and waits for the sweep
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                return await self._intake.submit_event(case, event, "add_recipients", {"actor": by, "list": code})
+        except TimeoutError:
+            return Delivered(case=case, event=event, waiting=True)
 
 
 def _read(item: Item) -> tuple[Recipient | None, tuple[str, ...]]:

@@ -91,7 +91,8 @@ async def kept(world: World) -> set[tuple[str, str]]:
         await identify(world, case, MONDAY, representation="dms/power-of-attorney")
         if organisation == "SE":
             await world.until(partial(_entered, world, case, "mail_refused"), "mail is refused for health data")
-    await reported(world, "SE", sort="threat")
+    threat = await reported(world, "SE", sort="threat")
+    await world.say(threat, "enter_register", facts="vājš tīkls", effects="nav", corrective_action="slēgts")
     async with world.sessions() as session:
         kinds = dict((await session.exec(select(CaseRow.case, CaseRow.kind))).all())
         duties = set((await session.exec(select(ClockRow.case, ClockRow.duty))).all())

@@ -396,6 +396,8 @@ async def test_who_has_no_mail_or_does_not_get_it_is_told_by_post(world: World) 
     await world.say(case, "correct_address", party="P2", email="jauna.adrese@pasts.example")
     await told(world, case, 2)
     assert len(world.mails("jauna.adrese@pasts.example")) == 1
+    with pytest.raises(Refusal, match="everybody on it is known already"):
+        await load(world, case, bounced)
     posted = {"sent_at": present(world).isoformat(), "reference": "dms/post-9"}
     with pytest.raises(Refused, match=r"told, on the way, or not on the lists: P1, P9"):
         await world.say(case, "confirm_posted", people=["P1", "P9"], **posted)
