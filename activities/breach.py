@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import exists, func
+from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -28,12 +29,14 @@ from models.tables import (
     BreachEntryRow,
     BreachLetterRow,
     CaseRow,
+    EventRow,
     IntakeRow,
     NoticeRow,
     PartyRow,
     RecipientListRow,
 )
-from operations.breach import same_person
+from models.tables.sealed import values_of
+from operations.breach import body_of, same_person
 from rules.rulebook import Rulebook, book
 
 POST = "post"
@@ -53,6 +56,7 @@ class BreachStore:
         self.acts: Mapping[str, ActHandler] = {
             "breach.announce": self._announce,
             "breach.join": self._join,
+            "breach.merge": self._merge,
             "breach.take_people": self._take_people,
             "breach.letter": self._letter,
             "breach.queue": self._queue,
@@ -88,6 +92,34 @@ class BreachStore:
         text += f"not from {data['was']}"
         for role in STAFF:
             _tell_staff(session, case, f"{NOTIFY}:{data['report']}:{role}", role, text, at)
+
+    async def _merge(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """The reports go to the case that stays, as events that the sweep delivers: it may be closed by then."""
+        own, other = await session.get_one(CaseRow, case), await session.get(CaseRow, data["into"])
+        # shared with senders of events, not with an erasure
+        intake = await session.get(IntakeRow, data["into"], with_for_update={"read": True})
+        if other is None or intake is None or intake.erased_at is not None:
+            raise Refusal("into: there is no such breach")
+        if (other.kind, other.organisation) != (own.kind, own.organisation) or other.outcome == "joined":
+            raise Refusal("into: no breach of this organisation that could take reports")
+        filing = BreachFiling.model_validate((await session.get_one(IntakeRow, case)).content)
+        for code, report in body_of(own).reports.items():
+            message = {
+                "case": other.case,
+                "actor": data["actor"],
+                "sort": report.sort,
+                **{name: getattr(report, name).isoformat() for name in ("received_at", "noticed_at", "aware_at")},
+                "told": {who: told.isoformat() for who, told in report.told.items()},
+                "text": filing.text if code == "R1" else f"{code} of {case}",
+            }
+            event = EventRow(
+                case=other.case,
+                event=f"joined-{own.case.split(':')[2]}-{code}",
+                name="join_report",
+                message=message,
+                recorded_at=at,
+            )
+            await session.exec(insert(EventRow).values(values_of(event)).on_conflict_do_nothing())
 
     # ---- the people -------------------------------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from activities.letters import LANGUAGES, attached, render
 from activities.pdf import Sheet, pdf
 from integrations.mail import Attachment, Letter, MailOut, MailRefused, MailUnavailable
 from models import errors
+from models.breach import SUBJECT_ROLE
 from models.case import NoticeSent, NoticesSent, SendNotices
 from models.claim import Document, HeadReason
 from models.now import Now
@@ -177,7 +178,9 @@ class _Known:
     @classmethod
     async def of(cls, session: AsyncSession, case: str) -> Self:
         clocks = await session.exec(select(ClockRow).where(ClockRow.case == case).order_by(col(ClockRow.n)))
-        parties = await session.exec(select(PartyRow).where(PartyRow.case == case))
+        # those affected by a breach can be thousands, and no letter names one of them
+        named = select(PartyRow).where(PartyRow.case == case, PartyRow.role != SUBJECT_ROLE)
+        parties = await session.exec(named)
         return cls(
             row=(await session.exec(select(CaseRow).where(CaseRow.case == case))).one(),
             clocks={(clock.duty, clock.subject): clock for clock in clocks},

@@ -252,7 +252,7 @@ class BreachBody(Model):
     @property
     def to_queue(self) -> bool:
         """Whether the next letters are to be queued: those before them have their end."""
-        return self.telling and not self.batch and not self.queued_all
+        return self.telling and self.people.known > 0 and not self.batch and not self.queued_all
 
     @property
     def unwritten(self) -> tuple[str, ...]:
@@ -290,6 +290,12 @@ class JoinReport(Message):
     )
     text: Text = Field(description="what was noticed, in words; name no data subject")
     reporter: Text | None = Field(default=None, description="name of who noticed it")
+
+
+class JoinBreach(Decides):
+    """This is the same breach as another case: its reports join that one, and this case ends."""
+
+    into: Text = Field(description="the other case, such as breach:SE:2026-I07")
 
 
 class ConfirmTold(Message):

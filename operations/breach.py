@@ -216,7 +216,7 @@ class Entry(Model):
     known_at: datetime
     risk: str | None
     authority: str
-    """`notified`, `late`, `not to be notified`, or until when it is to be."""
+    """`notified`, `notified late`, `not to be notified`, `joined another case`, or until when it is to be."""
     notified_at: datetime | None
     phases: int
     people: int
@@ -281,7 +281,7 @@ def _entry(row: CaseRow, entry: BreachEntryRow | None, clock: ClockRow | None, *
         reports=len(body.reports),
         known_at=body.aware_at,
         risk=body.risk,
-        authority=_authority(body, clock),
+        authority="joined another case" if row.outcome == "joined" else _authority(body, clock),
         notified_at=body.phases[0].sent_at if body.phases else None,
         phases=len(body.phases),
         people=body.people.known,

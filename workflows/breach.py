@@ -28,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
         DecideNotToTell,
         EnterRegister,
         Exemption,
+        JoinBreach,
         JoinReport,
         NotifyAuthority,
         Phase,
@@ -56,6 +57,7 @@ with workflow.unsafe.imports_passed_through():
 FINDING: tuple[type[Message], ...] = (JoinReport, ConfirmTold, AddFacts, AssessRisk)
 """What may be said whenever more is found."""
 DOING: tuple[type[Message], ...] = (
+    JoinBreach,
     NotifyAuthority,
     AddRecipients,
     TellSubjects,
@@ -84,6 +86,7 @@ class Breach(Case):
     }
 
     join_report = accepts(JoinReport)
+    join_breach = accepts(JoinBreach)
     confirm_told = accepts(ConfirmTold)
     add_facts = accepts(AddFacts)
     assess_risk = accepts(AssessRisk)
@@ -508,6 +511,18 @@ class Breach(Case):
     async def _finish(self, item: Item) -> None:
         body = self.body
         match item.message:
+            case JoinBreach() as m:
+                await self.record(
+                    "joined",
+                    said=item,
+                    facts={"into": m.into},
+                    changes=tuple(
+                        Void(duty=c.duty, subject=c.subject, reason="joined another case") for c in self.clocks.open
+                    ),
+                    acts=(Act(name="breach.merge", data={"into": m.into, "actor": m.actor}),),
+                    to=CLOSED,
+                    outcome="joined",
+                )
             case ConfirmMeasures() as m:
                 facts = {"done_at": m.done_at.isoformat(), "reference": m.reference}
                 body = body.model_copy(update={"measures_at": m.done_at})
@@ -595,6 +610,11 @@ class Breach(Case):
         match message:
             case JoinReport():
                 faults += report_faults(message, message.received_at)
+            case JoinBreach():
+                if message.into == self.id:
+                    faults.append("into: this is that case")
+                if body.phases or body.people.known:
+                    faults.append("the authority or people were told here: let the other case join this one")
             case ConfirmTold():
                 faults += self._told_faults(message)
             case AssessRisk() if message.assessed_at < body.aware_at:

@@ -235,6 +235,33 @@ async def test_an_earlier_report_judges_what_was_notified_anew(world: World) -> 
     await finish(world, case)
 
 
+async def test_a_breach_that_was_filed_twice_joins_the_other_case(world: World) -> None:
+    """Its clocks end without a judgment, its reports go over; what it knew earlier counts there."""
+    stays = await reported(world, "SE", told={"officer": MONDAY.isoformat()})
+    sooner = (MONDAY - 5 * HOUR).isoformat()
+    again = await reported(world, "SE", noticed_at=sooner, aware_at=sooner, text="Tas pats dators")
+    elsewhere = await reported(world, "DZ")
+    for into, why in (
+        (again, "this is that case"),
+        (elsewhere, "no breach of this organisation"),
+        ("breach:SE:NOBODY", "no such breach"),
+    ):
+        with pytest.raises(Refused, match=why):
+            await world.say(again, "join_breach", into=into)
+    await world.say(again, "join_breach", into=stays)
+    assert (await world.stage(again, "closed")).outcome == "joined"
+    assert set((await world.clocks(again)).values()) == {"void"}
+    entry = next(one for one in await register(world.sessions, "SE") if one.case == again)
+    assert entry.authority == "joined another case"
+    await world.intake.deliver_waiting()
+    await world.until(lambda: has(world, stays, "report_joined"), "its report has joined")
+    assert (await world.clock(stays, NOTIFY)).due == (MONDAY - 5 * HOUR).astimezone(UTC) + 72 * HOUR
+    assert (await world.clock(stays, "SE-30.1", "R2")).anchor_at == MONDAY - 5 * HOUR
+    told_here = await high(world)
+    with pytest.raises(Refused, match="let the other case join this one"):
+        await world.say(told_here, "join_breach", into=stays)
+
+
 async def test_phases_follow_each_other_until_nothing_is_left_to_say(world: World) -> None:
     """33(4): what is found after a phase is owed in the next; what is missing at the end is named, all of it."""
     case = await reported(world)
