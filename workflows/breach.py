@@ -54,6 +54,8 @@ with workflow.unsafe.imports_passed_through():
         Void,
     )
 
+AUTHORITY = "authority:"
+"""Begins the name of a phase, as that of a letter that can come back: `authority:1`."""
 FINDING: tuple[type[Message], ...] = (JoinReport, ConfirmTold, AddFacts, AssessRisk)
 """What may be said whenever more is found."""
 DOING: tuple[type[Message], ...] = (
@@ -173,6 +175,8 @@ class Breach(Case):
                 await self._readdressed(item, m)
             case Item(message=ConfirmPosted() as m) as item:
                 await self._posted(item, m)
+            case Item(message=ReportBounce() as m) as item if m.notice.startswith(AUTHORITY):
+                await self._returned(item, m)
             case Item(message=ReportBounce() as m) as item:
                 await self._bounced(item, m)
             case Item() as item:
@@ -334,6 +338,21 @@ class Breach(Case):
                 "reasons": m.delay_reasons,
             },
             **self._then(body, stops),
+        )
+
+    async def _returned(self, item: Item, m: ReportBounce) -> None:
+        """The last phase came back: it is not said, and if it was the first the 72 hours run as they did."""
+        *before, last = self.body.phases
+        unsaid = tuple(dict.fromkeys((*last.facts, *self.body.unsaid)))
+        body = self.body.model_copy(update={"phases": tuple(before), "unsaid": unsaid})
+        clock = self.clocks.get(NOTIFY)
+        ended = not before and clock is not None and clock.status in ("kept", "late")
+        await self.record(
+            "bounced",
+            said=item,
+            duty=NOTIFY,
+            facts={"notice": m.notice, "bounced_at": m.bounced_at.isoformat()},
+            **self._then(body, (Reopen(duty=NOTIFY, reason="bounce"),) if ended else ()),
         )
 
     async def _not_notified(self, item: Item, m: DecideNotToNotify) -> None:
@@ -621,6 +640,11 @@ class Breach(Case):
                 faults.append("assessed_at: lies before the breach was known")
             case NotifyAuthority():
                 faults += self._notify_faults(message)
+            case ReportBounce() if message.notice.startswith(AUTHORITY):
+                if not body.phases or message.notice != f"{AUTHORITY}{len(body.phases)}":
+                    faults.append(f"notice: the last phase is {len(body.phases) or 'still to come'}")
+                elif message.bounced_at < body.phases[-1].sent_at:
+                    faults.append("bounced_at: lies before it was sent")
             case DecideNotToNotify():
                 if body.risk != "none":
                     faults.append(f"only where no risk is likely (33(1)); assessed: {body.risk or 'not yet'}")
@@ -712,6 +736,8 @@ class Breach(Case):
         if model is NotifyAuthority:
             more = {"delay_reasons": "‹why not within 72 hours›"} if self._overdue(NOTIFY) else {}
             return {"phase": len(self.body.phases) + 1, **more}
+        if model is ReportBounce and self.body.people.told <= 0:
+            return {"notice": f"{AUTHORITY}{len(self.body.phases)}"}
         if model is ConfirmTold:
             return {"report": next(iter(self._untold()), "R1")}
         if model is AddFacts and (missing := self.body.facts.missing):
@@ -746,7 +772,7 @@ class Breach(Case):
             DecideNotToTell: not body.people_owed,
             CorrectAddress: not (body.telling and body.people.failed + body.people.no_mail),
             ConfirmPosted: not (body.telling and body.people.failed + body.people.no_mail),
-            ReportBounce: body.people.told <= 0,
+            ReportBounce: body.people.told <= 0 and not body.phases,
             ConfirmMeasures: body.measures_at is not None,
             CloseBreach: bool(self._lacking()),
         }

@@ -291,6 +291,27 @@ async def test_phases_follow_each_other_until_nothing_is_left_to_say(world: Worl
     assert (await world.stage(case, "closed")).outcome == "notified"
 
 
+async def test_a_notification_that_comes_back_was_none(world: World) -> None:
+    """The 72 hours run as they did, what it said is unsaid, and the next one is the first phase again."""
+    case = await reported(world)
+    await world.say(case, "add_facts", **SAID)
+    await assess(world, case, "risk")
+    with pytest.raises(Refused, match="the last phase is still to come"):
+        await world.say(case, "report_bounce", notice="authority:1", bounced_at=MONDAY.isoformat())
+    await notify(world, case, MONDAY)
+    assert (await world.clock(case, NOTIFY)).status == "kept"
+    with pytest.raises(Refused, match="the last phase is 1"):
+        await world.say(case, "report_bounce", notice="authority:2", bounced_at=MONDAY.isoformat())
+    await world.say(case, "report_bounce", notice="authority:1", bounced_at=MONDAY.isoformat())
+    row = await world.stage(case, "notifying")
+    clock = await world.clock(case, NOTIFY)
+    assert (clock.n, clock.status, clock.due) == (1, "running", MONDAY.astimezone(UTC) + 72 * HOUR)
+    assert set(row.state["body"]["unsaid"]) == set(SAID)
+    await notify(world, case, present(world))
+    assert (await world.clock(case, NOTIFY)).status == "kept"
+    await finish(world, case)
+
+
 # ---- risk -----------------------------------------------------------------------------------------------------------
 
 
