@@ -44,6 +44,7 @@ from models.task import DropTurn, MoveTurn
 from operations import access as accessing
 from operations import authenticator_decision as deciding
 from operations import (
+    breach,
     compliance,
     counting,
     data_systems,
@@ -2631,6 +2632,163 @@ async def _recurrences_except(organisation: str, duty: str, about: str, message:
     said = json.dumps(message, sort_keys=True)
     event_id = f"except-{hashlib.sha256(said.encode()).hexdigest()[:16]}"
     return await _event(case, name, event_id, {"actor": speaker, **message}, as_json)
+
+
+# ---- breaches -------------------------------------------------------------------------------------------------------
+
+breach_app = typer.Typer(help="Personal data breaches: the register, the authority's form, and who is to be told.")
+app.add_typer(breach_app, name="breaches", epilog=EXIT_CODES)
+
+BreachCase = Annotated[str, typer.Argument(metavar="CASE", help="The breach, such as breach:SE:2026-I07.")]
+
+
+@breach_app.callback(invoke_without_command=True)
+def breaches(
+    context: typer.Context, organisation: Organisation = None, personal: Personal = False, as_json: Json = False
+) -> None:
+    """The register of breaches (GDPR 33(5)): one line each; facts, effects and corrective action with --personal."""
+    if context.invoked_subcommand is None:
+        _known(organisation)
+        raise typer.Exit(_run(_breaches(organisation, personal, as_json), as_json))
+
+
+async def _breaches(organisation: str | None, personal: bool, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        entries = await breach.register(connection.sessions, organisation, personal=personal)
+    if as_json:
+        _json_array(entries)
+        return DONE
+    if not entries:
+        print("no breach was reported")
+        return DONE
+    table = _table("Case", "Known since", "Reports", "Risk", "Authority", "Told", "Measures", "Entry", "Stage")
+    for one in entries:
+        table.add_row(
+            one.case,
+            reading.local(one.known_at, one.organisation),
+            str(one.reports),
+            one.risk or "not assessed",
+            f"{one.authority}{f', phase {one.phases}' if one.phases > 1 else ''}",
+            f"{one.told} of {one.people}" if one.people else "–",
+            reading.local(one.measures_at, one.organisation) if one.measures_at else "–",
+            reading.local(one.entered_at, one.organisation) if one.entered_at else "none",
+            one.stage,
+        )
+    _console().print(table)
+    for one in entries if personal else ():
+        said = {"facts": one.facts, "effects": one.effects, "corrective action": one.corrective_action}
+        for name, text in {**said, "reasons": one.reasons}.items():
+            if text:
+                print(f"{one.case}  {name}: {text}")
+    return DONE
+
+
+@breach_app.command(name="form", epilog=EXIT_CODES)
+def breaches_form(
+    case: BreachCase,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Write it into this .html file.")],
+    language: Annotated[str | None, typer.Option(help="lv, lt or en; the controller's, if not said.")] = None,
+    personal: Personal = False,
+    as_json: Json = False,
+) -> None:
+    """The notification for the authority: what GDPR 33(3) asks for, what is still missing, and the phases.
+
+    Without --personal it says only which facts are known, not what people wrote of them.
+    """
+    faults = [] if language in (None, "lv", "lt", "en") else ["--language: lv, lt or en"]
+    if out.suffix != ".html":
+        faults.append("--out: name a .html file")
+    if faults:
+        raise typer.BadParameter("; ".join(faults))
+    raise typer.Exit(_run(_form(case, out, language, personal, as_json), as_json))
+
+
+async def _form(case: str, out: Path, language: str | None, personal: bool, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        spoken: Any = language
+        text = await breach.form(connection.sessions, wall_clock(), case, personal=personal, language=spoken)
+    try:
+        await asyncio.to_thread(out.write_text, text, encoding="utf-8")
+    except OSError as e:
+        raise typer.BadParameter(f"--out: {out}: {e.strerror}") from None
+    print(json.dumps({"case": case, "file": str(out)}) if as_json else f"{case}  {out}")
+    return DONE
+
+
+@breach_app.command(name="people", epilog=EXIT_CODES)
+def breaches_people(
+    case: BreachCase,
+    left: Annotated[bool, typer.Option("--left", help="Only those who are not told.")] = False,
+    personal: Personal = False,
+    as_json: Json = False,
+) -> None:
+    """Who is to be told of a breach, and what became of each letter; names and addresses with --personal."""
+    raise typer.Exit(_run(_breach_people(case, left, personal, as_json), as_json))
+
+
+async def _breach_people(case: str, left: bool, personal: bool, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        people = await breach.affected(connection.sessions, case, left=left, personal=personal)
+    if as_json:
+        _json_array(people)
+        return DONE
+    if not people:
+        print("everybody is told" if left else "nobody was loaded")
+        return DONE
+    who = ("Name", "E-mail", "Address") if personal else ()
+    table = _table("Person", "State", "Language", "Letter", "Sent", "By", "Came back", *who)
+    for one in people:
+        table.add_row(
+            one.party,
+            one.state,
+            one.language,
+            one.letter or "–",
+            _utc(one.sent_at) if one.sent_at else "–",
+            one.carrier or "–",
+            _utc(one.bounced_at) if one.bounced_at else "–",
+            *((one.name or "–", one.email or "–", one.address or "–") if personal else ()),
+        )
+    _console().print(table)
+    return DONE
+
+
+@breach_app.command(name="load", epilog=EXIT_CODES)
+def breaches_load(
+    case: BreachCase,
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="A .csv or .json file: name, email, address, language (lv, lt, en)."),
+    ],
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """Load who is to be told of a breach: good rows go in, bad ones are reported with their number and all faults.
+
+    The people go into the store, sealed, and into no message or history; the same file again changes nothing.
+    """
+    items = _rows(file, "people", reading_csv.RECIPIENT)
+    raise typer.Exit(_run(_load_people(case, items, actor, as_json), as_json))
+
+
+async def _load_people(case: str, items: Sequence[reading_json.Item], actor: str | None, as_json: bool) -> int:
+    async with connect() as connection:
+        speaker = await _speaker(connection, actor)
+        breaches = breach.Breaches(connection.sessions, connection.keyring, connection.intake, wall_clock)
+        loaded = await breaches.load(case, items, speaker)
+    if as_json:
+        _json(loaded)
+        return REFUSED if loaded.bad else DONE
+    if loaded.before:
+        print(f"{case}  this list was loaded before")
+    else:
+        waits = "; the case hears of them when it can" if loaded.waiting else ""
+        print(f"{case}  {loaded.people} people, {loaded.again} named again, {len(loaded.bad)} bad{waits}")
+    if loaded.bad:
+        table = _table("Row", "Faults")
+        for bad in loaded.bad:
+            table.add_row(str(bad.row or "–"), "\n".join(bad.faults))
+        _console().print(table)
+    return REFUSED if loaded.bad else DONE
 
 
 # ---- input, output, failures ----------------------------------------------------------------------------------------

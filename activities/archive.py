@@ -46,6 +46,9 @@ KINDS: dict[str, Label] = {
         "pieslēgšanās žurnāla pārskatīšana", "prisijungimų žurnalo peržiūra", "review of the journal of sign-ins"
     ),
     "task": _label("uzdevums", "užduotis", "task"),
+    "breach": _label(
+        "personas datu aizsardzības pārkāpums", "asmens duomenų saugumo pažeidimas", "personal data breach"
+    ),
     "renewal": _label(
         "atgādinājums par līguma beigām", "priminimas apie sutarties pabaigą", "reminder of a contract's end"
     ),

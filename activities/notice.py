@@ -22,10 +22,11 @@ from activities.letters import LANGUAGES, attached, render
 from activities.pdf import Sheet, pdf
 from integrations.mail import Attachment, Letter, MailOut, MailRefused, MailUnavailable
 from models import errors
+from models.breach import SUBJECT_ROLE
 from models.case import NoticeSent, NoticesSent, SendNotices
 from models.claim import Document, HeadReason
 from models.now import Now
-from models.tables import ArchiveRow, CaseRow, ClockRow, DecisionRow, DocumentRow, NoticeRow, PartyRow
+from models.tables import ArchiveRow, BreachLetterRow, CaseRow, ClockRow, DecisionRow, DocumentRow, NoticeRow, PartyRow
 from operations.intake import Sessions
 from rules.calendar import load
 from rules.documents import asked
@@ -99,6 +100,8 @@ class Post:
             archive = await session.get(ArchiveRow, case) if notice.facts.get("attach") == "archive" else None
             step = notice.facts.get("asked", {}).get("asked_in")
             wanted = await session.get(DocumentRow, (case, step, 0)) if step is not None else None
+            written = notice.facts.get("letter_of")
+            letter_text = await session.get_one(BreachLetterRow, (case, written)) if written is not None else None
             if (n := _calculation(notice)) is not None:
                 decision = await session.get_one(DecisionRow, (case, n))
                 notice.facts = {
@@ -119,6 +122,8 @@ class Post:
         if to is None:
             return await self._close(case, key, refused="no address")
         facts = _facts(notice, known, party, language, self._now(), wanted)
+        if letter_text is not None:
+            facts |= {**letter_text.texts[language], "contact": letter_text.contact}
         try:
             letter = render(
                 notice.template,
@@ -173,7 +178,9 @@ class _Known:
     @classmethod
     async def of(cls, session: AsyncSession, case: str) -> Self:
         clocks = await session.exec(select(ClockRow).where(ClockRow.case == case).order_by(col(ClockRow.n)))
-        parties = await session.exec(select(PartyRow).where(PartyRow.case == case))
+        # those affected by a breach can be thousands, and no letter names one of them
+        named = select(PartyRow).where(PartyRow.case == case, PartyRow.role != SUBJECT_ROLE)
+        parties = await session.exec(named)
         return cls(
             row=(await session.exec(select(CaseRow).where(CaseRow.case == case))).one(),
             clocks={(clock.duty, clock.subject): clock for clock in clocks},
@@ -206,7 +213,8 @@ def _facts(
     `{"asked_in": step}` the document that this step asked for, with the reason; `{"ground": code, "reason": text}` the
     clause and title of a finding or a clause, and the reason;
     `{"title_of": document}` what the document is called; `{"name_of": party}` the party's name, which no draft carries;
-    `{"calculation_of": n}` the lines of the n-th decision and `{"heads_of": n}` its reasons by head, in `_hand_over`;
+    `{"calculation_of": n}` the lines of the n-th decision, `{"heads_of": n}` its reasons by head and `letter_of` what a
+    letter to many says, in `_hand_over`;
     `{"free_from": [duty, day]}` the first day on which an effect can come if this letter is its notice and goes out
     now, or that day if it is later.
     """

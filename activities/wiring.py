@@ -10,6 +10,7 @@ from temporalio.client import Client
 
 from activities.access import AccessActivities, AccessStore, WithdrawalStore
 from activities.authenticator_decision import AuthenticatorDecisionActivities, AuthenticatorDecisionStore
+from activities.breach import BreachStore
 from activities.case import CaseActivities
 from activities.claim import ClaimActivities, ClaimStore
 from activities.client_change import ClientChangeStore
@@ -120,5 +121,6 @@ def _stores(keyring: Keyring) -> dict[str, KindStore]:
         CredentialStore(),
         SignInReviewStore(),
         TaskStore(),
+        BreachStore(),
     )
     return {store.kind: store for store in stores}

@@ -21,6 +21,7 @@ KINDS = {
     "credential": "Credential",
     "sign_in_review": "SignInReview",
     "task": "Task",
+    "breach": "Breach",
 }
 """Kind of case → workflow type."""
 

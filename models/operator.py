@@ -15,7 +15,7 @@ ROLES: dict[Role, str] = {
     "approve": "approve what another proposed, up to a limit in EUR",
     "compliance": "say whether a payee is the one on the sanctions list",
     "security": "open again what was suspended or locked, lift legal holds, and sign off the review of sign-ins",
-    "privacy": "identify people and decide about their privacy requests",
+    "privacy": "identify people, decide about their privacy requests and about breaches",
 }
 assert set(ROLES) == set(get_args(Role))
 

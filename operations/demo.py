@@ -86,6 +86,7 @@ KINDS = {
     "client_change": "client change",
     "sign_in_review": "sign-in review",
     "task": "task",
+    "breach": "breach",
 }
 
 

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from pydantic import ValidationError
 
 from models.access import AccessFiling, AuthenticatorDecisionFiling, WithdrawalFiling
+from models.breach import NOTIFY, REGISTER, TELL, BreachFiling
 from models.case import Filing
 from models.claim import read_claim
 from models.client_change import ClientChangeFiling
@@ -114,6 +115,7 @@ CONTENT: dict[str, type[Model]] = {
     "credential": CredentialFiling,
     "sign_in_review": SignInReviewFiling,
     "task": TaskFiling,
+    "breach": BreachFiling,
 }
 """Kind → what the content of its filing must be; a claim is read leniently instead."""
 
@@ -142,6 +144,7 @@ NEEDS = {
     "renewal": ("GJ-renewal", "GJ-renewal-objection"),
     "credential": ("BL-8", "BL-9", "BL-10", "BL-16-erase", "SE-2.10", "SE-33.3.4.3", "GJ-portal"),
     "sign_in_review": ("SE-33.3.10", "SE-33.4.1", "SE-33.4.2"),
+    "breach": (NOTIFY, TELL, REGISTER),
 }
 """Kind → the duties without which it cannot be kept; an organisation that has no such rows of its own adopts them."""
 
@@ -155,6 +158,8 @@ def _rulebook_faults(organisation: Any, kind: str) -> list[str]:
         return ["organisation: its rulebook names no terms for privacy requests"]
     if kind == "task" and not book.tasks:
         return ["organisation: its rulebook names no tasks"]
+    if kind == "breach" and "breach" not in book.values:
+        return ["organisation: its rulebook does not say to whom breaches are notified"]
     has = {duty.id for duty in book.duty}
     lacking = [duty for duty in NEEDS.get(kind, ()) if duty not in has]
     return [f"organisation: its rulebook has no {duty}, which a {kind} needs" for duty in lacking]

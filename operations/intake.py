@@ -25,6 +25,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from models.access import AccessFiling, WithdrawalFiling
 from models.authenticator_decision import BELL, PASSED_ON
+from models.breach import BreachFiling, report_faults
 from models.case import Entry, Filing, StartCase
 from models.client_change import ClientChangeFiling
 from models.common import Model
@@ -128,6 +129,7 @@ REOPENS: dict[str, frozenset[str]] = {
     "client_change": frozenset({"report_bounce"}),
     "credential": frozenset({"report_bounce"}),
     "recovery": frozenset({"report_repayment", "report_recovery_suit_end", "report_bounce"}),
+    "breach": frozenset({"join_report", "add_facts", "assess_risk", "add_recipients", "report_bounce"}),
 }
 """Kind → the messages that may open a closed case again."""
 
@@ -479,14 +481,13 @@ async def ask_store(session: AsyncSession, checked: Checked) -> None:
             # two cases of one end would remind twice
             raise Refusal("reference: the case of a reminder is named by its policy")
     elif filing.kind == "sign_in_review":
-        review = SignInReviewFiling.model_validate(filing.content)
-        if filing.reference != review.month:
-            # two cases of one month would each say that it was reviewed
-            raise Refusal("reference: the review of a month is named by it")
-        if filing.received_at < borders(review.month, book(filing.organisation).zone)[1]:
-            raise Refusal("content.month: it is not over then")
+        _month_is_over(filing, SignInReviewFiling.model_validate(filing.content))
     elif filing.kind == "task":
         await _next_turn(session, checked)
+    elif filing.kind == "breach":
+        report = BreachFiling.model_validate(filing.content)
+        if faults := report_faults(report, filing.received_at):
+            raise Refusal(*(f"content.{fault}" for fault in faults))
     elif filing.kind == "recovery":
         await _recoverable(session, checked)
     elif filing.kind == "credential":
@@ -494,6 +495,15 @@ async def ask_store(session: AsyncSession, checked: Checked) -> None:
         if filing.reference != credential_reference(account.username):
             # two cases of one account would tell everybody twice
             raise Refusal("reference: the case of a credential is named by its user name")
+
+
+def _month_is_over(filing: Filing, review: SignInReviewFiling) -> None:
+    """Check that a review is of its own month, and that this has ended."""
+    if filing.reference != review.month:
+        # two cases of one month would each say that it was reviewed
+        raise Refusal("reference: the review of a month is named by it")
+    if filing.received_at < borders(review.month, book(filing.organisation).zone)[1]:
+        raise Refusal("content.month: it is not over then")
 
 
 async def _next_turn(session: AsyncSession, checked: Checked) -> None:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from sqlmodel import col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from models.breach import LETTER, SUBJECT_ROLE
 from models.case import OPEN
 from models.claim import Document as ClaimDocument
 from models.common import Model
@@ -479,7 +480,9 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
         ).all()
         notices = (
             await session.exec(
-                select(NoticeRow).where(NoticeRow.case == case).order_by(col(NoticeRow.queued_at), NoticeRow.key)
+                select(NoticeRow)
+                .where(NoticeRow.case == case, NoticeRow.template != LETTER)
+                .order_by(col(NoticeRow.queued_at), NoticeRow.key)
             )
         ).all()
         orders = (
@@ -503,7 +506,12 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
             await session.exec(select(EventRow).where(EventRow.case == case).order_by(col(EventRow.recorded_at)))
         ).all()
         parties = (
-            await session.exec(select(PartyRow).where(PartyRow.case == case).order_by(col(PartyRow.party)))
+            await session.exec(
+                select(PartyRow)
+                # thousands can be affected by a breach; `operations.breach.affected` lists them
+                .where(PartyRow.case == case, PartyRow.role != SUBJECT_ROLE)
+                .order_by(col(PartyRow.party))
+            )
         ).all()
         children = (
             await session.exec(select(IntakeRow.case).where(IntakeRow.parent == case).order_by(IntakeRow.case))

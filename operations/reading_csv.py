@@ -1,4 +1,4 @@
-"""Policies or clients from a CSV file, a row each: the columns named in the first row become the fields of its JSON."""
+"""Policies, clients or people from CSV, a row each: columns named in the first row become the fields of its JSON."""
 
 from __future__ import annotations
 
@@ -63,6 +63,8 @@ CLIENT: dict[str, tuple[str, ...]] = {
 }
 """`requesters`: `Name=address=role|…`, the role `requester` if it is left out. `addresses` and `authenticators`: what
 stands between `|`."""
+RECIPIENT: dict[str, tuple[str, ...]] = {name: (name,) for name in ("name", "email", "address", "language")}
+"""Somebody who is to be told of a breach."""
 AMOUNTS = frozenset(
     {"limit_per_occurrence", "limit_aggregate", "limit_per_person", "deductible", "unpaid_premium", "conclusion_share"}
 )

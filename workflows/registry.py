@@ -3,6 +3,7 @@
 from workflows.access_request import AccessRequest
 from workflows.authenticator_decision import AuthenticatorDecision
 from workflows.authenticator_withdrawal import AuthenticatorWithdrawal
+from workflows.breach import Breach
 from workflows.claim import Claim
 from workflows.client_change import ClientChange
 from workflows.credential import Credential
@@ -21,6 +22,7 @@ ALL: tuple[type, ...] = (
     AccessRequest,
     AuthenticatorDecision,
     AuthenticatorWithdrawal,
+    Breach,
     Checkpoint,
     Claim,
     ClientChange,

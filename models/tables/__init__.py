@@ -14,6 +14,7 @@ from models.tables.access import (
     WithdrawalRow,
 )
 from models.tables.automatic import ReviewRow
+from models.tables.breach import BreachEntryRow, BreachLetterRow, RecipientListRow
 from models.tables.case import (
     BellRow,
     CaseRow,
@@ -43,6 +44,8 @@ __all__ = [
     "ArchiveRow",
     "AuthenticatorDecisionRow",
     "BellRow",
+    "BreachEntryRow",
+    "BreachLetterRow",
     "CaseRow",
     "ClientChangeRow",
     "ClientRow",
@@ -70,6 +73,7 @@ __all__ = [
     "PaymentOrderRow",
     "PolicyEntryRow",
     "PolicyRow",
+    "RecipientListRow",
     "RecurrenceRow",
     "ReviewRow",
     "ScreeningRow",

@@ -35,6 +35,13 @@ DEBT: dict[str, object] = {
     "payee": "BTA Insurance Company",
     "account": "LV80BANK0000435195001",
 }
+BREACH: dict[str, object] = {
+    "nature": "A stolen computer",
+    "consequences": "Strangers may read the data",
+    "measures": "Accesses were closed; change your passwords",
+    "contact": "officer@example.org",
+    "authority": "Datu valsts inspekcija",
+}
 PRIVACY: dict[str, object] = {"reference": "2026-000007", "controller": "Segosta"}
 
 FACTS: dict[str, dict[str, object]] = {
@@ -154,6 +161,7 @@ FACTS: dict[str, dict[str, object]] = {
     | {"scope": "limit", "effect_not_before": date(2026, 12, 21), "limitation": "Only reading remains possible."},
     "BL-3-withdrawn": CLIENT,
     "BL-3-effect": CLIENT | {"effective_on": date(2026, 12, 21)},
+    "breach-told": PRIVACY | BREACH,
     "privacy-identify": PRIVACY | {"ways": ["In person with an identity document"]},
     "privacy-extension": PRIVACY | {"new_due": date(2026, 12, 21), "reason": "Very many data systems hold something."},
     "privacy-answer": PRIVACY

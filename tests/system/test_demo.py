@@ -142,6 +142,7 @@ def test_there_are_samples_of_every_kind() -> None:
         "credential",
         "sign_in_review",
         "task",
+        "breach",
     }
     assert len({s.case for s in samples}) == len(samples)
     asked = {s.filing["content"]["action"] for s in samples if s.filing["kind"] == "access_request"}

@@ -18,6 +18,7 @@ from operations.loading import load
 from operations.policies import Policies
 from operations.samples import SAMPLES, Samples, read
 from rules.rulebook import books
+from tests.workflows.test_breach import reported
 from tests.workflows.test_premium_refund import ended
 from tests.workflows.test_privacy_request import MONDAY, content, file, identify
 from tests.workflows.test_task import begun
@@ -92,6 +93,8 @@ async def kept(world: World) -> set[tuple[str, str]]:
         if organisation == "SE":
             await world.until(partial(_entered, world, case, "mail_refused"), "mail is refused for health data")
     await _tasks(world)
+    threat = await reported(world, "SE", sort="threat")
+    await world.say(threat, "enter_register", facts="vājš tīkls", effects="nav", corrective_action="slēgts")
     async with world.sessions() as session:
         kinds = dict((await session.exec(select(CaseRow.case, CaseRow.kind))).all())
         duties = set((await session.exec(select(ClockRow.case, ClockRow.duty))).all())

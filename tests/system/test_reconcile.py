@@ -52,6 +52,7 @@ from tests.conftest import everybody
 from tests.workflows import test_access_request as access
 from tests.workflows import test_authenticator_decision as decision
 from tests.workflows import test_authenticator_withdrawal as withdrawal
+from tests.workflows import test_breach as breach
 from tests.workflows import test_claim as claim
 from tests.workflows import test_privacy_request as privacy
 from tests.workflows import test_recovery as recovery
@@ -386,6 +387,42 @@ async def test_a_recovery_that_was_opened_since_the_dump_comes_back_with_what_wa
         assert outside(world) == was_outside
         await recovery.repay(world, case, "250.00", reference="B8")
         await world.stage(case, "resting")
+
+
+async def test_people_told_of_a_breach_since_the_dump_are_told_no_more(worker_world: World, dumps: Dumps) -> None:
+    """Who they are is in no history: it waits for the same list, and then the proofs of their letters come back."""
+    world = worker_world
+    rows = [*breach.people(3), {"name": "Oto Vītoliņš-Ērglis", "address": "Liepu iela 1, Valmiera"}]
+    async with world.serving():
+        case = await breach.high(world)
+        await dumps.dump()
+        await breach.load(world, case, *rows)
+        await breach.write(world, case)
+        await breach.told(world, case, 3)
+        said = {"notice": "tell:P2:1", "bounced_at": breach.present(world).isoformat()}
+        await world.say(case, "report_bounce", "system:mail", **said)
+        await world.say(case, "correct_address", party="P2", email="cita@pasts.example")
+        await breach.told(world, case, 3)
+        await world.say(case, "confirm_posted", sent_at=breach.present(world).isoformat(), reference="dms/post-1")
+        await breach.finish(world, case)
+    before, was_outside = await record(world), outside(world)
+    await dumps.restore()
+    done = await put_together(world)
+    assert set(done.stuck) == {case}
+    assert (await world.entries(case))[-1] == "authority_notified"
+    other = await breach.load(world, case, *rows[:2])
+    assert other.waiting, "no worker serves yet"
+    assert set((await put_together(world)).stuck) == {case}, "another list is not that one"
+    await breach.load(world, case, *rows)
+    assert not (await put_together(world)).stuck
+    after = await record(world)
+    for table in ("cases", "timeline", "clock", "notice", "party", "breach_letter", "breach_entry"):
+        assert after[table] == before[table], table
+    async with world.serving():
+        await swept(world)
+        assert outside(world) == was_outside
+        await world.advance(case, world.now() + timedelta(days=9))
+        await world.stage(case, "closed")
 
 
 async def test_an_early_hit_that_was_found_and_cleared_since_the_dump_is_so_again(

@@ -13,6 +13,7 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from tests.workflows import test_access_request as access
 from tests.workflows import test_authenticator_withdrawal as withdrawal
+from tests.workflows import test_breach as breach
 from tests.workflows import test_client_change as client_change
 from tests.workflows import test_credential as credential
 from tests.workflows import test_late_premium as late_premium
@@ -103,6 +104,15 @@ async def renewal_story(world: World) -> str:
     return case
 
 
+async def breach_story(world: World) -> str:
+    """People are told of a breach of high risk; it rests."""
+    case = await breach.high(world, *breach.people(2))
+    await breach.write(world, case)
+    await breach.told(world, case, 2)
+    await breach.finish(world, case)
+    return case
+
+
 STORIES = [
     access_story,
     withdrawal_story,
@@ -113,6 +123,7 @@ STORIES = [
     renewal_story,
     client_change_story,
     credential_story,
+    breach_story,
 ]
 Story = Callable[[World], Awaitable[str]]
 
