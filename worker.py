@@ -144,6 +144,7 @@ async def main() -> None:
         sender=settings.mail_sender,
         staff=settings.mail_staff,
         checkpoints=settings.checkpoints,
+        backups=settings.key_backups,
     )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

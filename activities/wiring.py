@@ -26,6 +26,7 @@ from activities.renewal import RenewalActivities, RenewalStore
 from activities.replay import Replay
 from activities.screening import KnownPeople
 from activities.sign_in_review import SignInReviewActivities, SignInReviewStore
+from activities.storage import StorageActivities
 from activities.store import KindStore
 from activities.sweep import CheckpointActivities, SweepActivities
 from integrations.bank import Bank
@@ -55,6 +56,7 @@ def build(
     sender: str,
     staff: str,
     checkpoints: Path,
+    backups: Path,
 ) -> tuple[list[Callable[..., Any]], Outbox]:
     """All activities of a worker, and what delivers beside them."""
     intake = Intake(sessions, keyring, client, now)
@@ -65,6 +67,7 @@ def build(
     credential = CredentialActivities(sessions, keyring, access.telling, provider, mail, now, sender)
     privacy = PrivacyActivities(sessions, (OwnStore(sessions, keyring),), now)
     sweep = SweepActivities(sessions, intake, outbox, KnownPeople(sessions, sanctions, now), now)
+    storage = StorageActivities(sessions, keyring, backups, now)
     incoming = IncomingActivities(sessions, intake, mail_in, bank_in, now)
     activities: list[Callable[..., Any]] = [
         case.open,
@@ -91,6 +94,9 @@ def build(
         sweep.ring_outdated,
         incoming.read_mail,
         incoming.read_bank,
+        storage.begin,
+        storage.step,
+        storage.end,
         CheckpointActivities(sessions, keyring, checkpoints, now).publish,
     ]
     return activities, outbox

@@ -36,11 +36,13 @@ from models.tables import (
     NoticeRow,
     PartyRow,
     PaymentOrderRow,
+    RecordRow,
     ScreeningRow,
+    StorageRunRow,
 )
 from operations.checkpoint import newest
 from operations.intake import Sessions
-from operations.setup import CHECKPOINT, INCOMING, SWEEP, last_checkpoint, missing, revisions
+from operations.setup import CHECKPOINT, INCOMING, STORAGE, SWEEP, last_checkpoint, missing, revisions
 
 ANSWERS_WITHIN = 5.0
 """Seconds after which a part that does not answer counts as down."""
@@ -48,6 +50,10 @@ LONG = timedelta(minutes=5)
 """How long anything may wait: the sweep comes every minute, and whatever is down is tried again within one."""
 STUCK = "TemporalReportedProblems IS NOT NULL AND ExecutionStatus = 'Running'"
 """The query of docs/operators.md: cases whose program fails again and again."""
+
+STORAGE_WITHIN = timedelta(hours=26)
+"""The run over the storage terms comes every night."""
+LONG_RUN = timedelta(hours=2)
 
 LOOKED_BACK = timedelta(days=30)
 """For so long a filing whose case was not opened is said; a look at all that were ever filed would cost too much."""
@@ -82,6 +88,7 @@ class Part(Model):
         "sweep",
         "reading",
         "checkpoint",
+        "storage",
         "workers",
         "stuck",
         "store",
@@ -89,6 +96,7 @@ class Part(Model):
         "diverged",
         "waiting",
         "incoming",
+        "destruction",
         "keys",
         "sanctions",
         "identity",
@@ -190,10 +198,11 @@ async def _engine(
         async with asyncio.timeout(ANSWERS_WITHIN):
             # first the one that the client does not try again: an engine that is down says so at once
             lacking = await missing(client)
-            sweep, reading, checkpoint, workers, stuck = await asyncio.gather(
+            sweep, reading, checkpoint, storage, workers, stuck = await asyncio.gather(
                 _sweep(client),
                 _reading(client),
                 _checkpoint(client, published, now),
+                _storage(client),
                 _workers(client),
                 client.count_workflows(STUCK),
             )
@@ -211,6 +220,7 @@ async def _engine(
         Part(name="sweep", needed=False, problem=sweep),
         Part(name="reading", needed=False, problem=reading),
         Part(name="checkpoint", needed=False, problem=checkpoint),
+        Part(name="storage", needed=False, problem=storage),
         Part(name="workers", needed=False, problem=workers),
         Part(
             name="stuck",
@@ -262,6 +272,16 @@ async def _checkpoint(client: Client, published: asyncio.Task[datetime | None], 
     return f"the last checkpoint is {hours} hours old; see Checkpoint late in docs/watching.md"
 
 
+async def _storage(client: Client) -> str | None:
+    try:
+        described = await client.get_schedule_handle(STORAGE).describe()
+    except RPCError as e:
+        if e.status is RPCStatusCode.NOT_FOUND:
+            return f"there is no schedule of storage terms: nothing is erased by itself; {SETUP}"
+        raise
+    return "the run over the storage terms is paused: nothing is erased" if described.schedule.state.paused else None
+
+
 async def _newest(folder: Path) -> datetime | None:
     try:
         async with asyncio.timeout(ANSWERS_WITHIN):
@@ -295,6 +315,7 @@ async def _store(
             diverged = await _diverged(session)
             waits = await waiting(session, now)
             incomes = await _incoming(session)
+            destruction = await _destruction(session, now)
     except TimeoutError:
         return (Part(name="store", needed=True, problem="the store does not answer in time"),), None, (), ()
     except (SQLAlchemyError, PostgresError, OSError) as e:
@@ -313,6 +334,7 @@ async def _store(
             ),
             Part(name="waiting", needed=False, problem=_too_long(waits, now)),
             Part(name="incoming", needed=False, problem=_left(incomes, now)),
+            Part(name="destruction", needed=False, problem=destruction),
         ),
         diverged,
         waits,
@@ -428,6 +450,22 @@ def _too_long(waits: Sequence[Waiting], now: datetime) -> str | None:
 async def _incoming(session: AsyncSession) -> tuple[Incoming, ...]:
     rows = (await session.exec(select(IncomingRow).order_by(col(IncomingRow.source)))).all()
     return tuple(Incoming(source=row.source, looked_at=row.looked_at, aside=row.aside) for row in rows)
+
+
+async def _destruction(session: AsyncSession, now: datetime) -> str | None:
+    """What should be destroyed and proven by now and is not, and a night's run that is late or did not end."""
+    said = []
+    overdue = select(func.count()).where(col(RecordRow.proof_by) <= now, col(RecordRow.destroyed_at).is_(None))
+    if number := (await session.exec(overdue)).one():
+        said.append(f"records whose destruction is overdue: {number}; see Storage terms in docs/operators.md")
+    newest_run = select(StorageRunRow.at, StorageRunRow.ended_at).order_by(col(StorageRunRow.n).desc()).limit(1)
+    if (run := (await session.exec(newest_run)).first()) is not None:
+        hours = int((now - run[0]).total_seconds() // 3600)
+        if now - run[0] > STORAGE_WITHIN:
+            said.append(f"the last run over the storage terms began {hours} hours ago")
+        elif run[1] is None and now - run[0] > LONG_RUN:
+            said.append(f"the run over the storage terms has not ended for {hours} hours")
+    return "; ".join(said) or None
 
 
 def _left(incomes: Sequence[Incoming], now: datetime) -> str | None:

@@ -25,6 +25,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from models import names
+from models.storage import RUN_AT
 from security.keys import Keyring
 
 ATTRIBUTES = {
@@ -40,6 +41,7 @@ ATTRIBUTES = {
 SWEEP = "termins-sweep"
 INCOMING = "termins-incoming"
 CHECKPOINT = "termins-checkpoint"
+STORAGE = "termins-storage"
 CHECKPOINT_AT = timedelta(hours=1)
 """After midnight UTC."""
 CHECKPOINT_WITHIN = timedelta(hours=1)
@@ -58,6 +60,7 @@ async def setup(client: Client, database_url: str, keyring: Keyring) -> list[str
     done.append(await schedule_sweep(client))
     done.append(await schedule_incoming(client))
     done.append(await schedule_checkpoint(client))
+    done.append(await schedule_storage(client))
     return done
 
 
@@ -170,3 +173,19 @@ async def schedule_checkpoint(client: Client) -> str:
     except ScheduleAlreadyRunningError:
         return "schedules: the checkpoint is there"
     return "schedules: a checkpoint every night"
+
+
+async def schedule_storage(client: Client) -> str:
+    """A run over the storage terms every night; one that an outage kept from being made is made after it."""
+    try:
+        await client.create_schedule(
+            STORAGE,
+            Schedule(
+                action=ScheduleActionStartWorkflow("Storage", id=STORAGE, task_queue=names.TASK_QUEUE),
+                spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(days=1), offset=RUN_AT)]),
+                policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(days=1)),
+            ),
+        )
+    except ScheduleAlreadyRunningError:
+        return "schedules: the run over the storage terms is there"
+    return "schedules: a run over the storage terms every night"

@@ -13,6 +13,7 @@ from workflows.privacy_request import PrivacyRequest
 from workflows.recovery import Recovery
 from workflows.renewal import Renewal
 from workflows.sign_in_review import SignInReview
+from workflows.storage import Storage
 from workflows.sweep import Checkpoint, Recount, Sweep
 
 ALL: tuple[type, ...] = (
@@ -31,5 +32,6 @@ ALL: tuple[type, ...] = (
     Recovery,
     Renewal,
     SignInReview,
+    Storage,
     Sweep,
 )

@@ -35,6 +35,14 @@ from models.tables.operator import OperatorRow
 from models.tables.policy import ObjectionRow, PolicyEntryRow, PolicyRow
 from models.tables.privacy import ArchiveRow, ErasureRow, IdentificationRow
 from models.tables.screening import ScreeningRow
+from models.tables.storage import (
+    RecordFactRow,
+    RecordHoldRow,
+    RecordRow,
+    StorageCountRow,
+    StorageItemRow,
+    StorageRunRow,
+)
 
 __all__ = [
     "AccountRow",
@@ -69,9 +77,15 @@ __all__ = [
     "PaymentOrderRow",
     "PolicyEntryRow",
     "PolicyRow",
+    "RecordFactRow",
+    "RecordHoldRow",
+    "RecordRow",
     "ReviewRow",
     "ScreeningRow",
     "SignInRow",
+    "StorageCountRow",
+    "StorageItemRow",
+    "StorageRunRow",
     "SuspensionRow",
     "TargetRow",
     "TimelineRow",

@@ -35,6 +35,7 @@ from operations.setup import (
     migrate,
     schedule_checkpoint,
     schedule_incoming,
+    schedule_storage,
     schedule_sweep,
 )
 from operations.store import engine, keyring, sessions
@@ -70,6 +71,7 @@ async def watched(worker_world: World) -> AsyncIterator[World]:
     await schedule_sweep(worker_world.client)
     await schedule_incoming(worker_world.client)
     await schedule_checkpoint(worker_world.client)
+    await schedule_storage(worker_world.client)
     async with worker_world.serving():
         yield worker_world
 
@@ -87,6 +89,7 @@ async def test_where_everything_answers_nothing_is_said(watched: World) -> None:
         "sweep",
         "reading",
         "checkpoint",
+        "storage",
         "workers",
         "stuck",
         "store",
@@ -94,6 +97,7 @@ async def test_where_everything_answers_nothing_is_said(watched: World) -> None:
         "diverged",
         "waiting",
         "incoming",
+        "destruction",
         "keys",
     ]
 
@@ -112,7 +116,7 @@ async def test_an_engine_that_is_stopped_is_named_and_the_store_still_answers(wo
     found = await ask(world.sessions, client, world.keyring.answers, world.var / "checkpoints", world.now())
     assert not found.ready
     # what others left in the store of these tests is named beside it
-    assert set(problems(found)) - {"diverged", "waiting"} == {"engine"}
+    assert set(problems(found)) - {"diverged", "waiting", "destruction"} == {"engine"}
     assert problems(found)["engine"].startswith("the engine does not answer")
     assert found.stuck is None
 
