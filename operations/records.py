@@ -110,12 +110,15 @@ class Records:
             await may_handle(session, facts.organisation, said_by)
             await _one_at_a_time(session, facts.organisation, facts.record)
             row = await session.get(RecordRow, (facts.organisation, facts.record))
-            if row is not None and row.destroyed_at is not None:
+            same = row is not None and all(getattr(row, name) == value for name, value in said.items())
+            gone = row is not None and row.destroyed_at is not None
+            if gone and not same:
                 raise Refusal(f"record: {facts.record} was destroyed; what comes anew has another reference")
             new = row is None
             if row is None:
                 row = RecordRow(organisation=facts.organisation, record=facts.record, facts=0, **said)
-            elif row.person == person and all(getattr(row, name) == value for name, value in said.items()):
+            elif same and (gone or row.person == person):
+                # of what is destroyed nobody knows any more whom it was about
                 return Said(organisation=facts.organisation, record=facts.record)
             for name, value in said.items():
                 setattr(row, name, value)

@@ -31,6 +31,7 @@ from operations.own_store import OwnStore, Subject
 from operations.reading import NotFound
 from operations.reading_json import Item
 from operations.records import Bad, Records
+from operations.samples import SAMPLES
 from operations.setup import STORAGE, schedule_storage
 from operations.storage import Judged, begin, counted, end, look, night_of, report, step
 from rules.rulebook import Rulebook, book
@@ -791,3 +792,24 @@ async def test_the_report_on_the_command_line(world: World, where: Environment) 
     assert told["n"] == n
     assert all(line["result"] in ("kept", "fault", "held") for line in told["lines"])
     assert f"run {n} of 2020-01-01T00:00:00Z" in (await cli(where, "storage", "--report", "--run", str(n))).stdout
+
+
+async def test_the_samples_are_records_of_each_kind(own: World) -> None:
+    """What the demo loads: again it is the same, also after a record of it was destroyed."""
+    said = json.loads((SAMPLES / "records.json").read_text(encoding="utf-8"))
+    assert all([(await records(own).say(one)).new for one in said])
+    assert not any([(await records(own).say(one)).new for one in said])
+    at = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    results = {one["record"]: (await found(own, one["record"], at)).result for one in said}
+    assert results == {
+        "vizitas-2026-000871": "asked",
+        "kortele-2009-0112": "asked",
+        "kandidatas-2026-17": "kept",
+        "mape-2019-03": "asked",
+        "pasiulymas-24-55120": "asked",
+        "sutartis-96-00417": "fault",
+        "rinkodara-88123": "asked",
+    }
+    proof = {"proof": "dms/act-3", "way": "beyond_recovery", "destroyed_at": at.isoformat()}
+    await records(own).destroyed("SE", "vizitas-2026-000871", proof)
+    assert not (await records(own).say(said[0])).changed
