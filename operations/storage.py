@@ -36,13 +36,15 @@ from operations.intake import Sessions
 from operations.reading import NotFound
 from rules.rulebook import Rulebook, book, books
 from rules.storage import Term, longest, own_purpose, proof_by, purposes, term, until_over
-from security.keys import KeyDestroyed, Keyring, NoKey
+from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
 
 log = structlog.get_logger()
 
 AT_A_TIME = 200
 """Cases or records that one transaction of the run judges, and cases that one activity erases."""
 NO_TERM = "the rulebook has no storage term for this kind"
+NO_BOOK = "there is no rulebook for this organisation"
+NO_KEY = "its key is not here: nobody can tell whom it is about"
 RECOVERY = "recovery"
 """The kind whose term starts with what its case was told, not with its closing."""
 CAME_BETWEEN = "something was opened or held meanwhile"
@@ -143,6 +145,9 @@ class Judge:
 
     async def record(self, row: RecordRow) -> Judged:
         """A record that was not destroyed."""
+        if row.organisation not in books():
+            what = "paper" if row.medium == "paper" else "record"
+            return _unruled(row.record, row.organisation, what)
         rulebook = book(row.organisation)
         one = self.term_of_record(rulebook, row)
         judged = Judged(
@@ -192,6 +197,8 @@ class Judge:
 
     async def case(self, row: Closed, keep_until: date | None) -> Judged:
         """A closed case that was not erased; `keep_until` is the last day that a recovery has counted."""
+        if row.organisation not in books():
+            return _unruled(row.case, row.organisation, row.kind)
         rulebook = book(row.organisation)
         judged = Judged(key=row.case, organisation=row.organisation, duty="", what=row.kind, result="kept")
         found = own_purpose(rulebook, row.kind)
@@ -205,7 +212,10 @@ class Judge:
             return judged.model_copy(update={"result": "fault", "why": one.fault})
         if one.due is None or one.due > self._at:
             return judged
-        people = await people_of(self._session, self._keyring, row.case)
+        try:
+            people = await people_of(self._session, self._keyring, row.case)
+        except (NoKey, KeyDestroyed, Unreadable):
+            return judged.model_copy(update={"result": "fault", "why": NO_KEY})
         if keeps := (await self.stands(row.organisation)).on_case(row.case, people):
             return judged.model_copy(update={"result": "held", "why": keeps[0], "by": keeps[1]})
         if open_ones := await still_open(self._session, row.case):
@@ -217,6 +227,11 @@ class Judge:
         if organisation not in self._standing:
             self._standing[organisation] = await standing(self._session, self._keyring, organisation)
         return self._standing[organisation]
+
+
+def _unruled(key: str, organisation: str, what: str) -> Judged:
+    """What belongs to an organisation whose rulebook is not here any more."""
+    return Judged(key=key, organisation=organisation, duty="", what=what, result="fault", why=NO_BOOK)
 
 
 def _term_of_case(rulebook: Rulebook, duty: str, purpose: Purpose, row: Closed, keep_until: date | None) -> Term:
@@ -234,12 +249,18 @@ def _term_of_case(rulebook: Rulebook, duty: str, purpose: Purpose, row: Closed, 
 
 async def _keep_until(session: AsyncSession, keyring: Keyring, recoveries: list[str]) -> dict[str, date]:
     """Recovery → the last day of its term, of those that could count it: where no debt has ended, nothing runs."""
-    if not recoveries:
-        return {}
     await keyring.load(recoveries)
-    states = (await session.exec(select(CaseRow.case, CaseRow.state).where(col(CaseRow.case).in_(recoveries)))).all()
-    said = {case: state.get("body", {}).get("keep_until") for case, state in states}
-    return {case: date.fromisoformat(day) for case, day in said.items() if day is not None}
+    found = {}
+    for case in recoveries:
+        try:
+            state = (await session.exec(select(CaseRow.state).where(CaseRow.case == case))).one()
+        except (NoKey, KeyDestroyed, Unreadable):
+            # nobody can open it any more; that is a matter of the keys, and holds up nothing else
+            log.warning("the term of a recovery cannot be read", case=case)
+            continue
+        if (day := state.get("body", {}).get("keep_until")) is not None:
+            found[case] = date.fromisoformat(day)
+    return found
 
 
 # ---- looking: the preview -------------------------------------------------------------------------------------------

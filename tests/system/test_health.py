@@ -133,6 +133,7 @@ async def test_an_engine_without_its_search_attributes_and_sweep_is_sent_to_setu
         assert said["sweep"].startswith("there is no sweep")
         assert said["reading"].startswith("there is no schedule that reads what comes in")
         assert said["checkpoint"].startswith("there is no schedule of checkpoints")
+        assert said["storage"].startswith("there is no schedule of storage terms")
         assert said["workers"] == "no worker has asked for work in the last minutes"
         await add_search_attributes(environment.client)
         assert (

@@ -24,7 +24,7 @@ from models.tables import CaseRow, IntakeRow, RecordFactRow, RecordHoldRow, Reco
 from operations import storage
 from operations.erase import erase
 from operations.health import ask
-from operations.holds import hold_on_person
+from operations.holds import hold_on_person, people_of
 from operations.local import Postgres
 from operations.operators import Operators
 from operations.own_store import OwnStore, Subject
@@ -36,7 +36,7 @@ from operations.setup import STORAGE, schedule_storage
 from operations.storage import Judged, begin, counted, end, look, night_of, report, step
 from rules.rulebook import Rulebook, book
 from rules.storage import purposes
-from security.keys import KeyDestroyed
+from security.keys import KeyDestroyed, NoKey
 from tests.conftest import make_world, virtual_temporal
 from tests.rules.test_storage import with_lines
 from tests.system.test_starter import Environment, cli
@@ -234,6 +234,31 @@ async def test_a_kind_without_a_storage_term_is_an_error_of_the_report(own: Worl
     await closed_at(own, case, MONDAY)
     async with own.sessions() as session, session.begin():
         await session.exec(update(CaseRow).where(col(CaseRow.case) == case).values(kind="claim"))
+
+
+async def test_a_case_that_nobody_can_open_is_an_error_and_holds_up_no_other(
+    own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its key is lost, or its organisation's rulebook is gone: the night goes on with the rest."""
+    monkeypatch.setattr(storage, "book", valued(10))
+    lost, whole = await withdrawn(own), await withdrawn(own)
+    for case in (lost, whole):
+        await closed_at(own, case, datetime(2016, 1, 1, tzinfo=RIGA))
+    look_up = people_of
+
+    async def people(session: Any, keyring: Any, case: str) -> list[bytes]:
+        if case == lost:
+            raise NoKey(f"there is no key for {case}")
+        return await look_up(session, keyring, case)
+
+    monkeypatch.setattr(storage, "people_of", people)
+    assert (await found(own, lost, AT)).why == storage.NO_KEY
+    assert number((await night(own, AT)).lines, "GJ-claims", "erased") >= 1
+    async with own.sessions() as session:
+        assert (await session.get_one(IntakeRow, lost)).erased_at is None
+        assert (await session.get_one(IntakeRow, whole)).erased_at is not None
+    monkeypatch.setattr(storage, "books", dict)
+    assert (await found(own, lost, AT)).why == storage.NO_BOOK
 
 
 # ---- records elsewhere ----------------------------------------------------------------------------------------------
