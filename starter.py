@@ -81,6 +81,8 @@ from operations.proof import check as check_cases
 from operations.proof import prove
 from operations.reconcile import Reconciled
 from operations.reconcile import reconcile as reconcile_cases
+from operations.records import Loaded, Records
+from operations.records import Put as HoldPut
 from operations.recount import recount as recount_cases
 from operations.reset import reset as reset_case
 from operations.setup import setup as set_up
@@ -942,31 +944,85 @@ async def _compliance(since: date, until: date, organisation: str | None, out: P
 
 @app.command(name="storage", epilog=EXIT_CODES)
 def storage_(
-    due: Annotated[bool, typer.Option("--due", help="Only what is over, or has no value.")] = False,
+    due: Annotated[bool, typer.Option("--due", help="Only what is over, is held back, or cannot be counted.")] = False,
+    on: Annotated[str | None, typer.Option(help="As the run of that day's night will find it, YYYY-MM-DD.")] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="What the newest run did: what, how many, which term.")
+    ] = False,
+    run: Annotated[int | None, typer.Option(help="With --report: this run, by its number.")] = None,
     organisation: Organisation = None,
     as_json: Json = False,
 ) -> None:
-    """How long the files of closed claims are kept, and which are to be erased."""
+    """How long closed cases and records elsewhere are kept, and what is to go. It changes nothing."""
     _known(organisation)
-    raise typer.Exit(_run(_storage(due, organisation, as_json), as_json))
+    if report and (due or on is not None):
+        raise typer.BadParameter("--report: not with --due or --on")
+    if run is not None and not report:
+        raise typer.BadParameter("--run: only with --report")
+    day = None if on is None else _day(on, "--on")
+    if report:
+        raise typer.Exit(_run(_storage_report(run, organisation, as_json), as_json))
+    raise typer.Exit(_run(_storage(due, day, organisation, as_json), as_json))
 
 
-async def _storage(due: bool, organisation: str | None, as_json: bool) -> int:
+def _day(text: str, option: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{option}: a day such as 2026-12-24") from None
+
+
+async def _storage(due: bool, day: date | None, organisation: str | None, as_json: bool) -> int:
+    at = wall_clock() if day is None else storage.night_of(day)
     async with connect(engine="not needed") as connection:
-        found = await storage.terms(connection.sessions, wall_clock(), organisation, due=due)
+        looked = storage.look(connection.sessions, connection.keyring, at, organisation)
+        found = [one async for one in looked if not due or one.result != "kept"]
     if as_json:
         _json_array(found)
         return DONE
-    table = _table("Case", "Duty", "Closed", "Kept until", "State")
-    for term in found:
-        closed = reading.local(term.closed_at, term.case.split(":")[1])
-        table.add_row(term.case, term.duty, closed, str(term.last_day or "–"), _storage_state(term))
-    _console().print(table if found else "No closed claim has a storage term.")
+    table = _table("Case or record", "Of", "Term", "What", "Kept until", "State")
+    for one in found:
+        until = str(one.last_day or "–")
+        table.add_row(one.key, one.organisation, one.duty or "–", one.what, until, _storage_found(one))
+    none = "Nothing is over." if due else "No closed case and no record has a storage term."
+    _console().print(table if found else none)
+    return DONE
+
+
+STORAGE_STATES = {
+    "kept": "kept",
+    "held": "OVER, held back",
+    "fault": "ERROR",
+    "asked": "OVER: is to be destroyed",
+    "waiting": "OVER: destruction is asked for, proof is awaited",
+    "overdue": "OVERDUE: no proof of destruction",
+    "erased": "OVER: is erased",
+}
+
+
+def _storage_found(one: storage.Judged) -> str:
+    why = " ".join(part for part in (one.why.replace("_", " "), one.by) if part)
+    return f"{STORAGE_STATES[one.result]}{': ' if why else ''}{why}"
+
+
+async def _storage_report(run: int | None, organisation: str | None, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        found = await storage.report(connection.sessions, run, organisation)
+    if as_json:
+        _json(found)
+        return DONE
+    ended = f"ended {_utc(found.ended_at)}" if found.ended_at is not None else "has not ended"
+    print(f"run {found.n} of {_utc(found.at)}, {ended}")
+    table = _table("Of", "Term", "What", "Number", "Became", "Why")
+    for line in found.lines:
+        why = line.why if line.result == "fault" else line.why.replace("_", " ")
+        table.add_row(line.organisation, line.duty or "–", line.what, str(line.number), line.result, why or "–")
+    _console().print(table if found.lines else "It found nothing.")
     return DONE
 
 
 def _storage_state(term: storage.StorageTerm) -> str:
-    return term.fault or (f"DUE: erase it ({term.owner.replace('_', ' ')})" if term.due else "kept")
+    return term.fault or ("DUE: the next night erases it, unless something holds it" if term.due else "kept")
 
 
 @app.command(name="systems", epilog=EXIT_CODES)
@@ -1294,7 +1350,7 @@ async def _erase(cases: Sequence[str], yes: bool, as_json: bool) -> int:
                     )
                     said = "erased" if done.erased else "erased before"
                 else:
-                    await erasing.check(connection.sessions, case)
+                    await erasing.check(connection.sessions, connection.keyring, case)
                     said = "can be erased; --yes does it"
             except Refusal as e:
                 refused += 1
@@ -2789,6 +2845,140 @@ async def _load_people(case: str, items: Sequence[reading_json.Item], actor: str
             table.add_row(str(bad.row or "–"), "\n".join(bad.faults))
         _console().print(table)
     return REFUSED if loaded.bad else DONE
+
+
+# ---- records elsewhere ----------------------------------------------------------------------------------------------
+
+
+records_app = typer.Typer(help="Records of personal data elsewhere, by their storage terms.", no_args_is_help=True)
+app.add_typer(records_app, name="records", epilog=EXIT_CODES)
+
+OfOrganisation = Annotated[str, typer.Argument(metavar="ORGANISATION", help="SE, DZ, GJ, …")]
+RecordReference = Annotated[str, typer.Argument(metavar="RECORD", help="The record's reference.")]
+
+
+def _records(work: Callable[[Records, str], Coroutine[Any, Any, int]], actor: str | None, as_json: bool) -> int:
+    """Do something to records as whoever speaks, and print what became of it; the exit code."""
+
+    async def run() -> int:
+        async with connect(engine="not needed") as connection:
+            speaker = await _speaker(connection, actor)
+            return await work(Records(connection.sessions, connection.keyring, wall_clock), speaker)
+
+    return _run(run(), as_json)
+
+
+@records_app.command(name="load", epilog=EXIT_CODES)
+def records_load(source: Source = "-", actor: Speaker = None, as_json: Json = False) -> None:
+    """Write records down: one JSON object, an array, or an object a line. Other facts replace those of before."""
+    items = reading_json.read(_read(source))
+
+    async def take(records: Records, by: str) -> int:
+        loaded = Loaded()
+        for item in _with_progress(items, "records"):
+            loaded = loaded.with_row(await records.take(item, by))
+        if as_json:
+            _json(loaded)
+            return REFUSED if loaded.bad else DONE
+        print(f"{loaded.new} new, {loaded.changed} changed, {loaded.unchanged} as before, {len(loaded.bad)} bad")
+        rows = [(str(bad.row or "–"), bad.record or "–", "\n".join(bad.faults)) for bad in loaded.bad]
+        _section(_console(), "Bad", ("Row", "Record", "Faults"), rows)
+        return REFUSED if loaded.bad else DONE
+
+    raise typer.Exit(_records(take, actor, as_json))
+
+
+@records_app.command(name="hold", epilog=EXIT_CODES)
+def records_hold(source: Source = "-", actor: Speaker = None, as_json: Json = False) -> None:
+    """Place a legal hold (SE-11.4): one JSON object with its reference and document, and what it keeps.
+
+    It keeps a record, a case, or all that is about a person; the personal code is read from the file, never shown.
+    """
+    items = reading_json.read(_read(source))
+    if len(items) != 1 or items[0].faults:
+        _fail(REFUSED, items[0].faults if len(items) == 1 else ("one JSON object is needed, not many",), as_json)
+
+    async def place(records: Records, by: str) -> int:
+        return _say_hold(await records.hold(items[0].value, by), as_json)
+
+    raise typer.Exit(_records(place, actor, as_json))
+
+
+@records_app.command(name="lift", epilog=EXIT_CODES)
+def records_lift(
+    organisation: OfOrganisation,
+    hold: Annotated[str, typer.Argument(metavar="HOLD", help="The hold's reference.")],
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """Lift a legal hold: what is over by its term goes with the next night, which cannot be taken back."""
+
+    async def lift(records: Records, by: str) -> int:
+        return _say_hold(await records.lift(organisation, hold, by), as_json)
+
+    raise typer.Exit(_records(lift, actor, as_json))
+
+
+def _say_hold(put: HoldPut, as_json: bool) -> int:
+    if as_json:
+        _json(put)
+    else:
+        print(f"{put.organisation} {put.hold}  {'stands' if put.stands else 'is lifted'}")
+    return DONE
+
+
+@records_app.command(name="destroyed", epilog=EXIT_CODES)
+def records_destroyed(
+    organisation: OfOrganisation,
+    record: RecordReference,
+    proof: Annotated[str, typer.Option(help="Where the act of destruction is kept, such as dms/act-17.")],
+    way: Annotated[str, typer.Option(help="shredded for paper; beyond_recovery for systems, backups included.")],
+    at: Annotated[str, typer.Option(help="When, with offset, such as 2026-11-23T10:00+02:00.")],
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """Prove that a record was destroyed (SE-12.2, SE-12.3, DZ-14.5.2); refused while something keeps it."""
+    data = {"proof": proof, "way": way, "destroyed_at": at}
+
+    async def say(records: Records, by: str) -> int:
+        proven = await records.destroyed(organisation, record, data, by)
+        if as_json:
+            _json(proven)
+        else:
+            late = ", later than its proof was due" if proven.late else ""
+            print(f"{proven.organisation} {proven.record}  destroyed, by {proven.duty}{late}")
+        return DONE
+
+    raise typer.Exit(_records(say, actor, as_json))
+
+
+@records_app.command(name="list", epilog=EXIT_CODES)
+def records_list(
+    organisation: Organisation = None,
+    to_destroy: Annotated[
+        bool, typer.Option("--to-destroy", help="Only those whose destruction is asked for.")
+    ] = False,
+    overdue: Annotated[bool, typer.Option("--overdue", help="Of those the ones that should be proven by now.")] = False,
+    as_json: Json = False,
+) -> None:
+    """List records with their terms, and with --to-destroy what is to be shredded or deleted, and by whom."""
+    _known(organisation)
+
+    async def show(records: Records, _: str) -> int:
+        found = await records.lines(organisation, to_destroy=to_destroy, overdue=overdue)
+        if as_json:
+            _json_array(found)
+            return DONE
+        table = _table("Record", "Of", "System", "Medium", "Term", "Who", "Kept until", "State", "Proof by")
+        for line in found:
+            by = _utc(line.proof_by) if line.proof_by is not None and line.destroyed_at is None else "–"
+            state = f"{line.state}: {line.why or line.proof}" if line.why or line.proof else line.state
+            until, who = str(line.last_day or "–"), line.owner.replace("_", " ") or "–"
+            table.add_row(line.record, line.organisation, line.system, line.medium, line.duty, who, until, state, by)
+        _console().print(table if found else "There is no such record.")
+        return DONE
+
+    raise typer.Exit(_records(show, None, as_json))
 
 
 # ---- input, output, failures ----------------------------------------------------------------------------------------

@@ -149,6 +149,7 @@ async def main() -> None:
         staff=settings.mail_staff,
         checkpoints=settings.checkpoints,
         systems=systems,
+        backups=settings.key_backups,
     )
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

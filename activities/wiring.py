@@ -27,6 +27,7 @@ from activities.renewal import RenewalActivities, RenewalStore
 from activities.replay import Replay
 from activities.screening import KnownPeople
 from activities.sign_in_review import SignInReviewActivities, SignInReviewStore
+from activities.storage import StorageActivities
 from activities.store import KindStore
 from activities.sweep import CheckpointActivities, SweepActivities
 from activities.task import RecurrenceActivities, TaskStore
@@ -59,6 +60,7 @@ def build(
     staff: str,
     checkpoints: Path,
     systems: Sequence[DataSystem] = (),
+    backups: Path,
 ) -> tuple[list[Callable[..., Any]], Outbox]:
     """All activities of a worker, and what delivers beside them; `systems`: the data systems beside the own store."""
     intake = Intake(sessions, keyring, client, now)
@@ -69,6 +71,7 @@ def build(
     credential = CredentialActivities(sessions, keyring, access.telling, provider, mail, now, sender)
     privacy = PrivacyActivities(sessions, (OwnStore(sessions, keyring), *systems), now)
     sweep = SweepActivities(sessions, intake, outbox, KnownPeople(sessions, sanctions, now), now)
+    storage = StorageActivities(sessions, keyring, backups, now)
     incoming = IncomingActivities(sessions, intake, mail_in, bank_in, now)
     activities: list[Callable[..., Any]] = [
         case.open,
@@ -95,6 +98,9 @@ def build(
         sweep.ring_outdated,
         incoming.read_mail,
         incoming.read_bank,
+        storage.begin,
+        storage.step,
+        storage.end,
         CheckpointActivities(sessions, keyring, checkpoints, now).publish,
         RecurrenceActivities(sessions, intake, now).open,
     ]

@@ -30,12 +30,13 @@ from bench.house import house
 from bench.kinds import kinds
 from bench.product import Product
 from bench.sign_in import sign_ins
+from bench.storage import nights
 from bench.subject import Subject
 from bench.worker import __doc__ as options_of_the_worker
 from bench.worker import read
 from operations.logs import configure
 
-PARTS = ("kinds", "sign_in", "transitions", "lives", "latency", "recovery", "timers", "held")
+PARTS = ("kinds", "sign_in", "storage", "transitions", "lives", "latency", "recovery", "timers", "held")
 MOST_VARIANTS = 3
 UNWATCHED = 120  # columns where nobody watches
 
@@ -82,7 +83,10 @@ async def measure(
         if "sign_in" in wanted:
             progress("questions whether somebody may sign in")
             yield "sign_in", await sign_ins(home, *((2_000, 20_000, 200) if quick else (100_000, 1_000_000, 2_000)))
-        if not set(wanted) - {"kinds", "sign_in"}:
+        if "storage" in wanted:
+            progress("nights over the storage terms")
+            yield "storage", await nights(home, 2_000 if quick else 10_000)
+        if not set(wanted) - {"kinds", "sign_in", "storage"}:
             return
         bare = await stack.enter_async_context(Bare.at(home))
         product = await stack.enter_async_context(Product.at(home, "product"))

@@ -12,6 +12,7 @@ from bench.kinds import Kind
 from bench.measure import Cpu
 from bench.parts import Cost, Held, Latency, Lateness, Recovery
 from bench.sign_in import Asked
+from bench.storage import Night
 
 CPU = ("Temporal", "PostgreSQL", "worker", "together", "caller")
 
@@ -128,9 +129,15 @@ def _sign_in(rows: list[Asked]) -> list[Lines]:
     return [("May this user sign in: one question at a time", 1, header, lines)]
 
 
+def _storage(rows: list[Night]) -> list[Lines]:
+    lines = [(r.subject, f"{r.records:,}", f"{r.seconds:.1f}", f"{r.cpu:.1f}", f"{r.grown:.0f}") for r in rows]
+    return [("A night over the storage terms", 1, ("", "records", "seconds", "CPU s", "MB grown"), lines)]
+
+
 TABLES: dict[str, Callable[[list[Any]], list[Lines]]] = {
     "kinds": _kinds,
     "sign_in": _sign_in,
+    "storage": _storage,
     "transitions": _costs("One more message, from the update to its record"),
     "lives": _costs("A whole case"),
     "latency": _latency,

@@ -43,6 +43,7 @@ from temporalio.service import RPCError
 from models.errors import Refusal
 from models.names import DUE, TASK_QUEUE, split_case_id
 from models.now import wall_clock
+from operations import reading_json
 from operations.connection import Connection, NotAnswering, connect
 from operations.loading import load
 from operations.local import LocalServerError, end_with_parent, local, stop_on_sigterm
@@ -50,6 +51,7 @@ from operations.logs import configure
 from operations.operators import Operators, hash_of
 from operations.place import Place, find, keys
 from operations.reading import Asked, CaseLine, ClockLine, list_cases
+from operations.records import Loaded, Records
 from operations.samples import SAMPLES, SampleError, Samples, read
 from operations.setup import setup
 from rules.rulebook import book
@@ -125,6 +127,8 @@ async def run(console: Console, settings: Settings, *, once: bool) -> None:
         connection = await stack.enter_async_context(connect(settings, engine="needed"))
         with step(console, "Policies and clients") as say:
             say("; ".join([await load_file(connection, SAMPLES / name) for name in ("policies.json", "clients.json")]))
+        with step(console, "Records elsewhere") as say:
+            say(await load_records(connection, SAMPLES / "records.json"))
         with step(console, "Operators") as say:
             tokens = await operators(connection, settings.var)
             say(f"{len(tokens)}, with their tokens in {settings.var / TOKENS}")
@@ -168,6 +172,21 @@ async def load_file(connection: Connection, path: Path) -> str:
     if loaded.faults:
         raise DemoError(f"{path.name}: {'; '.join(loaded.faults)}")
     return f"{loaded.policies} policies" if loaded.policies else f"{loaded.clients} clients"
+
+
+async def load_records(connection: Connection, path: Path) -> str:
+    """Write the records of a file down, for the night over the storage terms; how many there were.
+
+    Raises:
+        DemoError: Some of them are refused.
+    """
+    records = Records(connection.sessions, connection.keyring, wall_clock)
+    loaded = Loaded()
+    for item in reading_json.read(await asyncio.to_thread(path.read_bytes)):
+        loaded = loaded.with_row(await records.take(item))
+    if loaded.bad:
+        raise DemoError(f"{path.name}: {'; '.join(fault for bad in loaded.bad for fault in bad.faults)}")
+    return f"{loaded.new + loaded.changed + loaded.unchanged} records"
 
 
 async def settle(samples: Samples) -> None:

@@ -19,6 +19,7 @@ from models.errors import Refusal
 from models.now import Now
 from models.tables import CaseRow, EventRow, IntakeRow, PartyRow
 from models.tables.sealed import Sealed
+from operations.holds import legal_hold_on
 from operations.intake import Sessions
 from security.keys import Keyring
 
@@ -45,7 +46,8 @@ async def erase(sessions: Sessions, keyring: Keyring, case: str, backups: Path, 
     """Erase one closed case. Safe to repeat: after a crash the rest goes. `backups` is where backups of keys lie.
 
     Raises:
-        Refusal: There is no such case, or it or one of its follow-ups is open; all of them are named.
+        Refusal: There is no such case, a legal hold stands on it, or it or one of its follow-ups is open; all of them
+            are named.
     """
     async with sessions() as session, session.begin():
         intake = await session.get(IntakeRow, case, with_for_update=True)
@@ -53,7 +55,7 @@ async def erase(sessions: Sessions, keyring: Keyring, case: str, backups: Path, 
             raise Refusal(f"case: there is no case {case}")
         new = intake.erased_at is None
         if new:
-            if open_ones := await _open(session, case):
+            if open_ones := await against(session, keyring, case):
                 raise Refusal(*open_ones)
             for table in SQLModel.metadata.sorted_tables:
                 await _empty(session, table, case)
@@ -65,7 +67,7 @@ async def erase(sessions: Sessions, keyring: Keyring, case: str, backups: Path, 
     return Erased(case=case, erased=new)
 
 
-async def check(sessions: Sessions, case: str) -> None:
+async def check(sessions: Sessions, keyring: Keyring, case: str) -> None:
     """Whether a case can be erased.
 
     Raises:
@@ -74,11 +76,17 @@ async def check(sessions: Sessions, case: str) -> None:
     async with sessions() as session:
         if await session.get(IntakeRow, case) is None:
             raise Refusal(f"case: there is no case {case}")
-        if open_ones := await _open(session, case):
+        if open_ones := await against(session, keyring, case):
             raise Refusal(*open_ones)
 
 
-async def _open(session: AsyncSession, case: str) -> list[str]:
+async def against(session: AsyncSession, keyring: Keyring, case: str) -> list[str]:
+    """What stands against the erasure of a case: a legal hold, or what of it and its follow-ups is still open."""
+    hold = await legal_hold_on(session, keyring, case)
+    return [*([f"the legal hold {hold} keeps it"] if hold is not None else []), *await still_open(session, case)]
+
+
+async def still_open(session: AsyncSession, case: str) -> list[str]:
     """What of a case and its follow-ups, and theirs, is still open."""
     found, level = [], [case]
     while level:

@@ -36,11 +36,13 @@ from models.tables import (
     NoticeRow,
     PartyRow,
     PaymentOrderRow,
+    RecordRow,
     ScreeningRow,
+    StorageRunRow,
 )
 from operations.checkpoint import newest
 from operations.intake import Sessions
-from operations.setup import CHECKPOINT, INCOMING, RECURRENCES, SWEEP, last_checkpoint, missing, revisions
+from operations.setup import CHECKPOINT, INCOMING, RECURRENCES, STORAGE, SWEEP, last_checkpoint, missing, revisions
 
 ANSWERS_WITHIN = 5.0
 """Seconds after which a part that does not answer counts as down."""
@@ -48,6 +50,10 @@ LONG = timedelta(minutes=5)
 """How long anything may wait: the sweep comes every minute, and whatever is down is tried again within one."""
 STUCK = "TemporalReportedProblems IS NOT NULL AND ExecutionStatus = 'Running'"
 """The query of docs/operators.md: cases whose program fails again and again."""
+
+STORAGE_WITHIN = timedelta(hours=26)
+"""The run over the storage terms comes every night."""
+LONG_RUN = timedelta(hours=2)
 
 LOOKED_BACK = timedelta(days=30)
 """For so long a filing whose case was not opened is said; a look at all that were ever filed would cost too much."""
@@ -73,16 +79,17 @@ NAMED: dict[What, str] = {
 """What can wait → in words, after its number."""
 
 
+Scheduled = Literal["sweep", "reading", "recurrences", "storage"]
+
+
 class Part(Model):
     """One thing that was asked."""
 
     name: Literal[
         "engine",
         "attributes",
-        "sweep",
-        "reading",
+        Scheduled,
         "checkpoint",
-        "recurrences",
         "workers",
         "stuck",
         "store",
@@ -90,6 +97,7 @@ class Part(Model):
         "diverged",
         "waiting",
         "incoming",
+        "destruction",
         "keys",
         "sanctions",
         "identity",
@@ -191,11 +199,9 @@ async def _engine(
         async with asyncio.timeout(ANSWERS_WITHIN):
             # first the one that the client does not try again: an engine that is down says so at once
             lacking = await missing(client)
-            sweep, reading, checkpoint, recurrences, workers, stuck = await asyncio.gather(
-                _sweep(client),
-                _reading(client),
+            schedules, checkpoint, workers, stuck = await asyncio.gather(
+                asyncio.gather(*(_schedule(client, *schedule) for schedule in SCHEDULES.values())),
                 _checkpoint(client, published, now),
-                _recurrences(client),
                 _workers(client),
                 client.count_workflows(STUCK),
             )
@@ -210,10 +216,8 @@ async def _engine(
             needed=True,
             problem=f"the engine lacks search attributes: {', '.join(lacking)}; {SETUP}" if lacking else None,
         ),
-        Part(name="sweep", needed=False, problem=sweep),
-        Part(name="reading", needed=False, problem=reading),
+        *(Part(name=name, needed=False, problem=problem) for name, problem in zip(SCHEDULES, schedules, strict=True)),
         Part(name="checkpoint", needed=False, problem=checkpoint),
-        Part(name="recurrences", needed=False, problem=recurrences),
         Part(name="workers", needed=False, problem=workers),
         Part(
             name="stuck",
@@ -223,35 +227,24 @@ async def _engine(
     ), stuck.count
 
 
-async def _sweep(client: Client) -> str | None:
+SCHEDULES: dict[Scheduled, tuple[str, str, str]] = {
+    "sweep": (SWEEP, "sweep", "what an outage leaves behind stays"),
+    "reading": (INCOMING, "schedule that reads what comes in", "bounces stay unknown"),
+    "recurrences": (RECURRENCES, "schedule of recurring duties", "none is opened"),
+    "storage": (STORAGE, "schedule of storage terms", "nothing is erased by itself"),
+}
+"""Part → its schedule, what that is called, and what does not happen without it."""
+
+
+async def _schedule(client: Client, id: str, name: str, without: str) -> str | None:
+    """What is wrong with a schedule: it is not there, or paused; and what does not happen without it."""
     try:
-        described = await client.get_schedule_handle(SWEEP).describe()
+        described = await client.get_schedule_handle(id).describe()
     except RPCError as e:
         if e.status is RPCStatusCode.NOT_FOUND:
-            return f"there is no sweep: what an outage leaves behind stays; {SETUP}"
+            return f"there is no {name}: {without}; {SETUP}"
         raise
-    return "the sweep is paused: what an outage leaves behind stays" if described.schedule.state.paused else None
-
-
-async def _reading(client: Client) -> str | None:
-    try:
-        described = await client.get_schedule_handle(INCOMING).describe()
-    except RPCError as e:
-        if e.status is RPCStatusCode.NOT_FOUND:
-            return f"there is no schedule that reads what comes in: bounces stay unknown; {SETUP}"
-        raise
-    return "reading what comes in is paused: bounces stay unknown" if described.schedule.state.paused else None
-
-
-async def _recurrences(client: Client) -> str | None:
-    try:
-        described = await client.get_schedule_handle(RECURRENCES).describe()
-    except RPCError as e:
-        if e.status is RPCStatusCode.NOT_FOUND:
-            return f"there is no schedule of recurring duties: none is opened; {SETUP}"
-        raise
-    paused = described.schedule.state.paused
-    return "the schedule of recurring duties is paused: none is opened" if paused else None
+    return f"the {name} is paused: {without}" if described.schedule.state.paused else None
 
 
 async def _checkpoint(client: Client, published: asyncio.Task[datetime | None], now: datetime) -> str | None:
@@ -309,6 +302,7 @@ async def _store(
             diverged = await _diverged(session)
             waits = await waiting(session, now)
             incomes = await _incoming(session)
+            destruction = await _destruction(session, now)
     except TimeoutError:
         return (Part(name="store", needed=True, problem="the store does not answer in time"),), None, (), ()
     except (SQLAlchemyError, PostgresError, OSError) as e:
@@ -327,6 +321,7 @@ async def _store(
             ),
             Part(name="waiting", needed=False, problem=_too_long(waits, now)),
             Part(name="incoming", needed=False, problem=_left(incomes, now)),
+            Part(name="destruction", needed=False, problem=destruction),
         ),
         diverged,
         waits,
@@ -442,6 +437,22 @@ def _too_long(waits: Sequence[Waiting], now: datetime) -> str | None:
 async def _incoming(session: AsyncSession) -> tuple[Incoming, ...]:
     rows = (await session.exec(select(IncomingRow).order_by(col(IncomingRow.source)))).all()
     return tuple(Incoming(source=row.source, looked_at=row.looked_at, aside=row.aside) for row in rows)
+
+
+async def _destruction(session: AsyncSession, now: datetime) -> str | None:
+    """What should be destroyed and proven by now and is not, and a night's run that is late or did not end."""
+    said = []
+    overdue = select(func.count()).where(col(RecordRow.proof_by) <= now, col(RecordRow.destroyed_at).is_(None))
+    if number := (await session.exec(overdue)).one():
+        said.append(f"records whose destruction is overdue: {number}; see Storage terms in docs/operators.md")
+    newest_run = select(StorageRunRow.at, StorageRunRow.ended_at).order_by(col(StorageRunRow.n).desc()).limit(1)
+    if (run := (await session.exec(newest_run)).first()) is not None:
+        hours = int((now - run[0]).total_seconds() // 3600)
+        if now - run[0] > STORAGE_WITHIN:
+            said.append(f"the last run over the storage terms began {hours} hours ago")
+        elif run[1] is None and now - run[0] > LONG_RUN:
+            said.append(f"the run over the storage terms has not ended for {hours} hours")
+    return "; ".join(said) or None
 
 
 def _left(incomes: Sequence[Incoming], now: datetime) -> str | None:

@@ -20,7 +20,7 @@ from models.common import Model
 from models.errors import Refusal
 from models.names import ACTOR
 from models.now import Now
-from models.operator import ROLES, SYSTEM, Operator
+from models.operator import ROLES, SYSTEM, Operator, Role
 from models.tables import OperatorRow
 from rules.rulebook import books
 
@@ -76,8 +76,8 @@ def hash_of(token: str) -> bytes:
     return sha256(token.encode()).digest()
 
 
-async def may_handle(session: AsyncSession, organisation: str, said_by: str) -> None:
-    """Check that whoever speaks may do so for this organisation: a backend, or an operator who handles its cases.
+async def may_handle(session: AsyncSession, organisation: str, said_by: str, role: Role = "handle") -> None:
+    """Check that whoever speaks may do so for this organisation: a backend, or an operator with this role there.
 
     Raises:
         Refusal: There is no such operator, or the rights do not suffice.
@@ -87,7 +87,7 @@ async def may_handle(session: AsyncSession, organisation: str, said_by: str) -> 
     operator = await session.get(OperatorRow, said_by)
     if operator is None or operator.ended_at is not None:
         raise Refusal(f"actor: there is no operator {said_by}, or no more")
-    if lacks := operator.operator.lacks(organisation, "handle"):
+    if lacks := operator.operator.lacks(organisation, role):
         raise Refusal(*lacks)
 
 

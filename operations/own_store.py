@@ -22,6 +22,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from integrations.data_systems import Found, Subject, normal_code
 from models.settlement import Label
 from models.tables.sealed import Sealed, sealed
+from operations.holds import hold_on_person
 from operations.intake import Sessions
 from security.keys import Keyring
 
@@ -53,6 +54,7 @@ IN_USE = {
     "case": "the case is open",
     "policy": "the policy is in force",
     "account": "the access has not ended, or a legal hold stands on it",
+    "hold": "a legal hold keeps it",
 }
 
 
@@ -257,7 +259,12 @@ class OwnStore:
                         if names(row):
                             rows[row["case"]] = rows.get(row["case"], 0) + 1
             found = [
-                Found(record=case, rows=n, in_use=await _in_use(connection, person, case))
+                Found(
+                    record=case,
+                    rows=n,
+                    in_use=await self._held(session, organisation, person, case)
+                    or await _in_use(connection, person, case),
+                )
                 for case, n in sorted(rows.items())
             ]
             for kind in ("client", "policy"):
@@ -269,7 +276,8 @@ class OwnStore:
                     Found(
                         record=f"{kind}:{row[kind]}",
                         rows=1,
-                        in_use=IN_USE["policy"] if kind == "policy" and row["ends_on"] >= today.date() else None,
+                        in_use=await self._held(session, organisation, person, f"{kind}:{row[kind]}")
+                        or (IN_USE["policy"] if kind == "policy" and row["ends_on"] >= today.date() else None),
                     )
                     for row in await opened(connection, every)
                     if any([names(row), *(names(said) for said in await _history(connection, kind, row[kind]))])
@@ -298,7 +306,8 @@ class OwnStore:
             if kind not in ("client", "policy"):
                 cases = _table("cases")
                 await connection.execute(select(cases.c.case).where(cases.c.case == record).with_for_update())
-                if await _in_use(connection, person, record) is not None:
+                held = await self._held(session, record.split(":")[1], person, record)
+                if held is not None or await _in_use(connection, person, record) is not None:
                     return False
                 await _erase_case(connection, person, record, at)
                 return True
@@ -306,10 +315,17 @@ class OwnStore:
             (row,) = await opened(connection, select(table).where(table.c[kind] == key).with_for_update())
             if kind == "policy" and row["ends_on"] >= at.date():
                 return False
+            if await self._held(session, row["organisation"], person, record) is not None:
+                return False
             for said in await _history(connection, kind, key):
                 await _forget(connection, _table(HISTORY[kind]), said, person)
             await _forget(connection, table, row, person)
             return True
+
+    async def _held(self, session: AsyncSession, organisation: str, person: Subject, record: str) -> str | None:
+        """Why a record is kept, if a legal hold keeps it or all that is about the person (SE-11.4)."""
+        held = await hold_on_person(session, self._keyring, organisation, person.personal_code, record)
+        return IN_USE["hold"] if held else None
 
     async def restrict(self, person: Subject, record: str, ground: str) -> bool:
         """Mark the person's party rows of a kept case: stored, otherwise not to be used."""

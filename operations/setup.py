@@ -25,6 +25,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from models import names
+from models.storage import RUN_AT
 from security.keys import Keyring
 
 ATTRIBUTES = {
@@ -43,6 +44,7 @@ CHECKPOINT = "termins-checkpoint"
 RECURRENCES = "termins-recurrences"
 RECURRENCES_AT = timedelta(hours=2)
 """After midnight UTC: before anybody in Riga or Vilnius begins to work."""
+STORAGE = "termins-storage"
 CHECKPOINT_AT = timedelta(hours=1)
 """After midnight UTC."""
 CHECKPOINT_WITHIN = timedelta(hours=1)
@@ -62,6 +64,7 @@ async def setup(client: Client, database_url: str, keyring: Keyring) -> list[str
     done.append(await schedule_incoming(client))
     done.append(await schedule_checkpoint(client))
     done.append(await schedule_recurrences(client))
+    done.append(await schedule_storage(client))
     return done
 
 
@@ -190,3 +193,19 @@ async def schedule_recurrences(client: Client) -> str:
     except ScheduleAlreadyRunningError:
         return "schedules: recurring duties are there"
     return "schedules: recurring duties are opened every day"
+
+
+async def schedule_storage(client: Client) -> str:
+    """A run over the storage terms every night; one that an outage kept from being made is made after it."""
+    try:
+        await client.create_schedule(
+            STORAGE,
+            Schedule(
+                action=ScheduleActionStartWorkflow("Storage", id=STORAGE, task_queue=names.TASK_QUEUE),
+                spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(days=1), offset=RUN_AT)]),
+                policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(days=1)),
+            ),
+        )
+    except ScheduleAlreadyRunningError:
+        return "schedules: the run over the storage terms is there"
+    return "schedules: a run over the storage terms every night"

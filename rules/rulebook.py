@@ -19,12 +19,15 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 
 from models.automatic import Automation
 from models.common import Model
+from models.storage import Keeping, Purpose
 from models.task import TaskTerms
 from rules.period import Period, Roll, Unit
 
 BOOKS = Path(__file__).parent / "books"
 REVIEW = "GJ-claims-review"
 """The row by which a person reviews an automatic decision on a claim."""
+LEGAL_HOLD = "legal_hold_placed"
+"""The start event of the one retention duty that is no term of a purpose, but holds them all."""
 DUTY_ID = re.compile(r"^[A-Z]{1,3}-[0-9A-Za-z.-]+$")
 
 
@@ -196,6 +199,7 @@ class Rulebook(Model):
                 faults.append(f"{d.id}: adopted_from: a row of another organisation is adopted by naming it here")
         faults += self._automatic_faults(ids)
         faults += self._task_faults()
+        faults += self._storage_faults()
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -248,6 +252,34 @@ class Rulebook(Model):
         """The duties that are kept as tasks, and how."""
         return {name: TaskTerms.model_validate(value) for name, value in self.values.get("tasks", {}).items()}
 
+    def _storage_faults(self) -> list[str]:
+        """Of `[values.storage]` and `[values.keeping]`: each storage term has its purpose, and nothing else has one."""
+        table = self.values.get("storage")
+        if table is None:
+            return []
+        faults = _misfits(Keeping, self.values.get("keeping", {}), "values.keeping")
+        keeping = self.values.get("keeping")
+        exception = keeping.get("exception") if isinstance(keeping, dict) else None
+        if exception is not None and exception not in [d.id for d in self.duty]:
+            faults.append(f"values.keeping.exception: {exception} is not in this file")
+        if not isinstance(table, dict):
+            return [*faults, "values.storage: no table"]
+        terms = {d.id: d for d in self.duty if d.kind is Kind.retention and d.anchor != LEGAL_HOLD}
+        faults += [f"values.storage: {duty} has no purpose" for duty in terms if duty not in table]
+        owned: list[str] = []
+        for duty, values in table.items():
+            where = f"values.storage.{duty}"
+            if duty not in terms:
+                faults.append(f"{where}: no storage term of this file")
+                continue
+            if misfits := _misfits(Purpose, values, where):
+                faults += misfits
+                continue
+            purpose = Purpose.model_validate(values)
+            faults += [f"{where}: {fault}" for fault in _purpose_faults(purpose, terms[duty], owned)]
+            owned += [purpose.own] if purpose.own in ("claim", "recovery") else []
+        return faults
+
     @property
     def in_use_from(self) -> date:
         """The day from which this text of the rulebook is used."""
@@ -263,6 +295,34 @@ class Rulebook(Model):
             if d.id == duty:
                 return d
         raise KeyError(f"{self.organisation} has no duty {duty}")
+
+
+def _misfits(model: type[Model], values: Any, where: str) -> list[str]:
+    """The faults of a table of values, by the model that reads it."""
+    try:
+        model.model_validate(values)
+    except ValidationError as e:
+        errors = e.errors(include_url=False, include_input=False)
+        return [
+            f"{'.'.join(map(str, (where, *err['loc'])))}: {err['msg'].removeprefix('Value error, ')}" for err in errors
+        ]
+    return []
+
+
+def _purpose_faults(purpose: Purpose, duty: Duty, owned: list[str]) -> list[str]:
+    """What of a purpose does not fit its storage term."""
+    faults = []
+    if purpose.own in owned:
+        faults.append(f"own: {purpose.own} has another term already")
+    if purpose.refuses_erasure and purpose.law is None:
+        faults.append("law: missing; a term that is a ground to refuse erasure names what it rests on")
+    if (purpose.lines or duty.amount_from == "controller_by_line") and purpose.between is None:
+        faults.append("between: missing; within which years does the document leave the value to the controller?")
+    for line, value in purpose.lines.items():
+        years = value.amount / {"years": 1, "months": 12}.get(value.unit, 365.25)
+        if purpose.between is not None and not purpose.between.least <= years <= purpose.between.most:
+            faults.append(f"lines.{line}: between {purpose.between.least} and {purpose.between.most} years")
+    return faults
 
 
 def parse(text: str, file: str) -> Rulebook:

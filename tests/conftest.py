@@ -203,6 +203,7 @@ async def make_world(
             sender="noreply@{organisation}.example",
             staff="{role}@{organisation}.example",
             checkpoints=var / "checkpoints",
+            backups=var / "key-backups",
         )
         world = World(
             environment=environment,

@@ -15,6 +15,7 @@ from workflows.recovery import Recovery
 from workflows.recurrences import Recurrences
 from workflows.renewal import Renewal
 from workflows.sign_in_review import SignInReview
+from workflows.storage import Storage
 from workflows.sweep import Checkpoint, Recount, Sweep
 from workflows.task import Task
 
@@ -36,6 +37,7 @@ ALL: tuple[type, ...] = (
     Recurrences,
     Renewal,
     SignInReview,
+    Storage,
     Sweep,
     Task,
 )

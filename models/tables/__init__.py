@@ -36,6 +36,14 @@ from models.tables.operator import OperatorRow
 from models.tables.policy import ObjectionRow, PolicyEntryRow, PolicyRow
 from models.tables.privacy import ArchiveRow, ErasureRow, IdentificationRow
 from models.tables.screening import ScreeningRow
+from models.tables.storage import (
+    RecordFactRow,
+    RecordHoldRow,
+    RecordRow,
+    StorageCountRow,
+    StorageItemRow,
+    StorageRunRow,
+)
 from models.tables.task import RecurrenceRow, TurnRow
 
 __all__ = [
@@ -74,10 +82,16 @@ __all__ = [
     "PolicyEntryRow",
     "PolicyRow",
     "RecipientListRow",
+    "RecordFactRow",
+    "RecordHoldRow",
+    "RecordRow",
     "RecurrenceRow",
     "ReviewRow",
     "ScreeningRow",
     "SignInRow",
+    "StorageCountRow",
+    "StorageItemRow",
+    "StorageRunRow",
     "SuspensionRow",
     "TargetRow",
     "TimelineRow",

@@ -73,5 +73,5 @@ async def test_what_schedules_start_ends(worker_world: World) -> None:
     world = worker_world
     async with world.serving():
         await deciding(world)
-        for name in ("Sweep", "Incoming", "Checkpoint", "Recurrences"):
+        for name in ("Sweep", "Incoming", "Checkpoint", "Recurrences", "Storage"):
             await world.client.execute_workflow(name, id=f"{name.lower()}-{uuid4()}", task_queue=TASK_QUEUE)

@@ -126,9 +126,9 @@ async def test_open_cases_open_follow_ups_and_waiting_events_are_refused_and_lis
     with pytest.raises(Refusal, match=f"{child} is open"):
         await erase(world.sessions, world.keyring, case, tmp_path, world.now)
     with pytest.raises(Refusal, match=f"{child} is open"):
-        await check(world.sessions, case)
+        await check(world.sessions, world.keyring, case)
     with pytest.raises(Refusal, match="is open"):
-        await check(world.sessions, case_id("claim", "BTA", child))
+        await check(world.sessions, world.keyring, case_id("claim", "BTA", child))
     with pytest.raises(Refusal, match="there is no case"):
         await erase(world.sessions, world.keyring, "claim:BTA:nobody", tmp_path, world.now)
     assert (await world.keyring.of(case)).owner == case

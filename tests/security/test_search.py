@@ -389,6 +389,7 @@ async def without_a_codec(run: Run) -> None:
         sanctions=SanctionsFile(SAMPLE),
         sender="a@b.example", staff="a@b.example",
         checkpoints=run.var / "checkpoints",
+        backups=run.var / "key-backups",
     )  # fmt: skip
     intake = Intake(connection.sessions, connection.keyring, open_client, wall_clock)
     async with Worker(

@@ -36,6 +36,7 @@ from operations.setup import (
     schedule_checkpoint,
     schedule_incoming,
     schedule_recurrences,
+    schedule_storage,
     schedule_sweep,
 )
 from operations.store import engine, keyring, sessions
@@ -72,6 +73,7 @@ async def watched(worker_world: World) -> AsyncIterator[World]:
     await schedule_incoming(worker_world.client)
     await schedule_checkpoint(worker_world.client)
     await schedule_recurrences(worker_world.client)
+    await schedule_storage(worker_world.client)
     async with worker_world.serving():
         yield worker_world
 
@@ -88,8 +90,9 @@ async def test_where_everything_answers_nothing_is_said(watched: World) -> None:
         "attributes",
         "sweep",
         "reading",
-        "checkpoint",
         "recurrences",
+        "storage",
+        "checkpoint",
         "workers",
         "stuck",
         "store",
@@ -97,6 +100,7 @@ async def test_where_everything_answers_nothing_is_said(watched: World) -> None:
         "diverged",
         "waiting",
         "incoming",
+        "destruction",
         "keys",
     ]
 
@@ -115,7 +119,7 @@ async def test_an_engine_that_is_stopped_is_named_and_the_store_still_answers(wo
     found = await ask(world.sessions, client, world.keyring.answers, world.var / "checkpoints", world.now())
     assert not found.ready
     # what others left in the store of these tests is named beside it
-    assert set(problems(found)) - {"diverged", "waiting"} == {"engine"}
+    assert set(problems(found)) - {"diverged", "waiting", "destruction"} == {"engine"}
     assert problems(found)["engine"].startswith("the engine does not answer")
     assert found.stuck is None
 
@@ -133,6 +137,7 @@ async def test_an_engine_without_its_search_attributes_and_sweep_is_sent_to_setu
         assert said["reading"].startswith("there is no schedule that reads what comes in")
         assert said["checkpoint"].startswith("there is no schedule of checkpoints")
         assert said["recurrences"].startswith("there is no schedule of recurring duties")
+        assert said["storage"].startswith("there is no schedule of storage terms")
         assert said["workers"] == "no worker has asked for work in the last minutes"
         await add_search_attributes(environment.client)
         assert (
@@ -326,7 +331,10 @@ async def test_what_came_in_and_was_not_understood_is_said_and_so_is_a_mailbox_t
 
 async def test_a_paused_reading_is_said(watched: World) -> None:
     await watched.client.get_schedule_handle(INCOMING).pause()
-    assert problems(await health(watched))["reading"] == "reading what comes in is paused: bounces stay unknown"
+    assert (
+        problems(await health(watched))["reading"]
+        == "the schedule that reads what comes in is paused: bounces stay unknown"
+    )
 
 
 async def test_a_diverged_case_is_counted(watched: World) -> None:

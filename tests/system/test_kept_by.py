@@ -41,6 +41,12 @@ RULES = {
     "test_nothing_is_opened_without_a_purpose_nor_after_the_session",
     "journal_kept": "tests/system/test_sign_in.py::test_the_journal_goes_when_its_longest_term_is_over",
     "erasure_grounds": "tests/system/test_kept_by.py::test_erasure_is_refused_only_on_the_controllers_own_grounds",
+    "storage_exception": "tests/system/test_storage.py::"
+    "test_a_documented_exception_keeps_longer_and_only_where_there_are_any",
+    "legal_hold": "tests/system/test_storage.py::test_a_legal_hold_keeps_what_is_over_until_it_is_lifted",
+    "proof_of_destruction": "tests/system/test_storage.py::"
+    "test_paper_is_shredded_and_systems_are_erased_beyond_recovery",
+    "Storage": "tests/system/test_storage.py::test_the_night_finds_each_term_of_each_organisation",
 }
 """What keeps a duty without a workflow → the test that shows it."""
 
@@ -140,12 +146,12 @@ async def _stopped(world: World) -> bool:
 def test_what_keeps_a_duty_leaves_its_trace(
     kept: set[tuple[str, str]], organisation: str, duty: str, keeper: str
 ) -> None:
-    """A clock in the ledger or an entry in the timeline for a workflow; a test that exists for a rule."""
+    """A clock in the ledger or an entry in the timeline for a workflow; a test that exists for a rule or a schedule."""
     how, name = keeper.split(":")
     if how == "workflow":
         assert (name, duty) in kept
     else:
-        assert how == "rule", "a schedule that keeps a duty is fired here"
+        assert how in ("rule", "schedule")
         path, function = RULES[name].split("::")
         names = [getattr(node, "name", "") for node in ast.walk(ast.parse((ROOT / path).read_text()))]
         assert function in names

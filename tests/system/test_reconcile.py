@@ -547,6 +547,7 @@ async def installation(var: Path) -> AsyncIterator[World]:
             sender=settings.mail_sender,
             staff=settings.mail_staff,
             checkpoints=var / "checkpoints",
+            backups=var / "key-backups",
         )
         try:
             yield World(
