@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Iterable
 from datetime import datetime
@@ -208,6 +210,32 @@ def archive_files(
             "text": json.dumps(data, ensure_ascii=False, indent=2),
         },
         "personal-data.html": {"media_type": "text/html", "text": page},
+    }
+
+
+def portable_files(systems: list[tuple[str, Label, list[dict[str, Any]]]]) -> dict[str, dict[str, str]]:
+    """What the person provided, for another controller to read: JSON, and CSV with a line for each field.
+
+    Of a record that is what was filed and who the person is in it; what the controller made of it, such as a stage or
+    letters, the person did not provide (GDPR 20(1), SE-19.1).
+    """
+    provided = [
+        {"system": name, **{k: record[k] for k in ("record", "kind", "received_at", "person", "filed") if k in record}}
+        for name, _, records in systems
+        for record in records
+    ]
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(("system", "record", "field", "value"))
+    for record in provided:
+        fields = {k: v for k, v in record.items() if k not in ("system", "record")}
+        writer.writerows((record["system"], record["record"], path, value) for path, value in _lines(fields))
+    return {
+        "portable-data.json": {
+            "media_type": "application/json",
+            "text": json.dumps({"records": provided}, ensure_ascii=False, indent=2),
+        },
+        "portable-data.csv": {"media_type": "text/csv", "text": table.getvalue()},
     }
 
 

@@ -33,7 +33,7 @@ from models.tables.instalments import AgreementRow, InstalmentRow
 from models.tables.limits import DecisionPartRow, DecisionRow, LimitRow
 from models.tables.operator import OperatorRow
 from models.tables.policy import ObjectionRow, PolicyEntryRow, PolicyRow
-from models.tables.privacy import ArchiveRow, ErasureRow, IdentificationRow
+from models.tables.privacy import ArchiveRow, ErasureRow, IdentificationRow, RequestRow
 from models.tables.screening import ScreeningRow
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "PaymentOrderRow",
     "PolicyEntryRow",
     "PolicyRow",
+    "RequestRow",
     "ReviewRow",
     "ScreeningRow",
     "SignInRow",

@@ -126,7 +126,7 @@ async def request(world: World, person: Person, *, identified: bool = True, **as
         row = await session.get(CaseRow, case)
         assert intake is not None
         assert row is not None
-        opening = await PrivacyStore().open(session, intake, AT)
+        opening = await PrivacyStore(world.keyring).open(session, intake, AT)
         await session.flush()
         body = PrivacyBody.model_validate(opening.body)
         if assessment:
@@ -425,7 +425,7 @@ async def test_what_came_to_an_erased_request_later_goes_with_its_next_close(wor
     await activities(world).erase(PrivacyWork(case=case))
     for _ in range(2):
         async with world.sessions() as session, session.begin():
-            await PrivacyStore().acts["privacy.close"](session, case, {}, AT)
+            await PrivacyStore(world.keyring).acts["privacy.close"](session, case, {}, AT)
         assert await dump(world, person) == set()
         async with world.sessions() as session, session.begin():
             party = await session.get(PartyRow, (case, "subject"))

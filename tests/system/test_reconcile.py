@@ -284,6 +284,7 @@ class Lives:
         await privacy.identify(world, cases["erasure"], MONDAY)
         await world.stage(cases["erasure"], "assessing")
         await world.say(cases["erasure"], "assess_right", right="erasure", outcome="fulfilled")
+        await privacy.told_of_erasure(world, cases["erasure"])
         await world.stage(cases["erasure"], "resting")
         await privacy.identify(world, cases["archive"], MONDAY)
         await world.stage(cases["archive"], "answering")
