@@ -196,7 +196,7 @@ def archive_files(
                     {
                         "title": say(KINDS[record["record"].partition(":")[0]]),
                         "name": record["record"].rpartition(":")[2],
-                        "lines": list(_lines(record)),
+                        "lines": list(lines_of(record)),
                     }
                     for record in records
                 ],
@@ -229,7 +229,7 @@ def portable_files(systems: list[tuple[str, Label, list[dict[str, Any]]]]) -> di
     writer.writerow(("system", "record", "field", "value"))
     for record in provided:
         fields = {k: v for k, v in record.items() if k not in ("system", "record")}
-        writer.writerows((record["system"], record["record"], path, value) for path, value in _lines(fields))
+        writer.writerows((record["system"], record["record"], path, value) for path, value in lines_of(fields))
     return {
         "portable-data.json": {
             "media_type": "application/json",
@@ -239,12 +239,13 @@ def portable_files(systems: list[tuple[str, Label, list[dict[str, Any]]]]) -> di
     }
 
 
-def _lines(value: Any, path: str = "") -> Iterable[tuple[str, str]]:
+def lines_of(value: Any, path: str = "") -> Iterable[tuple[str, str]]:
+    """Every field of a record with its path, as people and tables read it."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _lines(inner, f"{path}.{key}" if path else str(key))
+            yield from lines_of(inner, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list):
         for i, inner in enumerate(value, 1):
-            yield from _lines(inner, f"{path}.{i}")
+            yield from lines_of(inner, f"{path}.{i}")
     elif value is not None:
         yield path, str(value)

@@ -58,7 +58,7 @@ def build(
 ) -> tuple[list[Callable[..., Any]], Outbox]:
     """All activities of a worker, and what delivers beside them."""
     intake = Intake(sessions, keyring, client, now)
-    post = Post(sessions, mail, now, sender, staff)
+    post = Post(sessions, keyring, mail, now, sender, staff)
     outbox = Outbox(sessions, client, intake, post, now)
     case = CaseActivities(sessions, keyring, client, outbox, _stores(keyring), now)
     access = AccessActivities(sessions, keyring, provider, mail, now, sender)

@@ -452,6 +452,8 @@ class PrivacyBody(Model):
     mail_refused: bool = False
     """The answer may not go by mail; the gate is still to be recorded, or was."""
     gate_said: bool = False
+    encrypted: bool = False
+    """It goes by mail as an encrypted file, whose password a person handed over by another channel."""
     notices: dict[str, Letter] = Field(default_factory=dict)
     ended: tuple[tuple[str, str], ...] = ()
     """Duty and subject of the clocks that the answer ended; a bounce reopens them."""
@@ -684,6 +686,16 @@ class ConfirmAnswerSent(PrivacyMessage):
         if (self.sent_on is None) == (self.sent_at is None):
             raise ValueError("either sent_on or sent_at")
         return self
+
+
+class SendEncrypted(PrivacyMessage):
+    """The password was handed over, never by e-mail: the answer with health data goes by e-mail, encrypted."""
+
+    channel: Literal["in_person", "post", "portal", "phone"] = Field(
+        description="how the password was handed over: in_person, post, portal or phone"
+    )
+    handed_over_at: Instant = Field(description="when it was, such as 2026-11-21T10:00+02:00")
+    reference: Text = Field(description="reference to the proof; never the password")
 
 
 class WithdrawRequest(PrivacyMessage):

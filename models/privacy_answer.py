@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.privacy import GROUNDS, RECIPIENT_OUTCOMES, RIGHTS, PrivacyBody, Right
+from models.privacy import COPIES, GROUNDS, RECIPIENT_OUTCOMES, RIGHTS, PrivacyBody, Right
 
 
 def found_line(n: int) -> dict[str, str]:
@@ -63,6 +63,14 @@ def _more_lines(body: PrivacyBody, right: Right) -> list[dict[str, str]]:
                 + (f", iki {withheld.until:%Y-%m-%d}" if withheld.until else ""),
                 "en": f"Withheld: {withheld.what} ({ground.en}; {clause})"
                 + (f", until {withheld.until:%Y-%m-%d}" if withheld.until else ""),
+            }
+        )
+    if right in COPIES and body.encrypted:
+        lines.append(
+            {
+                "lv": "Dati ir pielikumā, kas ir šifrēts; tā paroli saņēmāt atsevišķi.",
+                "lt": "Duomenys pateikiami užšifruotame priede; jo slaptažodį gavote atskirai.",
+                "en": "The data are in the attachment, which is encrypted; you received its password separately.",
             }
         )
     if right == "portability" and body.transfer is not None:

@@ -58,6 +58,7 @@ with workflow.unsafe.imports_passed_through():
         ReportTransfer,
         Restricted,
         Right,
+        SendEncrypted,
         Transfer,
         WithdrawRequest,
     )
@@ -121,7 +122,7 @@ class PrivacyRequest(Case):
             ReportBounce,
         ),
         "erasing": (ExtendRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
-        "answering": (ConfirmAnswerSent, ExtendRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
+        "answering": (ConfirmAnswerSent, SendEncrypted, ExtendRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
         "joining": (CorrectAddress, ConfirmLetterSent, ReportBounce),
         "lifting": (CorrectAddress, ConfirmLetterSent, ReportBounce),
         "resting": (ReportBounce, LiftRestriction),
@@ -142,6 +143,7 @@ class PrivacyRequest(Case):
     answer_part = accepts(AnswerPart)
     join_request = accepts(JoinRequest)
     lift_restriction = accepts(LiftRestriction)
+    send_encrypted = accepts(SendEncrypted)
 
     body: PrivacyBody
 
@@ -254,6 +256,21 @@ class PrivacyRequest(Case):
                     duty=self.body.terms.answer,
                     facts={"channel": m.channel, "sent": sent.isoformat(), **self._results()},
                     **self._then_rest(evidence, self.body),
+                )
+            case Item(message=SendEncrypted() as m) as item:
+                body = self.body.model_copy(update={"encrypted": True})
+                draft = self._answer_letter(body)
+                await self.record(
+                    "encrypted",
+                    said=item,
+                    duty=self.body.terms.mail_gate or self.body.terms.answer,
+                    facts={
+                        "channel": m.channel,
+                        "handed_over_at": m.handed_over_at.isoformat(),
+                        "reference": m.reference,
+                    },
+                    notices=(draft,),
+                    body=self._with_letter(draft.key, "queued", body),
                 )
             case event:
                 await self._always(event)
@@ -740,7 +757,7 @@ class PrivacyRequest(Case):
             "systems": [{"name": s.title.model_dump(), "found": found_line(s.held)} for s in body.systems],
         }
         if self._has_copy(body):
-            facts["attach"] = "archive"
+            facts["attach"] = "encrypted" if body.encrypted else "archive"
         return NoticeDraft(
             key=self._next_key("answer"), template="privacy-answer", party=SUBJECT, duty=body.terms.answer, facts=facts
         )
@@ -1044,6 +1061,8 @@ class PrivacyRequest(Case):
                 return ("into: this is the request itself",)
             case LiftRestriction():
                 return self._lifting_faults()
+            case SendEncrypted():
+                return self._encryption_faults(message)
             case WithdrawRequest():
                 faults = []
                 if message.withdrawn_at > now:
@@ -1231,6 +1250,19 @@ class PrivacyRequest(Case):
             faults.append("rights: all of them are the whole answer")
         return tuple(faults)
 
+    def _encryption_faults(self, m: SendEncrypted) -> tuple[str, ...]:
+        body = self.body
+        faults = []
+        if not body.mail_refused:
+            faults.append("this answer needs no encryption, or does not go by e-mail")
+        if body.encrypted:
+            faults.append("it goes by e-mail already; another address: correct_address")
+        if m.handed_over_at > workflow.now():
+            faults.append("handed_over_at: lies in the future")
+        if m.handed_over_at < body.received_at:
+            faults.append("handed_over_at: lies before the receipt of the request")
+        return tuple(faults)
+
     def _lifting_faults(self) -> tuple[str, ...]:
         body = self.body
         if body.restricted is None:
@@ -1350,6 +1382,7 @@ class PrivacyRequest(Case):
             AnswerPart: not self._tellable(),
             JoinRequest: not body.duplicates,
             LiftRestriction: bool(self._lifting_faults()),
+            SendEncrypted: not body.mail_refused or body.encrypted,
             WithdrawRequest: bool(body.done) or body.restricted is not None,
             ExtendRequest: bool(self._extension_faults()),
             ConfirmLetterSent: not refused,
@@ -1378,7 +1411,7 @@ class PrivacyRequest(Case):
             case "answering" if any(k.startswith("answer:") and s == "queued" for k, s in body.notices.items()):
                 return "the mail carrier's proof of the answer"
             case "answering" if body.mail_refused:
-                return "proof from the privacy handler that the answer was sent by portal or post, not by e-mail"
+                return "proof from the privacy handler: the answer sent by portal or post, or its password handed over"
             case "answering":
                 return f"proof from the privacy handler that the answer was sent ({body.answer_channel})"
             case "resting":

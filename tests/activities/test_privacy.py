@@ -532,7 +532,7 @@ async def test_a_mark_that_dies_anywhere_and_is_repeated_ends_the_same(world: Wo
                 await activities(world).restrict(PrivacyWork(case=case))
             async with crashing(world, at) as store:
                 act = getattr(activities(world, store), "restrict" if lifting is None else "release")
-                ended: list[Any] = await asyncio.gather(act(PrivacyWork(case=case)), return_exceptions=True)
+                ended = await asyncio.gather(act(PrivacyWork(case=case)), return_exceptions=True)
             whole = getattr(activities(world), "restrict" if lifting is None else "release")
             first = await whole(PrivacyWork(case=case))
             again = await whole(PrivacyWork(case=case))

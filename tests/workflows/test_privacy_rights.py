@@ -9,9 +9,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
+from pypdf import PasswordType, PdfReader
+from pypdf.errors import PdfReadError
 
 from models.errors import Refusal
 from models.tables import ArchiveRow, PartyRow, RequestRow
+from operations.privacy import answer_password_of
 from tests.workflows.test_privacy_request import (
     ANSWER,
     DUE,
@@ -699,6 +702,58 @@ async def test_a_record_to_be_withheld_that_is_not_there_stops_the_answer(world:
     assert not world.mails(who["email"])
     await world.say(case, "assess_right", right="access", outcome="fulfilled")
     await world.stage(case, "resting")
+
+
+@pytest.mark.parametrize("organisation", ["DZ", "SE"])
+async def test_health_data_go_by_mail_only_encrypted_once_the_password_was_handed_over(
+    world: World, organisation: str
+) -> None:
+    """SE-33.4.6: the password first and by another channel; the mail holds one file, which nothing else opens."""
+    who = person(language="en")
+    case = await begun(world, organisation, "access", who=who)
+    await world.stage(case, "answering")
+    await entered(world, case, "mail_refused")
+    handed = {"channel": "phone", "handed_over_at": MONDAY.isoformat(), "reference": "calls/7"}
+    with pytest.raises(Refused, match="channel"):
+        await world.say(case, "send_encrypted", **{**handed, "channel": "email"})
+    with pytest.raises(Refused, match="future"):
+        await world.say(case, "send_encrypted", **{**handed, "handed_over_at": (MONDAY + 48 * HOUR).isoformat()})
+    assert not world.mails(who["email"])
+    await world.say(case, "send_encrypted", **handed)
+    await world.stage(case, "resting")
+    (mail,) = world.mails(who["email"])
+    (attachment,) = mail.iter_attachments()
+    sealed = bytes(attachment.get_payload(decode=True))
+    password = await answer_password_of(world.sessions, world.keyring, case)
+    assert password not in text_of(mail)
+    for name in ("personal-data.json", who["name"], who["personal_code"]):
+        assert name.encode() not in sealed
+    with pytest.raises(PdfReadError):
+        PdfReader(io.BytesIO(sealed), password="K3QD-AAAA-BBBB-CCCC").pages[0].extract_text()
+    assert PdfReader(io.BytesIO(sealed)).decrypt(password) == PasswordType.OWNER_PASSWORD
+    opened = PdfReader(io.BytesIO(sealed), password=password)
+    assert "8. Automated decisions" in "".join(page.extract_text() for page in opened.pages)
+    data = json.loads(opened.attachments["personal-data.json"][0])
+    assert who["personal_code"] in json.dumps(data, ensure_ascii=False)
+    assert who["name"] not in str(await world.everything_told(case))
+    assert password not in str(await world.everything_told(case))
+    now = await world.clocks(case)
+    assert now[(ANSWER[organisation], "")] == "kept"
+    if organisation == "SE":
+        assert await gate_of(world, case, "SE-33.4.6") == ["mail_refused", "encrypted"]
+
+
+async def test_an_answer_without_health_data_needs_no_password(world: World) -> None:
+    await world.begin(MONDAY)
+    case = await file(world, "GJ", "access", channel="in_person", identified_by="identity_document")
+    await world.stage(case, "identifying")
+    await identify(world, case, MONDAY, way="identity_document")
+    await world.stage(case, "answering")
+    handed = {"channel": "phone", "handed_over_at": MONDAY.isoformat(), "reference": "calls/7"}
+    with pytest.raises(Refused, match="needs no encryption"):
+        await world.say(case, "send_encrypted", **handed)
+    with pytest.raises(Refusal, match="no privacy request"):
+        await answer_password_of(world.sessions, world.keyring, "claim:BTA:no-such")
 
 
 # ---- duplicates -----------------------------------------------------------------------------------------------------
