@@ -67,6 +67,10 @@ CITED: tuple[str, ...] = ("statute", "unfounded_or_excessive")
 is unfounded or excessive, which is the controller's to bring (SE-21.8, GDPR 12(5))."""
 
 
+COUNTED_FROM = 2020
+"""The year in which the calendars of this product begin: no term runs from before it."""
+
+
 def _known_right(value: Any) -> Any:
     if value in LATER:
         raise ValueError(f"{value} is not handled yet: it comes in a later version")

@@ -31,6 +31,7 @@ with workflow.unsafe.imports_passed_through():
         CARRIED,
         CHANNELS,
         COPIES,
+        COUNTED_FROM,
         EXPLAINED,
         EXTENSION_REASONS,
         UNCHECKED,
@@ -216,7 +217,8 @@ class PrivacyRequest(Case):
                     "erased",
                     duty=self.body.terms.own["erasure"][0],
                     facts={"records": erased.erased, "kept": erased.kept},
-                    changes=self._recipients_clock("erasure", erased.at),
+                    # the store's clock may be a moment ahead of this one, by which the evidence will be judged
+                    changes=self._recipients_clock("erasure", min(erased.at, workflow.now())),
                     **self._onward(body),
                 )
             case Done(key="erase", failure=failure):
@@ -593,11 +595,9 @@ class PrivacyRequest(Case):
         body = self.body.model_copy(update={"recipients": {**self.body.recipients, m.right: m.recipients}})
         changes: list[Change] = []
         duty = body.terms.recipients
-        clock = self.clocks.get(duty, m.right) if duty is not None else None
-        if duty is not None and clock is not None and clock.open:
-            # where nobody had to be told that is known now; the change is of the store's time, maybe a moment later
-            known = max(workflow.now(), clock.anchor_at)
-            told = max((r.told_at for r in m.recipients if r.told_at), default=known)
+        if duty is not None and self.clocks.running(duty, m.right):
+            # where nobody had to be told, that is known now
+            told = max((r.told_at for r in m.recipients if r.told_at), default=workflow.now())
             evidence = Evidence(
                 kind="recipients_told",
                 happened_at=told,
@@ -1169,6 +1169,8 @@ class PrivacyRequest(Case):
         ]
         if m.obtained_at is not None and (m.right != "information" or m.obtained_at > workflow.now()):
             faults.append("obtained_at: only for information, and never in the future")
+        if m.obtained_at is not None and m.obtained_at.year <= COUNTED_FROM:
+            faults.append(f"obtained_at: no term is counted from before {COUNTED_FROM + 1}; say it in the reason")
         asked = m.right == "portability" and body.transfer_asked and m.outcome != "refused"
         if asked and m.transfer is None:
             faults.append("transfer: it was asked for, straight to another controller: say whether it is feasible")
@@ -1348,7 +1350,8 @@ class PrivacyRequest(Case):
                 {"representation": "‹reference to the proof›"} if self.body.represented else {}
             )
         if model is AssessRight:
-            return {"right": next(iter(self.body.undecided), "access") if self.case.stage == "assessing" else "access"}
+            wanted = {"assessing": next(iter(self.body.undecided), "access"), "carrying_out": "portability"}
+            return {"right": wanted.get(self.case.stage, "access")}
         if model is ConfirmDone:
             return {"right": next((r for r in self.body.rights if r in self._doable()), UNCHECKED[0])}
         if model is ReportRecipients:

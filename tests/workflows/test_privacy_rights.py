@@ -6,15 +6,18 @@ import csv
 import io
 import json
 from datetime import date, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pypdf import PasswordType, PdfReader
 from pypdf.errors import PdfReadError
 
+from models import privacy
 from models.errors import Refusal
 from models.tables import ArchiveRow, PartyRow, RequestRow
 from operations.privacy import answer_password_of
+from rules.calendar import FIRST_YEAR
+from rules.rulebook import book
 from tests.workflows.test_privacy_request import (
     ANSWER,
     DUE,
@@ -317,6 +320,8 @@ async def test_information_about_data_from_elsewhere_runs_from_when_they_were_ob
     told = {"right": "information", "outcome": "fulfilled", "reason": "Duomenis gavome iš ligonių kasų."}
     with pytest.raises(Refused, match="obtained_at"):
         await world.say(case, "assess_right", **told, obtained_at=(MONDAY + HOUR * 48).isoformat())
+    with pytest.raises(Refused, match=f"before {FIRST_YEAR + 1}"):
+        await world.say(case, "assess_right", **told, obtained_at="2019-12-31T12:00+02:00")
     await world.say(case, "assess_right", **told, obtained_at=obtained.isoformat())
     clock = await world.clock(case, "SE-15.8.1", "information")
     assert (clock.status, clock.last_day) == ("running", date(2027, 3, 9))
@@ -324,6 +329,18 @@ async def test_information_about_data_from_elsewhere_runs_from_when_they_were_ob
     await carry_out(world, case, "objection")
     await world.stage(case, "resting")
     assert (await world.clock(case, "SE-15.8.1", "information")).status == "kept"
+
+
+def test_every_ground_of_a_rulebook_has_words_and_every_right_that_is_decided_has_grounds() -> None:
+    """A ground without words would stop the answer's letter; a right without grounds could never be refused."""
+    for organisation in ("BL", "DZ", "GJ", "SE"):
+        values = book(organisation).values["privacy"]
+        for right in (*privacy.DECIDED, *privacy.COPIES):
+            grounds = values[f"{right}_grounds"]
+            assert grounds
+            assert grounds.keys() <= privacy.GROUNDS.keys()
+        assert {duty.split("-")[0] for duty in values.get("rights", {}).values()} <= {organisation}
+    assert set(privacy.RIGHTS) == set(get_args(privacy.Right))
 
 
 # ---- marketing ------------------------------------------------------------------------------------------------------
