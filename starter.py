@@ -51,6 +51,7 @@ from operations import (
     duties,
     key_backup,
     loading,
+    privacy,
     queues,
     reading,
     reading_csv,
@@ -617,6 +618,22 @@ def _person(party: reading.Party) -> str:
         return "erased"
     known = [party.name, party.email, party.phone, party.personal_code, party.iban]
     return ", ".join(value for value in known if value) or "(not shown)"
+
+
+@app.command(name="answer-password", epilog=EXIT_CODES)
+def answer_password_of(case: Case, as_json: Json = False) -> None:
+    """Show the password of a privacy request's encrypted answer, to be handed over in person, by phone, post or portal.
+
+    Never by e-mail. Then say so to the case: send_encrypted.
+    """
+    raise typer.Exit(_run(_answer_password(case, as_json), as_json))
+
+
+async def _answer_password(case: str, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        password = await privacy.answer_password_of(connection.sessions, connection.keyring, case)
+    print(json.dumps({"case": case, "password": password}) if as_json else password)
+    return DONE
 
 
 @app.command(epilog=EXIT_CODES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -198,7 +200,7 @@ def archive_files(
                     {
                         "title": _title(record["record"], say),
                         "name": record["record"].rpartition(":")[2],
-                        "lines": list(_lines(record)),
+                        "lines": list(lines_of(record)),
                     }
                     for record in records
                 ],
@@ -221,12 +223,42 @@ def _title(record: str, say: Callable[[Label], str]) -> str:
     return say(KINDS[kind]) if kind in KINDS else name
 
 
-def _lines(value: Any, path: str = "") -> Iterable[tuple[str, str]]:
+def portable_files(systems: list[tuple[str, Label, list[dict[str, Any]]]]) -> dict[str, dict[str, str]]:
+    """What the person provided, for another controller to read: JSON, and CSV with a line for each field.
+
+    Of a record that is what was filed and who the person is in it; what the controller made of it, such as a stage or
+    letters, the person did not provide (GDPR 20(1), SE-19.1).
+    """
+    provided = [
+        {
+            "system": name,
+            **{k: record[k] for k in ("record", "kind", "received_at", "person", "filed", "rows") if k in record},
+        }
+        for name, _, records in systems
+        for record in records
+    ]
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(("system", "record", "field", "value"))
+    for record in provided:
+        fields = {k: v for k, v in record.items() if k not in ("system", "record")}
+        writer.writerows((record["system"], record["record"], path, value) for path, value in lines_of(fields))
+    return {
+        "portable-data.json": {
+            "media_type": "application/json",
+            "text": json.dumps({"records": provided}, ensure_ascii=False, indent=2),
+        },
+        "portable-data.csv": {"media_type": "text/csv", "text": table.getvalue()},
+    }
+
+
+def lines_of(value: Any, path: str = "") -> Iterable[tuple[str, str]]:
+    """Every field of a record with its path, as people and tables read it."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            yield from _lines(inner, f"{path}.{key}" if path else str(key))
+            yield from lines_of(inner, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list):
         for i, inner in enumerate(value, 1):
-            yield from _lines(inner, f"{path}.{i}")
+            yield from lines_of(inner, f"{path}.{i}")
     elif value is not None:
         yield path, str(value)

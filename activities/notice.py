@@ -20,6 +20,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.letters import LANGUAGES, attached, render
 from activities.pdf import Sheet, pdf
+from activities.sealed_answer import NAME, sealed_pdf
 from integrations.mail import Attachment, Letter, MailOut, MailRefused, MailUnavailable
 from models import errors
 from models.breach import SUBJECT_ROLE
@@ -34,6 +35,8 @@ from rules.period import count
 from rules.reasons import ground_of, in_letter
 from rules.rulebook import Rulebook, book, duty_for
 from rules.wording import in_
+from security.keys import Keyring
+from security.password import answer_password
 
 if TYPE_CHECKING:
     from models.settlement import Language
@@ -42,11 +45,16 @@ _DAY = re.compile(r"^\d{4}-\d{2}-\d{2}$")
 _MONEY = re.compile(r"^-?\d+\.\d{2}$")
 
 
+ATTACHED = ("archive", "encrypted")
+"""What an answer can bring: the archive as it is, or as one file that a password opens."""
+
+
 class Post:
     """Sends queued letters by the mail port."""
 
-    def __init__(self, sessions: Sessions, mail: MailOut, now: Now, sender: str, staff: str) -> None:
+    def __init__(self, sessions: Sessions, keyring: Keyring, mail: MailOut, now: Now, sender: str, staff: str) -> None:
         self._sessions = sessions
+        self._keyring = keyring
         self._mail = mail
         self._now = now
         self._sender = sender
@@ -97,7 +105,7 @@ class Post:
             if notice.sent_at is not None or notice.refused is not None:
                 return _proof(notice)
             party = await session.get(PartyRow, (case, notice.party))
-            archive = await session.get(ArchiveRow, case) if notice.facts.get("attach") == "archive" else None
+            archive = await session.get(ArchiveRow, case) if notice.facts.get("attach") in ATTACHED else None
             step = notice.facts.get("asked", {}).get("asked_in")
             wanted = await session.get(DocumentRow, (case, step, 0)) if step is not None else None
             written = notice.facts.get("letter_of")
@@ -135,20 +143,25 @@ class Post:
             )
         except ValidationError:
             return await self._close(case, key, refused="the address is not one that mail can reach")
-        if archive is not None:
+        if archive is not None and notice.facts["attach"] == "archive":
             letter = letter.model_copy(update={"attachments": _attachments(archive)})
+        elif archive is not None:
+            password = await answer_password(self._keyring, case)
+            content = await asyncio.to_thread(
+                sealed_pdf, archive.systems.get("files", {}), letter.language, archive.gathered_at, password
+            )
+            file = Attachment(name=NAME, media_type="application/pdf", content=content)
+            letter = letter.model_copy(update={"attachments": (file,)})
+            if (proof_before := await self._ended(case, key)) is not None:
+                return proof_before
         if (name := attached(notice.template, language, facts)) is not None:
             # beside the loop: fonts are read and cut for each letter, and the worker beats meanwhile
             content = await asyncio.to_thread(pdf, _sheet(letter, notice, facts, rulebook))
             file = Attachment(name=name, media_type="application/pdf", content=content)
             letter = letter.model_copy(update={"attachments": (*letter.attachments, file)})
             # it takes a while: another worker, for this one was thought dead, may have sent the letter meanwhile
-            async with self._sessions() as session:
-                notice = (
-                    await session.exec(select(NoticeRow).where(NoticeRow.case == case, NoticeRow.key == key))
-                ).one()
-                if notice.sent_at is not None or notice.refused is not None:
-                    return _proof(notice)
+            if (proof_before := await self._ended(case, key)) is not None:
+                return proof_before
         try:
             proof = await self._mail.send(letter, self._now())
         except MailRefused as e:
@@ -157,6 +170,12 @@ class Post:
             notice = (await session.exec(select(NoticeRow).where(NoticeRow.case == case, NoticeRow.key == key))).one()
             notice.sent_at, notice.carrier, notice.reference = proof.accepted_at, proof.carrier, proof.reference
             return _proof(notice)
+
+    async def _ended(self, case: str, key: str) -> NoticeSent | None:
+        """What became of a letter, if it has its end."""
+        async with self._sessions() as session:
+            notice = (await session.exec(select(NoticeRow).where(NoticeRow.case == case, NoticeRow.key == key))).one()
+            return _proof(notice) if notice.sent_at is not None or notice.refused is not None else None
 
     async def _close(self, case: str, key: str, refused: str) -> NoticeSent:
         async with self._sessions() as session, session.begin():

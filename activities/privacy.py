@@ -5,35 +5,44 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.archive import archive_files
+from activities.archive import archive_files, portable_files
 from activities.store import ActHandler, Opening
 from integrations.data_systems import DataSystem, Found, Subject, SystemDown, normal_code
 from models import errors
 from models.errors import Refusal
 from models.now import Now
 from models.privacy import (
+    CITED,
+    COPIES,
     Erased,
     Gathered,
     PrivacyBody,
     PrivacyFiling,
     PrivacyWork,
+    Released,
+    Restricted,
     Right,
     SystemCount,
     Terms,
 )
-from models.tables import ArchiveRow, CaseRow, ErasureRow, IdentificationRow, IntakeRow, PartyRow
+from models.settlement import Label
+from models.tables import ArchiveRow, CaseRow, ErasureRow, IdentificationRow, IntakeRow, PartyRow, RequestRow
 from operations.intake import Sessions
 from operations.own_store import erase_own
 from rules.rulebook import Rulebook, book
+from security.index import index_of
+from security.keys import Keyring
+
+T = TypeVar("T")
 
 LOOKS = 5
 """How often the second look may find something that appeared meanwhile before the run gives up and is tried again."""
@@ -44,10 +53,12 @@ class PrivacyStore:
 
     kind = "privacy_request"
 
-    def __init__(self) -> None:
+    def __init__(self, keyring: Keyring) -> None:
+        self._keyring = keyring
         self.acts: Mapping[str, ActHandler] = {
             "privacy.identify": self._identify,
             "privacy.answer": self._answer,
+            "privacy.join": self._join,
             "privacy.close": self._close,
         }
 
@@ -78,6 +89,9 @@ class PrivacyStore:
                     language=filing.person.language,
                 )
             )
+        person = await index_of(self._keyring, "personal_code", filing.person.personal_code)
+        duplicates = await _asked_before(session, self._keyring, intake.organisation, person, filing.rights)
+        session.add(RequestRow(case=intake.case, organisation=intake.organisation, person=person))
         terms = _terms(rulebook, filing.rights)
         wanted = filing.answer_channel or filing.channel
         body = PrivacyBody(
@@ -90,6 +104,8 @@ class PrivacyStore:
             has_mail=filing.person.email is not None,
             represented=filing.representative is not None,
             came_with=filing.identified_by,
+            transfer_asked=filing.transfer_to is not None,
+            duplicates=duplicates,
         )
         return Opening(
             stage="identifying",
@@ -128,6 +144,50 @@ class PrivacyStore:
             raise Refusal("no erasure was carried out")
         await erase_own(session, case, at)
 
+    async def _join(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """The earlier request is the same person's, of this controller, open, and asks for all that this one does."""
+        own, other = await session.get(RequestRow, case), await session.get(RequestRow, data["into"])
+        if own is None or own.person is None or other is None or other.organisation != own.organisation:
+            raise Refusal("into: there is no such request of this controller")
+        if other.person != own.person:
+            raise Refusal("into: another person asked for that")
+        mine = await _unanswered(session, self._keyring, case)
+        theirs = await _unanswered(session, self._keyring, data["into"])
+        if mine is None or theirs is None:
+            raise Refusal("into: that request is not open")
+        faults = []
+        if theirs.joined is not None:
+            faults.append(f"into: that request was joined itself, into {theirs.joined}")
+        if more := sorted(set(mine.rights) - set(theirs.rights)):
+            faults.append(f"into: that request does not ask for: {', '.join(more)}")
+        if theirs.received_at > mine.received_at:
+            faults.append("into: that request was received later: join it into this one, whose clock runs longer")
+        if faults:
+            raise Refusal(*faults)
+
+
+async def _unanswered(session: AsyncSession, keyring: Keyring, case: str) -> PrivacyBody | None:
+    """The body of a request that is not answered yet."""
+    lives = select(CaseRow.stage).where(CaseRow.case == case, col(CaseRow.closed_at).is_(None))
+    if (await session.exec(lives)).one_or_none() in (None, "resting", "lifting"):
+        return None
+    await keyring.load([case])
+    row = await session.get_one(CaseRow, case)
+    return PrivacyBody.model_validate({k: v for k, v in row.state["body"].items() if k in PrivacyBody.model_fields})
+
+
+async def _asked_before(
+    session: AsyncSession, keyring: Keyring, organisation: str, person: bytes, rights: tuple[Right, ...]
+) -> tuple[str, ...]:
+    """Requests of the same person, not answered yet, for any of these rights; the first comes first."""
+    query = select(RequestRow.case).where(RequestRow.organisation == organisation, RequestRow.person == person)
+    found = []
+    for case in (await session.exec(query)).all():
+        body = await _unanswered(session, keyring, case)
+        if body is not None and body.joined is None and set(body.rights) & set(rights):
+            found.append((body.received_at, case))
+    return tuple(case for _, case in sorted(found))
+
 
 def _terms(rulebook: Rulebook, rights: tuple[Right, ...]) -> Terms:
     values = rulebook.values["privacy"]
@@ -136,6 +196,7 @@ def _terms(rulebook: Rulebook, rights: tuple[Right, ...]) -> Terms:
         right: (values.get("rights", {}).get(right, answer.id), *values.get("beside", {}).get(right, ()))
         for right in rights
     }
+    evidence = {duty: rulebook.find(duty).evidence for duties in own.values() for duty in duties}
     return Terms(
         controller=rulebook.name,
         authority=values["authority"],
@@ -149,12 +210,18 @@ def _terms(rulebook: Rulebook, rights: tuple[Right, ...]) -> Terms:
         own=own,
         gathering=values.get("gathering", {}).get("access") if "access" in rights else None,
         ways={channel: tuple(ways) for channel, ways in values["identification"].items()},
-        grounds={right: dict(values[f"{right}_grounds"]) for right in rights},
+        grounds={right: dict(values.get(f"{right}_grounds", {})) for right in rights},
+        deeds={duty: kind for duty, kind in evidence.items() if kind and kind != answer.evidence},
+        cited=CITED,
+        recipients=values.get("recipients"),
+        lift_gate=values.get("lift_gate"),
+        transfer_gate=values.get("transfer_gate"),
+        elsewhere=values.get("elsewhere"),
     )
 
 
 class PrivacyActivities:
-    """`privacy.gather` and `privacy.erase`: what is asked of every data system of the controller."""
+    """What is asked of every data system of the controller: gather, restrict, release, erase."""
 
     def __init__(self, sessions: Sessions, systems: Sequence[DataSystem], now: Now) -> None:
         self._sessions = sessions
@@ -165,23 +232,33 @@ class PrivacyActivities:
 
     @activity.defn(name="privacy.gather")
     async def gather(self, work: PrivacyWork) -> Gathered:
-        """Ask every data system what it holds; for access, the archive is written to the store. Counts only go back.
+        """Ask every data system what it holds; for a copy, the archive is written to the store. Counts only go back.
 
         A system that fails is named by the failure and asked again: the answer never leaves one out.
         """
         body, organisation, person, language = await self._request(work.case)
         at = self._now()
         counts, gathered = [], []
+        copies = [right for right in COPIES if right in body.rights and body.result(right) != "refused"]
+        # a request for access keeps what was gathered even if it is refused meanwhile: it was asked for together
+        copies = copies or [right for right in ("access",) if right in body.rights]
+        withheld = {
+            right: {w.record for w in assessment.withheld if w.record}
+            for right in COPIES
+            if (assessment := body.assessments.get(right)) is not None
+        }
         asked = await asyncio.gather(
-            *(_all_of(system, organisation, person, at, copy="access" in body.rights) for system in self._systems),
+            *(_all_of(system, organisation, person, at, copy=bool(copies)) for system in self._systems),
             return_exceptions=True,
         )
         if down := [s.name for s, answer in zip(self._systems, asked, strict=True) if isinstance(answer, Exception)]:
             raise _down(*down) from next(answer for answer in asked if isinstance(answer, Exception))
+        held: set[str] = set()
         for system, answer in zip(self._systems, asked, strict=True):
             if isinstance(answer, BaseException):
                 raise answer
             found, records = answer
+            held |= {f.record for f in found}
             others = [f for f in found if f.record != work.case]
             counts.append(
                 SystemCount(
@@ -192,8 +269,13 @@ class PrivacyActivities:
                 )
             )
             gathered.append((system.name, system.title, records))
-        if "access" in body.rights:
-            files = archive_files(book(organisation), work.case.split(":")[2], language, at, gathered)
+        if copies:
+            files: dict[str, dict[str, str]] = {}
+            if "access" in copies:
+                shown = _without(gathered, withheld.get("access", set()))
+                files |= archive_files(book(organisation), work.case.split(":")[2], language, at, shown)
+            if "portability" in copies:
+                files |= portable_files(_without(gathered, {work.case, *withheld.get("portability", set())}))
             async with self._sessions() as session, session.begin():
                 row = await session.get(ArchiveRow, work.case)
                 if row is None:
@@ -201,7 +283,45 @@ class PrivacyActivities:
                     session.add(row)
                 row.gathered_at = at
                 row.systems = {"files": files, "held": {c.system: c.held for c in counts}}
-        return Gathered(at=at, systems=tuple(counts))
+        return Gathered(at=at, systems=tuple(counts), unfound=tuple(sorted(set().union(*withheld.values()) - held)))
+
+    # ---- restrict ---------------------------------------------------------------------------------------------------
+
+    @activity.defn(name="privacy.restrict")
+    async def restrict(self, work: PrivacyWork) -> Restricted:
+        """Mark every record of the person as restricted; one that cannot carry the mark is named, for a person."""
+        body, organisation, person, _ = await self._request(work.case)
+        if not body.granted("restriction"):
+            raise _refused("no person has decided that the data are to be restricted")
+        marked, left = 0, []
+        for system in self._systems:
+            for found in await self._answers(system, system.locate(organisation, person, self._now())):
+                if found.record == work.case:
+                    continue
+                if await self._answers(system, system.restrict(person, found.record, "restriction", by=work.case)):
+                    marked += 1
+                else:
+                    left.append(found.record)
+        async with self._sessions() as session, session.begin():
+            row = await _request_row(session, work.case, organisation)
+            row.restricted_at = row.restricted_at or self._now()
+            return Restricted(at=row.restricted_at, records=marked, left=tuple(left))
+
+    @activity.defn(name="privacy.release")
+    async def release(self, work: PrivacyWork) -> Released:
+        """Take the mark of this request away from every record; only once the person was told (SE-18.3)."""
+        body, organisation, person, _ = await self._request(work.case)
+        if body.lifting is None or body.lifting.status == "untold":
+            raise _refused("the person is not told that the restriction is to be lifted")
+        released = 0
+        for system in self._systems:
+            for found in await self._answers(system, system.locate(organisation, person, self._now())):
+                released += await self._answers(system, system.release(person, found.record, by=work.case))
+        async with self._sessions() as session, session.begin():
+            row = await _request_row(session, work.case, organisation)
+            row.released_at = row.released_at or self._now()
+            row.released = max(row.released or 0, released)
+            return Released(at=row.released_at, records=row.released)
 
     # ---- erase ------------------------------------------------------------------------------------------------------
 
@@ -231,11 +351,7 @@ class PrivacyActivities:
                 for record in (f.record for f in fresh[system.name]):
                     if record not in plan["erase"].get(system.name, {}):
                         continue
-                    try:
-                        gone = await system.erase(person, record, self._now())
-                    except SystemDown as e:
-                        raise _down(system.name) from e
-                    if not gone:
+                    if not await self._answers(system, system.erase(person, record, self._now())):
                         await self._keep(work.case, system.name, record, ground)
         raise ApplicationError("the second look still finds something", type=errors.OUTSIDE_DOWN)
 
@@ -258,24 +374,25 @@ class PrivacyActivities:
         kept = set(plan.get("keep", {})) | {own}
         fresh = {}
         for system in self._systems:
-            try:
-                found = await system.locate(organisation, person, self._now())
-            except SystemDown as e:
-                raise _down(system.name) from e
+            found = await self._answers(system, system.locate(organisation, person, self._now()))
             fresh[system.name] = tuple(f for f in found if f.record not in kept)
         return fresh
 
     async def _marked(self, person: Subject, keep: Mapping[str, str]) -> tuple[str, ...]:
-        """Restrict what is kept; the records that their systems cannot mark, for a person to see to."""
+        """Restrict what is kept; the records that no system can mark, for a person to see to."""
         unmarked = []
-        for system in self._systems:
-            for record, why in keep.items():
-                try:
-                    if not await system.restrict(person, record, why):
-                        unmarked.append(record)
-                except SystemDown as e:
-                    raise _down(system.name) from e
+        for record, why in keep.items():
+            marked = [await self._answers(s, s.restrict(person, record, why)) for s in self._systems]
+            if not any(marked):
+                unmarked.append(record)
         return tuple(unmarked)
+
+    async def _answers(self, system: DataSystem, asked: Awaitable[T]) -> T:
+        """What a system answers. Raises `ApplicationError`: it is down, and is named and asked again."""
+        try:
+            return await asked
+        except SystemDown as e:
+            raise _down(system.name) from e
 
     async def _write_plan(self, case: str, plan: dict[str, Any]) -> None:
         async with self._sessions() as session, session.begin():
@@ -319,6 +436,22 @@ class PrivacyActivities:
         body = PrivacyBody.model_validate({k: v for k, v in row.state["body"].items() if k in PrivacyBody.model_fields})
         person = Subject(name=party.name, personal_code=party.personal_code, email=party.email)
         return body, row.organisation, person, party.language
+
+
+async def _request_row(session: AsyncSession, case: str, organisation: str) -> RequestRow:
+    """The request's row, locked; one that was opened by a build before has none yet."""
+    row = (await session.exec(select(RequestRow).where(RequestRow.case == case).with_for_update())).one_or_none()
+    if row is None:
+        row = RequestRow(case=case, organisation=organisation)
+        session.add(row)
+    return row
+
+
+def _without(
+    gathered: list[tuple[str, Label, list[dict[str, Any]]]], withheld: set[str]
+) -> list[tuple[str, Label, list[dict[str, Any]]]]:
+    """What was gathered without the records that the person does not get."""
+    return [(name, title, [r for r in records if r["record"] not in withheld]) for name, title, records in gathered]
 
 
 def person_hash(personal_code: str, salt: str) -> str:

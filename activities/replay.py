@@ -26,7 +26,7 @@ from integrations.identity import IdentityProvider, NewAccount, one_time_secret
 from models.access import Issued, Withdrawn
 from models.case import NoticeSent, NoticesSent, Opened, OrderIssued, Recorded, Transition
 from models.errors import Refusal
-from models.privacy import PrivacyBody, PrivacyWork
+from models.privacy import COPIES, PrivacyBody, PrivacyWork
 from models.tables import (
     AccountRow,
     ArchiveRow,
@@ -36,6 +36,7 @@ from models.tables import (
     IntakeRow,
     NoticeRow,
     PaymentOrderRow,
+    RequestRow,
     ScreeningRow,
     WithdrawalRow,
 )
@@ -114,6 +115,10 @@ class Replay:
             if any(fact.activity == "privacy.gather" for fact in facts):
                 archive = await session.get(ArchiveRow, case)
                 held.gathered_at = archive.gathered_at if archive is not None else None
+            if any(fact.activity in ("privacy.restrict", "privacy.release") for fact in facts):
+                request = await session.get(RequestRow, case)
+                held.restricted = request is not None and request.restricted_at is not None
+                held.released = request is not None and request.released_at is not None
             if any(fact.activity == "privacy.erase" for fact in facts):
                 erasure = await session.get(ErasureRow, case)
                 held.erased = erasure is not None and erasure.done_at is not None
@@ -245,10 +250,15 @@ class Replay:
         at: datetime = fact.answered.at
         activities = PrivacyActivities(sessions, (OwnStore(sessions, self._keyring),), lambda: at)
         work: PrivacyWork = fact.asked
-        if fact.activity == "privacy.gather":
-            await activities.gather(work)
-        else:
-            await activities.erase(work)
+        match fact.activity:
+            case "privacy.gather":
+                await activities.gather(work)
+            case "privacy.restrict":
+                await activities.restrict(work)
+            case "privacy.release":
+                await activities.release(work)
+            case _:
+                await activities.erase(work)
 
 
 class _Held:
@@ -263,6 +273,8 @@ class _Held:
         self.effect = False
         self.gathered_at: datetime | None = None
         self.erased = False
+        self.restricted = False
+        self.released = False
 
     def lacks(self, fact: Fact) -> bool:
         """Whether this is not in the store; asked in order: a step that is lacking is so once."""
@@ -287,10 +299,17 @@ class _Held:
                 return _ended(fact.answered) and fact.answered.key not in self.letters
             case Withdrawn():
                 return fact.answered.effective_at is not None and not self.effect
-        if fact.activity == "privacy.erase":
-            return not self.erased
-        # for an erasure alone nothing is kept of what was gathered
-        return "access" in self._rights and (self.gathered_at is None or self.gathered_at < fact.answered.at)
+        match fact.activity:
+            case "privacy.erase":
+                return not self.erased
+            case "privacy.restrict":
+                return not self.restricted
+            case "privacy.release":
+                return not self.released
+        # where no copy is asked for nothing is kept of what was gathered
+        return bool(set(COPIES) & set(self._rights)) and (
+            self.gathered_at is None or self.gathered_at < fact.answered.at
+        )
 
 
 def _rights(body: dict[str, Any]) -> tuple[str, ...]:

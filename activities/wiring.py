@@ -64,7 +64,7 @@ def build(
 ) -> tuple[list[Callable[..., Any]], Outbox]:
     """All activities of a worker, and what delivers beside them; `systems`: the data systems beside the own store."""
     intake = Intake(sessions, keyring, client, now)
-    post = Post(sessions, mail, now, sender, staff)
+    post = Post(sessions, keyring, mail, now, sender, staff)
     outbox = Outbox(sessions, client, intake, post, now)
     case = CaseActivities(sessions, keyring, client, outbox, _stores(keyring), now)
     access = AccessActivities(sessions, keyring, provider, mail, now, sender)
@@ -94,6 +94,8 @@ def build(
         credential.look_at_erasure,
         privacy.gather,
         privacy.erase,
+        privacy.restrict,
+        privacy.release,
         sweep.deliver,
         sweep.ring_outdated,
         incoming.read_mail,
@@ -118,7 +120,7 @@ def _stores(keyring: Keyring) -> dict[str, KindStore]:
         AccessStore(keyring),
         WithdrawalStore(keyring),
         AuthenticatorDecisionStore(keyring),
-        PrivacyStore(),
+        PrivacyStore(keyring),
         LatePremiumStore(),
         RenewalStore(),
         PremiumRefundStore(),

@@ -62,11 +62,16 @@ class DataSystem(Protocol):
         """Erase the person from a record, in one commit; False if it is in use and was left alone."""
         ...
 
-    async def restrict(self, person: Subject, record: str, ground: str) -> bool:
-        """Mark what is kept on a ground as restricted; False if a record of its own cannot be marked there.
+    async def restrict(self, person: Subject, record: str, ground: str, by: str | None = None) -> bool:
+        """Mark a record as restricted; False if it is another system's, or cannot carry the mark: a person sees to it.
 
-        Records of other systems are none of its business: True.
+        What is kept in an erasure carries its ground; with `by` it carries the request that asked for it, until that
+        releases it.
         """
+        ...
+
+    async def release(self, person: Subject, record: str, by: str) -> bool:
+        """Take the mark of this request away; False if the record does not carry it."""
         ...
 
 

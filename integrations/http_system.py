@@ -62,17 +62,24 @@ class HttpSystem:
         """What it says it holds; masking what is about others is its own duty."""
         answer = await self._ask("export", person=person.model_dump(), record=self._own(record))
         try:
-            return {**_COPY.validate_python(answer), "record": record}
+            return {"record": record, "rows": [_COPY.validate_python(answer)]}
         except ValidationError:
             raise self._down("not as agreed") from None
 
     async def erase(self, person: Subject, record: str, at: datetime) -> bool:
         """True once it says that the record is erased; False: it is in use there."""
-        return await self._do("erase", person, record)
+        own = self._own(record)
+        return True if own is None else await self._do("erase", person, own)
 
-    async def restrict(self, person: Subject, record: str, ground: str) -> bool:
-        """True once it says that the record is marked; False: it cannot mark it."""
-        return await self._do("restrict", person, record, ground=ground)
+    async def restrict(self, person: Subject, record: str, ground: str, by: str | None = None) -> bool:
+        """True once it says that the record carries the mark; False: it cannot carry it, or is another system's."""
+        own = self._own(record)
+        return False if own is None else await self._do("restrict", person, own, mark=by or ground)
+
+    async def release(self, person: Subject, record: str, by: str) -> bool:
+        """True once it says that it took the mark away; False: the record does not carry it."""
+        own = self._own(record)
+        return False if own is None else await self._do("release", person, own, mark=by)
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 
@@ -81,10 +88,7 @@ class HttpSystem:
         return own if system == self.name else None
 
     async def _do(self, what: str, person: Subject, record: str, **more: str) -> bool:
-        own = self._own(record)
-        if own is None:
-            return True
-        answer = await self._ask(what, person=person.model_dump(), record=own, **more)
+        answer = await self._ask(what, person=person.model_dump(), record=record, **more)
         try:
             return _Done.model_validate(answer).done
         except ValidationError:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -307,7 +307,7 @@ class SqlSystem:
         description: Description,
         restricted: str | None = None,
     ) -> None:
-        """`restricted`: the boolean column by which this database marks a row whose use is restricted."""
+        """`restricted`: the text column that says why the use of a row is restricted, one word a mark."""
         self.name = name
         self.title = title
         self._organisations = frozenset(organisations)
@@ -386,30 +386,37 @@ class SqlSystem:
             await connection.commit()
         return True
 
-    async def restrict(self, person: Subject, record: str, ground: str) -> bool:
-        """Set the mark of the rows of a collection; False if its table has none."""
-        return await self._mark(person, record, marked=True)
+    async def restrict(self, person: Subject, record: str, ground: str, by: str | None = None) -> bool:
+        """Add the ground, or the request, to the marks of the rows; False if their table has no column for it."""
+        return await self._mark(person, record, lambda marks: marks | {by or ground})
 
-    async def release(self, person: Subject, record: str) -> bool:
-        """Take the mark away again; False if its table has none."""
-        return await self._mark(person, record, marked=False)
+    async def release(self, person: Subject, record: str, by: str) -> bool:
+        """Take the mark of this request away; other marks stay."""
+        return await self._mark(person, record, lambda marks: marks - {by})
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 
-    async def _mark(self, person: Subject, record: str, *, marked: bool) -> bool:
+    async def _mark(self, person: Subject, record: str, change: Callable[[set[str]], set[str]]) -> bool:
+        """Whether any row carries other marks than before, or those that are asked for already."""
         name = self._mine(record)
         if name is None:
-            return True
+            return False
         async with self._connection() as connection:
             table = await self._table(connection, name)
             if self._restricted is None or self._restricted not in table.c:
                 return False
             rows = (await self._rows(connection, person)).get(name, {})
-            for keys in _parts(list(rows)):
-                ours = _is_one(table, self._description.collections[name].keys, keys)
-                await connection.execute(update(table).where(ours).values({self._restricted: marked}))
+            column, keys = table.c[self._restricted], self._description.collections[name].keys
+            for key in rows:
+                this = _is_one(table, keys, [key])
+                said = (await connection.execute(select(column).where(this).with_for_update())).scalar_one()
+                marks = set(said.split()) if said else set()
+                if (changed := change(marks)) != marks:
+                    await connection.execute(
+                        update(table).where(this).values({self._restricted: " ".join(sorted(changed)) or None})
+                    )
             await connection.commit()
-        return True
+        return bool(rows)
 
     def _mine(self, record: str) -> str | None:
         system, _, name = record.partition(":")

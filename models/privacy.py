@@ -14,24 +14,66 @@ from models.settlement import Label
 
 # ---- what is filed --------------------------------------------------------------------------------------------------
 
-Right = Literal["access", "erasure"]
-Channel = Literal["in_person", "post", "email", "portal", "phone"]
-
-LATER = (
+Right = Literal[
+    "access",
     "rectification",
+    "erasure",
     "restriction",
     "portability",
     "objection",
+    "statistics_objection",
     "automated_decision_review",
     "marketing_objection",
-    "consent_withdrawal",
-)
+    "information",
+]
+Channel = Literal["in_person", "post", "email", "portal", "phone"]
+
+LATER = ("consent_withdrawal",)
 """Rights that the law gives and a later version of the product handles."""
+
+DECIDED: tuple[Right, ...] = (
+    "rectification",
+    "erasure",
+    "restriction",
+    "portability",
+    "objection",
+    "statistics_objection",
+    "automated_decision_review",
+    "information",
+)
+"""Rights about which a person decides. Access is given unless a person refused it; marketing stops without a word."""
+
+CARRIED: tuple[Right, ...] = (
+    "rectification",
+    "restriction",
+    "objection",
+    "statistics_objection",
+    "automated_decision_review",
+    "marketing_objection",
+)
+"""Rights that a person carries out in the systems that the product does not reach, and proves."""
+
+COPIES: tuple[Right, ...] = ("access", "portability")
+"""Rights whose answer brings a copy of the data."""
+
+EXPLAINED: tuple[Right, ...] = ("automated_decision_review", "information")
+"""Rights whose answer always says something: what the review came to, where the data come from."""
+
+UNCHECKED: tuple[Right, ...] = ("marketing_objection",)
+"""Rights for which nobody has to prove who they are: a stop harms nobody."""
+
+CITED: tuple[str, ...] = ("statute", "unfounded_or_excessive")
+"""Grounds that need something to stand on: the statute that limits the right (SE-13.2), or the proof that the request
+is unfounded or excessive, which is the controller's to bring (SE-21.8, GDPR 12(5))."""
+
+
+COUNTED_FROM = 2020
+"""The year in which the calendars of this product begin: no term runs from before it."""
 
 
 def _known_right(value: Any) -> Any:
     if value in LATER:
-        raise ValueError(f"{value} is not handled yet: it comes in a later version; now access and erasure")
+        raise ValueError(f"{value} is not handled yet: it comes in a later version")
     return value
 
 
@@ -73,6 +115,16 @@ class PrivacyFiling(Model):
     """The way of identification with which it came, as the rulebook names it (`qualified_signature`)."""
     answer_channel: Channel | None = None
     """Where the answer is wanted, if not where the request came from."""
+    statement: Text | None = None
+    """In the person's own words: what is wrong or incomplete, what is objected to, the view on a decision."""
+    transfer_to: Text | None = None
+    """Portability straight to another controller: which one."""
+
+    @model_validator(mode="after")
+    def _transfer_of_what(self) -> PrivacyFiling:
+        if self.transfer_to is not None and "portability" not in self.rights:
+            raise ValueError("transfer_to: only where portability is asked for")
+        return self
 
 
 # ---- what people read -----------------------------------------------------------------------------------------------
@@ -84,7 +136,27 @@ def _label(lv: str, lt: str, en: str) -> Label:
 
 RIGHTS: dict[str, Label] = {
     "access": _label("Piekļuve datiem", "Prieiga prie duomenų", "Access to the data"),
+    "rectification": _label("Datu labošana", "Duomenų ištaisymas", "Rectification of the data"),
     "erasure": _label("Datu dzēšana", "Duomenų ištrynimas", "Erasure of the data"),
+    "restriction": _label("Apstrādes ierobežošana", "Duomenų tvarkymo apribojimas", "Restriction of processing"),
+    "portability": _label("Datu pārnesamība", "Duomenų perkeliamumas", "Portability of the data"),
+    "objection": _label("Iebildums pret apstrādi", "Nesutikimas su duomenų tvarkymu", "Objection to processing"),
+    "statistics_objection": _label(
+        "Iebildums pret apstrādi statistikai",
+        "Nesutikimas su duomenų tvarkymu statistikos tikslais",
+        "Objection to processing for statistics",
+    ),
+    "automated_decision_review": _label(
+        "Automatizēta lēmuma pārskatīšana", "Automatizuoto sprendimo peržiūra", "Review of an automated decision"
+    ),
+    "marketing_objection": _label(
+        "Iebildums pret tiešo tirgvedību", "Nesutikimas su tiesiogine rinkodara", "Objection to direct marketing"
+    ),
+    "information": _label(
+        "Informācija par datiem, kas iegūti no citiem",
+        "Informacija apie iš kitų gautus duomenis",
+        "Information about data obtained from elsewhere",
+    ),
 }
 CHANNELS: dict[str, Label] = {
     "in_person": _label("klātienē", "atvykus", "in person"),
@@ -148,10 +220,63 @@ GROUNDS: dict[str, Label] = {
         "citu personu tiesības un brīvības", "kitų asmenų teisės ir laisvės", "the rights and freedoms of others"
     ),
     "statute": _label("ierobežojums likumā", "įstatyme nustatytas apribojimas", "a limit laid down by statute"),
+    "accurate": _label(
+        "dati ir pārbaudīti un ir precīzi un pilnīgi",
+        "duomenys patikrinti, jie tikslūs ir išsamūs",
+        "the data were checked; they are accurate and complete",
+    ),
+    "no_ground": _label(
+        "nav neviena no pamatiem, kas paredzēti apstrādes ierobežošanai",
+        "nėra nė vieno iš tvarkymo apribojimo pagrindų",
+        "none of the grounds for a restriction is given",
+    ),
+    "not_portable": _label(
+        "datus nesniedzāt Jūs, tos neapstrādā uz piekrišanas vai līguma pamata vai neapstrādā automatizēti",
+        "duomenis pateikėte ne Jūs arba jie tvarkomi ne sutikimo ar sutarties pagrindu, arba neautomatizuotai",
+        "you did not provide the data, or they are not processed on consent or contract, or not by automated means",
+    ),
+    "compelling_grounds": _label(
+        "pārliecinoši leģitīmi apstrādes iemesli, kas ir svarīgāki par Jūsu interesēm, tiesībām un brīvībām",
+        "įtikinamos teisėtos tvarkymo priežastys, viršesnės už Jūsų interesus, teises ir laisves",
+        "compelling legitimate grounds that override your interests, rights and freedoms",
+    ),
+    "not_automated": _label(
+        "lēmumu pieņēma cilvēks, nevis tikai automatizēta sistēma",
+        "sprendimą priėmė žmogus, o ne vien automatizuota sistema",
+        "a person made the decision, not only an automated system",
+    ),
+    "known_already": _label(
+        "informācija Jums jau ir", "šią informaciją jau turite", "you have the information already"
+    ),
+    "disproportionate_effort": _label(
+        "informācijas sniegšana nav iespējama vai prasītu nesamērīgas pūles",
+        "pateikti informaciją neįmanoma arba tam reikėtų neproporcingų pastangų",
+        "giving it is impossible or would take a disproportionate effort",
+    ),
+    "laid_down_by_law": _label(
+        "datu iegūšana vai izpaušana ir noteikta tiesību aktos",
+        "duomenų gavimas ar atskleidimas nustatytas teisės aktuose",
+        "obtaining or disclosing the data is laid down by law",
+    ),
+    "professional_secret": _label(
+        "datiem jāpaliek konfidenciāliem dienesta noslēpuma dēļ",
+        "duomenys turi likti konfidencialūs dėl profesinės paslapties",
+        "the data must stay confidential under a professional secret",
+    ),
 }
 EXTENSION_REASONS: dict[str, Label] = {
     "complexity": _label("pieprasījums ir sarežģīts", "prašymas sudėtingas", "the request is complex"),
     "number": _label("pieprasījumu ir daudz", "gauta daug prašymų", "many requests were received"),
+}
+
+RECIPIENT_OUTCOMES: dict[str, Label] = {
+    "told": _label("informēts", "informuotas", "told"),
+    "impossible": _label("informēt nav iespējams", "informuoti neįmanoma", "could not be told"),
+    "disproportionate": _label(
+        "informēšana prasītu nesamērīgas pūles",
+        "informuoti reikėtų neproporcingų pastangų",
+        "telling would take a disproportionate effort",
+    ),
 }
 
 # ---- what the case remembers ----------------------------------------------------------------------------------------
@@ -182,6 +307,37 @@ class Terms(Model):
     """Channel → ways of identification accepted there."""
     grounds: dict[Right, dict[str, str]]
     """Right → ground of refusal → clause."""
+    deeds: dict[str, str] = Field(default_factory=dict)
+    """Of the duties in `own` those that a deed ends and no answer does → the kind of evidence: marketing stopped."""
+    cited: tuple[str, ...] = ()
+    """Grounds that need a statute or a proof beside the reasons."""
+    recipients: str | None = None
+    """The duty to tell recipients of what was rectified, erased or restricted; without it nobody waits for that."""
+    lift_gate: str | None = None
+    """The duty to tell the person before a restriction is lifted."""
+    transfer_gate: str | None = None
+    """The duty about a transfer straight to another controller."""
+    elsewhere: str | None = None
+    """The duty to inform about data that were obtained from someone else, from when they were."""
+
+
+class Withheld(Model):
+    """What is left out of a copy: on which ground, and until when, if that has an end."""
+
+    what: Text
+    record: Text | None = None
+    """A record of the store that is left out as a whole; without it the words say what was masked."""
+    ground: Text
+    until: Day | None = None
+
+
+class Recipient(Model):
+    """Somebody to whom the data had gone, and whether they were told of the change."""
+
+    name: Text
+    outcome: Literal["told", "impossible", "disproportionate"]
+    told_at: Instant | None = None
+    reason: Text | None = None
 
 
 class Assessment(Model):
@@ -192,7 +348,55 @@ class Assessment(Model):
     reason: str | None = None
     keep: tuple[str, ...] = ()
     """Erasure in part: what a person wants kept on that ground, such as a case under a legal hold."""
+    cites: str | None = None
+    """The statute that limits the right, or what proves that the request is unfounded or excessive."""
+    withheld: tuple[Withheld, ...] = ()
     by: str
+
+
+class Deed(Model):
+    """That a right was carried out in the systems, with its proof."""
+
+    at: datetime
+    reference: str
+
+
+class Transfer(Model):
+    """A transfer straight to another controller: first the format, then the data, then the receipt."""
+
+    feasible: bool
+    format: str | None = None
+    agreed_at: datetime | None = None
+    sent_at: datetime | None = None
+    received_at: datetime | None = None
+
+    @property
+    def pending(self) -> bool:
+        """True until the other controller confirmed the receipt; what cannot be sent waits for nothing."""
+        return self.feasible and self.received_at is None
+
+
+class Restricted(Model):
+    """What `privacy.restrict` answers: records of the own store that carry the mark, and those that cannot."""
+
+    at: datetime
+    records: int
+    left: tuple[str, ...] = ()
+    """Records that a person has to see to, such as `policy:P1`."""
+
+
+class Released(Model):
+    """What `privacy.release` answers: from how many records the mark is gone."""
+
+    at: datetime
+    records: int
+
+
+class Lifting(Model):
+    """The restriction is to be lifted: the person is told first."""
+
+    reason: str
+    status: Literal["untold", "told", "lifted"]
 
 
 class Extension(Model):
@@ -216,6 +420,8 @@ class Gathered(Model):
 
     at: datetime
     systems: tuple[SystemCount, ...]
+    unfound: tuple[str, ...] = ()
+    """Records that were to be withheld and are not there: a name that is wrong would withhold nothing."""
 
 
 class Erased(Model):
@@ -252,10 +458,85 @@ class PrivacyBody(Model):
     mail_refused: bool = False
     """The answer may not go by mail; the gate is still to be recorded, or was."""
     gate_said: bool = False
+    encrypted: bool = False
+    """It goes by mail as an encrypted file, whose password a person handed over by another channel."""
     notices: dict[str, Letter] = Field(default_factory=dict)
     ended: tuple[tuple[str, str], ...] = ()
     """Duty and subject of the clocks that the answer ended; a bounce reopens them."""
     outcome: str | None = None
+    transfer_asked: bool = False
+    """Portability straight to another controller."""
+    done: dict[Right, Deed] = Field(default_factory=dict)
+    restricted: Restricted | None = None
+    lifting: Lifting | None = None
+    transfer: Transfer | None = None
+    recipients: dict[Right, tuple[Recipient, ...]] = Field(default_factory=dict)
+    unfound: tuple[str, ...] = ()
+    parts: dict[str, tuple[Right, ...]] = Field(default_factory=dict)
+    """Partial answers: key of the letter → what it told."""
+    part_ended: dict[str, tuple[tuple[str, str], ...]] = Field(default_factory=dict)
+    """Partial answers: key of the letter → duty and subject of the clocks that it ended."""
+    duplicates: tuple[str, ...] = ()
+    """Open requests of the same person for any of the same rights, as of the opening."""
+    joined: str | None = None
+    """The earlier request that answers this one too."""
+
+    @property
+    def needs_identity(self) -> bool:
+        """False where all that is asked for may be done whoever asks."""
+        return any(right not in UNCHECKED for right in self.rights)
+
+    def granted(self, right: Right) -> bool:
+        """Whether a right is to be carried out, in full or in part, as far as that is decided."""
+        if right not in self.rights:
+            return False
+        if right in DECIDED and right not in self.assessments:
+            return False
+        return self.result(right) != "refused"
+
+    @property
+    def undecided(self) -> tuple[Right, ...]:
+        """The rights about which a person is still to decide."""
+        open_ones = tuple(r for r in self.rights if r in DECIDED and r not in self.assessments)
+        return open_ones or (tuple(r for r in self.rights if r in COPIES) if self.unfound else ())
+
+    @property
+    def changed(self) -> tuple[Right, ...]:
+        """The rights by which data were changed, of which recipients are to be told (GDPR 19)."""
+        made = [r for r in ("rectification", "restriction") if r in self.done]
+        return (*made, *(("erasure",) if self.erased is not None else ()))
+
+    @property
+    def to_do(self) -> tuple[str, ...]:
+        """What is decided and not carried out yet, for the waiting line."""
+        wanted: list[str] = [r for r in self.rights if r in CARRIED and self.granted(r) and r not in self.done]
+        if self.granted("restriction") and self.restricted is None:
+            wanted.append("the mark on the own records")
+        if self.granted("portability") and self.transfer is not None and self.transfer.pending:
+            wanted.append("the transfer")
+        if self.terms.recipients is not None:
+            wanted += [f"recipients of the {right}" for right in self.changed if right not in self.recipients]
+        return tuple(wanted)
+
+    def settled(self, right: Right) -> bool:
+        """Whether there is nothing left to decide or to do about a right."""
+        if right in DECIDED and right not in self.assessments:
+            return False
+        if self.result(right) == "refused":
+            return True
+        if right == "erasure":
+            done = self.erased is not None
+        elif right == "restriction":
+            done = right in self.done and self.restricted is not None
+        else:
+            done = right not in CARRIED or right in self.done
+        told = self.terms.recipients is None or right not in self.changed or right in self.recipients
+        return done and told
+
+    @property
+    def told(self) -> tuple[Right, ...]:
+        """The rights of which the person was told already, by a partial answer that was sent."""
+        return tuple(r for key, rights in self.parts.items() if self.notices.get(key) == "sent" for r in rights)
 
     @property
     def accepted(self) -> str:
@@ -272,7 +553,7 @@ class PrivacyBody(Model):
 
 
 class PrivacyWork(Model):
-    """What `privacy.gather` and `privacy.erase` are asked: the request; everything else they read from the store."""
+    """What the activities of a request are asked: which one; everything else they read from the store."""
 
     case: str
 
@@ -305,11 +586,77 @@ class AskIdentification(PrivacyMessage):
 class AssessRight(PrivacyMessage):
     """Decide about a right: fulfilled, in part or refused, with a ground of the controller's list."""
 
-    right: Right = Field(description="access or erasure")
+    right: Right = Field(description="the right, as asked for")
     outcome: Literal["fulfilled", "in_part", "refused"] = Field(description="fulfilled, in_part or refused")
     ground: Text | None = Field(default=None, description="ground, where not fulfilled")
-    reason: Text | None = Field(default=None, description="reasons for the person, where not fulfilled; name nobody")
+    reason: Text | None = Field(
+        default=None,
+        description="what the person is told: reasons, where not fulfilled; a review's result; a source. Name nobody",
+    )
     keep: tuple[Text, ...] = Field(default=(), description="erasure in part: what is kept, such as a case")
+    cites: Text | None = Field(
+        default=None, description="the statute that limits the right, or the proof that it is unfounded or excessive"
+    )
+    withheld: tuple[Withheld, ...] = Field(
+        default=(), max_length=50, description="access or portability in part: what, record, ground, until"
+    )
+    obtained_at: Instant | None = Field(
+        default=None, description="information: when the data were obtained from someone else"
+    )
+    transfer: Literal["feasible", "not_feasible"] | None = Field(
+        default=None, description="portability straight to another controller: feasible or not_feasible"
+    )
+
+
+class ConfirmDone(PrivacyMessage):
+    """A right was carried out in the systems: corrected, restricted, stopped, reviewed."""
+
+    right: Right = Field(description="the right, as asked for")
+    done_at: Instant = Field(description="when it was done, such as 2026-11-21T10:00+02:00")
+    reference: Text = Field(description="reference to the proof")
+    correction: Correction | None = Field(
+        default=None, description="where the term is over already: reason, document, second_person"
+    )
+
+
+class ReportRecipients(PrivacyMessage):
+    """Who had received what was rectified, erased or restricted, and whether they were told; nobody is a list too."""
+
+    right: Right = Field(description="rectification, erasure or restriction")
+    recipients: tuple[Recipient, ...] = Field(
+        max_length=100, description="list of name, outcome (told, impossible, disproportionate), told_at, reason"
+    )
+    reference: Text = Field(description="reference to the proof")
+    correction: Correction | None = Field(
+        default=None, description="where the term is over already: reason, document, second_person"
+    )
+
+
+class ReportTransfer(PrivacyMessage):
+    """A step of a transfer straight to another controller: agreed (the format), sent, received."""
+
+    step: Literal["agreed", "sent", "received"] = Field(description="agreed, sent or received")
+    at: Instant = Field(description="when, such as 2026-11-21T10:00+02:00")
+    reference: Text = Field(description="reference to the proof")
+    format: Text | None = Field(default=None, description="agreed: the format, such as CSV")
+
+
+class AnswerPart(PrivacyMessage):
+    """Tell the person now of rights that are settled, while others still wait."""
+
+    rights: Rights = Field(description="list of rights")
+
+
+class LiftRestriction(PrivacyMessage):
+    """The restriction is to end: the person is told first, then the mark is taken away."""
+
+    reason: Text = Field(description="why, for the person; name nobody")
+
+
+class JoinRequest(PrivacyMessage):
+    """The same person asked the same before: the earlier request answers both."""
+
+    into: Text = Field(description="the earlier request's case")
 
 
 class ExtendRequest(PrivacyMessage):
@@ -345,6 +692,16 @@ class ConfirmAnswerSent(PrivacyMessage):
         if (self.sent_on is None) == (self.sent_at is None):
             raise ValueError("either sent_on or sent_at")
         return self
+
+
+class SendEncrypted(PrivacyMessage):
+    """The password was handed over, never by e-mail: the answer with health data goes by e-mail, encrypted."""
+
+    channel: Literal["in_person", "post", "portal", "phone"] = Field(
+        description="how the password was handed over: in_person, post, portal or phone"
+    )
+    handed_over_at: Instant = Field(description="when it was, such as 2026-11-21T10:00+02:00")
+    reference: Text = Field(description="reference to the proof; never the password")
 
 
 class WithdrawRequest(PrivacyMessage):

@@ -50,7 +50,7 @@ class SqlEntry(_Entry):
     dataset: Path
     """The dataset file, beside the file of data systems if it is no absolute path."""
     restricted: str | None = None
-    """The boolean column that marks a row whose use is restricted."""
+    """The text column that says of a row why its use is restricted."""
 
 
 class HttpEntry(_Entry):

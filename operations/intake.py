@@ -122,7 +122,7 @@ REOPENS: dict[str, frozenset[str]] = {
     "claim": frozenset({"report_bounce", "reject_payment", "report_suit", "reopen_claim", "request_review"}),
     "access_request": frozenset({"report_bounce", "complete_line"}),
     "authenticator_withdrawal": frozenset({"report_bounce"}),
-    "privacy_request": frozenset({"report_bounce"}),
+    "privacy_request": frozenset({"report_bounce", "lift_restriction"}),
     "late_premium": frozenset({"report_bounce", "reject_payment"}),
     "renewal": frozenset({"report_bounce"}),
     "premium_refund": frozenset({"reject_payment"}),

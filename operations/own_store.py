@@ -50,6 +50,9 @@ STOOD = ("before", "after")
 PERSONAL = frozenset({"name", "first_name", "last_name", "personal_code", "email", "phone"})
 """Fields of what was filed or said of a user, whoever wrote them."""
 
+RESTRICTED_BY = "restricted_by"
+"""Of a party: the privacy requests on whose word the data are only stored, until each of them lifts it."""
+
 IN_USE = {
     "case": "the case is open",
     "policy": "the policy is in force",
@@ -327,19 +330,47 @@ class OwnStore:
         held = await hold_on_person(session, self._keyring, organisation, person.personal_code, record)
         return IN_USE["hold"] if held else None
 
-    async def restrict(self, person: Subject, record: str, ground: str) -> bool:
-        """Mark the person's party rows of a kept case: stored, otherwise not to be used."""
+    async def restrict(self, person: Subject, record: str, ground: str, by: str | None = None) -> bool:
+        """Mark the person's party rows of a case: stored, otherwise not to be used. Clients and policies have none."""
+
+        def marked(other: dict[str, Any]) -> dict[str, Any]:
+            if by is None:
+                return {**other, "restricted": ground}
+            return {**other, RESTRICTED_BY: sorted({*other.get(RESTRICTED_BY, ()), by})}
+
+        return await self._mark(person, record, marked)
+
+    async def release(self, person: Subject, record: str, by: str) -> bool:
+        """Take the mark of this request from the person's party rows of a case; other marks stay."""
+
+        def released(other: dict[str, Any]) -> dict[str, Any]:
+            left = [case for case in other.get(RESTRICTED_BY, ()) if case != by]
+            rest = {k: v for k, v in other.items() if k != RESTRICTED_BY}
+            return {**rest, RESTRICTED_BY: left} if left else rest
+
+        return await self._mark(person, record, released, only_if=lambda other: by in other.get(RESTRICTED_BY, ()))
+
+    async def _mark(
+        self,
+        person: Subject,
+        record: str,
+        change: Callable[[dict[str, Any]], dict[str, Any]],
+        only_if: Callable[[dict[str, Any]], bool] = lambda _: True,
+    ) -> bool:
         party = _table("party")
+        found = False
         async with self._sessions() as session, session.begin():
             connection = await session.connection()
-            for row in await opened(connection, select(party).where(party.c.case == record)):
-                if is_person(person, row, in_their_case=True):
+            rows = await opened(connection, select(party).where(party.c.case == record).with_for_update())
+            for row in rows:
+                if is_person(person, row, in_their_case=True) and only_if(row["other"]):
+                    found = True
                     await connection.execute(
                         update(party)
                         .where(party.c.case == record, party.c.party == row["party"])
-                        .values(other=sealed(record, {**row["other"], "restricted": ground}))
+                        .values(other=sealed(record, change(row["other"])))
                     )
-        return True
+        return found
 
 
 async def _history(connection: AsyncConnection, kind: str, key: str) -> list[dict[str, Any]]:
@@ -490,6 +521,8 @@ async def _erase_rows(
             this = and_(*(c == row[c.name] for c in table.primary_key.columns))
             if table.name == "archive" and "subject" in codes:
                 await connection.execute(delete(table).where(this))
+            elif table.name == "privacy_request" and "subject" in codes:
+                await connection.execute(update(table).where(this).values(person=None))
             elif table.name == "account" and (row["subject"] in codes or names(row["personal_code"] or "")):
                 # it stays as what it was: which access, from when to when, and by which clause it ended
                 gone = {"personal_code": None, "person": None, "erased_at": row["erased_at"] or at}

@@ -46,7 +46,7 @@ from models.credential import SendSecret
 from models.errors import InClear, Refusal
 from models.names import EVENT_ID, KINDS, case_id, split_case_id
 from models.now import Now
-from models.privacy import Erased, Gathered, PrivacyWork
+from models.privacy import Erased, Gathered, PrivacyWork, Released, Restricted
 from models.tables import BellRow, CaseRow, ClockRow, EventRow, IntakeRow
 from operations.erase import erase
 from operations.filings import check
@@ -64,6 +64,8 @@ PROVE: dict[str, tuple[type[Any], type[Any]]] = {
     "access.withdraw_authenticator": (TakeAway, Withdrawn),
     "privacy.gather": (PrivacyWork, Gathered),
     "privacy.erase": (PrivacyWork, Erased),
+    "privacy.restrict": (PrivacyWork, Restricted),
+    "privacy.release": (PrivacyWork, Released),
 }
 """Activity → what it is asked and answers; those whose end in a history proves something about the store."""
 

@@ -1,4 +1,4 @@
-"""Privacy request: access and erasure, from receipt over identification to the proven answer (GDPR 12; part C)."""
+"""Privacy request: every right, from receipt over identification to the proven answer (GDPR 12; part C)."""
 
 from __future__ import annotations
 
@@ -28,25 +28,42 @@ with workflow.unsafe.imports_passed_through():
         Void,
     )
     from models.privacy import (
+        CARRIED,
         CHANNELS,
+        COPIES,
+        COUNTED_FROM,
+        EXPLAINED,
         EXTENSION_REASONS,
-        GROUNDS,
-        RIGHTS,
+        UNCHECKED,
         WAYS,
+        AnswerPart,
         AskIdentification,
         Assessment,
         AssessRight,
         ConfirmAnswerSent,
+        ConfirmDone,
         ConfirmLetterSent,
+        Deed,
         Erased,
         ExtendRequest,
         Extension,
         Gathered,
         IdentifyPerson,
+        JoinRequest,
+        Lifting,
+        LiftRestriction,
         PrivacyBody,
         PrivacyWork,
+        Released,
+        ReportRecipients,
+        ReportTransfer,
+        Restricted,
+        Right,
+        SendEncrypted,
+        Transfer,
         WithdrawRequest,
     )
+    from models.privacy_answer import found_line, right_line
     from models.settlement import Label
 
 SUBJECT = "subject"
@@ -63,17 +80,53 @@ class PrivacyRequest(Case):
             IdentifyPerson,
             AskIdentification,
             AssessRight,
+            ConfirmDone,
+            ExtendRequest,
+            WithdrawRequest,
+            JoinRequest,
+            CorrectAddress,
+            ConfirmLetterSent,
+            ReportBounce,
+        ),
+        "gathering": (
+            AssessRight,
+            ConfirmDone,
+            ExtendRequest,
+            WithdrawRequest,
+            JoinRequest,
+            CorrectAddress,
+            ConfirmLetterSent,
+            ReportBounce,
+        ),
+        "assessing": (
+            AssessRight,
+            ConfirmDone,
+            ReportRecipients,
+            AnswerPart,
+            ExtendRequest,
+            WithdrawRequest,
+            JoinRequest,
+            CorrectAddress,
+            ConfirmLetterSent,
+            ReportBounce,
+        ),
+        "carrying_out": (
+            ConfirmDone,
+            ReportTransfer,
+            ReportRecipients,
+            AssessRight,
+            AnswerPart,
             ExtendRequest,
             WithdrawRequest,
             CorrectAddress,
             ConfirmLetterSent,
             ReportBounce,
         ),
-        "gathering": (AssessRight, ExtendRequest, WithdrawRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
-        "assessing": (AssessRight, ExtendRequest, WithdrawRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
         "erasing": (ExtendRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
-        "answering": (ConfirmAnswerSent, ExtendRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
-        "resting": (ReportBounce,),
+        "answering": (ConfirmAnswerSent, SendEncrypted, ExtendRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
+        "joining": (CorrectAddress, ConfirmLetterSent, ReportBounce),
+        "lifting": (CorrectAddress, ConfirmLetterSent, ReportBounce),
+        "resting": (ReportBounce, LiftRestriction),
     }
 
     identify_person = accepts(IdentifyPerson)
@@ -85,6 +138,13 @@ class PrivacyRequest(Case):
     confirm_letter_sent = accepts(ConfirmLetterSent)
     confirm_answer_sent = accepts(ConfirmAnswerSent)
     report_bounce = accepts(ReportBounce)
+    confirm_done = accepts(ConfirmDone)
+    report_recipients = accepts(ReportRecipients)
+    report_transfer = accepts(ReportTransfer)
+    answer_part = accepts(AnswerPart)
+    join_request = accepts(JoinRequest)
+    lift_restriction = accepts(LiftRestriction)
+    send_encrypted = accepts(SendEncrypted)
 
     body: PrivacyBody
 
@@ -130,9 +190,21 @@ class PrivacyRequest(Case):
                 await self._always(event)
 
     async def assessing(self) -> None:
-        """Erasure is decided by a person, with a ground of the controller's list where it is not done in full."""
+        """A person decides, with a ground of the controller's list where a right is not fulfilled in full."""
         self._send_what_waits()
+        self._restrict_if_granted()
         await self._always(await self.next())
+
+    async def carrying_out(self) -> None:
+        """What was decided is done: by the own store, by people with proof, by the other controller's receipt."""
+        self._send_what_waits()
+        self._restrict_if_granted()
+        await self._always(await self.next())
+
+    def _restrict_if_granted(self) -> None:
+        """The mark is set as soon as the restriction is granted: it may be wanted while the rest is examined."""
+        if self.body.granted("restriction") and self.body.restricted is None:
+            self.perform("restrict", PrivacyActivities.restrict, PrivacyWork(case=self.id), "mark as restricted")
 
     async def erasing(self) -> None:
         """Record by record, with a ledger and a second look; what is in use is kept and named."""
@@ -149,7 +221,9 @@ class PrivacyRequest(Case):
                         "kept": erased.kept,
                         **({"not_marked_as_restricted": list(erased.unmarked)} if erased.unmarked else {}),
                     },
-                    **self._then_answer(body),
+                    # the store's clock may be a moment ahead of this one, by which the evidence will be judged
+                    changes=self._recipients_clock("erasure", min(erased.at, workflow.now())),
+                    **self._onward(body),
                 )
             case Done(key="erase", failure=failure):
                 self.diverged = (f"privacy.erase: {failure}",)
@@ -189,14 +263,75 @@ class PrivacyRequest(Case):
                     facts={"channel": m.channel, "sent": sent.isoformat(), **self._results()},
                     **self._then_rest(evidence, self.body),
                 )
+            case Item(message=SendEncrypted() as m) as item:
+                body = self.body.model_copy(update={"encrypted": True})
+                draft = self._answer_letter(body)
+                await self.record(
+                    "encrypted",
+                    said=item,
+                    duty=self.body.terms.mail_gate or self.body.terms.answer,
+                    facts={
+                        "channel": m.channel,
+                        "handed_over_at": m.handed_over_at.isoformat(),
+                        "reference": m.reference,
+                    },
+                    notices=(draft,),
+                    body=self._with_letter(draft.key, "queued", body),
+                )
+            case event:
+                await self._always(event)
+
+    async def joining(self) -> None:
+        """The person is told which earlier request answers this one; then it closes."""
+        self._send_what_waits()
+        if "queued" not in self.body.notices.values() and "sent" in {
+            s for k, s in self.body.notices.items() if k.startswith("joined:")
+        }:
+            await self.record("closed", to=CLOSED, outcome="joined")
+            return
+        await self._always(await self.next())
+
+    async def lifting(self) -> None:
+        """The restriction ends only once the person was told that it will (SE-18.3, GDPR 18(3))."""
+        self._send_what_waits()
+        lifting = self.body.lifting
+        if lifting is not None and lifting.status == "told":
+            self.perform("release", PrivacyActivities.release, PrivacyWork(case=self.id), "take the mark away")
+        match await self.next():
+            case Done(result=Released() as released) if lifting is not None:
+                lifted = lifting.model_copy(update={"status": "lifted"})
+                await self.record(
+                    "restriction_lifted",
+                    duty=self._lift_duty(),
+                    facts={"records": released.records},
+                    changes=(self.rest(),),
+                    to="resting",
+                    body=self.body.model_copy(update={"lifting": lifted}),
+                )
+            case Done(key="release", failure=failure):
+                self.diverged = (f"privacy.release: {failure}",)
             case event:
                 await self._always(event)
 
     async def resting(self) -> None:
-        """The answer may still bounce; then the request closes."""
+        """The answer may still bounce, and a restriction be lifted; then the request closes."""
         if await self.rest_again():
             return
-        await self._always(await self.next())
+        match await self.next():
+            case Item(message=LiftRestriction() as m) as item:
+                draft = self._lifting_letter(m.reason)
+                body = self.body.model_copy(update={"lifting": Lifting(reason=m.reason, status="untold")})
+                await self.record(
+                    "lifting_planned",
+                    said=item,
+                    duty=self._lift_duty(),
+                    changes=self.no_more(REST, "the restriction is to be lifted"),
+                    notices=(draft,),
+                    to="lifting",
+                    body=self._with_letter(draft.key, "queued", body),
+                )
+            case event:
+                await self._always(event)
 
     def with_due(self, tick: Tick) -> dict[str, Any]:
         """The rest is over: closed in the same step. The first term is over: an extension that was not told lapses."""
@@ -216,14 +351,21 @@ class PrivacyRequest(Case):
         """The clocks run from the first receipt. Without an accepted identification the ways are named at once."""
         body, terms = self.body, self.body.terms
         accepted = body.came_with is not None and body.came_with in terms.ways[body.channel]
-        starts = tuple(Start(duty=d, subject=s, anchor_at=body.received_at) for d, s in self._answer_clocks())
+        clocks = (*self._answer_clocks(), *self._deed_clocks())
+        starts = tuple(Start(duty=d, subject=s, anchor_at=body.received_at) for d, s in clocks)
         facts: dict[str, Any] = {
             "received_at": body.received_at.isoformat(),
             "rights": list(body.rights),
             "channel": body.channel,
             "came_with": body.came_with,
         }
+        if body.duplicates:
+            facts["duplicates"] = list(body.duplicates)
         body = body.model_copy(update={"announced": True})
+        if not body.needs_identity:
+            # a stop of marketing harms nobody: nobody is asked who they are
+            await self.record("received", facts=facts, changes=starts, to="carrying_out", body=body)
+            return
         if accepted and body.came_with == "portal_sign_in" and not body.represented:
             # the portal itself has proved who asks: nobody has to look at a document
             await self.record(
@@ -323,75 +465,303 @@ class PrivacyRequest(Case):
     # ---- gathering and deciding -------------------------------------------------------------------------------------
 
     async def _gathered(self, gathered: Gathered) -> None:
-        body = self.body.model_copy(update={"systems": gathered.systems})
+        body = self.body.model_copy(update={"systems": gathered.systems, "unfound": gathered.unfound})
         duty = body.terms.gathering
         changes: tuple[Change, ...] = ()
         if duty is not None and self.clocks.running(duty, "access"):
             evidence = Evidence(kind="data_gathered", happened_at=gathered.at, reference=self.id)
             changes = (Stop(duty=duty, subject="access", evidence=evidence),)
         facts = {"systems": {s.system: s.held for s in gathered.systems}, "in_use": list(self._in_use(body))}
-        await self.record("gathered", duty=duty, facts=facts, changes=changes, **self._then_decide(body))
+        if gathered.unfound:
+            facts["not_found"] = list(gathered.unfound)
+        await self.record("gathered", duty=duty, facts=facts, changes=changes, **self._onward(body))
 
-    def _then_decide(self, body: PrivacyBody) -> dict[str, Any]:
-        """Access is given unless a person refused it; erasure waits for a person."""
-        if "erasure" in body.rights:
-            assessment = body.assessments.get("erasure")
-            if assessment is None:
-                return {"to": "assessing", "body": body}
-            if assessment.outcome != "refused" and body.erased is None:
-                return {"to": "erasing", "body": body}
+    def _onward(self, body: PrivacyBody) -> dict[str, Any]:
+        """Decided, then carried out, then erased, then told: erasure comes after a transfer, whose copy it would take.
+
+        Access is given unless a person refused it; the other rights wait for a person.
+        """
+        if body.undecided:
+            return {"to": "assessing", "body": body}
+        if body.to_do:
+            return {"to": "carrying_out", "body": body}
+        if body.granted("erasure") and body.erased is None:
+            return {"to": "erasing", "body": body}
         return self._then_answer(body)
 
     async def _assessed(self, item: Item, m: AssessRight) -> None:
-        assessment = Assessment(outcome=m.outcome, ground=m.ground, reason=m.reason, keep=m.keep, by=m.actor)
-        body = self.body.model_copy(update={"assessments": {**self.body.assessments, m.right: assessment}})
+        assessment = Assessment(
+            outcome=m.outcome,
+            ground=m.ground,
+            reason=m.reason,
+            keep=m.keep,
+            cites=m.cites,
+            withheld=m.withheld,
+            by=m.actor,
+        )
+        update: dict[str, Any] = {"assessments": {**self.body.assessments, m.right: assessment}}
+        if m.transfer is not None:
+            update["transfer"] = Transfer(feasible=m.transfer == "feasible")
+        if m.right in COPIES:
+            update["unfound"] = ()
+        body = self.body.model_copy(update=update)
         then: dict[str, Any] = {"body": body}
-        if self.case.stage == "assessing":
-            then = self._then_decide(body)
+        if self.case.stage in ("assessing", "carrying_out"):
+            # what was gathered is written anew, without what the person does not get
+            then = {"to": "gathering", "body": body} if self._changes_copy(m) else self._onward(body)
+        changes: list[Change] = []
+        if m.outcome == "refused":
+            for duty, subject in self._deed_clocks(m.right):
+                changes += self.no_more(duty, "refused", subject)
+        elsewhere = body.terms.elsewhere
+        if m.obtained_at is not None and elsewhere is not None and self.clocks.get(elsewhere, m.right) is None:
+            changes.append(Start(duty=elsewhere, subject=m.right, anchor_at=m.obtained_at))
+        facts: dict[str, Any] = {
+            "right": m.right,
+            "outcome": m.outcome,
+            "ground": m.ground,
+            "clause": self.body.terms.grounds[m.right].get(m.ground) if m.ground else None,
+            "keep": list(m.keep),
+        }
+        if m.cites:
+            facts["cites"] = m.cites
+        if m.withheld:
+            facts["withheld"] = [w.model_dump(mode="json") for w in m.withheld]
+        if m.transfer:
+            facts["transfer"] = m.transfer
+        if m.obtained_at:
+            facts["obtained_at"] = m.obtained_at.isoformat()
+        duty = (body.terms.transfer_gate if m.transfer else None) or self.body.terms.own[m.right][0]
+        await self.record("assessed", said=item, duty=duty, facts=facts, changes=tuple(changes), **then)
+
+    def _changes_copy(self, m: AssessRight) -> bool:
+        """Whether the decision changes what the archive holds."""
+        if m.right not in COPIES:
+            return False
+        body, before = self.body, self.body.assessments.get(m.right)
+        left_out = bool(m.withheld or body.unfound or (before is not None and before.withheld))
+        refused_before = before is not None and before.outcome == "refused"
+        # of access alone a refusal leaves the archive as it is: it is not sent at all
+        return left_out or ("portability" in body.rights and (m.outcome == "refused") != refused_before)
+
+    # ---- carrying out -----------------------------------------------------------------------------------------------
+
+    async def _deed_done(self, item: Item, m: ConfirmDone) -> None:
+        """A right was carried out: what a deed ends, ends with its proof; the person hears of a stop of marketing."""
+        body = self.body.model_copy(
+            update={"done": {**self.body.done, m.right: Deed(at=m.done_at, reference=m.reference)}}
+        )
+        changes: list[Change] = []
+        for duty, subject in self._deed_clocks(m.right):
+            if self.clocks.running(duty, subject):
+                evidence = Evidence(
+                    kind=body.terms.deeds[duty],
+                    happened_at=m.done_at,
+                    reference=m.reference,
+                    by_person=True,
+                    correction=m.correction,
+                )
+                changes.append(Stop(duty=duty, subject=subject, evidence=evidence))
+        if m.right in body.changed:
+            changes += self._recipients_clock(m.right, m.done_at)
+        then = self._if_done(body)
+        if m.right in UNCHECKED and then["to"] != "answering":
+            # the rest still waits: the person is told of the stop now
+            draft = self._part_letter(body, (m.right,))
+            then["notices"] = (draft,)
+            then["body"] = self._with_part(then["body"], draft, (m.right,))
         await self.record(
-            "assessed",
+            "done",
             said=item,
-            duty=self.body.terms.own[m.right][0],
-            facts={
-                "right": m.right,
-                "outcome": m.outcome,
-                "ground": m.ground,
-                "clause": self.body.terms.grounds[m.right].get(m.ground) if m.ground else None,
-                "keep": list(m.keep),
-            },
+            duty=body.terms.own[m.right][0],
+            facts={"right": m.right, "done_at": m.done_at.isoformat(), "reference": m.reference},
+            changes=tuple(changes),
             **then,
         )
+
+    def _if_done(self, body: PrivacyBody) -> dict[str, Any]:
+        """On to the next stage, if all of this one is done."""
+        if self.case.stage == "carrying_out":
+            return self._onward(body)
+        return {"to": self.case.stage, "body": body}
+
+    async def _restriction_marked(self, restricted: Restricted) -> None:
+        body = self.body.model_copy(update={"restricted": restricted})
+        await self.record(
+            "restricted",
+            duty=body.terms.own["restriction"][0],
+            facts={"records": restricted.records, "left": list(restricted.left)},
+            **self._if_done(body),
+        )
+
+    async def _recipients_reported(self, item: Item, m: ReportRecipients) -> None:
+        """DZ-14.10.1, GDPR 19: each recipient by name, told or why not."""
+        body = self.body.model_copy(update={"recipients": {**self.body.recipients, m.right: m.recipients}})
+        changes: list[Change] = []
+        duty = body.terms.recipients
+        if duty is not None and self.clocks.running(duty, m.right):
+            # where nobody had to be told, that is known now
+            told = max((r.told_at for r in m.recipients if r.told_at), default=workflow.now())
+            evidence = Evidence(
+                kind="recipients_told",
+                happened_at=told,
+                reference=m.reference,
+                by_person=True,
+                correction=m.correction,
+            )
+            changes.append(Stop(duty=duty, subject=m.right, evidence=evidence))
+        await self.record(
+            "recipients_told",
+            said=item,
+            duty=duty,
+            facts={
+                "right": m.right,
+                "recipients": [r.model_dump(mode="json", exclude_none=True) for r in m.recipients],
+                "reference": m.reference,
+            },
+            changes=tuple(changes),
+            **self._if_done(body),
+        )
+
+    def _recipients_clock(self, right: Right, at: Any) -> tuple[Change, ...]:
+        duty = self.body.terms.recipients
+        return (Start(duty=duty, subject=right, anchor_at=at),) if duty else ()
+
+    async def _transferred(self, item: Item, m: ReportTransfer) -> None:
+        """DZ-14.9.3: the format first, then the data, then the receipt; only that lets an erasure begin."""
+        transfer = self.body.transfer
+        assert transfer is not None
+        update = {"agreed": "agreed_at", "sent": "sent_at", "received": "received_at"}[m.step]
+        agreed = m.format if m.step == "agreed" else transfer.format
+        transfer = transfer.model_copy(update={update: m.at, "format": agreed})
+        await self.record(
+            f"transfer_{m.step}",
+            said=item,
+            duty=self.body.terms.transfer_gate or self.body.terms.own["portability"][0],
+            facts={"at": m.at.isoformat(), "reference": m.reference, "format": agreed},
+            **self._if_done(self.body.model_copy(update={"transfer": transfer})),
+        )
+
+    def _lift_duty(self) -> str:
+        return self.body.terms.lift_gate or self.body.terms.own["restriction"][0]
+
+    def _lifting_letter(self, reason: str) -> NoticeDraft:
+        return NoticeDraft(
+            key=self._next_key("lifting"),
+            template="privacy-lifting",
+            party=SUBJECT,
+            duty=self._lift_duty(),
+            facts={"controller": self.body.terms.controller, "reason": reason},
+        )
+
+    # ---- duplicates -------------------------------------------------------------------------------------------------
+
+    async def _join(self, item: Item, m: JoinRequest) -> None:
+        """The earlier request answers this one too; its clocks run from the first receipt, these end unjudged."""
+        body = self.body.model_copy(update={"joined": m.into})
+        draft = self._joined_letter(m.into)
+        await self.record(
+            "joined",
+            said=item,
+            facts={"into": m.into},
+            changes=tuple(Void(duty=c.duty, subject=c.subject, reason=f"joined: {m.into}") for c in self.clocks.open),
+            acts=(Act(name="privacy.join", data={"into": m.into}),),
+            notices=(draft,),
+            to="joining",
+            body=self._with_letter(draft.key, "queued", body),
+        )
+
+    def _joined_letter(self, into: str) -> NoticeDraft:
+        return NoticeDraft(
+            key=self._next_key("joined"),
+            template="privacy-joined",
+            party=SUBJECT,
+            facts={"controller": self.body.terms.controller, "earlier": into.rsplit(":", 1)[-1]},
+        )
+
+    # ---- partial answers --------------------------------------------------------------------------------------------
+
+    def _part_letter(self, body: PrivacyBody, rights: tuple[Right, ...]) -> NoticeDraft:
+        return NoticeDraft(
+            key=self._next_key("part"),
+            template="privacy-part",
+            party=SUBJECT,
+            duty=body.terms.answer,
+            facts={
+                "controller": body.terms.controller,
+                "authority": body.terms.authority,
+                "rights": [right_line(body, right) for right in rights],
+            },
+        )
+
+    def _with_part(self, body: PrivacyBody, draft: NoticeDraft, rights: tuple[Right, ...]) -> PrivacyBody:
+        body = self._with_letter(draft.key, "queued", body)
+        return body.model_copy(update={"parts": {**body.parts, draft.key: rights}})
+
+    async def _part_answered(self, item: Item, m: AnswerPart) -> None:
+        draft = self._part_letter(self.body, m.rights)
+        await self.record(
+            "part_answered",
+            said=item,
+            duty=self.body.terms.answer,
+            facts={"rights": list(m.rights), "results": {r: self.body.result(r) for r in m.rights}},
+            notices=(draft,),
+            body=self._with_part(self.body, draft, m.rights),
+        )
+
+    def _part_told(
+        self, body: PrivacyBody, key: str, at: Any, reference: str | None
+    ) -> tuple[PrivacyBody, tuple[Change, ...]]:
+        """A partial answer was sent: the clocks of its rights end; that of the whole answer runs on."""
+        evidence = Evidence(kind="answer_sent", happened_at=at, reference=reference)
+        changes: list[Change] = []
+        ended: list[tuple[str, str]] = []
+        extension = body.extension
+        for right in body.parts.get(key, ()):
+            for duty in body.terms.own[right]:
+                if duty not in body.terms.deeds and self.clocks.running(duty, right):
+                    changes.append(Stop(duty=duty, subject=right, evidence=evidence))
+                    ended.append((duty, right))
+            longer = body.terms.extension
+            if longer is not None and self.clocks.running(longer, right):
+                if extension is not None and extension.status == "untold":
+                    changes.append(Void(duty=longer, subject=right, reason="answered_before_it_was_told"))
+                else:
+                    changes.append(Stop(duty=longer, subject=right, evidence=evidence))
+                    ended.append((longer, right))
+        return body.model_copy(update={"part_ended": {**body.part_ended, key: tuple(ended)}}), tuple(changes)
 
     # ---- the answer -------------------------------------------------------------------------------------------------
 
     def _then_answer(self, body: PrivacyBody) -> dict[str, Any]:
         """Everything is decided and done: the answer is queued by mail, or a person is to hand it over."""
-        act = Act(name="privacy.answer")
+        # the gate of the store; a request for which nobody has to prove who they are has none
+        acts = (Act(name="privacy.answer"),) if body.needs_identity else ()
         if body.answer_channel != "email" or not body.has_mail:
-            return {"to": "answering", "acts": (act,), "body": body}
+            return {"to": "answering", "acts": acts, "body": body}
         if body.terms.health_data and self._has_copy(body):
-            return {"to": "answering", "acts": (act,), "body": body.model_copy(update={"mail_refused": True})}
+            return {"to": "answering", "acts": acts, "body": body.model_copy(update={"mail_refused": True})}
         draft = self._answer_letter(body)
         return {
             "to": "answering",
-            "acts": (act,),
+            "acts": acts,
             "notices": (draft,),
             "body": body.model_copy(update={"notices": {**body.notices, draft.key: "queued"}}),
         }
 
     def _has_copy(self, body: PrivacyBody) -> bool:
-        return "access" in body.rights and body.result("access") != "refused"
+        return any(body.granted(right) for right in COPIES)
 
     def _answer_letter(self, body: PrivacyBody) -> NoticeDraft:
         facts: dict[str, Any] = {
             "controller": body.terms.controller,
             "authority": body.terms.authority,
             "court": True,
-            "rights": [_right_line(body, right) for right in body.rights],
-            "systems": [{"name": s.title.model_dump(), "found": _found_line(s.held)} for s in body.systems],
+            "rights": [right_line(body, right) for right in body.rights],
+            "systems": [{"name": s.title.model_dump(), "found": found_line(s.held)} for s in body.systems],
         }
         if self._has_copy(body):
-            facts["attach"] = "archive"
+            facts["attach"] = "encrypted" if body.encrypted else "archive"
         return NoticeDraft(
             key=self._next_key("answer"), template="privacy-answer", party=SUBJECT, duty=body.terms.answer, facts=facts
         )
@@ -442,7 +812,9 @@ class PrivacyRequest(Case):
             duty=duty,
             facts={"reason": m.reason, "to_be_told_before": clock.due.isoformat()},
             changes=tuple(
-                Start(duty=duty, subject=subject, anchor_at=clock.anchor_at) for _, subject in self._extended_clocks()
+                Start(duty=duty, subject=subject, anchor_at=clock.anchor_at)
+                for _, subject in self._extended_clocks()
+                if any(s == subject and self.clocks.running(d, s) for d, s in self._answer_clocks())
             ),
             notices=(draft,),
             body=body.model_copy(update={"notices": {**body.notices, draft.key: "queued"}}),
@@ -508,6 +880,12 @@ class PrivacyRequest(Case):
                     body = body.model_copy(update={"asked_at": proof.sent_at})
                 case "extension":
                     body, changes = self._told(body, proof.sent_at)
+                case "part" if self.case.stage not in ("answering", "resting"):
+                    body, more = self._part_told(body, proof.key, proof.sent_at, proof.reference)
+                    ended = {(c.duty, c.subject) for c in more}
+                    changes = (*(c for c in changes if (c.duty, c.subject) not in ended), *more)
+                case "lifting" if body.lifting is not None:
+                    body = body.model_copy(update={"lifting": body.lifting.model_copy(update={"status": "told"})})
                 case "answer" if self.case.stage == "answering":
                     evidence = Evidence(kind="answer_sent", happened_at=proof.sent_at, reference=proof.reference)
                     rest = {"evidence": evidence}
@@ -528,6 +906,10 @@ class PrivacyRequest(Case):
             body = body.model_copy(update={"asked_at": m.sent_at})
         if m.notice.startswith("extension:"):
             body, changes = self._told(body, m.sent_at)
+        if m.notice.startswith("part:") and self.case.stage not in ("answering", "resting"):
+            body, changes = self._part_told(body, m.notice, m.sent_at, m.reference)
+        if m.notice.startswith("lifting:") and body.lifting is not None:
+            body = body.model_copy(update={"lifting": body.lifting.model_copy(update={"status": "told"})})
         await self.record(
             "letter_confirmed",
             said=item,
@@ -556,9 +938,18 @@ class PrivacyRequest(Case):
                 duty = body.terms.extension or duty
                 former = self.clocks.get(body.terms.answer)
                 assert former is not None
-                changes = [Start(duty=d, subject=s, anchor_at=former.anchor_at) for d, s in self._answer_clocks()]
+                changes = [
+                    Start(duty=d, subject=s, anchor_at=former.anchor_at)
+                    for d, s in self._answer_clocks()
+                    if s not in body.told
+                ]
                 untold = body.extension.model_copy(update={"status": "untold"})
                 body = body.model_copy(update={"extension": untold})
+            case "part":
+                changes = [Reopen(duty=d, subject=s, reason="bounce") for d, s in body.part_ended.get(m.notice, ())]
+            case "lifting" if body.lifting is not None and body.lifting.status == "told":
+                duty = self._lift_duty()
+                body = body.model_copy(update={"lifting": body.lifting.model_copy(update={"status": "untold"})})
             case "identify":
                 duty = body.terms.identity_gate or duty
                 # what never arrived asked for nothing: the clock of a person who was not asked does not wait
@@ -578,7 +969,7 @@ class PrivacyRequest(Case):
         """Another address: the letters that could not be sent to the old one are sent anew, if they still matter."""
         body = self.body.model_copy(update={"has_mail": True})
         drafts = []
-        for what in ("identify", "extension", "answer"):
+        for what in ("identify", "extension", "part", "answer", "joined", "lifting"):
             letters = {k: s for k, s in body.notices.items() if k.startswith(f"{what}:")}
             if "refused" not in letters.values() or {"queued", "sent"} & set(letters.values()):
                 continue
@@ -586,8 +977,17 @@ class PrivacyRequest(Case):
                 drafts.append(self._identify_letter())
             elif what == "extension" and body.extension is not None and body.extension.status == "untold":
                 drafts.append(self._extension_letter(body))
+            elif what == "part" and self.case.stage != "answering":
+                rights = tuple(r for key in letters for r in body.parts.get(key, ()))
+                draft = self._part_letter(body, rights)
+                body = self._with_part(body, draft, rights)
+                drafts.append(draft)
             elif what == "answer" and self.case.stage == "answering":
                 drafts.append(self._answer_letter(body))
+            elif what == "joined" and body.joined is not None:
+                drafts.append(self._joined_letter(body.joined))
+            elif what == "lifting" and body.lifting is not None and body.lifting.status == "untold":
+                drafts.append(self._lifting_letter(body.lifting.reason))
         await self.record(
             "address_corrected",
             said=item,
@@ -604,8 +1004,22 @@ class PrivacyRequest(Case):
         match event:
             case Done(result=NoticesSent(notices=proofs)):
                 await self._proven(proofs)
+            case Done(result=Restricted() as restricted):
+                await self._restriction_marked(restricted)
+            case Done(key="restrict", failure=failure):
+                self.diverged = (f"privacy.restrict: {failure}",)
             case Item(message=AssessRight() as m) as item:
                 await self._assessed(item, m)
+            case Item(message=ConfirmDone() as m) as item:
+                await self._deed_done(item, m)
+            case Item(message=ReportRecipients() as m) as item:
+                await self._recipients_reported(item, m)
+            case Item(message=ReportTransfer() as m) as item:
+                await self._transferred(item, m)
+            case Item(message=AnswerPart() as m) as item:
+                await self._part_answered(item, m)
+            case Item(message=JoinRequest() as m) as item:
+                await self._join(item, m)
             case Item(message=ExtendRequest() as m) as item:
                 await self._extend(item, m)
             case Item(message=CorrectAddress() as m) as item:
@@ -639,8 +1053,27 @@ class PrivacyRequest(Case):
                 return self._assessment_faults(message)
             case ExtendRequest():
                 return self._extension_faults()
-            case WithdrawRequest() if message.withdrawn_at > now:
-                return ("withdrawn_at: lies in the future",)
+            case ConfirmDone():
+                return self._deed_faults(message)
+            case ReportRecipients():
+                return self._recipient_faults(message)
+            case ReportTransfer():
+                return self._transfer_faults(message)
+            case AnswerPart():
+                return self._part_faults(message)
+            case JoinRequest() if message.into == self.id:
+                return ("into: this is the request itself",)
+            case LiftRestriction():
+                return self._lifting_faults()
+            case SendEncrypted():
+                return self._encryption_faults(message)
+            case WithdrawRequest():
+                faults = []
+                if message.withdrawn_at > now:
+                    faults.append("withdrawn_at: lies in the future")
+                if body.done or body.restricted is not None:
+                    faults.append("a part of it is carried out already: it is answered")
+                return tuple(faults)
             case CorrectAddress() if message.party != SUBJECT:
                 return (f"party: {SUBJECT}",)
             case ConfirmLetterSent():
@@ -695,13 +1128,26 @@ class PrivacyRequest(Case):
             return (f"right: not asked for; asked for: {', '.join(body.rights)}",)
         if m.right == "erasure" and self.case.stage != "assessing":
             return ("right: erasure is decided once the data are gathered",)
+        if m.right == "portability" and self.case.stage not in ("assessing", "carrying_out"):
+            return ("right: portability is decided once the data are gathered",)
+        if m.right in UNCHECKED:
+            return (f"right: {m.right} is not weighed: it is done at once (confirm_done)",)
+        if m.right != "access" and body.identified_at is None:
+            return (f"right: {m.right} is decided once the person is identified",)
+        pending = m.right == "portability" and body.transfer is not None and body.transfer.pending
+        if self.case.stage == "carrying_out" and not pending:
+            return (f"right: {m.right} is decided, and what was decided is being carried out",)
+        if m.right in body.done or (m.right == "restriction" and body.restricted is not None):
+            return (f"right: {m.right} is carried out already",)
         faults = []
         if m.actor.startswith("system:"):
             faults.append("actor: a person decides")
         grounds = body.terms.grounds[m.right]
         if m.outcome == "fulfilled":
-            if m.ground or m.reason or m.keep:
+            if m.ground or (m.reason and m.right not in EXPLAINED) or m.keep:
                 faults.append("ground, reason, keep: only where it is not fulfilled")
+            if m.right in EXPLAINED and not m.reason:
+                faults.append("reason: the person is told what it came to")
             if m.right == "erasure" and (in_use := self._in_use(body)):
                 faults.append(f"outcome: in use and kept: {', '.join(in_use)}; in_part with a ground")
         else:
@@ -712,7 +1158,126 @@ class PrivacyRequest(Case):
                 faults.append("reason: the person is told why")
         if m.keep and (m.right != "erasure" or m.outcome != "in_part"):
             faults.append("keep: only for an erasure in part")
+        if m.ground in body.terms.cited and not m.cites:
+            faults.append(f"cites: {m.ground} stands only with the statute or the proof")
+        if m.cites and m.ground not in body.terms.cited:
+            faults.append(f"cites: only with {' or '.join(body.terms.cited)}")
+        if m.withheld and (m.right not in COPIES or m.outcome != "in_part"):
+            faults.append("withheld: only for access or portability in part")
+        if m.withheld and self.case.stage == "gathering":
+            faults.append("withheld: the data are being gathered: once that is over")
+        faults += [
+            f"withheld.{n}.ground: one of the controller's: {', '.join(grounds)}"
+            for n, withheld in enumerate(m.withheld, 1)
+            if withheld.ground not in grounds
+        ]
+        if m.obtained_at is not None and (m.right != "information" or m.obtained_at > workflow.now()):
+            faults.append("obtained_at: only for information, and never in the future")
+        if m.obtained_at is not None and m.obtained_at.year <= COUNTED_FROM:
+            faults.append(f"obtained_at: no term is counted from before {COUNTED_FROM + 1}; say it in the reason")
+        asked = m.right == "portability" and body.transfer_asked and m.outcome != "refused"
+        if asked and m.transfer is None:
+            faults.append("transfer: it was asked for, straight to another controller: say whether it is feasible")
+        if m.transfer is not None and not asked:
+            faults.append("transfer: was not asked for, or is refused")
         return tuple(faults)
+
+    def _deed_faults(self, m: ConfirmDone) -> tuple[str, ...]:
+        body = self.body
+        if m.right not in body.rights:
+            return (f"right: not asked for; asked for: {', '.join(body.rights)}",)
+        faults = []
+        if m.right in body.done:
+            faults.append(f"right: {m.right} is carried out already")
+        elif m.right not in UNCHECKED:
+            if body.identified_at is None:
+                faults.append(f"right: {m.right} is carried out once the person is identified")
+            elif not body.granted(m.right):
+                faults.append(f"right: {m.right} is not granted: nothing is to be carried out")
+            elif m.right not in CARRIED:
+                faults.append(f"right: {m.right} is not for a person to carry out")
+        if m.done_at > workflow.now():
+            faults.append("done_at: lies in the future")
+        if m.done_at < body.received_at:
+            faults.append("done_at: lies before the receipt of the request")
+        if m.correction is not None and m.correction.second_person == m.actor:
+            faults.append("correction.second_person: must be another person")
+        return tuple(faults)
+
+    def _recipient_faults(self, m: ReportRecipients) -> tuple[str, ...]:
+        body = self.body
+        faults = []
+        if m.right not in body.changed:
+            made = ", ".join(body.changed) or "nothing"
+            faults.append(f"right: by it no data were changed; changed by: {made}")
+        if m.right in body.recipients:
+            faults.append(f"right: the recipients of the {m.right} are told already")
+        for n, recipient in enumerate(m.recipients, 1):
+            if recipient.outcome == "told" and recipient.told_at is None:
+                faults.append(f"recipients.{n}.told_at: when they were told")
+            if recipient.told_at is not None and recipient.told_at > workflow.now():
+                faults.append(f"recipients.{n}.told_at: lies in the future")
+            if recipient.outcome != "told" and (recipient.reason is None or recipient.told_at is not None):
+                faults.append(f"recipients.{n}.reason: why they were not told, and no told_at")
+        if m.correction is not None and m.correction.second_person == m.actor:
+            faults.append("correction.second_person: must be another person")
+        return tuple(faults)
+
+    def _transfer_faults(self, m: ReportTransfer) -> tuple[str, ...]:
+        transfer = self.body.transfer
+        if transfer is None or not transfer.pending:
+            return ("no transfer is under way",)
+        wanted = "agreed" if transfer.agreed_at is None else "sent" if transfer.sent_at is None else "received"
+        before = transfer.sent_at or transfer.agreed_at or self.body.received_at
+        faults = []
+        if m.step != wanted:
+            faults.append(f"step: first {wanted}: the format is agreed, then the data are sent, then received")
+        if (m.step == "agreed") != (m.format is not None):
+            faults.append("format: said with the step agreed, and only there")
+        if m.at > workflow.now():
+            faults.append("at: lies in the future")
+        if m.at < before:
+            faults.append("at: lies before the step before it")
+        return tuple(faults)
+
+    def _part_faults(self, m: AnswerPart) -> tuple[str, ...]:
+        body = self.body
+        faults = []
+        for right in m.rights:
+            if right not in body.rights:
+                faults.append(f"rights: {right} was not asked for")
+            elif right in COPIES:
+                faults.append(f"rights: {right} brings a copy, which goes with the whole answer")
+            elif any(right in told for told in body.parts.values()):
+                faults.append(f"rights: {right} is told already")
+            elif not body.settled(right):
+                faults.append(f"rights: {right} is not decided or not carried out yet")
+        if set(m.rights) == set(body.rights):
+            faults.append("rights: all of them are the whole answer")
+        return tuple(faults)
+
+    def _encryption_faults(self, m: SendEncrypted) -> tuple[str, ...]:
+        body = self.body
+        faults = []
+        if not body.mail_refused:
+            faults.append("this answer needs no encryption, or does not go by e-mail")
+        if body.encrypted:
+            faults.append("it goes by e-mail already; another address: correct_address")
+        if m.handed_over_at > workflow.now():
+            faults.append("handed_over_at: lies in the future")
+        if m.handed_over_at < body.received_at:
+            faults.append("handed_over_at: lies before the receipt of the request")
+        return tuple(faults)
+
+    def _lifting_faults(self) -> tuple[str, ...]:
+        body = self.body
+        if body.restricted is None:
+            return ("nothing is restricted by this request",)
+        if body.lifting is not None:
+            return ("the restriction is lifted already",)
+        if body.erased is not None:
+            return ("the data are erased: nothing is left to be lifted",)
+        return ()
 
     def _extension_faults(self) -> tuple[str, ...]:
         body, terms = self.body, self.body.terms
@@ -730,13 +1295,41 @@ class PrivacyRequest(Case):
 
     def _answer_clocks(self) -> list[tuple[str, str]]:
         """Duty and subject of the first term: once for the whole request, and for each right its own."""
-        own = [(duty, right) for right in self.body.rights for duty in self.body.terms.own[right]]
-        return [(self.body.terms.answer, ""), *own]
+        terms = self.body.terms
+        own = [(duty, right) for right in self.body.rights for duty in terms.own[right] if duty not in terms.deeds]
+        return [(terms.answer, ""), *own]
+
+    def _deed_clocks(self, of: Right | None = None) -> list[tuple[str, str]]:
+        """Duty and subject of what a deed ends, of one right or of all; no extension and no doubt moves these."""
+        terms = self.body.terms
+        return [
+            (duty, right)
+            for right in self.body.rights
+            for duty in terms.own[right]
+            if duty in terms.deeds and of in (None, right)
+        ]
 
     def _extended_clocks(self) -> list[tuple[str, str]]:
         """The same subjects under the extension's row."""
         duty = self.body.terms.extension
-        return [(duty, subject) for subject in ("", *self.body.rights)] if duty else []
+        subjects = dict.fromkeys(subject for _, subject in self._answer_clocks())
+        return [(duty, subject) for subject in subjects] if duty else []
+
+    def _doable(self) -> tuple[Right, ...]:
+        """The rights that somebody can say to be carried out now."""
+        body = self.body
+        return tuple(
+            r
+            for r in body.rights
+            if r in CARRIED and r not in body.done and (r in UNCHECKED or (body.identified_at and body.granted(r)))
+        )
+
+    def _tellable(self) -> tuple[Right, ...]:
+        """The rights of which the person can be told while others wait."""
+        body = self.body
+        told = {r for rights in body.parts.values() for r in rights}
+        ready = tuple(r for r in body.rights if r not in COPIES and r not in told and body.settled(r))
+        return ready if len(ready) < len(body.rights) else ()
 
     def _in_use(self, body: PrivacyBody) -> tuple[str, ...]:
         return tuple(record for s in body.systems for record in s.in_use)
@@ -761,7 +1354,20 @@ class PrivacyRequest(Case):
                 {"representation": "‹reference to the proof›"} if self.body.represented else {}
             )
         if model is AssessRight:
-            return {"right": "erasure" if self.case.stage == "assessing" else "access"}
+            wanted = {"assessing": next(iter(self.body.undecided), "access"), "carrying_out": "portability"}
+            return {"right": wanted.get(self.case.stage, "access")}
+        if model is ConfirmDone:
+            return {"right": next((r for r in self.body.rights if r in self._doable()), UNCHECKED[0])}
+        if model is ReportRecipients:
+            right = next((r for r in self.body.changed if r not in self.body.recipients), "erasure")
+            return {"right": right, "recipients": [{"name": "‹name›", "outcome": "told", "told_at": "‹when›"}]}
+        if model is ReportTransfer and self.body.transfer is not None:
+            transfer = self.body.transfer
+            return {"step": "agreed" if not transfer.agreed_at else "received" if transfer.sent_at else "sent"}
+        if model is AnswerPart:
+            return {"rights": list(self._tellable())}
+        if model is JoinRequest and self.body.duplicates:
+            return {"into": self.body.duplicates[0]}
         if model is ConfirmAnswerSent and (self.body.mail_refused or self.body.answer_channel != "email"):
             return {"channel": "portal" if self.body.mail_refused else self.body.answer_channel}
         status = {ReportBounce: "sent", ConfirmLetterSent: "refused"}.get(model)
@@ -772,8 +1378,19 @@ class PrivacyRequest(Case):
         """The messages of the stage without those that could not be taken now."""
         body = self.body
         refused = any(s == "refused" and not k.startswith("answer:") for k, s in body.notices.items())
+        transfer = body.transfer is not None and body.transfer.pending
         hidden = {
-            AssessRight: "access" not in body.rights and self.case.stage != "assessing",
+            AssessRight: not transfer
+            if self.case.stage == "carrying_out"
+            else "access" not in body.rights and self.case.stage != "assessing",
+            ConfirmDone: not self._doable(),
+            ReportTransfer: not transfer,
+            ReportRecipients: not set(body.changed) - set(body.recipients),
+            AnswerPart: not self._tellable(),
+            JoinRequest: not body.duplicates,
+            LiftRestriction: bool(self._lifting_faults()),
+            SendEncrypted: not body.mail_refused or body.encrypted,
+            WithdrawRequest: bool(body.done) or body.restricted is not None,
             ExtendRequest: bool(self._extension_faults()),
             ConfirmLetterSent: not refused,
             ReportBounce: "sent" not in body.notices.values(),
@@ -788,13 +1405,20 @@ class PrivacyRequest(Case):
             case "gathering":
                 return "the data systems"
             case "assessing":
-                return "the decision about erasure, from the privacy handler"
+                wanted = ", ".join(body.undecided)
+                return f"the decision about {wanted}, from the privacy handler"
+            case "carrying_out":
+                return f"what is still to be done, with proof, from the privacy handler: {', '.join(body.to_do)}"
+            case "joining":
+                return "proof that the person was told which earlier request answers this one"
+            case "lifting":
+                return "proof that the person was told, before the restriction is lifted"
             case "erasing":
                 return "the erasure in the data systems"
             case "answering" if any(k.startswith("answer:") and s == "queued" for k, s in body.notices.items()):
                 return "the mail carrier's proof of the answer"
             case "answering" if body.mail_refused:
-                return "proof from the privacy handler that the answer was sent by portal or post, not by e-mail"
+                return "proof from the privacy handler: the answer sent by portal or post, or its password handed over"
             case "answering":
                 return f"proof from the privacy handler that the answer was sent ({body.answer_channel})"
             case "resting":
@@ -819,44 +1443,36 @@ class PrivacyRequest(Case):
         if body.erased:
             kept = ", ".join(f"{record} ({ground})" for record, ground in body.erased.kept.items())
             lines.append(f"- **Erased:** {body.erased.erased} records" + (f"; kept: {kept}" if kept else ""))
+        if body.restricted:
+            left = f"; by hand: {', '.join(body.restricted.left)}" if body.restricted.left else ""
+            lifted = "; lifted" if body.lifting and body.lifting.status == "lifted" else ""
+            lines.append(f"- **Restricted:** {body.restricted.records} records{left}{lifted}")
+        lines += [f"- **Done, {right}:** {deed.at:%Y-%m-%d %H:%M %Z}" for right, deed in body.done.items()]
+        if body.transfer:
+            lines.append(f"- **Transfer:** {_transfer_state(body.transfer)}")
+        for right, recipients in body.recipients.items():
+            untold = sum(r.outcome != "told" for r in recipients)
+            lines.append(f"- **Recipients of the {right}:** {len(recipients)}, of them not told {untold}")
+        if body.told:
+            lines.append(f"- **Told already:** {', '.join(body.told)}")
+        if body.unfound:
+            lines.append(f"- **To be withheld and not found:** {', '.join(body.unfound)}")
+        if body.duplicates:
+            lines.append(f"- **Asked before, still open:** {', '.join(body.duplicates)}")
+        if body.joined:
+            lines.append(f"- **Joined into:** {body.joined}")
         if body.extension:
             lines.append(f"- **Extended:** {body.extension.reason}, {body.extension.status}")
         lines += [f"- **Letter not sent:** {key}" for key, status in body.notices.items() if status == "refused"]
         return lines
 
 
+def _transfer_state(transfer: Transfer) -> str:
+    if not transfer.feasible:
+        return "not feasible"
+    steps = {"received": transfer.received_at, "sent": transfer.sent_at, "agreed": transfer.agreed_at}
+    return next((step for step, at in steps.items() if at), "to be agreed")
+
+
 def _clause(body: PrivacyBody) -> str:
     return body.terms.mail_gate or "GDPR 32"
-
-
-def _found_line(n: int) -> dict[str, str]:
-    if n == 0:
-        return {"lv": "nekas netiek glabāts", "lt": "nieko nesaugoma", "en": "nothing held"}
-    return {"lv": f"ieraksti: {n}", "lt": f"įrašų: {n}", "en": f"records: {n}"}
-
-
-def _right_line(body: PrivacyBody, right: Any) -> dict[str, Any]:
-    """A right in the answer: its result, and where it was not done in full the ground, the reasons and what is kept."""
-    assessment = body.assessments.get(right)
-    outcome = body.result(right)
-    line: dict[str, Any] = {"title": RIGHTS[right].model_dump(), "outcome": outcome, "ground": None, "clause": None}
-    if outcome == "fulfilled":
-        return line
-    ground = (assessment.ground if assessment else None) or "legal_claim"
-    reason = assessment.reason if assessment else None
-    kept = ", ".join(body.erased.kept) if right == "erasure" and body.erased else ""
-    words = {
-        "lv": "Paturēts: {kept}. Šo datu apstrāde ir ierobežota; kad pamats beigsies, varat lūgt tos dzēst no jauna.",
-        "lt": "Palikta: {kept}. Šių duomenų tvarkymas apribotas; pagrindui išnykus, galite vėl prašyti ištrinti.",
-        "en": "Kept: {kept}. These data are restricted; once the ground ends, you may ask for their erasure again.",
-    }
-    line["ground"] = {
-        language: ". ".join(
-            part
-            for part in (getattr(GROUNDS[ground], language), reason, text.format(kept=kept) if kept else None)
-            if part
-        )
-        for language, text in words.items()
-    }
-    line["clause"] = body.terms.grounds[right].get(ground)
-    return line

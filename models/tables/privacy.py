@@ -5,11 +5,29 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint
+from sqlalchemy import CheckConstraint, Index, LargeBinary
 from sqlmodel import Field
 
 from models.tables.base import OfCase, instant
 from models.tables.sealed import sealed_json, sealed_text
+
+
+class RequestRow(OfCase, table=True):
+    """A privacy request beside its case: by whom it can be found, and what it marked in other records."""
+
+    __tablename__ = "privacy_request"
+    __table_args__ = (Index("privacy_request_person", "organisation", "person"),)
+
+    case: str = Field(primary_key=True, foreign_key="intake.case")
+    organisation: str
+    person: bytes | None = Field(default=None, sa_type=LargeBinary, sa_column_kwargs={"info": {"personal": True}})
+    """Keyed hash of the personal code (`security.index`); gone with the person."""
+    restricted_at: datetime | None = instant(nullable=True)
+    """When the person's records were marked as restricted."""
+    released_at: datetime | None = instant(nullable=True)
+    """When that mark was taken away."""
+    released: int | None = None
+    """From how many records."""
 
 
 class IdentificationRow(OfCase, table=True):

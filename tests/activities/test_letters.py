@@ -175,6 +175,16 @@ FACTS: dict[str, dict[str, object]] = {
         "authority": "Valstybinė duomenų apsaugos inspekcija",
         "court": True,
     },
+    "privacy-part": PRIVACY
+    | {
+        "rights": [
+            {"title": "Marketing", "outcome": "fulfilled", "ground": None, "clause": None, "more": []},
+            {"title": "Objection", "outcome": "refused", "ground": "A claim", "clause": "20.2", "more": ["One line"]},
+        ],
+        "authority": "Valstybinė duomenų apsaugos inspekcija",
+    },
+    "privacy-lifting": PRIVACY | {"reason": "The dispute has ended."},
+    "privacy-joined": PRIVACY | {"earlier": "2026-3001"},
     "internal-reminder": DUTY,
     "internal-escalation": DUTY,
     "internal-screening": {

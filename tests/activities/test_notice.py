@@ -78,7 +78,7 @@ async def case(world: World) -> str:
 
 async def send(world: World, database: AsyncEngine, carrier: Carrier, case: str, *keys: str) -> NoticesSent:
     """Send letters as a worker does."""
-    post = Post(sessions(database), carrier, world.now, "noreply@bta.example", "{role}@bta.example")
+    post = Post(sessions(database), world.keyring, carrier, world.now, "noreply@bta.example", "{role}@bta.example")
     return await NoticeActivities(post).send(SendNotices(case=case, keys=keys or KEYS))
 
 

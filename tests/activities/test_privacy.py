@@ -127,7 +127,7 @@ async def request(world: World, person: Person, *, identified: bool = True, **as
         row = await session.get(CaseRow, case)
         assert intake is not None
         assert row is not None
-        opening = await PrivacyStore().open(session, intake, AT)
+        opening = await PrivacyStore(world.keyring).open(session, intake, AT)
         await session.flush()
         body = PrivacyBody.model_validate(opening.body)
         if assessment:
@@ -426,7 +426,7 @@ async def test_what_came_to_an_erased_request_later_goes_with_its_next_close(wor
     await activities(world).erase(PrivacyWork(case=case))
     for _ in range(2):
         async with world.sessions() as session, session.begin():
-            await PrivacyStore().acts["privacy.close"](session, case, {}, AT)
+            await PrivacyStore(world.keyring).acts["privacy.close"](session, case, {}, AT)
         assert await dump(world, person) == set()
         async with world.sessions() as session, session.begin():
             party = await session.get(PartyRow, (case, "subject"))
@@ -485,6 +485,67 @@ async def test_an_erasure_that_dies_anywhere_and_is_repeated_ends_the_same(world
         if not died:
             break
     assert survived > 20, "every write had its crash"
+
+
+async def restriction(world: World, person: Person, **more: Any) -> str:
+    """A request whose restriction a person granted, and which is to be lifted with `lifting`."""
+    case = await request(world, person)
+    async with world.sessions() as session, session.begin():
+        row = await session.get_one(CaseRow, case)
+        granted = {"restriction": {"outcome": "fulfilled", "by": "op-1"}}
+        body = {**row.state["body"], "rights": ["restriction"], "assessments": granted, **more}
+        row.state = {**row.state, "body": body}
+    return case
+
+
+async def restricted_by(world: World, case: str) -> dict[str, list[str]]:
+    """Party → the requests on whose word it is only stored."""
+    async with world.sessions() as session:
+        parties = [await session.get_one(PartyRow, (case, party)) for party in ("C1", "C2")]
+    return {p.party: list(p.other["restricted_by"]) for p in parties if "restricted_by" in p.other}
+
+
+async def test_nothing_is_restricted_or_released_that_no_person_decided_on(world: World) -> None:
+    await world.begin(AT)
+    person = Person()
+    held = await past(world, person)
+    case = await request(world, person)
+    with pytest.raises(ApplicationError, match="no person has decided"):
+        await activities(world).restrict(PrivacyWork(case=case))
+    case = await restriction(world, person, lifting={"reason": "x", "status": "untold"})
+    await activities(world).restrict(PrivacyWork(case=case))
+    with pytest.raises(ApplicationError, match="not told"):
+        await activities(world).release(PrivacyWork(case=case))
+    assert await restricted_by(world, held["claim"]) == {"C1": [case]}
+
+
+async def test_a_mark_that_dies_anywhere_and_is_repeated_ends_the_same(world: World) -> None:
+    """Set and taken away, the process dying before each write and commit: once, and of this request alone."""
+    await world.begin(AT)
+    for lifting in (None, {"reason": "x", "status": "told"}):
+        for at in count(1):
+            person = Person()
+            held = await past(world, person)
+            other = await restriction(world, person)
+            await activities(world).restrict(PrivacyWork(case=other))
+            case = await restriction(world, person, lifting=lifting)
+            if lifting is not None:
+                await activities(world).restrict(PrivacyWork(case=case))
+            async with crashing(world, at) as store:
+                act = getattr(activities(world, store), "restrict" if lifting is None else "release")
+                ended = await asyncio.gather(act(PrivacyWork(case=case)), return_exceptions=True)
+            whole = getattr(activities(world), "restrict" if lifting is None else "release")
+            first = await whole(PrivacyWork(case=case))
+            again = await whole(PrivacyWork(case=case))
+            assert first.at == again.at
+            marked = await restricted_by(world, held["claim"])
+            assert marked == {"C1": sorted([other, case]) if lifting is None else [other]}
+            if lifting is None:
+                assert first == again
+                assert set(first.left) == {held["client"], held["policy"]}, "for a person to see to"
+            if not isinstance(ended[0], BaseException):
+                break
+        assert at > 3, "every write had its crash"
 
 
 class Broken(OwnStore):

@@ -5,11 +5,11 @@ CREATE TABLE doctors (id integer PRIMARY KEY, name text NOT NULL, license varcha
 CREATE TABLE patients (
     id integer PRIMARY KEY, personal_code varchar(12) UNIQUE, first_name varchar(60) NOT NULL, last_name varchar(60) NOT NULL,
     email varchar(120), phone varchar(20), born_on date, address text, guardian_id integer REFERENCES patients,
-    restricted boolean NOT NULL DEFAULT false
+    restricted text
 );
 CREATE TABLE visits (
     id integer PRIMARY KEY, patient_id integer NOT NULL REFERENCES patients, doctor_id integer NOT NULL REFERENCES doctors,
-    doctor_name text, held_on date NOT NULL, complaint text, restricted boolean NOT NULL DEFAULT false
+    doctor_name text, held_on date NOT NULL, complaint text, restricted text
 );
 CREATE TABLE diagnoses (
     id integer PRIMARY KEY, visit_id integer NOT NULL REFERENCES visits, code varchar(8) NOT NULL, note text

@@ -3,9 +3,9 @@ INSERT INTO doctors SELECT n, 'Dr. Ilze Zobārste ' || n, 'AR' || n FROM generat
 INSERT INTO patients
 SELECT n, lpad(n::text, 6, '0') || '-2' || lpad((n % 10000)::text, 4, '0'), 'Vārds' || n, 'Uzvārds' || n || 'ska',
        'pacients.' || n || '@example.lv', '+3712' || lpad(n::text, 7, '0'), date '1950-01-01' + n % 20000,
-       'Zobu iela ' || n || ', Rīga', NULL, false
+       'Zobu iela ' || n || ', Rīga', NULL, NULL
 FROM generate_series(1, :people) n;
-INSERT INTO visits SELECT n, n, n % 40 + 1, 'Dr. Ilze Zobārste ' || n % 40 + 1, date '2020-01-01' + n % 2000, 'Sāp zobs Nr. ' || n, false
+INSERT INTO visits SELECT n, n, n % 40 + 1, 'Dr. Ilze Zobārste ' || n % 40 + 1, date '2020-01-01' + n % 2000, 'Sāp zobs Nr. ' || n, NULL
 FROM generate_series(1, :people) n;
 INSERT INTO diagnoses SELECT n, n, 'K02.1', 'Kariess, Vārds' || n || ' Uzvārds' || n || 'ska' FROM generate_series(1, :people) n;
 INSERT INTO images SELECT n, n, '/rtg/uzvards' || n || 'ska.dcm', date '2020-01-02' FROM generate_series(1, :people) n;

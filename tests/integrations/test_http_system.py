@@ -28,7 +28,7 @@ class Calls:
 
     def __init__(self) -> None:
         self.erased = False
-        self.restricted: str | None = None
+        self.marks: set[str] = set()
         self.tokens: set[str | None] = set()
         self.instead: web.Response | None = None
 
@@ -47,7 +47,9 @@ class Calls:
             case "erase":
                 self.erased = True
             case "restrict":
-                self.restricted = asked["ground"]
+                self.marks.add(asked["mark"])
+            case "release":
+                self.marks.discard(asked["mark"])
         return web.json_response({"done": True})
 
 
@@ -68,9 +70,15 @@ async def system(calls: Calls) -> AsyncIterator[HttpSystem]:
 
 async def test_a_person_is_located_copied_restricted_and_erased(system: HttpSystem, calls: Calls) -> None:
     assert await system.locate("GJ", ANNA, AT) == (Found(record="calls:C7", rows=2),)
-    assert await system.export(ANNA, "calls:C7") == {"recorded_at": "2027-01-02", "record": "calls:C7"}
+    assert await system.export(ANNA, "calls:C7") == {
+        "record": "calls:C7",
+        "rows": [{"recorded_at": "2027-01-02", "record": "C7"}],
+    }
     assert await system.restrict(ANNA, "calls:C7", "legal_claim")
-    assert calls.restricted == "legal_claim"
+    assert await system.restrict(ANNA, "calls:C7", "restriction", by="privacy_request:GJ:1")
+    assert calls.marks == {"legal_claim", "privacy_request:GJ:1"}
+    assert await system.release(ANNA, "calls:C7", by="privacy_request:GJ:1")
+    assert calls.marks == {"legal_claim"}
     assert await system.erase(ANNA, "calls:C7", AT)
     assert await system.erase(ANNA, "calls:C7", AT), "asked again after a crash"
     assert await system.locate("GJ", ANNA, AT) == ()
@@ -80,6 +88,8 @@ async def test_a_person_is_located_copied_restricted_and_erased(system: HttpSyst
 async def test_it_is_asked_about_its_own_controllers_and_records_only(system: HttpSystem, calls: Calls) -> None:
     assert await system.locate("SE", ANNA, AT) == ()
     assert await system.erase(ANNA, "clinic:visits", AT)
+    assert not await system.restrict(ANNA, "clinic:visits", "legal_claim")
+    assert not await system.release(ANNA, "clinic:visits", "privacy_request:GJ:1")
     assert calls.tokens == set()
 
 

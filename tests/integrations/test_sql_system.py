@@ -171,13 +171,18 @@ async def test_what_leads_to_something_kept_is_kept_with_it_and_both_are_marked(
     """Visits are kept by a legal duty. Who they belong to is needed to find them when their term is over."""
     assert await erase_all(system, person(81), "clinic:visits") == ["clinic:patients"]
     assert await held(system, person(81)) == {"visits": 1, "patients": 1}
-    assert [await system.restrict(person(81), f"clinic:{c}", "duty") for c in ("visits", "patients")] == [True, True]
-    marked = "SELECT p.restricted AND v.restricted FROM clinic.patients p JOIN clinic.visits v ON v.patient_id = p.id"
-    assert (await run(engine, f"{marked} WHERE p.id = 81")).scalar_one() is True  # no input
-    assert await system.restrict(person(81), "clinic:invoices", "duty") is False, "a table that has no mark"
-    assert await system.restrict(person(81), "claim:SE:1", "duty") is True, "none of its business"
-    assert [await system.release(person(81), f"clinic:{c}") for c in ("visits", "patients")] == [True, True]
-    assert (await run(engine, f"{marked} WHERE p.id = 81")).scalar_one() is False  # no input
+    both = ("clinic:visits", "clinic:patients")
+    for by in (None, "privacy_request:SE:7"):
+        assert [await system.restrict(person(81), record, "legal_duty", by) for record in both] == [True, True]
+    marks = "SELECT p.restricted, v.restricted FROM clinic.patients p JOIN clinic.visits v ON v.patient_id = p.id"
+    every = "legal_duty privacy_request:SE:7"
+    assert (await run(engine, f"{marks} WHERE p.id = 81")).one() == (every, every)
+    assert await system.restrict(person(81), "clinic:invoices", "legal_duty") is False, (
+        "a table that has no column for it"
+    )
+    assert await system.restrict(person(81), "claim:SE:1", "legal_duty") is False, "a record of another system"
+    assert [await system.release(person(81), record, "privacy_request:SE:7") for record in both] == [True, True]
+    assert (await run(engine, f"{marks} WHERE p.id = 81")).one() == ("legal_duty", "legal_duty")
     assert await erase_all(system, person(81)) == []
 
 

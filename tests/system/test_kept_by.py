@@ -18,6 +18,7 @@ from operations.loading import load
 from operations.policies import Policies
 from operations.samples import SAMPLES, Samples, read
 from rules.rulebook import books
+from tests.workflows import test_privacy_rights as rights
 from tests.workflows.test_breach import reported
 from tests.workflows.test_premium_refund import ended
 from tests.workflows.test_privacy_request import MONDAY, content, file, identify
@@ -40,6 +41,11 @@ RULES = {
     "purpose_of_opening": "tests/system/test_sign_in.py::"
     "test_nothing_is_opened_without_a_purpose_nor_after_the_session",
     "journal_kept": "tests/system/test_sign_in.py::test_the_journal_goes_when_its_longest_term_is_over",
+    "limits_by_statute": "tests/workflows/test_privacy_rights.py::"
+    "test_a_limit_cites_its_statute_and_an_unfounded_request_its_proof",
+    "answer_in_common_format": "tests/workflows/test_privacy_rights.py::"
+    "test_portability_gives_what_the_person_provided_in_json_and_csv",
+    "others_masked": "tests/activities/test_privacy.py::test_gathering_finds_every_record_and_masks_other_people",
     "erasure_grounds": "tests/system/test_kept_by.py::test_erasure_is_refused_only_on_the_controllers_own_grounds",
     "storage_exception": "tests/system/test_storage.py::"
     "test_a_documented_exception_keeps_longer_and_only_where_there_are_any",
@@ -92,6 +98,7 @@ async def kept(world: World) -> set[tuple[str, str]]:
         await world.stage(case, "identifying")
         await world.say(case, "extend_request", reason="number")
     await world.stage(await file(world, "SE", "erasure"), "identifying")
+    await _other_rights(world)
     for organisation in ("SE", "GJ"):
         represented = content(organisation, representative={"name": "Ona Petraitė"})
         case = await world.file("privacy_request", organisation, represented, received_at=MONDAY)
@@ -126,6 +133,36 @@ async def _tasks(world: World) -> None:
         "task:SE:SE-3.2_sterilisation_1", "remedy_excess", remedied_on=today, document="dms/1", records="ropa/1"
     )
     await world.until(partial(_entered, world, "task:SE:kept-SE-34.2", "training_recorded"), "SE-34.4 is kept")
+
+
+async def _other_rights(world: World) -> None:
+    """Requests for each right with a row of its own, as far as that row leaves its trace."""
+    for organisation in ("DZ", "SE", "GJ"):
+        await world.stage(await file(world, organisation, *rights.DECIDED, "marketing_objection"), "identifying")
+    case = await file(world, "DZ", "portability", transfer_to="SIA Cita Klīnika")
+    await identify(world, case, MONDAY)
+    await world.stage(case, "assessing")
+    await rights.decide(world, case, "portability", transfer="feasible")
+    case = await file(world, "DZ", "rectification")
+    await identify(world, case, MONDAY)
+    await world.stage(case, "assessing")
+    await rights.decide(world, case, "rectification")
+    await rights.carry_out(world, case, "rectification")
+    case = await file(world, "SE", "portability", transfer_to="UAB Kita Klinika")
+    await identify(world, case, MONDAY)
+    await world.stage(case, "assessing")
+    await rights.decide(world, case, "portability", transfer="not_feasible")
+    case = await file(world, "SE", "information")
+    await identify(world, case, MONDAY)
+    await world.stage(case, "assessing")
+    await rights.decide(world, case, "information", obtained_at=MONDAY.isoformat())
+    case = await file(world, "SE", "restriction")
+    await identify(world, case, MONDAY)
+    await world.stage(case, "assessing")
+    await rights.decide(world, case, "restriction")
+    await rights.carry_out(world, case, "restriction")
+    await world.stage(case, "resting")
+    await world.say(case, "lift_restriction", reason="the dispute is over")
 
 
 async def _entered(world: World, case: str, entry: str) -> bool:

@@ -192,7 +192,10 @@ class Lives:
         await world.say(cases["former"], "withdraw_request", withdrawn_at=MONDAY.isoformat(), document="dms/w")
         cases["erasure"] = await privacy.file(world, "DZ", "erasure", who=who)
         cases["archive"] = await privacy.file(world, "DZ", "access", who=privacy.person())
-        for name in ("erasure", "archive"):
+        who = privacy.person()
+        cases["marked"] = await privacy.file(world, "SE", "access", who=who, channel="post", identified_by=None)
+        cases["restriction"] = await privacy.file(world, "SE", "restriction", who=who)
+        for name in ("erasure", "archive", "marked", "restriction"):
             await world.stage(cases[name], "identifying")
 
     async def _account(self, code: str) -> None:
@@ -285,7 +288,16 @@ class Lives:
         await privacy.identify(world, cases["erasure"], MONDAY)
         await world.stage(cases["erasure"], "assessing")
         await world.say(cases["erasure"], "assess_right", right="erasure", outcome="fulfilled")
+        await privacy.told_of_erasure(world, cases["erasure"])
         await world.stage(cases["erasure"], "resting")
+        await privacy.identify(world, cases["restriction"], MONDAY)
+        await world.stage(cases["restriction"], "assessing")
+        await world.say(cases["restriction"], "assess_right", right="restriction", outcome="fulfilled")
+        done = {"right": "restriction", "done_at": MONDAY.isoformat(), "reference": "dms/1"}
+        await world.say(cases["restriction"], "confirm_done", **done)
+        await world.stage(cases["restriction"], "resting")
+        await world.say(cases["restriction"], "lift_restriction", reason="It is over.")
+        await world.stage(cases["restriction"], "resting")
         await privacy.identify(world, cases["archive"], MONDAY)
         await world.stage(cases["archive"], "answering")
 

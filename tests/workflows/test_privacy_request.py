@@ -165,6 +165,7 @@ async def test_erasure_is_decided_carried_out_and_told(world: World, organisatio
     await identify(world, case, MONDAY)
     await world.stage(case, "assessing")
     await world.say(case, "assess_right", right="erasure", outcome="fulfilled")
+    await told_of_erasure(world, case)
     await world.stage(case, "resting")
     first = clocks_of(organisation, "erasure")
     clocks = await world.clocks(case)
@@ -174,6 +175,13 @@ async def test_erasure_is_decided_carried_out_and_told(world: World, organisatio
     await world.advance(case, MONDAY + timedelta(days=9))
     await world.stage(case, "closed")
     assert await hits(world, who) == {}
+
+
+async def told_of_erasure(world: World, case: str) -> None:
+    """DZ-14.10.1: who had received the data is told before the answer; here nobody had."""
+    if case.split(":")[1] == "DZ":
+        await world.stage(case, "carrying_out")
+        await world.say(case, "report_recipients", right="erasure", recipients=[], reference="dms/recipients")
 
 
 async def hits(world: World, who: dict[str, Any]) -> dict[str, list[str]]:
@@ -353,6 +361,7 @@ async def test_one_extension_until_the_last_second_of_the_first_month(
     await identify(world, case, due + timedelta(days=20), way=way, channel="in_person")
     await world.stage(case, "assessing")
     await world.say(case, "assess_right", right="erasure", outcome="fulfilled")
+    await told_of_erasure(world, case)
     await world.stage(case, "answering" if organisation == "DZ" else "resting")
     if organisation == "DZ":
         day = (due + timedelta(days=30)).date().isoformat()
@@ -586,7 +595,13 @@ async def test_access_may_be_refused_with_a_ground(world: World) -> None:
     with pytest.raises(Refused, match=r"21\.7"):
         await world.say(case, "assess_right", right="access", outcome="refused", reason="Nepagrįsta.")
     await world.say(
-        case, "assess_right", right="access", outcome="refused", ground="unfounded_or_excessive", reason="Jau teikta."
+        case,
+        "assess_right",
+        right="access",
+        outcome="refused",
+        ground="unfounded_or_excessive",
+        reason="Jau teikta.",
+        cites="dms/earlier-answers",
     )
     await identify(world, case, MONDAY)
     await world.stage(case, "resting")
@@ -644,8 +659,8 @@ async def test_a_withdrawn_request_ends_without_judgment(world: World) -> None:
 async def test_a_filing_is_refused_with_all_its_faults(world: World) -> None:
     """A right that comes later says so; a controller without privacy terms takes none."""
     await world.begin(MONDAY)
-    with pytest.raises(Refusal, match=r"portability is not handled yet.*access and erasure"):
-        await file(world, "DZ", "portability")
+    with pytest.raises(Refusal, match="consent_withdrawal is not handled yet"):
+        await file(world, "DZ", "consent_withdrawal")
     with pytest.raises(Refusal, match="asked for once"):
         await file(world, "DZ", "access", "access")
     with pytest.raises(Refusal, match="no terms for privacy requests"):
