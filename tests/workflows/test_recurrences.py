@@ -213,6 +213,37 @@ async def test_killed_between_filing_and_starting_a_turn_is_started_once(
             assert set((await session.exec(select(IntakeRow.case))).all()) == before
 
 
+async def test_a_run_that_dies_after_filing_is_tried_again_and_files_nothing_twice(
+    worker_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The activity of the schedule runs twice: what its first try had filed stands, the rest is opened."""
+    world = worker_world
+    real = Intake.start
+    died: list[Any] = []
+
+    async def dies_once(self: Intake, *given: Any) -> bool:
+        if not died:
+            died.append(given)
+            raise RuntimeError("killed")
+        return await real(self, *given)
+
+    async with world.serving():
+        await world.begin(SPRING)
+        await said(world, "SE-3.2", "xray", "done", "2026-07-01")
+        await world.begin(at("2027-05-02"))
+        monkeypatch.setattr(Intake, "start", dies_once)
+        await world.client.execute_workflow("Recurrences", id=f"r-{uuid4()}", task_queue=TASK_QUEUE)
+        assert len(died) == 1
+        await world.intake.start_waiting()
+        cases = ["task:SE:SE-3.2_xray_1", "task:SE:SE-37.2_1"]
+        for case in cases:
+            await begun(world, case)
+        async with world.sessions() as session:
+            filed = (await session.exec(select(IntakeRow.case).order_by(IntakeRow.case))).all()
+            turns = (await session.exec(select(TurnRow.case).order_by(TurnRow.case))).all()
+        assert filed == turns == cases
+
+
 async def test_one_that_cannot_be_opened_holds_up_no_other(
     worker_world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
