@@ -144,6 +144,21 @@ async def _ended(world: World, case: str) -> bool:
     return (await world.clock(case, "SE-33.5.2")).status == "overdue"
 
 
+async def test_the_policy_is_reviewed_once_more_when_the_law_changes(worker_world: World) -> None:
+    """SE-37.2: filed as the next turn, beside the one of that year; the next year has its own all the same."""
+    world = worker_world
+    async with world.serving():
+        await world.begin(at("2026-12-30"))
+        [first] = [case for case in await opened(world) if "SE-37.2" in case]
+        content = {"duty": "SE-37.2", "since": at("2026-12-29").isoformat(), "n": 2, "document": "tar/2026-99"}
+        second = await world.file("task", "SE", content, reference="SE-37.2_2")
+        await begun(world, second)
+        for case in (first, second):
+            assert (await world.clock(case, "SE-37.2")).last_day == date(2026, 12, 31)
+        await world.begin(at("2027-11-01"))
+        assert [case for case in await opened(world) if "SE-37.2" in case] == ["task:SE:SE-37.2_3"]
+
+
 async def test_an_employee_is_trained_when_the_work_starts_and_then_once_a_year(worker_world: World) -> None:
     """DZ-16.7: over a leap day; an employee who left is trained no more."""
     world = worker_world
