@@ -128,10 +128,8 @@ async def _tasks(world: World) -> None:
     await world.say(
         "task:SE:kept-SE-34.2", "record_training", held_on=today, topic="ICT", participants=1, attendance_list="hr/1"
     )
-    await world.stage("task:SE:SE-3.2_sterilisation_1", "remedying")
-    await world.say(
-        "task:SE:SE-3.2_sterilisation_1", "remedy_excess", remedied_on=today, document="dms/1", records="ropa/1"
-    )
+    await world.stage("task:SE:SE-3.2_lab_1", "remedying")
+    await world.say("task:SE:SE-3.2_lab_1", "remedy_excess", remedied_on=today, document="dms/1", records="ropa/1")
     await world.until(partial(_entered, world, "task:SE:kept-SE-34.2", "training_recorded"), "SE-34.4 is kept")
 
 

@@ -144,6 +144,21 @@ async def _ended(world: World, case: str) -> bool:
     return (await world.clock(case, "SE-33.5.2")).status == "overdue"
 
 
+async def test_the_policy_is_reviewed_once_more_when_the_law_changes(worker_world: World) -> None:
+    """SE-37.2: filed as the next turn, beside the one of that year; the next year has its own all the same."""
+    world = worker_world
+    async with world.serving():
+        await world.begin(at("2026-12-30"))
+        [first] = [case for case in await opened(world) if "SE-37.2" in case]
+        content = {"duty": "SE-37.2", "since": at("2026-12-29").isoformat(), "n": 2, "document": "tar/2026-99"}
+        second = await world.file("task", "SE", content, reference="SE-37.2_2")
+        await begun(world, second)
+        for case in (first, second):
+            assert (await world.clock(case, "SE-37.2")).last_day == date(2026, 12, 31)
+        await world.begin(at("2027-11-01"))
+        assert [case for case in await opened(world) if "SE-37.2" in case] == ["task:SE:SE-37.2_3"]
+
+
 async def test_an_employee_is_trained_when_the_work_starts_and_then_once_a_year(worker_world: World) -> None:
     """DZ-16.7: over a leap day; an employee who left is trained no more."""
     world = worker_world
@@ -211,6 +226,37 @@ async def test_killed_between_filing_and_starting_a_turn_is_started_once(
         assert opened_ == 0
         async with world.sessions() as session:
             assert set((await session.exec(select(IntakeRow.case))).all()) == before
+
+
+async def test_a_run_that_dies_after_filing_is_tried_again_and_files_nothing_twice(
+    worker_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The activity of the schedule runs twice: what its first try had filed stands, the rest is opened."""
+    world = worker_world
+    real = Intake.start
+    died: list[Any] = []
+
+    async def dies_once(self: Intake, *given: Any) -> bool:
+        if not died:
+            died.append(given)
+            raise RuntimeError("killed")
+        return await real(self, *given)
+
+    async with world.serving():
+        await world.begin(SPRING)
+        await said(world, "SE-3.2", "xray", "done", "2026-07-01")
+        await world.begin(at("2027-05-02"))
+        monkeypatch.setattr(Intake, "start", dies_once)
+        await world.client.execute_workflow("Recurrences", id=f"r-{uuid4()}", task_queue=TASK_QUEUE)
+        assert len(died) == 1
+        await world.intake.start_waiting()
+        cases = ["task:SE:SE-3.2_xray_1", "task:SE:SE-37.2_1"]
+        for case in cases:
+            await begun(world, case)
+        async with world.sessions() as session:
+            filed = (await session.exec(select(IntakeRow.case).order_by(IntakeRow.case))).all()
+            turns = (await session.exec(select(TurnRow.case).order_by(TurnRow.case))).all()
+        assert filed == turns == cases
 
 
 async def test_one_that_cannot_be_opened_holds_up_no_other(
