@@ -385,6 +385,7 @@ async def test_people_are_told_in_their_language_once_and_the_duty_is_kept(world
         await write(world, case, "lv")
     details = await world.details(case)
     assert "0 of 3" in details
+    assert "**Known since:** Mon 2027-03-01 08:00 UTC" in details
     assert '"lt": {' in details
     await write(world, case, "lv", "lt")
     await told(world, case, 3)
