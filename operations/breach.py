@@ -14,7 +14,7 @@ from uuid import uuid4
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ValidationError
 from sqlalchemy import func
-from sqlmodel import col, delete, select
+from sqlmodel import col, select
 
 from integrations.mail import one_address
 from models.breach import (
@@ -131,14 +131,9 @@ class Breaches:
             return loaded.model_copy(update={"people": 0, "before": True})
         delivered = await self._deliver(case, code, by)
         if delivered.refused:
-            async with self._sessions() as session, session.begin():
-                await session.exec(
-                    delete(RecipientListRow).where(
-                        col(RecipientListRow.case) == case,
-                        col(RecipientListRow.code) == code,
-                        col(RecipientListRow.taken_at).is_(None),
-                    )
-                )
+            if not await self._drop(case, code):
+                # the same list, loaded at the same time, or told by an event that had waited
+                return loaded.model_copy(update={"people": 0, "before": True})
             raise Refusal(*delivered.refused)
         return loaded.model_copy(update={"list": code, "waiting": delivered.waiting})
 
@@ -160,6 +155,16 @@ class Breaches:
                 )
             )
         return True
+
+    async def _drop(self, case: str, code: str) -> bool:
+        """Take a refused list away; False if the case has taken it."""
+        async with self._sessions() as session, session.begin():
+            row = await session.get(RecipientListRow, (case, code), with_for_update=True)
+            if row is None or row.taken_at is None:
+                if row is not None:
+                    await session.delete(row)
+                return True
+        return False
 
     async def _deliver(self, case: str, code: str, by: str) -> Delivered:
         # a list that was refused may be loaded again, when the case can take it
@@ -439,17 +444,17 @@ async def form(sessions: Sessions, now: datetime, case: str, *, personal: bool, 
         authority=body.terms.authority,
         lines=lines,
         missing=[line.title for line in lines if not line.known],
-        received=local(intake.received_at, zone),
-        known_at=local(body.aware_at, zone),
-        noticed=local(min(report.noticed_at for report in body.reports.values()), zone),
+        received=_stamp(intake.received_at, zone),
+        known_at=_stamp(body.aware_at, zone),
+        noticed=_stamp(min(report.noticed_at for report in body.reports.values()), zone),
         reports=len(body.reports),
-        due=local(clock.due, zone) if clock is not None else None,
+        due=_stamp(clock.due, zone) if clock is not None else None,
         status=clock.status if clock is not None else None,
         risk=body.risk,
         phases=[
             {
                 "n": n,
-                "sent": local(phase.sent_at, zone),
+                "sent": _stamp(phase.sent_at, zone),
                 "reference": phase.reference if personal else None,
                 "reasons": phase.delay_reasons if personal else None,
                 "delayed": phase.delay_reasons is not None,
@@ -460,8 +465,13 @@ async def form(sessions: Sessions, now: datetime, case: str, *, personal: bool, 
         people=body.people,
         exemption=body.exemption,
         personal=personal,
-        made=local(now, zone),
+        made=_stamp(now, zone),
     )
+
+
+def _stamp(at: datetime, organisation: str) -> str:
+    """An instant as every language writes it: without the name of the day."""
+    return local(at, organisation).partition(" ")[2]
 
 
 def _value(body: BreachBody, name: str, *, personal: bool) -> str | None:

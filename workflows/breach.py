@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from temporalio import workflow
@@ -56,10 +56,9 @@ with workflow.unsafe.imports_passed_through():
 
 AUTHORITY = "authority:"
 """Begins the name of a phase, as that of a letter that can come back: `authority:1`."""
-FINDING: tuple[type[Message], ...] = (JoinReport, ConfirmTold, AddFacts, AssessRisk)
+FINDING: tuple[type[Message], ...] = (AssessRisk, AddFacts, JoinReport, ConfirmTold)
 """What may be said whenever more is found."""
 DOING: tuple[type[Message], ...] = (
-    JoinBreach,
     NotifyAuthority,
     AddRecipients,
     TellSubjects,
@@ -70,6 +69,7 @@ DOING: tuple[type[Message], ...] = (
     DecideNotToTell,
     ConfirmMeasures,
     EnterRegister,
+    JoinBreach,
     CloseBreach,
 )
 
@@ -229,7 +229,7 @@ class Breach(Case):
         gone = Void(duty=NOTIFY, reason="an earlier report joined")
         if clock is not None and clock.open:
             return (gone, anew)
-        if body.phases:
+        if body.phases and clock is not None and clock.status in ("kept", "late"):
             return (Reopen(duty=NOTIFY, reason="an earlier report joined"), gone, anew, _sent(body.phases[0]))
         return ()
 
@@ -369,10 +369,8 @@ class Breach(Case):
 
     async def _people_known(self, item: Item, m: AddRecipients) -> None:
         """A list was loaded: its people become parties in the store; the case learns how many they are."""
-        clock = self.clocks.get(TELL)
-        reopened: tuple[Change, ...] = ()
-        if self.body.risk == "high" and self.body.exemption is None and clock is not None and not clock.open:
-            reopened = (Reopen(duty=TELL, reason="more_people_found"),)
+        owed = self.body.risk == "high" and self.body.exemption is None
+        reopened = self._owed_again("more_people_found") if owed else ()
         # who is new in the list, only the store can say; it says so in this step, and the step's stage is that of
         # people who are owed a letter: one that adds nobody is refused
         grown = self.body.model_copy(update={"people": self.body.people.add(known=1)})
@@ -506,10 +504,6 @@ class Breach(Case):
 
     async def _bounced(self, item: Item, m: ReportBounce) -> None:
         """A letter came back: that person is not told, and the clock that had ended runs again."""
-        clock = self.clocks.get(TELL)
-        reopened: tuple[Change, ...] = ()
-        if self.body.risk == "high" and clock is not None and clock.status in ("kept", "late"):
-            reopened = (Reopen(duty=TELL, reason="bounce"),)
         people = self.body.people.add(told=-1, failed=1)
         body = self.body.model_copy(update={"people": people})
         data = {"notice": m.notice, "bounced_at": m.bounced_at.isoformat()}
@@ -519,8 +513,15 @@ class Breach(Case):
             duty=TELL,
             facts=data,
             acts=(Act(name="breach.bounced", data=data),),
-            **self._then(body, reopened if body.people_owed else ()),
+            **self._then(body, self._owed_again("bounce") if body.people_owed else ()),
         )
+
+    def _owed_again(self, reason: str) -> tuple[Change, ...]:
+        """Somebody is to be told after all: the clock that ended runs on; one that ended without a judgment, anew."""
+        clock = self.clocks.get(TELL)
+        if clock is None or clock.status == "void":
+            return (Start(duty=TELL, anchor_at=workflow.now()),)
+        return () if clock.open else (Reopen(duty=TELL, reason=reason),)
 
     def _counts(self) -> dict[str, Any]:
         return {"numbers": _json(self.body.people), "letter": self.body.letter, "batch": list(self.body.batch)}
@@ -823,13 +824,13 @@ class Breach(Case):
         body, people = self.body, self.body.people
         sorts = ", ".join(f"{code} {report.sort}" for code, report in body.reports.items())
         lines = [
-            f"- **Known since:** {utc(body.aware_at)}",
+            f"- **Known since:** {_utc(body.aware_at)}",
             f"- **Reports:** {sorts}",
             f"- **Risk:** {body.risk or 'not assessed'}",
         ]
         for number, phase in enumerate(body.phases, 1):
             late = ", with reasons for the delay" if phase.delay_reasons else ""
-            lines.append(f"- **Authority, phase {number}:** {utc(phase.sent_at)}{late}")
+            lines.append(f"- **Authority, phase {number}:** {_utc(phase.sent_at)}{late}")
         if body.not_notified is not None:
             lines.append("- **Authority:** not to be notified, no risk")
         missing = body.facts.missing
@@ -846,7 +847,7 @@ class Breach(Case):
             lines.append(
                 f"- **People not told one by one:** {body.exemption.ground} ({GROUNDS[body.exemption.ground]})"
             )
-        lines.append(f"- **Measures:** {utc(body.measures_at) if body.measures_at else 'not confirmed'}")
+        lines.append(f"- **Measures:** {_utc(body.measures_at) if body.measures_at else 'not confirmed'}")
         lines.append(f"- **Register:** {f'entry {body.entries}' if body.entries else 'no entry yet'}")
         if self.case.stage not in (CLOSED, "resting"):
             lines.append(
@@ -865,6 +866,11 @@ def _sent(phase: Phase, correction: Correction | None = None) -> Stop:
         correction=correction,
     )
     return Stop(duty=NOTIFY, evidence=evidence)
+
+
+def _utc(at: datetime) -> str:
+    """An instant for people; it was said with an offset of its own."""
+    return utc(at.astimezone(UTC))
 
 
 def _of_report(report: Reported) -> dict[str, Any]:

@@ -91,6 +91,7 @@ async def test_the_form_says_what_the_authority_asks_for_and_what_is_missing(
     assert "Pavogtas &lt;b&gt;kompiuteris&lt;/b&gt;" in page
     for text in ("33(3)(c)", "Tikėtinos pažeidimo pasekmės", "trūksta", "praneština kitu etapu", "140", "VDAI-77"):
         assert text in page, text
+    assert not any(day in parsed.text for day in ("Mon ", "Tue ", "Wed ", "Thu ", "Fri ", "Sat ", "Sun "))
     assert parsed.open == []
     assert parsed.fetched == []
     hidden = await form(world.sessions, world.now(), case, personal=False, language="en")

@@ -353,6 +353,29 @@ async def test_risk_that_rises_starts_the_notice_to_people_then_and_one_that_fal
         await assess(world, case, "high", MONDAY - HOUR)
 
 
+async def test_what_ended_without_a_judgment_stands_in_nobodys_way(world: World) -> None:
+    """A notification that nobody owed, then an earlier report; people who are found after the risk fell and rose."""
+    case = await reported(world)
+    await assess(world, case, "none")
+    await world.say(case, "decide_not_to_notify", reason="Nav riska")
+    await notify(world, case, MONDAY)
+    assert (await world.clock(case, NOTIFY)).status == "void"
+    sooner = (MONDAY - HOUR).isoformat()
+    report = {"received_at": MONDAY.isoformat(), "noticed_at": sooner, "aware_at": sooner, "text": "agrāk"}
+    await world.say(case, "join_report", **report)
+    assert (await world.clock(case, NOTIFY)).status == "void"
+    await assess(world, case, "high")
+    await load(world, case, *people(1))
+    await write(world, case)
+    await told(world, case, 1)
+    for risk in ("risk", "high"):
+        await assess(world, case, risk)
+    assert (await world.clock(case, TELL)).status == "kept"
+    await load(world, case, *people(1))
+    await told(world, case, 2)
+    assert ((await world.clock(case, TELL)).n, (await world.clock(case, TELL)).status) == (1, "kept")
+
+
 @pytest.mark.parametrize(
     ("ground", "status"), [("encrypted", "void"), ("measures_taken", "void"), ("disproportionate", "kept")]
 )
@@ -385,6 +408,7 @@ async def test_people_are_told_in_their_language_once_and_the_duty_is_kept(world
         await write(world, case, "lv")
     details = await world.details(case)
     assert "0 of 3" in details
+    assert "**Known since:** Mon 2027-03-01 08:00 UTC" in details
     assert '"lt": {' in details
     await write(world, case, "lv", "lt")
     await told(world, case, 3)
