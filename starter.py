@@ -1034,7 +1034,10 @@ async def _storage_report(run: int | None, organisation: str | None, as_json: bo
     for line in found.lines:
         why = line.why if line.result == "fault" else line.why.replace("_", " ")
         table.add_row(line.organisation, line.duty or "–", line.what, str(line.number), line.result, why or "–")
-    _console().print(table if found.lines else "It found nothing.")
+    console = _console()
+    console.print(table if found.lines else "It found nothing.")
+    rows = [(one.case, one.duty, _utc(one.due), _utc(one.erased_at)) for one in found.erased]
+    _section(console, "Erased, with their keys", ("Case", "Term", "Over since", "Erased"), rows)
     return DONE
 
 

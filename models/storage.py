@@ -200,6 +200,16 @@ class Line(Model):
     number: int
 
 
+class ErasedCase(Model):
+    """A case of Termins' own that a run erased: its key is gone."""
+
+    case: str
+    duty: str
+    due: datetime
+    """When its term was over."""
+    erased_at: datetime
+
+
 class StorageReport(Model):
     """What a night's run over the storage terms came to."""
 
@@ -208,6 +218,7 @@ class StorageReport(Model):
     """The instant for which it was judged."""
     ended_at: datetime | None
     lines: tuple[Line, ...] = ()
+    erased: tuple[ErasedCase, ...] = ()
 
 
 class StorageStep(Model):

@@ -21,7 +21,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from models.common import Model
 from models.errors import Refusal
 from models.now import Now
-from models.storage import RUN_AT, Line, LongerBy, Purpose, Result, Stated, StorageReport, StorageTotals
+from models.storage import RUN_AT, ErasedCase, Line, LongerBy, Purpose, Result, Stated, StorageReport, StorageTotals
 from models.tables import (
     CaseRow,
     IntakeRow,
@@ -492,8 +492,16 @@ async def report(sessions: Sessions, n: int | None = None, organisation: str | N
         )
         for of, duty, what, result, why, number in (await session.exec(ended)).all():
             numbers[of, duty, what, _result(result), why] += number
+        gone = select(item).where(item.run == run.n, item.result == "erased").order_by(item.key)
+        if organisation is not None:
+            gone = gone.where(item.organisation == organisation)
+        erased = tuple(
+            ErasedCase(case=one.key, duty=one.duty, due=one.due, erased_at=one.ended_at)
+            for one in (await session.exec(gone)).all()
+            if one.ended_at is not None
+        )
     lines = tuple(line for line in _lines(numbers) if organisation is None or line.organisation == organisation)
-    return StorageReport(n=run.n, at=run.at, ended_at=run.ended_at, lines=lines)
+    return StorageReport(n=run.n, at=run.at, ended_at=run.ended_at, lines=lines, erased=erased)
 
 
 def _result(said: str) -> Result:

@@ -198,6 +198,7 @@ async def test_a_claim_whose_term_is_over_is_erased_and_the_report_says_by_which
         assert (await session.get_one(IntakeRow, younger)).erased_at is None
         items = (await session.exec(select(StorageItemRow).where(StorageItemRow.key == over))).all()
     assert [(item.duty, item.result) for item in items] == [("GJ-claims", "erased")]
+    assert [(one.case, one.duty) for one in done.erased] == [(over, "GJ-claims")]
     with pytest.raises(KeyDestroyed):
         await own.keyring.of(over)
     assert number((await night(own, at)).lines, "GJ-claims", "erased") == 0
@@ -417,6 +418,8 @@ async def test_a_hold_on_a_person_keeps_every_record_and_case_of_that_person(
         [stored] = (await session.exec(select(RecordHoldRow.person).where(RecordHoldRow.hold == "suit-77"))).all()
     assert stored is not None
     assert b"120385" not in stored
+    subject = Subject(name="Anna Bērziņa", personal_code=code)
+    assert not await OwnStore(own.sessions, own.keyring).erase(subject, case, AT)
     await records(own).lift("BTA", "suit-77")
     # a hold on a case keeps it from the night, from the command, and from an erasure on request
     await records(own).hold({**hold, "hold": "suit-78", "case": case})
@@ -424,7 +427,6 @@ async def test_a_hold_on_a_person_keeps_every_record_and_case_of_that_person(
     assert number((await night(own, AT)).lines, "GJ-claims", "held") == 1
     with pytest.raises(Refusal, match="the legal hold suit-78 keeps it"):
         await erase(own.sessions, own.keyring, case, own.var / "backups", own.now)
-    subject = Subject(name="Anna Bērziņa", personal_code=code)
     assert not await OwnStore(own.sessions, own.keyring).erase(subject, case, AT)
     await records(own).lift("BTA", "suit-78")
     assert number((await night(own, AT)).lines, "GJ-claims", "erased") == 1
