@@ -49,6 +49,9 @@ from tests.workflows import test_access_request as access
 from tests.workflows.test_claim import content
 from tests.world import RIGA, World
 
+LEFT_OVER = {"diverged", "waiting", "incoming", "destruction"}
+"""What other tests leave behind in the store that they share."""
+
 SIX_MINUTES = timedelta(minutes=6)
 SECOND = timedelta(seconds=1)
 
@@ -119,7 +122,7 @@ async def test_an_engine_that_is_stopped_is_named_and_the_store_still_answers(wo
     found = await ask(world.sessions, client, world.keyring.answers, world.var / "checkpoints", world.now())
     assert not found.ready
     # what others left in the store of these tests is named beside it
-    assert set(problems(found)) - {"diverged", "waiting", "destruction"} == {"engine"}
+    assert set(problems(found)) - LEFT_OVER == {"engine"}
     assert problems(found)["engine"].startswith("the engine does not answer")
     assert found.stuck is None
 
