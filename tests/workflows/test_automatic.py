@@ -261,7 +261,8 @@ async def test_a_review_is_asked_for_at_any_time_also_of_a_closed_claim(world: W
     await world.stage(case, "closed")
     later = datetime(2027, 6, 1, 10, 0, tzinfo=RIGA)
     await world.begin(later)
-    message = {"actor": "system:portal", **asked(later)}
+    # the case's own time begins a moment before the store's
+    message = {"actor": "system:portal", **asked(later - timedelta(minutes=1))}
     delivered = await world.intake.submit_event(case, "review-1", "request_review", message)
     assert delivered.refused == ()
     assert (await world.clock(case, REVIEW, "C1")).status == "running"

@@ -182,8 +182,7 @@ async def _overdue(world: World, case: str) -> bool:
 async def _controller_is_told(world: World, case: str, month: str, but_not: str) -> None:
     """SE-33.4.2: the report of the review, in numbers; what was found stands in the case, for a letter names nobody."""
     await world.until(lambda: _sent(world, case), "the controller is told")
-    mail = world.mails("controller@se.example")[-1]
-    assert month in str(mail["Subject"])
+    mail = [mail for mail in world.mails("controller@se.example") if month in str(mail["Subject"])][-1]
     assert but_not not in str(mail.get_content())
 
 

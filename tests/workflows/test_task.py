@@ -80,7 +80,7 @@ async def test_the_authority_is_notified_of_the_officer_within_five_working_days
     assert row is not None
     assert row.waits_for == "the manager, who does it"
     await world.until(lambda: _told(world, case, "SE-25.5:begun"), "the owner is told")
-    assert case in str(world.mails("manager@se.example")[-1]["Subject"])
+    assert any(case in str(mail["Subject"]) for mail in world.mails("manager@se.example"))
     assert "Turn" not in await world.details(case)
     with pytest.raises(Refused, match=r"done_on.*document"):
         await world.say(case, "complete_task")
