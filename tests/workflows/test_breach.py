@@ -35,13 +35,13 @@ _people = count(1)
 
 def present(world: World) -> datetime:
     """An instant that is over in the case too: its clock is a moment behind."""
-    return world.now() - SECOND
+    return world.now() - timedelta(minutes=1)
 
 
 async def reported(world: World, organisation: str = "BTA", at: datetime = MONDAY, **more: Any) -> str:
     """A breach that was noticed and received at this instant, a little before the present; the case."""
     if more.pop("begin", True):
-        await world.begin(at + 5 * SECOND)
+        await world.begin(at + timedelta(minutes=2))
     content = {"noticed_at": at.isoformat(), "text": "Nozagts dators", **more}
     case = await world.file("breach", organisation, content, received_at=at)
     await world.until(lambda: has(world, case, "reported"), "it is reported")
