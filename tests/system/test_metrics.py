@@ -262,7 +262,8 @@ async def test_a_failed_step_leaves_one_line_with_case_duty_attempt_and_type(
         saying = asyncio.create_task(world.say(case, "propose_decision", **proposal()))
 
         async def failed() -> list[dict[str, Any]]:
-            return [json.loads(line) for line in lines.getvalue().splitlines()]
+            said = (json.loads(line) for line in lines.getvalue().splitlines())
+            return [line for line in said if line.get("case") == case]
 
         first = (await world.until(failed, "a line"))[0]
         await rename("away", "timeline")
