@@ -94,6 +94,7 @@ async def case_row(
             sender_reference=number,
             received_at=AT,
             recorded_at=AT,
+            started_at=AT,  # or a sweep of another test would start it
             content=content,
             faults=[],
         )
