@@ -15,7 +15,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.archive import archive_files, portable_files
-from activities.store import ActHandler, Opening
+from activities.store import ActHandler, Amended, Opening
 from integrations.data_systems import DataSystem, Found, Subject, SystemDown, normal_code
 from models import errors
 from models.errors import Refusal
@@ -35,9 +35,20 @@ from models.privacy import (
     Terms,
 )
 from models.settlement import Label
-from models.tables import ArchiveRow, CaseRow, ErasureRow, IdentificationRow, IntakeRow, PartyRow, RequestRow
+from models.signature import Seen, Validated, Verdict
+from models.tables import (
+    ArchiveRow,
+    CaseRow,
+    ErasureRow,
+    IdentificationRow,
+    IntakeRow,
+    PartyRow,
+    RequestRow,
+    SignatureRow,
+)
 from operations.intake import Sessions
 from operations.own_store import erase_own
+from rules.identity import signed_by
 from rules.rulebook import Rulebook, book
 from security.index import index_of
 from security.keys import Keyring
@@ -86,6 +97,7 @@ class PrivacyStore:
                     party="representative",
                     role="representative",
                     name=filing.representative.name,
+                    personal_code=filing.representative.personal_code,
                     language=filing.person.language,
                 )
             )
@@ -114,7 +126,7 @@ class PrivacyStore:
 
     # ---- acts -------------------------------------------------------------------------------------------------------
 
-    async def _identify(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+    async def _identify(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Amended | None:
         """Keep who was identified and how; only in a way of the controller's, whatever the workflow thought."""
         intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
         ways = book(intake.organisation).values["privacy"]["identification"]
@@ -132,6 +144,52 @@ class PrivacyStore:
                 representation=data["representation"],
             )
         )
+        if "signature" not in data:
+            return None
+        seen = await self._signed(session, intake, data["signature"], datetime.fromisoformat(data["identified_at"]))
+        return Amended(body={"signature": seen.model_dump(mode="json")})
+
+    async def _signed(self, session: AsyncSession, intake: IntakeRow, sha256: str, until: datetime) -> Seen:
+        """The signature of whoever asks, by the verdict of Termins or of a person.
+
+        Raises:
+            Refusal: There is none that identifies; with every reason, and the ways that are accepted.
+        """
+        case = intake.case
+        ways = book(intake.organisation).values["privacy"]["identification"]
+        instead = "; ".join(f"{channel}: {', '.join(accepted)}" for channel, accepted in ways.items() if accepted)
+        accepted = f"the request stays open; accepted: {instead}"
+        asks = await session.get(PartyRow, (case, "representative")) or await session.get(PartyRow, (case, "subject"))
+        if asks is None or asks.name is None or asks.personal_code is None:
+            raise Refusal(f"signature: the {asks.party if asks else 'person'}'s personal code is not known", accepted)
+        of_document = SignatureRow.case == case, SignatureRow.sha256 == sha256
+        # what Termins found itself comes first
+        kept = (
+            await session.exec(select(SignatureRow).where(*of_document).order_by(col(SignatureRow.by).desc()))
+        ).all()
+        if not kept:
+            raise Refusal("signature: there is no verdict on this document: starter.py signature", accepted)
+        before = (
+            select(SignatureRow.case)
+            .join(IntakeRow, col(IntakeRow.case) == SignatureRow.case)
+            .where(
+                SignatureRow.sha256 == sha256,
+                SignatureRow.case != case,
+                IntakeRow.organisation == intake.organisation,
+                col(SignatureRow.used_at).is_not(None),
+            )
+        )
+        if (await session.exec(before)).first() is not None:
+            raise Refusal("signature: this document identified somebody in another request already", accepted)
+        faults: list[str] = []
+        for row in kept:
+            found = (Verdict if row.by == "termins" else Validated).model_validate(row.verdict)
+            seen, why = signed_by(found, asks.name, asks.personal_code, until)
+            if seen is not None:
+                row.used_at = until
+                return seen
+            faults += why
+        raise Refusal(*dict.fromkeys(faults), accepted)
 
     async def _answer(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
         """The gate before any answer."""
@@ -214,6 +272,7 @@ def _terms(rulebook: Rulebook, rights: tuple[Right, ...]) -> Terms:
         deeds={duty: kind for duty, kind in evidence.items() if kind and kind != answer.evidence},
         cited=CITED,
         recipients=values.get("recipients"),
+        signed=True,
         lift_gate=values.get("lift_gate"),
         transfer_gate=values.get("transfer_gate"),
         elsewhere=values.get("elsewhere"),

@@ -310,7 +310,7 @@ class PadesValidator:
             indication=found.ades_subindic.standard_name,
             intact=intact,
             whole_document=whole,
-            signer_name=_signer_name(certificate),
+            name=_signer_name(certificate),
             personal_code=code,
             country=country,
             signed_at=stamped_at or claimed,

@@ -11,6 +11,7 @@ from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
 from models.operator import Role
 from models.settlement import Label
+from models.signature import Seen, Sha256
 
 # ---- what is filed --------------------------------------------------------------------------------------------------
 
@@ -62,6 +63,9 @@ EXPLAINED: tuple[Right, ...] = ("automated_decision_review", "information")
 UNCHECKED: tuple[Right, ...] = ("marketing_objection",)
 """Rights for which nobody has to prove who they are: a stop harms nobody."""
 
+SIGNED = "qualified_signature"
+"""The way of identification that needs a validator's verdict."""
+
 CITED: tuple[str, ...] = ("statute", "unfounded_or_excessive")
 """Grounds that need something to stand on: the statute that limits the right (SE-13.2), or the proof that the request
 is unfounded or excessive, which is the controller's to bring (SE-21.8, GDPR 12(5))."""
@@ -102,6 +106,8 @@ class Representative(Model):
 
     name: Text
     proof: Text | None = None
+    personal_code: Text | None = None
+    """Without it no electronic signature can be the representative's."""
 
 
 class PrivacyFiling(Model):
@@ -317,6 +323,8 @@ class Terms(Model):
     """The duty to tell the person before a restriction is lifted."""
     transfer_gate: str | None = None
     """The duty about a transfer straight to another controller."""
+    signed: bool = False
+    """True if a signature identifies only by a verdict in the store; requests of before took a person's word."""
     elsewhere: str | None = None
     """The duty to inform about data that were obtained from someone else, from when they were."""
 
@@ -478,6 +486,10 @@ class PrivacyBody(Model):
     """Partial answers: key of the letter → duty and subject of the clocks that it ended."""
     duplicates: tuple[str, ...] = ()
     """Open requests of the same person for any of the same rights, as of the opening."""
+    representation_said: bool = False
+    """That a representative's right is proved stands in the timeline."""
+    signature: Seen | None = None
+    """By which electronic signature the person was identified."""
     joined: str | None = None
     """The earlier request that answers this one too."""
 
@@ -574,6 +586,9 @@ class IdentifyPerson(PrivacyMessage):
     identified_at: Instant = Field(description="when the person was identified, such as 2026-11-21T10:00+02:00")
     document: Text = Field(description="reference to what was seen, never its number")
     channel: Channel | None = Field(default=None, description="by which channel, if not that of the request")
+    signature: Sha256 | None = Field(
+        default=None, description="qualified_signature: SHA-256 of the signed document, of which there is a verdict"
+    )
     representation: Text | None = Field(
         default=None, description="representative: reference to the proof of the right to represent"
     )

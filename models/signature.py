@@ -27,7 +27,8 @@ class Signature(Model):
     """True if what was signed is what is there."""
     whole_document: bool
     """True if it covers the document to its end, but for other signatures and what proves validity later."""
-    signer_name: str | None = None
+    name: str | None = None
+    """Who signed, as the certificate writes it."""
     personal_code: str | None = None
     """From the certificate's serialNumber (EN 319 412-1), without country: PNOLV-… and PNOLT-…."""
     country: str | None = None
@@ -72,20 +73,25 @@ class Verdict(Model):
         return not self.faults and any(not s.faults for s in self.signatures)
 
 
-class Validated(Model):
+class Report(Model):
     """What a person found in another validator's report: for what Termins does not validate itself."""
 
-    sha256: Sha256
     service: Text
     """Where it was validated, such as eparaksts.lv."""
     report: Text
     """Reference to the report of that validation."""
     validated_at: Instant
     signed_at: Instant
-    signer_name: Text
+    name: Text
     personal_code: Text
     statement: Literal["qualified signature, valid"]
     """What the report says, in these words; a report that says less identifies nobody."""
+
+
+class Validated(Report):
+    """The same, with the document that it is about."""
+
+    sha256: Sha256
 
 
 class Seen(Model):

@@ -34,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
         COUNTED_FROM,
         EXPLAINED,
         EXTENSION_REASONS,
+        SIGNED,
         UNCHECKED,
         WAYS,
         AnswerPart,
@@ -65,6 +66,7 @@ with workflow.unsafe.imports_passed_through():
     )
     from models.privacy_answer import found_line, right_line
     from models.settlement import Label
+    from models.signature import Seen
 
 SUBJECT = "subject"
 
@@ -180,6 +182,8 @@ class PrivacyRequest(Case):
     async def gathering(self) -> None:
         """Every data system of the controller is asked; what they hold stays in the store, counts come back."""
         self._send_what_waits()
+        if await self._representation_said():
+            return
         self.perform("gather", PrivacyActivities.gather, PrivacyWork(case=self.id), "ask every data system")
         match await self.next():
             case Done(result=Gathered() as gathered):
@@ -394,7 +398,7 @@ class PrivacyRequest(Case):
 
     async def _identified(self, item: Item, m: IdentifyPerson) -> None:
         body, terms = self.body, self.body.terms
-        if body.represented:
+        if body.represented and not terms.signed:
             await self.record(
                 "representation_proved",
                 duty=terms.representative_gate or terms.identity_gate,
@@ -422,10 +426,29 @@ class PrivacyRequest(Case):
                 "restarted": bool(changes),
             },
             changes=(*changes, *self._gathering_clock(m.identified_at)),
-            acts=(self._identify_act(m.channel or body.channel, m.way, m.identified_at, m.document, m.representation),),
+            acts=(self._identified_act(m),),
             to="gathering",
             body=body.model_copy(update={"identified_at": m.identified_at}),
         )
+
+    async def _representation_said(self) -> bool:
+        """The gate of representatives, once the store has taken the identification; true if it was recorded now."""
+        body, terms = self.body, self.body.terms
+        if not body.represented or not terms.signed or body.representation_said:
+            return False
+        await self.record(
+            "representation_proved",
+            duty=terms.representative_gate or terms.identity_gate,
+            facts={"proved_at": body.identified_at.isoformat() if body.identified_at else None},
+            body=body.model_copy(update={"representation_said": True}),
+        )
+        return True
+
+    def _identified_act(self, m: IdentifyPerson) -> Act:
+        act = self._identify_act(m.channel or self.body.channel, m.way, m.identified_at, m.document, m.representation)
+        if m.signature is None:
+            return act
+        return act.model_copy(update={"data": {**act.data, "signature": m.signature}})
 
     def _identify_act(self, channel: str, way: str, at: Any, document: str, representation: str | None) -> Act:
         return Act(
@@ -1116,6 +1139,8 @@ class PrivacyRequest(Case):
         if body.represented and m.representation is None:
             gate = body.terms.representative_gate or body.terms.identity_gate
             faults.append(f"representation: a representative proves the right to represent ({gate})")
+        if body.terms.signed and (m.way == SIGNED) != (m.signature is not None):
+            faults.append(f"signature: the SHA-256 of the document is said with {SIGNED}, and only there")
         if m.identified_at > workflow.now():
             faults.append("identified_at: lies in the future")
         if m.identified_at < body.received_at:
@@ -1432,6 +1457,7 @@ class PrivacyRequest(Case):
         lines = [f"- **Asked for:** {', '.join(body.rights)}; by {body.channel}, received {received}"]
         if body.identified_at:
             lines.append(f"- **Identified:** {body.identified_at:%Y-%m-%d %H:%M %Z}")
+            lines += _signature_lines(body.signature)
         else:
             lines.append(f"- **Not identified.** Came with: {body.came_with or 'nothing'}")
         for right, assessment in body.assessments.items():
@@ -1465,6 +1491,15 @@ class PrivacyRequest(Case):
             lines.append(f"- **Extended:** {body.extension.reason}, {body.extension.status}")
         lines += [f"- **Letter not sent:** {key}" for key, status in body.notices.items() if status == "refused"]
         return lines
+
+
+def _signature_lines(seen: Seen | None) -> list[str]:
+    """By which signature somebody was identified, who validated it, and what was not verified."""
+    if seen is None:
+        return []
+    by = "Termins" if seen.by == "termins" else f"a person in {seen.service}"
+    lines = [f"- **Signature:** made {seen.signed_at:%Y-%m-%d %H:%M %Z}, validated by {by}"]
+    return lines + [f"- **Not verified:** {what}" for what in seen.not_verified]
 
 
 def _transfer_state(transfer: Transfer) -> str:

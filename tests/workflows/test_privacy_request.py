@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from models.errors import Refusal
+from models.privacy import SIGNED
 from models.tables import PartyRow
 from tests.replay.history import activity_of
+from tests.signed import validated
 from tests.world import RIGA, VILNIUS, Refused, VirtualNow, World
 
 MONDAY = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
@@ -83,9 +85,10 @@ async def file(world: World, organisation: str, *rights: str, at: datetime = MON
 async def identify(world: World, case: str, at: datetime, **more: Any) -> dict[str, Any]:
     """The privacy handler has seen who asks."""
     _, way = WAY[case.split(":")[1]]
-    return await world.say(
-        case, "identify_person", **{"way": way, "identified_at": at.isoformat(), "document": "dms/id-1", **more}
-    )
+    said = {"way": way, "identified_at": at.isoformat(), "document": "dms/id-1", **more}
+    if said["way"] == SIGNED and "signature" not in said and at <= world.now():
+        said["signature"] = await validated(world, case, at)
+    return await world.say(case, "identify_person", **said)
 
 
 async def status(world: World, case: str, wanted: str, *clocks: tuple[str, str]) -> None:
