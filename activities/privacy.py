@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar, cast
+from zoneinfo import ZoneInfo
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -23,12 +24,14 @@ from models.now import Now
 from models.privacy import (
     CITED,
     COPIES,
+    Authority,
     Erased,
     Gathered,
     PrivacyBody,
     PrivacyFiling,
     PrivacyWork,
     Released,
+    Representing,
     Restricted,
     Right,
     SystemCount,
@@ -48,7 +51,7 @@ from models.tables import (
 )
 from operations.intake import Sessions
 from operations.own_store import erase_own
-from rules.identity import signed_by
+from rules.identity import may_represent, signed_by
 from rules.rulebook import Rulebook, book
 from security.index import index_of
 from security.keys import Keyring
@@ -97,6 +100,7 @@ class PrivacyStore:
                     party="representative",
                     role="representative",
                     name=filing.representative.name,
+                    email=filing.representative.email,
                     personal_code=filing.representative.personal_code,
                     language=filing.person.language,
                 )
@@ -105,16 +109,18 @@ class PrivacyStore:
         duplicates = await _asked_before(session, self._keyring, intake.organisation, person, filing.rights)
         session.add(RequestRow(case=intake.case, organisation=intake.organisation, person=person))
         terms = _terms(rulebook, filing.rights)
+        their_mail = filing.representative is not None and filing.representative.email is not None
         wanted = filing.answer_channel or filing.channel
         body = PrivacyBody(
             received_at=intake.received_at,
             rights=filing.rights,
             channel=filing.channel,
             # a call is answered in writing (DZ-14.11.1)
-            answer_channel=wanted if wanted != "phone" else "email" if filing.person.email else "post",
+            answer_channel=wanted if wanted != "phone" else "email" if filing.person.email or their_mail else "post",
             terms=terms,
             has_mail=filing.person.email is not None,
             represented=filing.representative is not None,
+            representative_mail=their_mail,
             came_with=filing.identified_by,
             transfer_asked=filing.transfer_to is not None,
             duplicates=duplicates,
@@ -134,41 +140,57 @@ class PrivacyStore:
             raise Refusal(f"way: not accepted {data['channel']}")
         if await session.get(PartyRow, (case, "representative")) is not None and not data["representation"]:
             raise Refusal("representation: the right to represent is not proved")
+        identified_at = datetime.fromisoformat(data["identified_at"])
+        faults: list[str] = []
+        known: dict[str, Any] = {}
+        if "authority" in data:
+            authority = Authority.model_validate(data["authority"])
+            until, against = await self._represented(session, intake, authority, data["channel"], identified_at)
+            faults += against
+            known |= {"represented_by": authority.kind, "represented_until": until and until.isoformat()}
+        if "signature" in data:
+            seen, against = await self._signed(session, intake, data["signature"], identified_at)
+            faults += against
+            known |= {"signature": seen and seen.model_dump(mode="json")}
+        if faults:
+            instead = "; ".join(f"{channel}: {', '.join(accepted)}" for channel, accepted in ways.items() if accepted)
+            raise Refusal(*faults, f"the request stays open; accepted: {instead}")
         session.add(
             IdentificationRow(
                 case=case,
                 channel=data["channel"],
                 way=data["way"],
-                identified_at=datetime.fromisoformat(data["identified_at"]),
+                identified_at=identified_at,
                 document=data["document"],
                 representation=data["representation"],
             )
         )
-        if "signature" not in data:
-            return None
-        seen = await self._signed(session, intake, data["signature"], datetime.fromisoformat(data["identified_at"]))
-        return Amended(body={"signature": seen.model_dump(mode="json")})
+        return Amended(body=known) if known else None
 
-    async def _signed(self, session: AsyncSession, intake: IntakeRow, sha256: str, until: datetime) -> Seen:
-        """The signature of whoever asks, by the verdict of Termins or of a person.
+    async def _represented(
+        self, session: AsyncSession, intake: IntakeRow, said: Authority, channel: str, at: datetime
+    ) -> tuple[datetime | None, tuple[str, ...]]:
+        """Until when the representative may act, or everything that stands against it."""
+        rulebook = book(intake.organisation)
+        body = (await session.get_one(CaseRow, intake.case)).state["body"]
+        terms = Terms.model_validate(body["terms"])
+        return may_represent(said, terms.representing, body["rights"], channel, at, ZoneInfo(rulebook.zone))
 
-        Raises:
-            Refusal: There is none that identifies; with every reason, and the ways that are accepted.
-        """
+    async def _signed(
+        self, session: AsyncSession, intake: IntakeRow, sha256: str, until: datetime
+    ) -> tuple[Seen | None, tuple[str, ...]]:
+        """The signature of whoever asks, by the verdict of Termins or of a person; or why there is none."""
         case = intake.case
-        ways = book(intake.organisation).values["privacy"]["identification"]
-        instead = "; ".join(f"{channel}: {', '.join(accepted)}" for channel, accepted in ways.items() if accepted)
-        accepted = f"the request stays open; accepted: {instead}"
         asks = await session.get(PartyRow, (case, "representative")) or await session.get(PartyRow, (case, "subject"))
         if asks is None or asks.name is None or asks.personal_code is None:
-            raise Refusal(f"signature: the {asks.party if asks else 'person'}'s personal code is not known", accepted)
+            return None, (f"signature: the personal code of the {asks.party if asks else 'person'} is not known",)
         of_document = SignatureRow.case == case, SignatureRow.sha256 == sha256
         # what Termins found itself comes first
         kept = (
             await session.exec(select(SignatureRow).where(*of_document).order_by(col(SignatureRow.by).desc()))
         ).all()
         if not kept:
-            raise Refusal("signature: there is no verdict on this document: starter.py signature", accepted)
+            return None, ("signature: there is no verdict on this document (starter.py signature)",)
         before = (
             select(SignatureRow.case)
             .join(IntakeRow, col(IntakeRow.case) == SignatureRow.case)
@@ -180,16 +202,16 @@ class PrivacyStore:
             )
         )
         if (await session.exec(before)).first() is not None:
-            raise Refusal("signature: this document identified somebody in another request already", accepted)
+            return None, ("signature: this document identified somebody in another request already",)
         faults: list[str] = []
         for row in kept:
             found = (Verdict if row.by == "termins" else Validated).model_validate(row.verdict)
             seen, why = signed_by(found, asks.name, asks.personal_code, until)
             if seen is not None:
                 row.used_at = until
-                return seen
+                return seen, ()
             faults += why
-        raise Refusal(*dict.fromkeys(faults), accepted)
+        return None, tuple(dict.fromkeys(faults))
 
     async def _answer(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
         """The gate before any answer."""
@@ -272,6 +294,9 @@ def _terms(rulebook: Rulebook, rights: tuple[Right, ...]) -> Terms:
         deeds={duty: kind for duty, kind in evidence.items() if kind and kind != answer.evidence},
         cited=CITED,
         recipients=values.get("recipients"),
+        representing={
+            kind: Representing.model_validate(said) for kind, said in values.get("representation", {}).items()
+        },
         signed=True,
         lift_gate=values.get("lift_gate"),
         transfer_gate=values.get("transfer_gate"),

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
+from models.privacy import UNCHECKED, Authority, AuthorityKind, Representing, Right
 from models.signature import Seen, Validated, Verdict
 
 
@@ -45,6 +48,88 @@ def signed_by(found: Verdict | Validated, name: str, code: str, until: datetime)
             return Seen(sha256=found.sha256, by="termins", signed_at=one.signed_at, not_verified=said), ()
         closest = faults if closest is None or len(faults) < len(closest) else closest
     return None, closest or ("signature: none is a valid qualified signature",)
+
+
+def may_represent(
+    said: Authority,
+    accepted: Mapping[AuthorityKind, Representing],
+    rights: Sequence[Right],
+    channel: str,
+    at: datetime,
+    zone: ZoneInfo,
+) -> tuple[datetime | None, tuple[str, ...]]:
+    """Until when somebody may act for the data subject (None: no end is known), or everything that stands against it.
+
+    Args:
+        said: What gives the right to represent.
+        accepted: What the controller's rulebook accepts.
+        rights: What was asked for.
+        channel: By which channel the representative is identified.
+        at: When; the day is that of the controller's zone.
+        zone: The controller's.
+    """
+    terms = accepted.get(said.kind)
+    if terms is None:
+        return None, (f"authority.kind: not accepted; accepted: {', '.join(accepted)}",)
+    faults = []
+    if channel not in terms.channels:
+        faults.append(f"channel: {said.kind} is accepted {', '.join(terms.channels)} only ({terms.clause})")
+    if said.kind == "power_of_attorney":
+        until, more = _power_of_attorney(said, terms, rights, at, zone)
+    else:
+        until, more = _by_law(said, terms, at, zone)
+    faults += more
+    return (None, tuple(faults)) if faults else (until, ())
+
+
+def of_age(born_on: date, years: int, zone: ZoneInfo) -> datetime:
+    """The first instant of the birthday in the zone; who was born on 29 February has it on 1 March in other years."""
+    try:
+        day = born_on.replace(year=born_on.year + years)
+    except ValueError:
+        day = date(born_on.year + years, 3, 1)
+    return datetime.combine(day, time.min, zone)
+
+
+def _power_of_attorney(
+    said: Authority, terms: Representing, rights: Sequence[Right], at: datetime, zone: ZoneInfo
+) -> tuple[datetime | None, list[str]]:
+    today = at.astimezone(zone).date()
+    faults = []
+    uncovered = [right for right in rights if right not in said.rights and right not in UNCHECKED]
+    if uncovered:
+        faults.append(f"authority.rights: the power of attorney does not cover: {', '.join(uncovered)}")
+    if said.form is None:
+        faults.append("authority.form: simple or notarised")
+    elif terms.form == "notarised" and said.form != "notarised":
+        faults.append(f"authority.form: only notarised ({terms.clause})")
+    if said.given_on is None:
+        faults.append("authority.given_on: the day on which it was given")
+    elif said.given_on > today:
+        faults.append("authority.given_on: lies after the identification")
+    if said.until is not None and said.until < today:
+        faults.append("authority.until: it has expired")
+    if said.born_on is not None:
+        faults.append("authority.born_on: only for a parent or guardian")
+    if said.until is None:
+        return None, faults
+    return datetime.combine(said.until + timedelta(days=1), time.min, zone), faults
+
+
+def _by_law(said: Authority, terms: Representing, at: datetime, zone: ZoneInfo) -> tuple[datetime | None, list[str]]:
+    faults = []
+    if said.rights or said.form is not None or said.given_on is not None or said.until is not None:
+        faults.append("authority: rights, form, given_on and until only for a power of attorney")
+    if said.born_on is None:
+        return None, [*faults, "authority.born_on: the data subject's day of birth"]
+    if said.born_on > at.astimezone(zone).date():
+        faults.append("authority.born_on: lies in the future")
+    if terms.under is None:
+        return None, faults
+    until = of_age(said.born_on, terms.under, zone)
+    if at >= until:
+        faults.append(f"authority.born_on: from {terms.under} years on the data subject asks alone ({terms.clause})")
+    return until, faults
 
 
 def _differs(

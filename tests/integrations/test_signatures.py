@@ -1,4 +1,4 @@
-"""Signed PDFs: what makes a person's valid qualified signature, what takes it away, and what is said not to be known."""
+"""Signed PDFs: what makes a person's valid qualified signature, what takes it away, and what is not known."""
 
 from __future__ import annotations
 

@@ -91,6 +91,15 @@ async def identify(world: World, case: str, at: datetime, **more: Any) -> dict[s
     return await world.say(case, "identify_person", **said)
 
 
+PERSONALLY = {"channel": "in_person", "way": "identity_document"}
+
+
+def power_of_attorney(*rights: str, **more: Any) -> dict[str, Any]:
+    """What a representative shows who was given a power of attorney on the day of the request."""
+    said = {"kind": "power_of_attorney", "rights": list(rights), "form": "simple", "given_on": "2027-03-01", **more}
+    return {"representation": "dms/poa-1", "authority": said}
+
+
 async def status(world: World, case: str, wanted: str, *clocks: tuple[str, str]) -> None:
     """Wait until these clocks have this status."""
 
@@ -503,9 +512,10 @@ async def test_a_representative_proves_the_right_to_represent(world: World, orga
     await world.begin(MONDAY)
     case = await file(world, organisation, "access", representative={"name": "Jonas Petraitis"})
     await world.stage(case, "identifying")
+    way = PERSONALLY if organisation == "GJ" else {}
     with pytest.raises(Refused, match=gate):
-        await identify(world, case, MONDAY)
-    await identify(world, case, MONDAY, representation="dms/poa-1")
+        await identify(world, case, MONDAY, **way)
+    await identify(world, case, MONDAY, **way, **power_of_attorney("access"))
     await world.until(lambda: _entry(world, case, "gathered"))
     assert await gate_of(world, case, gate) == ["representation_proved"]
     assert await gate_of(world, case, GATE[organisation]) == ["identified"]
