@@ -633,7 +633,7 @@ class IdentifyPerson(PrivacyMessage):
     )
     authority: Authority | None = Field(
         default=None,
-        description="representative: kind (power_of_attorney, parent, guardian), rights, form, given_on, until, born_on",
+        description="representative: kind (power_of_attorney, parent, guardian); rights, form, days",
     )
 
 

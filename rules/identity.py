@@ -37,6 +37,7 @@ def signed_by(found: Verdict | Validated, name: str, code: str, until: datetime)
         return (None, faults) if faults else (seen, ())
     if not found.valid:
         reasons = found.faults or tuple(dict.fromkeys(f for s in found.signatures for f in s.faults))
+        reasons = reasons or ("nothing is signed",)
         return None, tuple(f"signature: {reason}" for reason in reasons)
     closest: tuple[str, ...] | None = None
     for one in found.signatures:
@@ -47,7 +48,7 @@ def signed_by(found: Verdict | Validated, name: str, code: str, until: datetime)
             said = tuple(dict.fromkeys((*one.not_verified, *found.not_verified)))
             return Seen(sha256=found.sha256, by="termins", signed_at=one.signed_at, not_verified=said), ()
         closest = faults if closest is None or len(faults) < len(closest) else closest
-    return None, closest or ("signature: none is a valid qualified signature",)
+    return None, closest or ("signature: none says who signed, and when",)
 
 
 def may_represent(

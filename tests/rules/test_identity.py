@@ -1,4 +1,4 @@
-"""Who a person is: codes and names as certificates write them, powers of attorney, and the birthday from which one asks."""
+"""Who a person is: codes and names as certificates write them, powers of attorney, and coming of age."""
 
 from __future__ import annotations
 
