@@ -69,6 +69,8 @@ logging.getLogger("pyhanko_certvalidator").setLevel(logging.CRITICAL + 1)
 
 LARGEST = 50_000_000
 """Bytes of a document that is read."""
+MOST = 30
+"""Signatures of a document that is validated."""
 NATURAL_PERSON = re.compile(r"^PNO([A-Z]{2})-(.+)$")
 """The semantics identifier of a national personal number (EN 319 412-1, 5.1.3)."""
 _TYPES: dict[QcCertType, Literal["signature", "seal", "website"]] = {
@@ -181,7 +183,7 @@ class PadesValidator:
         """See `SignatureValidator`."""
         at = datetime.now(UTC)  # the library knows no other clock for what is proved by validating
         sha256 = hashlib.sha256(document).hexdigest()
-        about = {"sha256": sha256, "validated_at": at, "trusted_by": self._trust.name}
+        about: dict[str, Any] = {"sha256": sha256, "validated_at": at, "trusted_by": self._trust.name}
         if len(document) > LARGEST:
             return Verdict(format="unknown", faults=(f"larger than {LARGEST} bytes",), **about)
         if not document.startswith(b"%PDF-"):
@@ -193,6 +195,8 @@ class PadesValidator:
             if reader.encrypted:
                 return Verdict(format="unknown", faults=("the PDF is encrypted: it cannot be read",), **about)
             embedded = reader.embedded_regular_signatures
+            if len(embedded) > MOST:
+                return Verdict(format="unknown", faults=(f"more than {MOST} signatures",), **about)
             if not embedded:
                 return Verdict(format="none", faults=("the PDF is not signed; a scan is no signature",), **about)
             names = {s.field_name for s in (*embedded, *reader.embedded_timestamp_signatures)}
@@ -363,11 +367,13 @@ def _validity_faults(
 
 def _covers_all(embedded: EmbeddedPdfSignature, names: set[str]) -> bool:
     """Whether after this signature came only other signatures and what proves validity later."""
-    if embedded.coverage is SignatureCoverageLevel.ENTIRE_FILE:
+    # both are None in the library's types until it has looked, which it has
+    coverage: Any = embedded.coverage
+    changed: Any = embedded.diff_result
+    if coverage is SignatureCoverageLevel.ENTIRE_FILE:
         return True
-    if embedded.coverage is not SignatureCoverageLevel.ENTIRE_REVISION:
+    if coverage is not SignatureCoverageLevel.ENTIRE_REVISION:
         return False
-    changed = embedded.diff_result
     if not isinstance(changed, DiffResult):
         return False
     if changed.modification_level <= ModificationLevel.LTA_UPDATES:

@@ -213,7 +213,7 @@ async def sign(
     field: str = "Signature1",
 ) -> bytes:
     """A PAdES signature as an additional revision: with time stamp and revocation answers, as services make them."""
-    store = SimpleCertificateStore()
+    store = SimpleCertificateStore()  # type: ignore[no-untyped-call]
     store.register(by.own.asn1)
     signer = SimpleSigner(signing_cert=who.asn1, signing_key=who.asn1_key, cert_registry=store)
     stamper = DummyTimeStamper(by.stamper.asn1, by.stamper.asn1_key, certs_to_embed=store, fixed_dt=at)
@@ -244,10 +244,10 @@ def changed(document: bytes) -> bytes:
     """The same document with its page turned: an additional revision that is no signature."""
     writer = IncrementalPdfFileWriter(io.BytesIO(document))
     page = writer.root["/Pages"]["/Kids"][0].get_object()
-    page["/Rotate"] = generic.NumberObject(180)
+    page["/Rotate"] = generic.NumberObject(180)  # type: ignore[no-untyped-call]
     writer.update_container(page)
     out = io.BytesIO()
-    writer.write(out)
+    writer.write(out)  # type: ignore[no-untyped-call]
     return out.getvalue()
 
 

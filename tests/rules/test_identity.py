@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from models.privacy import Authority, Representing
+from models.privacy import Authority, AuthorityKind, Channel, Representing
 from models.signature import Signature, Validated, Verdict
 from rules.identity import may_represent, of_age, same_code, same_name, signed_by
 from rules.rulebook import books
@@ -16,8 +16,8 @@ from rules.rulebook import books
 RIGA, VILNIUS = ZoneInfo("Europe/Riga"), ZoneInfo("Europe/Vilnius")
 SECOND = timedelta(seconds=1)
 AT = datetime(2027, 3, 1, 10, tzinfo=RIGA)
-ALL = ("in_person", "post", "email", "portal")
-TERMS = {
+ALL: tuple[Channel, ...] = ("in_person", "post", "email", "portal")
+TERMS: dict[AuthorityKind, Representing] = {
     "power_of_attorney": Representing(channels=("in_person",), clause="line 364"),
     "parent": Representing(channels=ALL, under=16, clause="14.2; 7.2"),
 }

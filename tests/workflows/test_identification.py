@@ -22,6 +22,7 @@ from tests.workflows.test_privacy_request import (
     PERSONALLY,
     SECOND,
     _entry,
+    _text,
     file,
     gate_of,
     identify,
@@ -242,7 +243,7 @@ async def test_the_answer_goes_to_the_representative_who_proved_the_right(world:
     await world.stage(case, "resting")
     [answer] = [m for m in world.mails(theirs["email"]) if list(m.iter_attachments())]
     assert not [m for m in world.mails(who["email"]) if list(m.iter_attachments())]
-    archive = "".join(str(part.get_payload(decode=True), "utf-8") for part in answer.iter_attachments())
+    archive = "".join(_text(part) for part in answer.iter_attachments())
     assert who["personal_code"] in archive
     assert theirs["personal_code"] not in archive, "the representative's own data are no part of the answer"
 
@@ -328,6 +329,6 @@ async def test_a_representative_who_asks_for_own_data_is_another_person(world: W
     await identify(world, own, MONDAY, **PERSONALLY)
     await world.stage(own, "resting")
     [answer] = [m for m in world.mails(theirs["email"]) if list(m.iter_attachments())]
-    archive = "".join(str(part.get_payload(decode=True), "utf-8") for part in answer.iter_attachments())
+    archive = "".join(_text(part) for part in answer.iter_attachments())
     assert who["personal_code"] not in archive
     assert who["name"] not in archive
