@@ -51,7 +51,9 @@ from models.tables import (
 )
 from operations.intake import Sessions
 from operations.own_store import erase_own
+from rules.calendar import load
 from rules.identity import may_represent, signed_by
+from rules.period import Period, count
 from rules.rulebook import Rulebook, book
 from security.index import index_of
 from security.keys import Keyring
@@ -108,7 +110,7 @@ class PrivacyStore:
         person = await index_of(self._keyring, "personal_code", filing.person.personal_code)
         duplicates = await _asked_before(session, self._keyring, intake.organisation, person, filing.rights)
         session.add(RequestRow(case=intake.case, organisation=intake.organisation, person=person))
-        terms = _terms(rulebook, filing.rights)
+        terms = _terms(rulebook, filing.rights, intake.received_at)
         their_mail = filing.representative is not None and filing.representative.email is not None
         wanted = filing.answer_channel or filing.channel
         body = PrivacyBody(
@@ -269,7 +271,7 @@ async def _asked_before(
     return tuple(case for _, case in sorted(found))
 
 
-def _terms(rulebook: Rulebook, rights: tuple[Right, ...]) -> Terms:
+def _terms(rulebook: Rulebook, rights: tuple[Right, ...], received_at: datetime) -> Terms:
     values = rulebook.values["privacy"]
     answer = rulebook.find(values["answer"])
     own = {
@@ -297,11 +299,20 @@ def _terms(rulebook: Rulebook, rights: tuple[Right, ...]) -> Terms:
         representing={
             kind: Representing.model_validate(said) for kind, said in values.get("representation", {}).items()
         },
+        doubt_by=_doubt_by(rulebook, received_at),
         signed=True,
         lift_gate=values.get("lift_gate"),
         transfer_gate=values.get("transfer_gate"),
         elsewhere=values.get("elsewhere"),
     )
+
+
+def _doubt_by(rulebook: Rulebook, received_at: datetime) -> datetime | None:
+    """Until when a doubt about who asks is raised without delay, where the controller lets the clock wait for it."""
+    within = rulebook.values["privacy"].get("doubt_within")
+    if within is None:
+        return None
+    return count(received_at, Period.model_validate(within), rulebook.zone, load(rulebook.calendar)).due
 
 
 class PrivacyActivities:

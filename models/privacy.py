@@ -340,6 +340,8 @@ class Terms(Model):
     """The duty about a transfer straight to another controller."""
     representing: dict[AuthorityKind, Representing] = Field(default_factory=dict)
     """On what somebody may act for another; requests of before took any reference."""
+    doubt_by: datetime | None = None
+    """Before this instant more is asked without delay; a doubt that comes later lets no clock wait. None: no end."""
     signed: bool = False
     """True if a signature identifies only by a verdict in the store; requests of before took a person's word."""
     elsewhere: str | None = None
@@ -646,6 +648,10 @@ class RevokeRepresentation(PrivacyMessage):
 
 class AskIdentification(PrivacyMessage):
     """Ask the person again to confirm the identity, by a letter that names the ways."""
+
+    doubt: Text | None = Field(
+        default=None, description="why the identity is doubtful, where the request came in an accepted way"
+    )
 
 
 class AssessRight(PrivacyMessage):

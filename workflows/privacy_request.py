@@ -180,13 +180,13 @@ class PrivacyRequest(Case):
         match await self.next():
             case Item(message=IdentifyPerson() as m) as item:
                 await self._identified(item, m)
-            case Item(message=AskIdentification()) as item:
+            case Item(message=AskIdentification() as m) as item:
                 draft = self._identify_letter()
                 await self.record(
                     "identification_asked",
                     said=item,
                     duty=self.body.terms.identity_gate,
-                    facts={"accepted": self.body.accepted},
+                    facts={"accepted": self.body.accepted, **({"reason": m.doubt} if m.doubt else {})},
                     notices=(draft,),
                     body=self._with_letter(draft.key, "queued"),
                 )
@@ -420,6 +420,9 @@ class PrivacyRequest(Case):
             )
         changes: list[Change] = []
         doubtful = body.asked_at is not None and body.asked_at <= m.identified_at
+        if body.asked_at is not None and terms.doubt_by is not None and body.asked_at >= terms.doubt_by:
+            # a clock waits only for who was asked without delay
+            doubtful = False
         if terms.restart and doubtful:
             for duty, subject in self._answer_clocks():
                 clock = self.clocks.get(duty, subject)
@@ -1116,6 +1119,11 @@ class PrivacyRequest(Case):
         match message:
             case IdentifyPerson():
                 return self._identification_faults(message)
+            case AskIdentification():
+                came = body.came_with is not None and body.came_with in body.terms.ways[body.channel]
+                if body.terms.signed and came and message.doubt is None:
+                    return ("doubt: the request came in an accepted way: why is the identity doubtful?",)
+                return ()
             case AssessRight():
                 return self._assessment_faults(message)
             case ExtendRequest():

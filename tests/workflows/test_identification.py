@@ -193,6 +193,34 @@ async def test_a_report_needs_a_person_and_does_not_overrule_what_was_altered(wo
         await signatures.enter("privacy_request:GJ:none", "c" * 64, right, "op-1", AHEAD)
 
 
+# ---- doubt ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_the_month_waits_only_for_a_doubt_that_was_raised_without_delay(world: World, late: bool) -> None:
+    """GJ: within five days, the last second and the first after; the question and the answer to it are both kept."""
+    end = datetime(2027, 3, 7, tzinfo=VILNIUS)
+    asked = end if late else end - SECOND
+    await world.begin(MONDAY)
+    case = await file(world, "GJ", "access", who=person(email=None), answer_channel="post")
+    await world.stage(case, "identifying")
+    with pytest.raises(Refused, match="doubt: the request came in an accepted way"):
+        await world.say(case, "ask_identification")
+    await world.say(case, "ask_identification", doubt="Parašas kito asmens vardu.")
+    await world.until(partial(_entry, world, case, "letters"))
+    await world.advance(case, asked)
+    sent = {"notice": "identify:subject:1", "channel": "post", "sent_at": asked.isoformat(), "reference": "post/1"}
+    await world.say(case, "confirm_letter_sent", **sent)
+    seen = MONDAY + timedelta(days=14)
+    await world.advance(case, seen)
+    await identify(world, case, seen, **PERSONALLY)
+    facts = next(r.facts for r in await world.timeline(case) if r.entry == "identified")
+    assert facts["restarted"] is not late
+    assert datetime.fromisoformat(facts["asked_at"]) == asked
+    clock = await world.clock(case, "GJ-rights-answer", "", n=1 if late else 2)
+    assert clock.anchor_at == (MONDAY if late else seen)
+
+
 # ---- representatives ------------------------------------------------------------------------------------------------
 
 
