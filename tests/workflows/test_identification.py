@@ -158,6 +158,7 @@ async def test_what_another_validator_found_is_said_to_be_a_persons_word(world: 
     async with world.sessions() as session:
         [kept] = (await session.exec(select(SignatureRow).where(SignatureRow.case == case))).all()
     assert (kept.by, kept.actor, kept.used_at) == ("person", "op-1", MONDAY)
+    assert "validated by a person in eparaksts.lv" in await world.details(case)
     with pytest.raises(Refusal, match="identified already"):
         await validated(world, case, MONDAY)
 
