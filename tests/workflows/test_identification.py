@@ -13,6 +13,7 @@ from integrations.signatures import PadesValidator, TrustList
 from models.errors import Refusal
 from models.signature import Report
 from models.tables import SignatureRow
+from operations.samples import Samples, read
 from operations.signatures import Signatures
 from tests import pki
 from tests.signed import validated
@@ -361,3 +362,16 @@ async def test_a_representative_who_asks_for_own_data_is_another_person(world: W
     archive = "".join(_text(part) for part in answer.iter_attachments())
     assert who["personal_code"] not in archive
     assert who["name"] not in archive
+
+
+# ---- samples --------------------------------------------------------------------------------------------------------
+
+
+async def test_the_samples_of_who_asks_come_to_where_they_stand(world: World) -> None:
+    """A signature that was validated elsewhere, a parent, and a representative who has to come in person."""
+    await world.begin(datetime.now(VILNIUS))
+    wanted = {f"privacy_request:{reference}" for reference in ("GJ:2026-3101", "SE:2026-7001", "GJ:2026-7101")}
+    samples = Samples([s for s in read() if s.case in wanted], world.sessions, world.intake, world.now)
+    assert await samples.file() == len(wanted)
+    await samples.settle()
+    assert not samples.unsettled
