@@ -132,6 +132,10 @@ class Settings(BaseSettings):
     data_systems: Folder | None = None
     """The file that names the data systems beside Termins' own store; None: there is no other."""
 
+    trust_list: Folder | None = None
+    """Whose electronic signatures are trusted: a trusted list (ETSI TS 119 612, XML), certificates (PEM), or a folder
+    of both; None: no signature is validated here."""
+
     bank_folder: Folder = Field(default_factory=lambda earlier: earlier["var"] / "bank")
     """Payment orders go out here as files, and the bank's confirmations come in."""
 

@@ -57,6 +57,7 @@ from operations import (
     reading_csv,
     reading_json,
     recurrences,
+    signatures,
     storage,
     story,
 )
@@ -633,6 +634,65 @@ async def _answer_password(case: str, as_json: bool) -> int:
     async with connect(engine="not needed") as connection:
         password = await privacy.answer_password_of(connection.sessions, connection.keyring, case)
     print(json.dumps({"case": case, "password": password}) if as_json else password)
+    return DONE
+
+
+@app.command(name="signature", epilog=EXIT_CODES)
+def signature_(
+    file: Annotated[Path, typer.Argument(help="The signed document. It stays where it is: only its SHA-256 is kept.")],
+    case: Annotated[
+        str | None, typer.Option(help="Keep the verdict for this privacy request, which then asks for it.")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            help="What another validator found, as JSON: service, report, validated_at, signed_at, name, "
+            'personal_code, statement ("qualified signature, valid"); with --case and TERMINS_TOKEN.'
+        ),
+    ] = None,
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """Validate the electronic signatures of a PDF (PAdES), offline, against TERMINS_TRUST_LIST.
+
+    What was not verified is said. Containers (.asice, .edoc, .adoc) are not validated here: validate them elsewhere and
+    enter that with --report. Names and codes of who signed are printed.
+    """
+    if report is not None and case is None:
+        raise typer.BadParameter("--report: say --case")
+    document = _read(str(file))
+    if report is not None:
+        raise typer.Exit(_run(_signature_report(case or "", document, _read(str(report)), actor, as_json), as_json))
+    raise typer.Exit(_run(_signature(case, document, actor, as_json), as_json))
+
+
+async def _signature(case: str | None, document: bytes, actor: str | None, as_json: bool) -> int:
+    verdict = await signatures.validator(Settings()).validate(document)
+    if case is not None:
+        async with connect(engine="not needed") as connection:
+            speaker = await _speaker(connection, actor)
+            await signatures.Signatures(connection.sessions).keep(case, verdict, speaker)
+    if as_json:
+        print(json.dumps({"valid": verdict.valid, **verdict.model_dump(mode="json")}, ensure_ascii=False))
+    else:
+        for line in signatures.told(verdict):
+            print(line)
+        if case is not None:
+            print(f"kept for {case}")
+    return DONE if verdict.valid else REFUSED
+
+
+async def _signature_report(case: str, document: bytes, report: bytes, actor: str | None, as_json: bool) -> int:
+    said = signatures.report_of(report)
+    async with connect(engine="not needed") as connection:
+        speaker = await _speaker(connection, actor)
+        kept = await signatures.Signatures(connection.sessions).enter(
+            case, signatures.sha256_of(document), said, speaker, wall_clock()
+        )
+    if as_json:
+        _json(kept)
+    else:
+        print(f"{kept.sha256}  validated by {speaker} in {said.service}; kept for {case}")
     return DONE
 
 

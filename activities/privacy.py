@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar, cast
+from zoneinfo import ZoneInfo
 
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -15,7 +16,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.archive import archive_files, portable_files
-from activities.store import ActHandler, Opening
+from activities.store import ActHandler, Amended, Opening
 from integrations.data_systems import DataSystem, Found, Subject, SystemDown, normal_code
 from models import errors
 from models.errors import Refusal
@@ -23,21 +24,36 @@ from models.now import Now
 from models.privacy import (
     CITED,
     COPIES,
+    Authority,
     Erased,
     Gathered,
     PrivacyBody,
     PrivacyFiling,
     PrivacyWork,
     Released,
+    Representing,
     Restricted,
     Right,
     SystemCount,
     Terms,
 )
 from models.settlement import Label
-from models.tables import ArchiveRow, CaseRow, ErasureRow, IdentificationRow, IntakeRow, PartyRow, RequestRow
+from models.signature import Seen, Validated, Verdict
+from models.tables import (
+    ArchiveRow,
+    CaseRow,
+    ErasureRow,
+    IdentificationRow,
+    IntakeRow,
+    PartyRow,
+    RequestRow,
+    SignatureRow,
+)
 from operations.intake import Sessions
 from operations.own_store import erase_own
+from rules.calendar import load
+from rules.identity import may_represent, signed_by
+from rules.period import Period, count
 from rules.rulebook import Rulebook, book
 from security.index import index_of
 from security.keys import Keyring
@@ -86,23 +102,27 @@ class PrivacyStore:
                     party="representative",
                     role="representative",
                     name=filing.representative.name,
+                    email=filing.representative.email,
+                    personal_code=filing.representative.personal_code,
                     language=filing.person.language,
                 )
             )
         person = await index_of(self._keyring, "personal_code", filing.person.personal_code)
         duplicates = await _asked_before(session, self._keyring, intake.organisation, person, filing.rights)
         session.add(RequestRow(case=intake.case, organisation=intake.organisation, person=person))
-        terms = _terms(rulebook, filing.rights)
+        terms = _terms(rulebook, filing.rights, intake.received_at)
+        their_mail = filing.representative is not None and filing.representative.email is not None
         wanted = filing.answer_channel or filing.channel
         body = PrivacyBody(
             received_at=intake.received_at,
             rights=filing.rights,
             channel=filing.channel,
             # a call is answered in writing (DZ-14.11.1)
-            answer_channel=wanted if wanted != "phone" else "email" if filing.person.email else "post",
+            answer_channel=wanted if wanted != "phone" else "email" if filing.person.email or their_mail else "post",
             terms=terms,
             has_mail=filing.person.email is not None,
             represented=filing.representative is not None,
+            representative_mail=their_mail,
             came_with=filing.identified_by,
             transfer_asked=filing.transfer_to is not None,
             duplicates=duplicates,
@@ -114,7 +134,7 @@ class PrivacyStore:
 
     # ---- acts -------------------------------------------------------------------------------------------------------
 
-    async def _identify(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+    async def _identify(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Amended | None:
         """Keep who was identified and how; only in a way of the controller's, whatever the workflow thought."""
         intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
         ways = book(intake.organisation).values["privacy"]["identification"]
@@ -122,16 +142,78 @@ class PrivacyStore:
             raise Refusal(f"way: not accepted {data['channel']}")
         if await session.get(PartyRow, (case, "representative")) is not None and not data["representation"]:
             raise Refusal("representation: the right to represent is not proved")
+        identified_at = datetime.fromisoformat(data["identified_at"])
+        faults: list[str] = []
+        known: dict[str, Any] = {}
+        if "authority" in data:
+            authority = Authority.model_validate(data["authority"])
+            until, against = await self._represented(session, intake, authority, data["channel"], identified_at)
+            faults += against
+            known |= {"represented_by": authority.kind, "represented_until": until and until.isoformat()}
+        if "signature" in data:
+            seen, against = await self._signed(session, intake, data["signature"], identified_at)
+            faults += against
+            known |= {"signature": seen and seen.model_dump(mode="json")}
+        if faults:
+            instead = "; ".join(f"{channel}: {', '.join(accepted)}" for channel, accepted in ways.items() if accepted)
+            raise Refusal(*faults, f"the request stays open; accepted: {instead}")
         session.add(
             IdentificationRow(
                 case=case,
                 channel=data["channel"],
                 way=data["way"],
-                identified_at=datetime.fromisoformat(data["identified_at"]),
+                identified_at=identified_at,
                 document=data["document"],
                 representation=data["representation"],
             )
         )
+        return Amended(body=known) if known else None
+
+    async def _represented(
+        self, session: AsyncSession, intake: IntakeRow, said: Authority, channel: str, at: datetime
+    ) -> tuple[datetime | None, tuple[str, ...]]:
+        """Until when the representative may act, or everything that stands against it."""
+        rulebook = book(intake.organisation)
+        body = (await session.get_one(CaseRow, intake.case)).state["body"]
+        terms = Terms.model_validate(body["terms"])
+        return may_represent(said, terms.representing, body["rights"], channel, at, ZoneInfo(rulebook.zone))
+
+    async def _signed(
+        self, session: AsyncSession, intake: IntakeRow, sha256: str, until: datetime
+    ) -> tuple[Seen | None, tuple[str, ...]]:
+        """The signature of whoever asks, by the verdict of Termins or of a person; or why there is none."""
+        case = intake.case
+        asks = await session.get(PartyRow, (case, "representative")) or await session.get(PartyRow, (case, "subject"))
+        if asks is None or asks.name is None or asks.personal_code is None:
+            return None, (f"signature: the personal code of the {asks.party if asks else 'person'} is not known",)
+        of_document = SignatureRow.case == case, SignatureRow.sha256 == sha256
+        # what Termins found itself comes first
+        kept = (
+            await session.exec(select(SignatureRow).where(*of_document).order_by(col(SignatureRow.by).desc()))
+        ).all()
+        if not kept:
+            return None, ("signature: there is no verdict on this document (starter.py signature)",)
+        before = (
+            select(SignatureRow.case)
+            .join(IntakeRow, col(IntakeRow.case) == SignatureRow.case)
+            .where(
+                SignatureRow.sha256 == sha256,
+                SignatureRow.case != case,
+                IntakeRow.organisation == intake.organisation,
+                col(SignatureRow.used_at).is_not(None),
+            )
+        )
+        if (await session.exec(before)).first() is not None:
+            return None, ("signature: this document identified somebody in another request already",)
+        faults: list[str] = []
+        for row in kept:
+            found = (Verdict if row.by == "termins" else Validated).model_validate(row.verdict)
+            seen, why = signed_by(found, asks.name, asks.personal_code, until)
+            if seen is not None:
+                row.used_at = until
+                return seen, ()
+            faults += why
+        return None, tuple(dict.fromkeys(faults))
 
     async def _answer(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
         """The gate before any answer."""
@@ -189,7 +271,7 @@ async def _asked_before(
     return tuple(case for _, case in sorted(found))
 
 
-def _terms(rulebook: Rulebook, rights: tuple[Right, ...]) -> Terms:
+def _terms(rulebook: Rulebook, rights: tuple[Right, ...], received_at: datetime) -> Terms:
     values = rulebook.values["privacy"]
     answer = rulebook.find(values["answer"])
     own = {
@@ -214,10 +296,23 @@ def _terms(rulebook: Rulebook, rights: tuple[Right, ...]) -> Terms:
         deeds={duty: kind for duty, kind in evidence.items() if kind and kind != answer.evidence},
         cited=CITED,
         recipients=values.get("recipients"),
+        representing={
+            kind: Representing.model_validate(said) for kind, said in values.get("representation", {}).items()
+        },
+        doubt_by=_doubt_by(rulebook, received_at),
+        signed=True,
         lift_gate=values.get("lift_gate"),
         transfer_gate=values.get("transfer_gate"),
         elsewhere=values.get("elsewhere"),
     )
+
+
+def _doubt_by(rulebook: Rulebook, received_at: datetime) -> datetime | None:
+    """Until when a doubt about who asks is raised without delay, where the controller lets the clock wait for it."""
+    within = rulebook.values["privacy"].get("doubt_within")
+    if within is None:
+        return None
+    return count(received_at, Period.model_validate(within), rulebook.zone, load(rulebook.calendar)).due
 
 
 class PrivacyActivities:

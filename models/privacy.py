@@ -11,6 +11,7 @@ from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
 from models.operator import Role
 from models.settlement import Label
+from models.signature import Seen, Sha256
 
 # ---- what is filed --------------------------------------------------------------------------------------------------
 
@@ -62,6 +63,9 @@ EXPLAINED: tuple[Right, ...] = ("automated_decision_review", "information")
 UNCHECKED: tuple[Right, ...] = ("marketing_objection",)
 """Rights for which nobody has to prove who they are: a stop harms nobody."""
 
+SIGNED = "qualified_signature"
+"""The way of identification that needs a validator's verdict."""
+
 CITED: tuple[str, ...] = ("statute", "unfounded_or_excessive")
 """Grounds that need something to stand on: the statute that limits the right (SE-13.2), or the proof that the request
 is unfounded or excessive, which is the controller's to bring (SE-21.8, GDPR 12(5))."""
@@ -102,6 +106,10 @@ class Representative(Model):
 
     name: Text
     proof: Text | None = None
+    personal_code: Text | None = None
+    """Without it no electronic signature can be the representative's."""
+    email: Text | None = None
+    """Where the answer goes while the right to represent lasts; without it the data subject gets it."""
 
 
 class PrivacyFiling(Model):
@@ -281,7 +289,20 @@ RECIPIENT_OUTCOMES: dict[str, Label] = {
 
 # ---- what the case remembers ----------------------------------------------------------------------------------------
 
+AuthorityKind = Literal["power_of_attorney", "parent", "guardian"]
+AuthorityForm = Literal["simple", "notarised"]
 Letter = Literal["queued", "sent", "refused"]
+
+
+class Representing(Model):
+    """On what a controller lets somebody act for another."""
+
+    channels: tuple[Channel, ...]
+    form: AuthorityForm | None = None
+    """The least form of a power of attorney."""
+    under: int | None = None
+    """Parents and guardians: the age in years from which the data subject asks alone."""
+    clause: str
 
 
 class Terms(Model):
@@ -317,8 +338,29 @@ class Terms(Model):
     """The duty to tell the person before a restriction is lifted."""
     transfer_gate: str | None = None
     """The duty about a transfer straight to another controller."""
+    representing: dict[AuthorityKind, Representing] = Field(default_factory=dict)
+    """On what somebody may act for another; requests of before took any reference."""
+    doubt_by: datetime | None = None
+    """Before this instant more is asked without delay; a doubt that comes later lets no clock wait. None: no end."""
+    signed: bool = False
+    """True if a signature identifies only by a verdict in the store; requests of before took a person's word."""
     elsewhere: str | None = None
     """The duty to inform about data that were obtained from someone else, from when they were."""
+
+
+class Authority(Model):
+    """What gives somebody the right to act for the data subject; its proof is referred to beside it."""
+
+    kind: AuthorityKind
+    rights: tuple[Right, ...] = ()
+    """Power of attorney: the rights that it covers."""
+    form: AuthorityForm | None = None
+    """Power of attorney: simple written, or notarised."""
+    given_on: Day | None = None
+    until: Day | None = None
+    """The last day on which it holds; None: until it is revoked."""
+    born_on: Day | None = None
+    """Parent or guardian: the data subject's day of birth."""
 
 
 class Withheld(Model):
@@ -478,6 +520,17 @@ class PrivacyBody(Model):
     """Partial answers: key of the letter → duty and subject of the clocks that it ended."""
     duplicates: tuple[str, ...] = ()
     """Open requests of the same person for any of the same rights, as of the opening."""
+    representative_mail: bool = False
+    """The representative has an address to which the answer can go."""
+    represented_by: AuthorityKind | None = None
+    represented_until: datetime | None = None
+    """From this instant the representative is told nothing more: it expired, was revoked, or a birthday has come."""
+    revoked: bool = False
+    """The power of attorney was revoked."""
+    representation_said: bool = False
+    """That a representative's right is proved stands in the timeline."""
+    signature: Seen | None = None
+    """By which electronic signature the person was identified."""
     joined: str | None = None
     """The earlier request that answers this one too."""
 
@@ -574,13 +627,31 @@ class IdentifyPerson(PrivacyMessage):
     identified_at: Instant = Field(description="when the person was identified, such as 2026-11-21T10:00+02:00")
     document: Text = Field(description="reference to what was seen, never its number")
     channel: Channel | None = Field(default=None, description="by which channel, if not that of the request")
+    signature: Sha256 | None = Field(
+        default=None, description="qualified_signature: SHA-256 of the signed document, of which there is a verdict"
+    )
     representation: Text | None = Field(
         default=None, description="representative: reference to the proof of the right to represent"
     )
+    authority: Authority | None = Field(
+        default=None,
+        description="representative: kind (power_of_attorney, parent, guardian); rights, form, days",
+    )
+
+
+class RevokeRepresentation(PrivacyMessage):
+    """The right to represent ended before its time: from then on only the data subject is told."""
+
+    revoked_at: Instant = Field(description="when it ended, such as 2026-11-21T10:00+02:00")
+    document: Text = Field(description="reference to what shows it")
 
 
 class AskIdentification(PrivacyMessage):
     """Ask the person again to confirm the identity, by a letter that names the ways."""
+
+    doubt: Text | None = Field(
+        default=None, description="why the identity is doubtful, where the request came in an accepted way"
+    )
 
 
 class AssessRight(PrivacyMessage):

@@ -16,10 +16,12 @@ from sqlmodel import select
 
 from models.common import Model
 from models.names import case_id
+from models.signature import Report
 from models.tables import CaseRow, EventRow, IntakeRow, PolicyRow, TimelineRow
 from operations.filings import faults_of
 from operations.intake import Delivered, Intake, Sessions
 from operations.policies import Policies
+from operations.signatures import Signatures, sha256_of
 from rules.rulebook import book
 
 SAMPLES = Path(__file__).parent.parent / "samples"
@@ -46,6 +48,8 @@ class SampleEvent(Model):
     actor: str
     when: Standing | None = None
     """None: at once."""
+    report: dict[str, Any] | None = None
+    """What another validator says of the signed document, entered by the actor before the message names it."""
     message: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -196,6 +200,11 @@ class Samples:
             return await self._intake.deliver(kept)
         await _until(lambda: self._stands(sample, event.when))
         message = {"actor": event.actor, **self._real(sample, event.message)}
+        if event.report is not None:
+            sha256 = sha256_of(f"{sample.case} {event.event}".encode())
+            report = Report.model_validate(self._real(sample, event.report))
+            await Signatures(self._sessions).enter(sample.case, sha256, report, event.actor, self._now())
+            message["signature"] = sha256
         return await self._intake.submit_event(sample.case, event.event, event.name, message)
 
     async def _stands(self, sample: Sample, at: Standing | None) -> bool:

@@ -34,6 +34,7 @@ with workflow.unsafe.imports_passed_through():
         COUNTED_FROM,
         EXPLAINED,
         EXTENSION_REASONS,
+        SIGNED,
         UNCHECKED,
         WAYS,
         AnswerPart,
@@ -58,6 +59,7 @@ with workflow.unsafe.imports_passed_through():
         ReportRecipients,
         ReportTransfer,
         Restricted,
+        RevokeRepresentation,
         Right,
         SendEncrypted,
         Transfer,
@@ -65,8 +67,9 @@ with workflow.unsafe.imports_passed_through():
     )
     from models.privacy_answer import found_line, right_line
     from models.settlement import Label
+    from models.signature import Seen
 
-SUBJECT = "subject"
+SUBJECT, REPRESENTATIVE = "subject", "representative"
 
 
 @workflow.defn(name="PrivacyRequest")
@@ -82,6 +85,7 @@ class PrivacyRequest(Case):
             AssessRight,
             ConfirmDone,
             ExtendRequest,
+            RevokeRepresentation,
             WithdrawRequest,
             JoinRequest,
             CorrectAddress,
@@ -92,6 +96,7 @@ class PrivacyRequest(Case):
             AssessRight,
             ConfirmDone,
             ExtendRequest,
+            RevokeRepresentation,
             WithdrawRequest,
             JoinRequest,
             CorrectAddress,
@@ -104,6 +109,7 @@ class PrivacyRequest(Case):
             ReportRecipients,
             AnswerPart,
             ExtendRequest,
+            RevokeRepresentation,
             WithdrawRequest,
             JoinRequest,
             CorrectAddress,
@@ -117,13 +123,22 @@ class PrivacyRequest(Case):
             AssessRight,
             AnswerPart,
             ExtendRequest,
+            RevokeRepresentation,
             WithdrawRequest,
             CorrectAddress,
             ConfirmLetterSent,
             ReportBounce,
         ),
-        "erasing": (ExtendRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
-        "answering": (ConfirmAnswerSent, SendEncrypted, ExtendRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
+        "erasing": (RevokeRepresentation, ExtendRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
+        "answering": (
+            RevokeRepresentation,
+            ConfirmAnswerSent,
+            SendEncrypted,
+            ExtendRequest,
+            CorrectAddress,
+            ConfirmLetterSent,
+            ReportBounce,
+        ),
         "joining": (CorrectAddress, ConfirmLetterSent, ReportBounce),
         "lifting": (CorrectAddress, ConfirmLetterSent, ReportBounce),
         "resting": (ReportBounce, LiftRestriction),
@@ -144,6 +159,7 @@ class PrivacyRequest(Case):
     answer_part = accepts(AnswerPart)
     join_request = accepts(JoinRequest)
     lift_restriction = accepts(LiftRestriction)
+    revoke_representation = accepts(RevokeRepresentation)
     send_encrypted = accepts(SendEncrypted)
 
     body: PrivacyBody
@@ -164,13 +180,13 @@ class PrivacyRequest(Case):
         match await self.next():
             case Item(message=IdentifyPerson() as m) as item:
                 await self._identified(item, m)
-            case Item(message=AskIdentification()) as item:
+            case Item(message=AskIdentification() as m) as item:
                 draft = self._identify_letter()
                 await self.record(
                     "identification_asked",
                     said=item,
                     duty=self.body.terms.identity_gate,
-                    facts={"accepted": self.body.accepted},
+                    facts={"accepted": self.body.accepted, **({"reason": m.doubt} if m.doubt else {})},
                     notices=(draft,),
                     body=self._with_letter(draft.key, "queued"),
                 )
@@ -180,6 +196,8 @@ class PrivacyRequest(Case):
     async def gathering(self) -> None:
         """Every data system of the controller is asked; what they hold stays in the store, counts come back."""
         self._send_what_waits()
+        if await self._representation_said():
+            return
         self.perform("gather", PrivacyActivities.gather, PrivacyWork(case=self.id), "ask every data system")
         match await self.next():
             case Done(result=Gathered() as gathered):
@@ -394,7 +412,7 @@ class PrivacyRequest(Case):
 
     async def _identified(self, item: Item, m: IdentifyPerson) -> None:
         body, terms = self.body, self.body.terms
-        if body.represented:
+        if body.represented and not terms.signed:
             await self.record(
                 "representation_proved",
                 duty=terms.representative_gate or terms.identity_gate,
@@ -402,6 +420,9 @@ class PrivacyRequest(Case):
             )
         changes: list[Change] = []
         doubtful = body.asked_at is not None and body.asked_at <= m.identified_at
+        if body.asked_at is not None and terms.doubt_by is not None and body.asked_at >= terms.doubt_by:
+            # a clock waits only for who was asked without delay
+            doubtful = False
         if terms.restart and doubtful:
             for duty, subject in self._answer_clocks():
                 clock = self.clocks.get(duty, subject)
@@ -422,10 +443,32 @@ class PrivacyRequest(Case):
                 "restarted": bool(changes),
             },
             changes=(*changes, *self._gathering_clock(m.identified_at)),
-            acts=(self._identify_act(m.channel or body.channel, m.way, m.identified_at, m.document, m.representation),),
+            acts=(self._identified_act(m),),
             to="gathering",
             body=body.model_copy(update={"identified_at": m.identified_at}),
         )
+
+    async def _representation_said(self) -> bool:
+        """The gate of representatives, once the store has taken the identification; true if it was recorded now."""
+        body, terms = self.body, self.body.terms
+        if not body.represented or not terms.signed or body.representation_said:
+            return False
+        await self.record(
+            "representation_proved",
+            duty=terms.representative_gate or terms.identity_gate,
+            facts={"proved_at": body.identified_at.isoformat() if body.identified_at else None},
+            body=body.model_copy(update={"representation_said": True}),
+        )
+        return True
+
+    def _identified_act(self, m: IdentifyPerson) -> Act:
+        act = self._identify_act(m.channel or self.body.channel, m.way, m.identified_at, m.document, m.representation)
+        more: dict[str, Any] = {}
+        if m.signature is not None:
+            more["signature"] = m.signature
+        if m.authority is not None:
+            more["authority"] = m.authority.model_dump(mode="json", exclude_none=True)
+        return act.model_copy(update={"data": {**act.data, **more}}) if more else act
 
     def _identify_act(self, channel: str, way: str, at: Any, document: str, representation: str | None) -> Act:
         return Act(
@@ -461,6 +504,27 @@ class PrivacyRequest(Case):
             duty=self.body.terms.identity_gate,
             facts={"controller": self.body.terms.controller, "ways": ways},
         )
+
+    async def _revoke(self, item: Item, m: RevokeRepresentation) -> None:
+        """From now on the data subject alone is told; the request itself was made, and is answered."""
+        body, terms = self.body, self.body.terms
+        until = min(m.revoked_at, body.represented_until) if body.represented_until else m.revoked_at
+        await self.record(
+            "representation_revoked",
+            said=item,
+            duty=terms.representative_gate or terms.identity_gate,
+            facts={"revoked_at": m.revoked_at.isoformat(), "document": m.document},
+            body=body.model_copy(update={"revoked": True, "represented_until": until}),
+        )
+
+    def _reader(self, body: PrivacyBody) -> str:
+        """Who is told: the representative who proved the right to ask, while it lasts; else the data subject."""
+        until = body.represented_until
+        represents = body.represented_by is not None and body.representative_mail
+        return REPRESENTATIVE if represents and (until is None or workflow.now() < until) else SUBJECT
+
+    def _mail(self, body: PrivacyBody) -> bool:
+        return body.has_mail or self._reader(body) == REPRESENTATIVE
 
     # ---- gathering and deciding -------------------------------------------------------------------------------------
 
@@ -682,10 +746,11 @@ class PrivacyRequest(Case):
     # ---- partial answers --------------------------------------------------------------------------------------------
 
     def _part_letter(self, body: PrivacyBody, rights: tuple[Right, ...]) -> NoticeDraft:
+        reader = self._reader(body)
         return NoticeDraft(
-            key=self._next_key("part"),
+            key=self._next_key("part", reader),
             template="privacy-part",
-            party=SUBJECT,
+            party=reader,
             duty=body.terms.answer,
             facts={
                 "controller": body.terms.controller,
@@ -737,7 +802,7 @@ class PrivacyRequest(Case):
         """Everything is decided and done: the answer is queued by mail, or a person is to hand it over."""
         # the gate of the store; a request for which nobody has to prove who they are has none
         acts = (Act(name="privacy.answer"),) if body.needs_identity else ()
-        if body.answer_channel != "email" or not body.has_mail:
+        if body.answer_channel != "email" or not self._mail(body):
             return {"to": "answering", "acts": acts, "body": body}
         if body.terms.health_data and self._has_copy(body):
             return {"to": "answering", "acts": acts, "body": body.model_copy(update={"mail_refused": True})}
@@ -762,9 +827,9 @@ class PrivacyRequest(Case):
         }
         if self._has_copy(body):
             facts["attach"] = "encrypted" if body.encrypted else "archive"
-        return NoticeDraft(
-            key=self._next_key("answer"), template="privacy-answer", party=SUBJECT, duty=body.terms.answer, facts=facts
-        )
+        reader = self._reader(body)
+        key = self._next_key("answer", reader)
+        return NoticeDraft(key=key, template="privacy-answer", party=reader, duty=body.terms.answer, facts=facts)
 
     def _then_rest(self, evidence: Evidence, body: PrivacyBody) -> dict[str, Any]:
         """The answer was sent: every clock that runs ends with that evidence, and the request rests."""
@@ -822,10 +887,11 @@ class PrivacyRequest(Case):
 
     def _extension_letter(self, body: PrivacyBody) -> NoticeDraft:
         assert body.extension is not None
+        reader = self._reader(body)
         return NoticeDraft(
-            key=self._next_key("extension"),
+            key=self._next_key("extension", reader),
             template="privacy-extension",
-            party=SUBJECT,
+            party=reader,
             duty=body.terms.extension,
             facts={
                 "controller": body.terms.controller,
@@ -967,7 +1033,9 @@ class PrivacyRequest(Case):
 
     async def _correct_address(self, item: Item, m: CorrectAddress) -> None:
         """Another address: the letters that could not be sent to the old one are sent anew, if they still matter."""
-        body = self.body.model_copy(update={"has_mail": True})
+        body = self.body.model_copy(
+            update={"has_mail" if m.party == SUBJECT else "representative_mail": True},
+        )
         drafts = []
         for what in ("identify", "extension", "part", "answer", "joined", "lifting"):
             letters = {k: s for k, s in body.notices.items() if k.startswith(f"{what}:")}
@@ -1020,6 +1088,8 @@ class PrivacyRequest(Case):
                 await self._part_answered(item, m)
             case Item(message=JoinRequest() as m) as item:
                 await self._join(item, m)
+            case Item(message=RevokeRepresentation() as m) as item:
+                await self._revoke(item, m)
             case Item(message=ExtendRequest() as m) as item:
                 await self._extend(item, m)
             case Item(message=CorrectAddress() as m) as item:
@@ -1049,6 +1119,11 @@ class PrivacyRequest(Case):
         match message:
             case IdentifyPerson():
                 return self._identification_faults(message)
+            case AskIdentification():
+                came = body.came_with is not None and body.came_with in body.terms.ways[body.channel]
+                if body.terms.signed and came and message.doubt is None:
+                    return ("doubt: the request came in an accepted way: why is the identity doubtful?",)
+                return ()
             case AssessRight():
                 return self._assessment_faults(message)
             case ExtendRequest():
@@ -1074,8 +1149,10 @@ class PrivacyRequest(Case):
                 if body.done or body.restricted is not None:
                     faults.append("a part of it is carried out already: it is answered")
                 return tuple(faults)
-            case CorrectAddress() if message.party != SUBJECT:
-                return (f"party: {SUBJECT}",)
+            case RevokeRepresentation():
+                return self._revocation_faults(message)
+            case CorrectAddress() if message.party not in self._addressed():
+                return (f"party: {' or '.join(self._addressed())}",)
             case ConfirmLetterSent():
                 faults = []
                 waiting = [k for k, s in body.notices.items() if s == "refused" and not k.startswith("answer:")]
@@ -1107,6 +1184,19 @@ class PrivacyRequest(Case):
                 return tuple(faults)
         return ()
 
+    def _addressed(self) -> tuple[str, ...]:
+        return (SUBJECT, REPRESENTATIVE) if self.body.represented else (SUBJECT,)
+
+    def _revocation_faults(self, m: RevokeRepresentation) -> tuple[str, ...]:
+        if not self.body.represented:
+            return ("nobody represents the person",)
+        faults = []
+        if self.body.revoked:
+            faults.append("it is revoked already")
+        if m.revoked_at > workflow.now():
+            faults.append("revoked_at: lies in the future")
+        return tuple(faults)
+
     def _identification_faults(self, m: IdentifyPerson) -> tuple[str, ...]:
         body = self.body
         channel = m.channel or body.channel
@@ -1116,6 +1206,14 @@ class PrivacyRequest(Case):
         if body.represented and m.representation is None:
             gate = body.terms.representative_gate or body.terms.identity_gate
             faults.append(f"representation: a representative proves the right to represent ({gate})")
+        if body.represented and body.terms.representing and m.authority is None:
+            faults.append(f"authority: on what the representative acts; accepted: {_authorities(body)}")
+        if m.authority is not None and not (body.represented and body.terms.representing):
+            faults.append("authority: only where a representative asks")
+        if body.revoked:
+            faults.append("representation: it was revoked")
+        if body.terms.signed and (m.way == SIGNED) != (m.signature is not None):
+            faults.append(f"signature: the SHA-256 of the document is said with {SIGNED}, and only there")
         if m.identified_at > workflow.now():
             faults.append("identified_at: lies in the future")
         if m.identified_at < body.received_at:
@@ -1338,10 +1436,10 @@ class PrivacyRequest(Case):
         body = body or self.body
         return body.model_copy(update={"notices": {**body.notices, key: status}})
 
-    def _next_key(self, what: str) -> str:
-        """`answer:subject:2`: the n-th letter of its sort."""
+    def _next_key(self, what: str, reader: str = SUBJECT) -> str:
+        """`answer:subject:2`: the n-th letter of its sort, and to whom it goes."""
         n = sum(key.startswith(f"{what}:") for key in self.body.notices) + 1
-        return f"{what}:{SUBJECT}:{n}"
+        return f"{what}:{reader}:{n}"
 
     # ---- what people see --------------------------------------------------------------------------------------------
 
@@ -1350,9 +1448,12 @@ class PrivacyRequest(Case):
         if model is CorrectAddress:
             return {"party": SUBJECT}
         if model is IdentifyPerson:
-            return {"channel": self.body.channel} | (
-                {"representation": "‹reference to the proof›"} if self.body.represented else {}
-            )
+            known: dict[str, Any] = {"channel": self.body.channel}
+            if self.body.represented:
+                known["representation"] = "‹reference to the proof›"
+            if self.body.represented and self.body.terms.representing:
+                known["authority"] = {"kind": f"‹{' or '.join(self.body.terms.representing)}›"}
+            return known
         if model is AssessRight:
             wanted = {"assessing": next(iter(self.body.undecided), "access"), "carrying_out": "portability"}
             return {"right": wanted.get(self.case.stage, "access")}
@@ -1389,6 +1490,7 @@ class PrivacyRequest(Case):
             AnswerPart: not self._tellable(),
             JoinRequest: not body.duplicates,
             LiftRestriction: bool(self._lifting_faults()),
+            RevokeRepresentation: not body.represented or body.revoked,
             SendEncrypted: not body.mail_refused or body.encrypted,
             WithdrawRequest: bool(body.done) or body.restricted is not None,
             ExtendRequest: bool(self._extension_faults()),
@@ -1432,6 +1534,10 @@ class PrivacyRequest(Case):
         lines = [f"- **Asked for:** {', '.join(body.rights)}; by {body.channel}, received {received}"]
         if body.identified_at:
             lines.append(f"- **Identified:** {body.identified_at:%Y-%m-%d %H:%M %Z}")
+            lines += _signature_lines(body.signature)
+        if body.represented_by:
+            until = f", until {body.represented_until:%Y-%m-%d %H:%M %Z}" if body.represented_until else ""
+            lines.append(f"- **Represented by:** {body.represented_by}{', revoked' if body.revoked else ''}{until}")
         else:
             lines.append(f"- **Not identified.** Came with: {body.came_with or 'nothing'}")
         for right, assessment in body.assessments.items():
@@ -1465,6 +1571,20 @@ class PrivacyRequest(Case):
             lines.append(f"- **Extended:** {body.extension.reason}, {body.extension.status}")
         lines += [f"- **Letter not sent:** {key}" for key, status in body.notices.items() if status == "refused"]
         return lines
+
+
+def _authorities(body: PrivacyBody) -> str:
+    """On what somebody may act for another, with the channels."""
+    return "; ".join(f"{kind}: {', '.join(terms.channels)}" for kind, terms in body.terms.representing.items())
+
+
+def _signature_lines(seen: Seen | None) -> list[str]:
+    """By which signature somebody was identified, who validated it, and what was not verified."""
+    if seen is None:
+        return []
+    by = "Termins" if seen.by == "termins" else f"a person in {seen.service}"
+    lines = [f"- **Signature:** made {seen.signed_at:%Y-%m-%d %H:%M %Z}, validated by {by}"]
+    return lines + [f"- **Not verified:** {what}" for what in seen.not_verified]
 
 
 def _transfer_state(transfer: Transfer) -> str:

@@ -45,6 +45,24 @@ class IdentificationRow(OfCase, table=True):
     """A representative: a reference to the proof of the right to represent."""
 
 
+class SignatureRow(OfCase, table=True):
+    """A verdict on the signatures of a document that came with a request; only its hash says which document."""
+
+    __tablename__ = "signature"
+    __table_args__ = (Index("signature_sha256", "sha256"),)
+
+    case: str = Field(primary_key=True, foreign_key="intake.case")
+    sha256: str = Field(primary_key=True)
+    by: str = Field(primary_key=True)
+    """`termins`, or `person`: validated elsewhere, and entered by an operator."""
+    actor: str
+    kept_at: datetime = instant()
+    used_at: datetime | None = instant(nullable=True)
+    """When somebody was identified by it."""
+    verdict: dict[str, Any] = sealed_json()
+    """`models.signature`: a Verdict of Termins, or what a person entered as Validated."""
+
+
 class ArchiveRow(OfCase, table=True):
     """What was gathered for a request: the personal data for the answer, kept here and never in a history."""
 

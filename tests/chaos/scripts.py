@@ -619,8 +619,9 @@ def _person(life: Life) -> dict[str, Any]:
 async def _request(life: Life, right: str) -> str:
     content = {
         "rights": [right],
-        "channel": "email",
-        "identified_by": "qualified_signature",
+        "channel": "in_person",
+        "answer_channel": "email",
+        "identified_by": "identity_document",
         "person": _person(life),
     }
     case = await life.file("privacy_request", "GJ", content, received_at=life.ago(hours=3))
@@ -628,7 +629,7 @@ async def _request(life: Life, right: str) -> str:
         case,
         "identify_person",
         when="identifying",
-        way="qualified_signature",
+        way="identity_document",
         identified_at=life.ago(hours=2),
         document="dms/id-1",
     )

@@ -21,7 +21,7 @@ from rules.rulebook import books
 from tests.workflows import test_privacy_rights as rights
 from tests.workflows.test_breach import reported
 from tests.workflows.test_premium_refund import ended
-from tests.workflows.test_privacy_request import MONDAY, content, file, identify
+from tests.workflows.test_privacy_request import MONDAY, PERSONALLY, content, file, identify, power_of_attorney
 from tests.workflows.test_task import begun
 from tests.world import Refused, World
 
@@ -102,7 +102,8 @@ async def kept(world: World) -> set[tuple[str, str]]:
     for organisation in ("SE", "GJ"):
         represented = content(organisation, representative={"name": "Ona Petraitė"})
         case = await world.file("privacy_request", organisation, represented, received_at=MONDAY)
-        await identify(world, case, MONDAY, representation="dms/power-of-attorney")
+        way = PERSONALLY if organisation == "GJ" else {"way": "signed_request_copy"}
+        await identify(world, case, MONDAY, **way, **power_of_attorney("access"))
         if organisation == "SE":
             await world.until(partial(_entered, world, case, "mail_refused"), "mail is refused for health data")
     await _tasks(world)

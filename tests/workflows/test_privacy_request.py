@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from models.errors import Refusal
+from models.privacy import SIGNED
 from models.tables import PartyRow
 from tests.replay.history import activity_of
+from tests.signed import validated
 from tests.world import RIGA, VILNIUS, Refused, VirtualNow, World
 
 MONDAY = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
@@ -83,9 +85,19 @@ async def file(world: World, organisation: str, *rights: str, at: datetime = MON
 async def identify(world: World, case: str, at: datetime, **more: Any) -> dict[str, Any]:
     """The privacy handler has seen who asks."""
     _, way = WAY[case.split(":")[1]]
-    return await world.say(
-        case, "identify_person", **{"way": way, "identified_at": at.isoformat(), "document": "dms/id-1", **more}
-    )
+    said = {"way": way, "identified_at": at.isoformat(), "document": "dms/id-1", **more}
+    if said["way"] == SIGNED and "signature" not in said and at <= world.now():
+        said["signature"] = await validated(world, case, at)
+    return await world.say(case, "identify_person", **said)
+
+
+PERSONALLY = {"channel": "in_person", "way": "identity_document"}
+
+
+def power_of_attorney(*rights: str, **more: Any) -> dict[str, Any]:
+    """What a representative shows who was given a power of attorney on the day of the request."""
+    said = {"kind": "power_of_attorney", "rights": list(rights), "form": "simple", "given_on": "2027-03-01", **more}
+    return {"representation": "dms/poa-1", "authority": said}
 
 
 async def status(world: World, case: str, wanted: str, *clocks: tuple[str, str]) -> None:
@@ -500,9 +512,10 @@ async def test_a_representative_proves_the_right_to_represent(world: World, orga
     await world.begin(MONDAY)
     case = await file(world, organisation, "access", representative={"name": "Jonas Petraitis"})
     await world.stage(case, "identifying")
+    way = PERSONALLY if organisation == "GJ" else {}
     with pytest.raises(Refused, match=gate):
-        await identify(world, case, MONDAY)
-    await identify(world, case, MONDAY, representation="dms/poa-1")
+        await identify(world, case, MONDAY, **way)
+    await identify(world, case, MONDAY, **way, **power_of_attorney("access"))
     await world.until(lambda: _entry(world, case, "gathered"))
     assert await gate_of(world, case, gate) == ["representation_proved"]
     assert await gate_of(world, case, GATE[organisation]) == ["identified"]
