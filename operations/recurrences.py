@@ -19,6 +19,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.common import Model
+from models.countable import uncountable
 from models.errors import Refusal
 from models.names import case_id
 from models.now import Now
@@ -28,9 +29,8 @@ from models.task import SayRecurrence, TaskFiling
 from operations.filings import check, faults_of, turn_reference
 from operations.intake import Intake, Sessions, keep
 from operations.operators import may_handle
-from rules.calendar import FIRST_YEAR
 from rules.period import Unit
-from rules.recurrence import Last, Turn, first_period, upcoming
+from rules.recurrence import Last, Turn, first_period, midnight, upcoming
 from rules.rulebook import Duty, Rulebook, books
 
 log = structlog.get_logger()
@@ -311,8 +311,8 @@ def _faults(rulebook: Rulebook, said: SayRecurrence, at: datetime) -> list[str]:
         faults.append("what: a duty of the whole organisation does not end")
     if said.what == "done" and said.on > _day(rulebook, at):
         faults.append("on: lies in the future")
-    if said.on.year < FIRST_YEAR:
-        faults.append(f"on: lies before {FIRST_YEAR}, where the calendars begin")
+    if (fault := uncountable(midnight(said.on, ZoneInfo(rulebook.zone)))) is not None:
+        faults.append(f"on: {fault}")
     return faults
 
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from models.common import Model
 from models.storage import Keeping, Purpose
-from rules.calendar import load
+from rules.calendar import OutsideCalendar, load
 from rules.period import Period, Unit, count
 from rules.rulebook import Duty, Rulebook
 
@@ -61,7 +61,10 @@ def term(
         fault = f"no value{of} (from {source}): nothing is erased until {book.organisation}'s rulebook has one"
         return found.model_copy(update={"fault": fault})
     if since is not None:
-        found = found.model_copy(update=_ended(book, row, period, since))
+        try:
+            found = found.model_copy(update=_ended(book, row, period, since))
+        except OutsideCalendar as e:
+            return found.model_copy(update={"fault": f"cannot be counted: {e}"})
     if withdrawn_at is not None and (found.due is None or withdrawn_at < found.due):
         at = withdrawn_at.astimezone(UTC)
         said = f"the consent was withdrawn at {at:%Y-%m-%dT%H:%M:%SZ}, and the term ended with it"

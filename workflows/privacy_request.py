@@ -27,11 +27,11 @@ with workflow.unsafe.imports_passed_through():
         Tick,
         Void,
     )
+    from models.countable import FIRST_YEAR
     from models.privacy import (
         CARRIED,
         CHANNELS,
         COPIES,
-        COUNTED_FROM,
         EXPLAINED,
         EXTENSION_REASONS,
         UNCHECKED,
@@ -1173,8 +1173,8 @@ class PrivacyRequest(Case):
         ]
         if m.obtained_at is not None and (m.right != "information" or m.obtained_at > workflow.now()):
             faults.append("obtained_at: only for information, and never in the future")
-        if m.obtained_at is not None and m.obtained_at.year <= COUNTED_FROM:
-            faults.append(f"obtained_at: no term is counted from before {COUNTED_FROM + 1}; say it in the reason")
+        if m.obtained_at is not None and m.obtained_at.year <= FIRST_YEAR:
+            faults.append(f"obtained_at: no term is counted from before {FIRST_YEAR + 1}; say it in the reason")
         asked = m.right == "portability" and body.transfer_asked and m.outcome != "refused"
         if asked and m.transfer is None:
             faults.append("transfer: it was asked for, straight to another controller: say whether it is feasible")

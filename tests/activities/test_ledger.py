@@ -90,6 +90,18 @@ def test_a_second_clock_of_a_running_duty_is_refused() -> None:
         ledger(rows=rows).apply(Start(duty="BTA-10.5a", anchor_at=ANCHOR))
 
 
+@pytest.mark.parametrize("anchor", [datetime(1990, 1, 1, tzinfo=RIGA), datetime(2041, 1, 1, tzinfo=RIGA)])
+@pytest.mark.parametrize("change", [Start, Relate])
+def test_what_no_calendar_reaches_is_refused_and_not_tried_for_ever(
+    change: type[Start | Relate], anchor: datetime
+) -> None:
+    """`BTA-10.5c` is counted in working days: an error there would have kept its case standing still."""
+    rows = started("BTA-10.5c") if change is Relate else []
+    with pytest.raises(Refusal, match=r"BTA-10\.5c: cannot be counted from there: .* which covers 2020-2040"):
+        ledger(rows=rows).apply(change(duty="BTA-10.5c", anchor_at=anchor))
+    assert len(rows) == (change is Relate)
+
+
 def test_a_clock_that_starts_again_is_the_next_n() -> None:
     rows = started()
     ledger(rows=rows).apply(Void(duty="BTA-10.5a", reason="suit without award"))
