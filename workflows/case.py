@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, TypeVar
 
@@ -809,8 +809,8 @@ class Case:
 
 
 def utc(at: datetime) -> str:
-    """An instant for people: `Sun 2026-11-22 19:07 UTC`."""
-    return f"{at:%a %Y-%m-%d %H:%M} UTC"
+    """An instant for people, whatever offset it was said with: `Sun 2026-11-22 19:07 UTC`."""
+    return f"{at.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
 
 
 def _said(item: Item, amount: Decimal | None) -> Said:

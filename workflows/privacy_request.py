@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, REST, Case, Done, Item, accepts
+from workflows.case import CLOSED, REST, Case, Done, Item, accepts, utc
 
 with workflow.unsafe.imports_passed_through():
     from activities.privacy import PrivacyActivities
@@ -1428,10 +1428,10 @@ class PrivacyRequest(Case):
     def story(self) -> list[str]:
         """Rights, identification, systems, extension, and letters that did not arrive."""
         body = self.body
-        received = f"{body.received_at:%Y-%m-%d %H:%M %Z}"
+        received = utc(body.received_at)
         lines = [f"- **Asked for:** {', '.join(body.rights)}; by {body.channel}, received {received}"]
         if body.identified_at:
-            lines.append(f"- **Identified:** {body.identified_at:%Y-%m-%d %H:%M %Z}")
+            lines.append(f"- **Identified:** {utc(body.identified_at)}")
         else:
             lines.append(f"- **Not identified.** Came with: {body.came_with or 'nothing'}")
         for right, assessment in body.assessments.items():
@@ -1447,7 +1447,7 @@ class PrivacyRequest(Case):
             left = f"; by hand: {', '.join(body.restricted.left)}" if body.restricted.left else ""
             lifted = "; lifted" if body.lifting and body.lifting.status == "lifted" else ""
             lines.append(f"- **Restricted:** {body.restricted.records} records{left}{lifted}")
-        lines += [f"- **Done, {right}:** {deed.at:%Y-%m-%d %H:%M %Z}" for right, deed in body.done.items()]
+        lines += [f"- **Done, {right}:** {utc(deed.at)}" for right, deed in body.done.items()]
         if body.transfer:
             lines.append(f"- **Transfer:** {_transfer_state(body.transfer)}")
         for right, recipients in body.recipients.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date, datetime
+from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -21,7 +22,9 @@ from rules.period import Period, Unit, count
 from tests.workflows.test_claim import content
 from tests.world import Refused, World
 from workflows import registry
-from workflows.case import Case
+from workflows.case import Case, utc
+
+WORKFLOWS = Path(registry.__file__).parent
 
 EVERY: list[type[Any]] = list(registry.ALL)
 MESSAGES: dict[str, type[Message]] = {
@@ -153,3 +156,25 @@ async def test_a_message_that_cannot_be_counted_from_changes_nothing(world: Worl
         assert refusal.value.type == "BadMessage"
     assert await world.entries(case) == before
     await world.say(case, "assign_case", handler="op-7")
+
+
+# ---- as people see them ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("2026-11-23T00:30:00+02:00", "Sun 2026-11-22 22:30 UTC"),
+        ("2026-07-01T10:00:00+03:00", "Wed 2026-07-01 07:00 UTC"),
+        ("2026-10-25T03:30:00+03:00", "Sun 2026-10-25 00:30 UTC"),
+        ("2026-10-25T03:30:00+02:00", "Sun 2026-10-25 01:30 UTC"),
+        ("2026-11-22T19:07:00Z", "Sun 2026-11-22 19:07 UTC"),
+    ],
+)
+def test_an_instant_is_shown_in_utc_whatever_offset_it_was_said_with(said: str, shown: str) -> None:
+    assert utc(datetime.fromisoformat(said)) == shown
+
+
+def test_no_kind_writes_instants_in_a_way_of_its_own() -> None:
+    own = [path.name for path in WORKFLOWS.glob("*.py") if "%H:%M" in path.read_text(encoding="utf-8")]
+    assert own == ["case.py"]
