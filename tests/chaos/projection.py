@@ -34,6 +34,8 @@ from models.tables import (
     AgreementRow,
     ArchiveRow,
     BellRow,
+    BreachEntryRow,
+    BreachLetterRow,
     CaseRow,
     ClockRow,
     DecisionPartRow,
@@ -49,10 +51,12 @@ from models.tables import (
     NoticeRow,
     PartyRow,
     PaymentOrderRow,
+    RequestRow,
     ReviewRow,
     ScreeningRow,
     SuspensionRow,
     TimelineRow,
+    TurnRow,
     WithdrawalRow,
 )
 from operations.directory import LocalDirectory
@@ -210,6 +214,10 @@ class _Reader:
                 "screenings": await rows(ScreeningRow, col(ScreeningRow.key)),
                 "withdrawal": await rows(WithdrawalRow),
                 "identification": await rows(IdentificationRow),
+                "entries": await rows(BreachEntryRow, col(BreachEntryRow.n)),
+                "texts": await rows(BreachLetterRow, col(BreachLetterRow.n)),
+                "request": await rows(RequestRow),
+                "turn": await rows(TurnRow),
             }
             events = await rows(EventRow, col(EventRow.event))
             archive = await session.get(ArchiveRow, case)
@@ -242,7 +250,12 @@ class _Reader:
             "notices": [_columns(n) for n in notices],
             "orders": [_columns(o) for o in orders],
             # which words refuse the second of two that came at once depends on where it was met
-            "events": sorted((e.name, bool(e.refused), e.delivered_at is not None) for e in events),
+            "events": sorted(
+                (e.name, bool(e.refused), e.delivered_at is not None)
+                for e in events
+                # a list that was loaded again, its answer being lost, was told of again
+                if not (e.name == "add_recipients" and e.refused)
+            ),
             "bells": sorted(bells),
             "archive": sorted(archive.systems.get("files", {})) if archive is not None else None,
             "erasure": {"plan": erasure.plan, "done": erasure.done_at is not None} if erasure is not None else None,
@@ -280,6 +293,7 @@ class _Reader:
         ids = {account.provider_id for account in accounts if account.status != "ended"}
         return {
             "suspensions": [self.plain(_columns(s)) for s in suspensions],
+            "clinic": self.plain(await self._house.patient(int(self._token.partition("x")[2]))),
             "directory": [self.plain({**entry, "id": key in ids}) for key, entry in entries],
             "paid": sorted(self.plain(paid)),
             "half": half,
