@@ -69,12 +69,16 @@ class TaskStore:
             n=filing.n,
             movable=terms.recurs and duty.unit is not Unit.calendar_year,
             follows=terms.follows,
+            returns=tuple(d for d in (duty.id, *terms.follows) if "bounce" in rulebook.find(d).reopens),
         )
         return Opening(stage=terms.stage, body=body.model_dump(mode="json"))
 
     async def _tell(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
-        """The owner is told what is to be done, and about what; once per duty, however often the step is repeated."""
-        key = f"{data['duty']}:begun"
+        """The owner is told what is to be done, and about what; once per duty, however often the step is repeated.
+
+        Once more for each notification that came back, for it is to be done again.
+        """
+        key = f"{data['duty']}:{data.get('why', 'begun')}"
         if await session.get(NoticeRow, (case, key)) is not None:
             return
         organisation = split_case_id(case)[1]
