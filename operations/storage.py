@@ -364,12 +364,16 @@ async def step(sessions: Sessions, keyring: Keyring, backups: Path, now: Now, n:
     """The next step of a run; False once nothing is left. Safe to repeat at any point.
 
     What a run decided to erase is written down first, and erased before anything else is judged, whichever run it was:
-    a crash between the two leaves a line, not a gap in the report.
+    a crash between the two leaves a line, not a gap in the report. A run that the store lost is over.
     """
     if await _erase(sessions, keyring, backups, now):
         return True
     async with sessions() as session, session.begin():
-        run = await session.get_one(StorageRunRow, n, with_for_update=True)
+        run = await session.get(StorageRunRow, n, with_for_update=True)
+        if run is None:
+            # the store was restored from before this run: what it began is judged by the next one
+            log.warning("a run over the storage terms is not in the store", run=n)
+            return False
         if run.part == "done":
             return False
         part: Part = "case" if run.part == "case" else "record"
@@ -453,7 +457,9 @@ async def _proven(keyring: Keyring, case: str) -> None:
 async def end(sessions: Sessions, now: Now, n: int) -> StorageTotals:
     """Close a run that has nothing left; what it came to."""
     async with sessions() as session, session.begin():
-        run = await session.get_one(StorageRunRow, n, with_for_update=True)
+        run = await session.get(StorageRunRow, n, with_for_update=True)
+        if run is None:
+            return StorageTotals(n=n, results={})
         run.ended_at = run.ended_at or now()
     totals: Counter[str] = Counter()
     for line in (await report(sessions, n)).lines:
