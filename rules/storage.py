@@ -115,6 +115,23 @@ def proof_by(book: Rulebook, asked_at: datetime) -> datetime:
     return count(asked_at, period, book.zone, load(book.calendar)).due
 
 
+def case_term(book: Rulebook, kind: str, closed_at: datetime) -> Term | None:
+    """The term that the controller set for closed cases of a kind that no duty covers; None where it set none."""
+    value = Keeping.model_validate(book.values[KEEPING]).cases.get(kind) if KEEPING in book.values else None
+    if value is None:
+        return None
+    period = Period(amount=value.amount, unit=Unit(value.unit))
+    counted = count(closed_at, period, book.zone, load(book.calendar))
+    said = f"set by the controller, for no document has a term for {kind} cases: {value.document}"
+    return Term(
+        duty=f"{KEEPING}.{kind}",
+        clause=value.document,
+        last_day=counted.last_day,
+        due=counted.due,
+        derivation=(said, *counted.derivation),
+    )
+
+
 def own_purpose(book: Rulebook, own: str) -> tuple[str, Purpose] | None:
     """The duty and purpose that cover this of Termins' own store; None where the rulebook has none."""
     return next(((duty, one) for duty, one in purposes(book).items() if one.own == own), None)

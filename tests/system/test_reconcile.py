@@ -24,7 +24,7 @@ from temporalio.testing import WorkflowEnvironment
 from typer.testing import CliRunner
 
 import starter
-from activities.replay import UNTOLD
+from activities.replay import LIST_LOST, UNTOLD
 from activities.sweep import SweepActivities
 from activities.wiring import build, build_replay
 from integrations.bank import BankFolder
@@ -34,7 +34,7 @@ from integrations.mail_in import MaildirIn
 from integrations.sanctions import SAMPLE, SanctionsFile
 from models import tables
 from models.automatic import BY_RULEBOOK
-from models.case import Said, StartCase, Transition
+from models.case import Act, Said, StartCase, Transition
 from models.names import KINDS, TASK_QUEUE
 from models.tables import AccountRow
 from operations import storage
@@ -43,7 +43,7 @@ from operations.erase import erase
 from operations.intake import Intake, filed_in
 from operations.local import Postgres, local
 from operations.place import find, keys
-from operations.reconcile import PROVE, PROVE_NOTHING, Reconciled, reconcile
+from operations.reconcile import PROVE, PROVE_NOTHING, Fact, Reconciled, Verdict, reconcile
 from operations.reset import reset
 from operations.setup import setup
 from operations.store import engine, sessions
@@ -525,6 +525,45 @@ async def test_an_early_hit_that_was_found_and_cleared_since_the_dump_is_so_agai
         await swept(world)
         assert outside(world) == was_outside
         assert "Sanctions list" not in await world.details(case)
+
+
+async def test_a_hit_that_was_cleared_before_there_was_a_step_of_it_is_cleared_again(
+    worker_world: World, dumps: Dumps
+) -> None:
+    """Of 22 November 2026: the sweep's row alone said it was found. Who judged it and why stands in the step."""
+    world = worker_world
+    await world.begin(MONDAY)
+    async with world.serving():
+        case = await world.file("claim", "BTA", claim.content(await world.policy()))
+        await world.stage(case, "collecting")
+    await dumps.dump()
+    row = await world.row(case)
+    assert row is not None
+    listed = {"list_made_at": MONDAY, "list_digest": "0" * 64}
+    async with world.sessions() as session, session.begin():
+        session.add(tables.ScreeningRow(case=case, key="C1", party="C1", screened_at=MONDAY, result="hit", **listed))
+    step = Transition(
+        case=case,
+        step=row.step + 1,
+        at=world.now(),
+        stage=row.stage,
+        entry="hit_cleared",
+        said=Said(id="clear-1", name="clear_hit", actor="op-1"),
+        acts=(Act(name="payment.hit_cleared", data={"key": "C1", "reason": "another birth date", "by": "op-1"}),),
+        body=row.state["body"],
+        waits_for=row.waits_for,
+    )
+    recorded = await world.case_activities.record(step)
+    assert recorded.result == "recorded"
+    await dumps.restore()
+    store = build_replay(world.sessions, world.keyring, world.client, LocalDirectory(world.sessions, world.now))
+    fact = Fact(case, world.now(), "case.record", None, recorded)
+    assert (await store.apply(fact)).verdict is Verdict.done
+    async with world.sessions() as session:
+        kept = await session.get_one(tables.ScreeningRow, (case, "C1"))
+    assert (kept.result, kept.judged_by, kept.reason, kept.list_digest) == (
+        *("cleared", "op-1", "another birth date", LIST_LOST),
+    )
 
 
 async def test_a_case_erased_since_the_dump_stays_erased(worker_world: World, dumps: Dumps) -> None:
