@@ -381,8 +381,17 @@ async def _found_then(sessions: Sessions, case: str, t: Transition) -> None:
         for key in judged:
             party = await session.get(PartyRow, (case, key))
             if party is not None and await session.get(ScreeningRow, (case, key)) is None:
-                lost = {"screened_at": t.at, "list_made_at": t.at, "list_digest": LIST_LOST}
-                session.add(ScreeningRow(case=case, key=key, party=key, result="hit", **lost))
+                session.add(
+                    ScreeningRow(
+                        case=case,
+                        key=key,
+                        party=key,
+                        screened_at=t.at,
+                        list_made_at=t.at,
+                        list_digest=LIST_LOST,
+                        result="hit",
+                    )
+                )
 
 
 async def _withdrawn(sessions: Sessions, case: str, effect: Withdrawn) -> None:

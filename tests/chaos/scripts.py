@@ -700,7 +700,7 @@ async def privacy_rights(life: Life) -> None:
         await life.say(case, "confirm_done", when="carrying_out", right=right, **done)
     told = [{"name": "SIA Dzirdes Centrs", "outcome": "told", "told_at": life.ago()}]
     for right, whom in (("restriction", []), ("rectification", told)):
-        reported = {"right": right, "recipients": whom, "reference": "dms/recipients"}
+        reported: dict[str, Any] = {"right": right, "recipients": whom, "reference": "dms/recipients"}
         await life.say(case, "report_recipients", when="carrying_out", **reported)
     await life.rests(case, "resting")
     await life.until_day(2)
@@ -758,7 +758,12 @@ async def privacy_joined(life: Life) -> None:
 async def privacy_clinic(life: Life) -> None:
     """What a clinic's own database holds is copied, and erased but for the visits, which are kept and marked."""
     await life.enrol(_person(life))
-    kept = {"outcome": "in_part", "ground": "legal_claim", "reason": "Vyksta byla.", "keep": ["clinic:visits"]}
+    kept: dict[str, Any] = {
+        "outcome": "in_part",
+        "ground": "legal_claim",
+        "reason": "Vyksta byla.",
+        "keep": ["clinic:visits"],
+    }
     case = await _asked(life, "GJ", "access", "erasure", way="qualified_signature")
     await life.say(case, "assess_right", when="assessing", right="erasure", **kept)
     await life.rests(case, "resting")
@@ -791,13 +796,13 @@ async def breach(life: Life) -> None:
     await life.say(case, "add_facts", when="assessing", **facts)
     found = {"risk": "high", "assessed_at": life.ago(), "reason": "Veselības dati"}
     await life.say(case, "assess_risk", when="assessing", **found)
-    told = {"phase": 1, "sent_at": life.ago(), "reference": "VDAI-1"}
+    told: dict[str, Any] = {"phase": 1, "sent_at": life.ago(), "reference": "VDAI-1"}
     await life.say(case, "notify_authority", when="notifying", **told)
     await life.rests(case, "notifying")
     by_post = _affected(life, 6, email=None, address="Zobu iela 6, Rīga")
     await life.people(case, [*_affected(life, *range(6)), *by_post])
     text = {"nature": "Nozagts dators", "consequences": "Dati var nonākt pie svešiem", "measures": "Uzmanieties"}
-    letter = {"letter": {"lv": text}, "contact": "Datu aizsardzības speciāliste"}
+    letter: dict[str, Any] = {"letter": {"lv": text}, "contact": "Datu aizsardzības speciāliste"}
     await life.say(case, "tell_subjects", when="notifying", **letter)
     # six are told by mail, whichever way the batches fell
     await life.rests(case, "notifying", "for 1 whom mail does not reach")
@@ -840,7 +845,12 @@ async def breach_joined(life: Life) -> None:
     await life.say(stays, "assess_risk", when="assessing", **found)
     facts = dict.fromkeys(("nature", "contact", "consequences", "measures"), "Vēstule nepareizam adresātam")
     await life.say(stays, "add_facts", when="notifying", **facts)
-    late = {"phase": 1, "sent_at": life.ago(), "reference": "DVI-1", "delay_reasons": "Apjoms kļuva zināms vēlāk"}
+    late: dict[str, Any] = {
+        "phase": 1,
+        "sent_at": life.ago(),
+        "reference": "DVI-1",
+        "delay_reasons": "Apjoms kļuva zināms vēlāk",
+    }
     await life.say(stays, "notify_authority", when="notifying", **late)
     await life.say(
         stays, "report_bounce", when="registering", actor="system:mail", notice="authority:1", bounced_at=life.ago()
@@ -861,7 +871,7 @@ async def tasks(life: Life) -> None:
     await life.recurs("SE-3.2", missed, done_on=life.ago(days=400)[:10])
     await life.recurs("SE-3.2", timely, done_on=life.ago(days=365 - 60 - 8)[:10])
     case = f"task:SE:SE-3.2_{missed}_1"
-    analysed = {"done_on": life.day(), "document": "dms/analysis-1", "excess": True}
+    analysed: dict[str, Any] = {"done_on": life.day(), "document": "dms/analysis-1", "excess": True}
     await life.say(case, "complete_analysis", when="analysing", **analysed)
     reported = {"reported_on": life.day(), "told": "manager", "document": "dms/report-1"}
     await life.say(case, "report_excess", when="reporting", **reported)
@@ -874,7 +884,7 @@ async def tasks(life: Life) -> None:
     await life.until_day(12)
     await life.night()
     second = f"task:SE:SE-3.2_{timely}_1"
-    done = {"done_on": life.day(), "document": "dms/analysis-2", "excess": False}
+    done: dict[str, Any] = {"done_on": life.day(), "document": "dms/analysis-2", "excess": False}
     await life.say(second, "complete_analysis", when="analysing", **done)
     await life.rests(second, "closed")
 

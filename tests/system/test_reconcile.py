@@ -454,7 +454,7 @@ async def test_turns_that_the_schedule_opened_since_the_dump_come_back_without_a
         for case in names.values():
             await task.begun(world, case)
         await dumps.dump()
-        found = {"done_on": "2027-03-08", "document": "dms/1", "excess": True}
+        found: dict[str, Any] = {"done_on": "2027-03-08", "document": "dms/1", "excess": True}
         await world.say(names["lost-a"], "complete_analysis", **found)
         await world.stage(names["lost-a"], "reporting")
         later = recurrences.at("2028-03-01")
@@ -539,9 +539,17 @@ async def test_a_hit_that_was_cleared_before_there_was_a_step_of_it_is_cleared_a
     await dumps.dump()
     row = await world.row(case)
     assert row is not None
-    listed = {"list_made_at": MONDAY, "list_digest": "0" * 64}
+    found = tables.ScreeningRow(
+        case=case,
+        key="C1",
+        party="C1",
+        screened_at=MONDAY,
+        list_made_at=MONDAY,
+        list_digest="0" * 64,
+        result="hit",
+    )
     async with world.sessions() as session, session.begin():
-        session.add(tables.ScreeningRow(case=case, key="C1", party="C1", screened_at=MONDAY, result="hit", **listed))
+        session.add(found)
     step = Transition(
         case=case,
         step=row.step + 1,
