@@ -115,6 +115,8 @@ class TaskBody(Model):
     """The duties that have begun."""
     returns: tuple[str, ...] = ()
     """Its duties that are kept by a notification which can come back."""
+    came_back: int = 0
+    """How often one did."""
     found_at: datetime | None = None
     """From when the term is counted of what follows."""
     outcome: str | None = None

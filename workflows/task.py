@@ -286,7 +286,7 @@ class Task(Case):
         """The authority was not reached: the same clock runs on, as if nothing had been sent, and the owner is told."""
         duty = self._sent()
         assert duty is not None  # asked when it was taken
-        why = f"bounced:{m.bounced_at:%Y%m%dT%H%M%S%z}"
+        body = self.body.model_copy(update={"came_back": self.body.came_back + 1})
         await self.record(
             "bounced",
             said=item,
@@ -296,8 +296,9 @@ class Task(Case):
                 *self.no_more(REST, "bounce"),
                 Reopen(duty=duty, subject=self.body.subject if duty == self.body.duty else "", reason="bounce"),
             ),
-            acts=(Act(name="task.tell", data={"duty": duty, "why": why}),),
+            acts=(Act(name="task.tell", data={"duty": duty, "why": f"bounced:{body.came_back}"}),),
             to=to,
+            body=body,
         )
 
     def _sent(self) -> str | None:

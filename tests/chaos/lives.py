@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy import exists, or_
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from temporalio.client import WorkflowExecutionStatus
@@ -20,8 +21,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from models.names import TASK_QUEUE
-from models.tables import AccountRow, BellRow, CaseRow, EventRow, NoticeRow, PartyRow, PaymentOrderRow
-from operations import recurrences
+from models.tables import AccountRow, BellRow, CaseRow, EventRow, NoticeRow, PartyRow, PaymentOrderRow, RecurrenceRow
 from operations.breach import Breaches
 from operations.loading import load
 from operations.policies import Policies
@@ -267,12 +267,14 @@ class Life:
     async def recurs(self, duty: str, about: str, *, done_on: str) -> None:
         """See `scripts.Life`."""
         house = self._house
-        said = {"organisation": "SE", "duty": duty, "about": about, "what": "done", "on": done_on, "document": "dms/0"}
-        await persist(
-            house,
-            lambda: recurrences.say(house.connection.sessions, house.intake, house.now, said, "op-1"),
-            "what recurs is written down",
-        )
+        said = {"organisation": "SE", "duty": duty, "about": about, "n": 1, "what": "done", "document": "dms/0"}
+        by = {"said_on": date.fromisoformat(done_on), "said_by": "op-1", "recorded_at": house.now()}
+
+        async def written() -> None:
+            async with house.connection.sessions() as session, session.begin():
+                await session.exec(insert(RecurrenceRow).values(**said, **by).on_conflict_do_nothing())
+
+        await persist(house, written, "what recurs is written down")
 
     async def night(self) -> None:
         """See `scripts.Life`."""

@@ -71,6 +71,10 @@ CODE = re.compile(r"\b\d{6}-?\d{5}\b")
 NAME = re.compile(r"Krūmiņ\w+")
 SECRET = re.compile(r"(?<=Vienreizējā parole: )\S+")
 STANDS = re.compile(r"(?<=Posms: )\w+")
+REMINDER = re.compile(r"(?<=:reminder:\d{8})T\d{4}\b")
+"""The minute of a reminder that comes so many hours before the end."""
+LIST = re.compile(r"\bL-[0-9a-f]{16}\b")
+"""The name of a list of people, made under the key of its case."""
 MESSAGE_ID = re.compile(r"\b[0-9a-f]{40}\b")
 
 REPORTED = SearchAttributeKey.for_keyword_list("TemporalReportedProblems")
@@ -359,7 +363,8 @@ class _Reader:
                     value = value.replace(digest, f"‹{name}›")
                 value = TOKEN.sub("‹run›", value)
                 value = INSTANT.sub(lambda found: _day_of(found[0]), value)
-                value = MESSAGE_ID.sub("‹another each time›", value)
+                value = LIST.sub("‹list›", MESSAGE_ID.sub("‹another each time›", value))
+                value = REMINDER.sub("‹time›", value)
                 return NAME.sub("‹name›", CODE.sub("‹code›", value))
             case Decimal() | date():
                 return str(value)

@@ -67,7 +67,7 @@ class Life(Protocol):
         ...
 
     async def recurs(self, duty: str, about: str, *, done_on: str) -> None:
-        """Say when a recurring duty was done last."""
+        """Write down when a recurring duty was done last; whoever said it died before anything was opened."""
         ...
 
     async def night(self) -> None:
@@ -738,6 +738,7 @@ async def privacy_transfer(life: Life) -> None:
 async def privacy_joined(life: Life) -> None:
     """The same person asks the same again: the earlier request answers both."""
     first = await _asked(life, "GJ", "access", "objection", way="qualified_signature")
+    await life.rests(first, "assessing")
     content = {
         "rights": ["objection"],
         "channel": "email",
@@ -866,11 +867,13 @@ async def breach_joined(life: Life) -> None:
 
 
 async def tasks(life: Life) -> None:
-    """A turn that was missed, with excess data; one that the schedule opens in its night; and a single duty."""
-    missed, timely = f"{life.token}-A", f"{life.token}-B"
-    await life.recurs("SE-3.2", missed, done_on=life.ago(days=400)[:10])
-    await life.recurs("SE-3.2", timely, done_on=life.ago(days=365 - 60 - 8)[:10])
-    case = f"task:SE:SE-3.2_{missed}_1"
+    """The schedule opens two turns in its night: one with excess data, and one that is missed; and a single duty."""
+    timely, missed = f"{life.token}-A", f"{life.token}-B"
+    await life.recurs("SE-3.2", timely, done_on=life.ago(days=340)[:10])
+    await life.recurs("SE-3.2", missed, done_on=life.ago(days=362)[:10])
+    await life.night()
+    case, other = (f"task:SE:SE-3.2_{about}_1" for about in (timely, missed))
+    await life.rests(other, "analysing")
     analysed: dict[str, Any] = {"done_on": life.day(), "document": "dms/analysis-1", "excess": True}
     await life.say(case, "complete_analysis", when="analysing", **analysed)
     reported = {"reported_on": life.day(), "told": "manager", "document": "dms/report-1"}
@@ -879,14 +882,17 @@ async def tasks(life: Life) -> None:
     await life.say(case, "remedy_excess", when="remedying", **remedied)
     await life.rests(case, "closed")
     single = await life.file("task", "SE", {"duty": "SE-25.5", "since": life.ago(hours=2)}, received_at=life.ago())
-    await life.say(single, "complete_task", when="doing", done_on=life.day(), document="dms/officer-1")
+    sent = {"done_on": life.day(), "document": "dms/officer-1"}
+    await life.say(single, "complete_task", when="doing", **sent)
     await life.rests(single, "closed")
-    await life.until_day(12)
-    await life.night()
-    second = f"task:SE:SE-3.2_{timely}_1"
+    back = {"actor": "system:mail", "notice": "authority", "bounced_at": life.ago()}
+    await life.say(single, "report_bounce", when="closed", **back)
+    await life.say(single, "complete_task", when="doing", **sent)
+    await life.rests(single, "closed")
+    await life.until_day(6)
     done: dict[str, Any] = {"done_on": life.day(), "document": "dms/analysis-2", "excess": False}
-    await life.say(second, "complete_analysis", when="analysing", **done)
-    await life.rests(second, "closed")
+    await life.say(other, "complete_analysis", when="analysing", **done)
+    await life.rests(other, "closed")
 
 
 SCRIPTS: dict[str, Script] = {
