@@ -16,7 +16,7 @@ import re
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from getpass import getpass
@@ -1053,7 +1053,7 @@ async def _storage(due: bool, day: date | None, organisation: str | None, as_jso
     at = wall_clock() if day is None else storage.night_of(day)
     async with connect(engine="not needed") as connection:
         looked = storage.look(connection.sessions, connection.keyring, at, organisation)
-        found = [one async for one in looked if not due or one.result != "kept"]
+        found = [one async for one in looked if not due or one.result not in ("kept", "unset")]
     if as_json:
         _json_array(found)
         return DONE
@@ -1069,6 +1069,7 @@ async def _storage(due: bool, day: date | None, organisation: str | None, as_jso
 STORAGE_STATES = {
     "kept": "kept",
     "held": "OVER, held back",
+    "unset": "kept: no term is set",
     "fault": "ERROR",
     "asked": "OVER: is to be destroyed",
     "waiting": "OVER: destruction is asked for, proof is awaited",
@@ -1091,11 +1092,16 @@ async def _storage_report(run: int | None, organisation: str | None, as_json: bo
     ended = f"ended {_utc(found.ended_at)}" if found.ended_at is not None else "has not ended"
     print(f"run {found.n} of {_utc(found.at)}, {ended}")
     table = _table("Of", "Term", "What", "Number", "Became", "Why")
+    unset = [line for line in found.lines if line.result == "unset"]
     for line in found.lines:
+        if line in unset:
+            continue
         why = line.why if line.result == "fault" else line.why.replace("_", " ")
         table.add_row(line.organisation, line.duty or "–", line.what, str(line.number), line.result, why or "–")
     console = _console()
-    console.print(table if found.lines else "It found nothing.")
+    console.print(table if len(found.lines) > len(unset) else "It found nothing.")
+    to_set = [(line.organisation, line.what, str(line.number), f"values.keeping.cases.{line.what}") for line in unset]
+    _section(console, "Kept, for no term is set: the controller's to decide", ("Of", "Kind", "Closed", "Value"), to_set)
     rows = [(one.case, one.duty, _utc(one.due), _utc(one.erased_at)) for one in found.erased]
     _section(console, "Erased, with their keys", ("Case", "Term", "Over since", "Erased"), rows)
     return DONE
@@ -3161,7 +3167,7 @@ def _json_array(models: Sequence[Model]) -> None:
 
 
 def _utc(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 class Screen(io.TextIOWrapper):

@@ -32,7 +32,7 @@ from models.case import (
 from models.errors import Refusal
 from models.tables import ClockRow
 from models.task import FIRST
-from rules.calendar import load
+from rules.calendar import OutsideCalendar, load
 from rules.period import Count, Span, Unit, count, reminders
 from rules.recurrence import first_period
 from rules.rulebook import Duty, Kind, Rulebook, book, duty_for
@@ -88,8 +88,16 @@ class Ledger:
         """Carry out one change.
 
         Raises:
-            Refusal: What it asks cannot be: an instant in the future, no such clock, no hold in the rulebook.
+            Refusal: What it asks cannot be: an instant in the future or where no calendar reaches, no such clock, no
+                hold in the rulebook.
         """
+        try:
+            self._apply(change)
+        except OutsideCalendar as e:
+            # an error would be tried again for ever, and the case would stand still
+            raise Refusal(f"{change.duty}: cannot be counted from there: {e}") from None
+
+    def _apply(self, change: Change) -> None:
         match change:
             case Start():
                 self._start(change)

@@ -35,6 +35,7 @@ from models.tables import (
     ErasureRow,
     IntakeRow,
     NoticeRow,
+    PartyRow,
     PaymentOrderRow,
     RequestRow,
     ScreeningRow,
@@ -45,6 +46,9 @@ from operations.intake import Sessions
 from operations.own_store import OwnStore
 from operations.reconcile import Applied, Fact, Verdict
 from security.keys import Keyring
+
+LIST_LOST = "not known after a restore"
+"""Instead of the digest of a sanctions list."""
 
 UNTOLD = "not sent again after a restore"
 """What is written of a letter to staff whose sending nothing proves: its step lies before the restore."""
@@ -177,6 +181,7 @@ class Replay:
 
     async def _record(self, sessions: Sessions, fact: Fact) -> int:
         t = Transition.model_validate(fact.step)
+        await _found_then(sessions, fact.case, t)
         # at the store's time of then, which is in the step's link: what is published of the chain stays true
         recorded_at = fact.answered.recorded_at or fact.at
         recorded = await self._case(sessions, recorded_at).record(t)
@@ -364,6 +369,29 @@ async def _issued(sessions: Sessions, case: str, proof: OrderIssued) -> None:
                     result="clear",
                 )
             )
+
+
+async def _found_then(sessions: Sessions, case: str, t: Transition) -> None:
+    """A hit on a party that is judged without a step that found it: cases had none at first, only the sweep's row.
+
+    By which list it was found stood nowhere else.
+    """
+    judged = [act.data["key"] for act in t.acts if act.name in ("payment.hit_cleared", "payment.hit_confirmed")]
+    async with sessions() as session, session.begin():
+        for key in judged:
+            party = await session.get(PartyRow, (case, key))
+            if party is not None and await session.get(ScreeningRow, (case, key)) is None:
+                session.add(
+                    ScreeningRow(
+                        case=case,
+                        key=key,
+                        party=key,
+                        screened_at=t.at,
+                        list_made_at=t.at,
+                        list_digest=LIST_LOST,
+                        result="hit",
+                    )
+                )
 
 
 async def _withdrawn(sessions: Sessions, case: str, effect: Withdrawn) -> None:

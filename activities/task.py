@@ -12,12 +12,12 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities.store import ActHandler, Amended, Opening
+from models.countable import uncountable
 from models.errors import Refusal
 from models.names import split_case_id
 from models.now import Now
 from models.tables import CaseRow, ClockRow, IntakeRow, NoticeRow, TurnRow
 from models.task import FIRST, TaskBody, TaskFiling
-from operations.filings import COUNTABLE_FROM, TOO_EARLY
 from operations.intake import Intake, Sessions
 from operations.recurrences import open_due
 from rules.period import Unit
@@ -69,12 +69,16 @@ class TaskStore:
             n=filing.n,
             movable=terms.recurs and duty.unit is not Unit.calendar_year,
             follows=terms.follows,
+            returns=tuple(d for d in (duty.id, *terms.follows) if "bounce" in rulebook.find(d).reopens),
         )
         return Opening(stage=terms.stage, body=body.model_dump(mode="json"))
 
     async def _tell(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
-        """The owner is told what is to be done, and about what; once per duty, however often the step is repeated."""
-        key = f"{data['duty']}:begun"
+        """The owner is told what is to be done, and about what; once per duty, however often the step is repeated.
+
+        Once more for each notification that came back, for it is to be done again.
+        """
+        key = f"{data['duty']}:{data.get('why', 'begun')}"
         if await session.get(NoticeRow, (case, key)) is not None:
             return
         organisation = split_case_id(case)[1]
@@ -137,8 +141,8 @@ class TaskStore:
             turn.ended_at, turn.outcome, turn.done_on = at, "dropped", clock.last_day
 
     async def _moved(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
-        if datetime.fromisoformat(data["since"]) < COUNTABLE_FROM:
-            raise Refusal(f"since: {TOO_EARLY}")
+        if (fault := uncountable(datetime.fromisoformat(data["since"]))) is not None:
+            raise Refusal(f"since: {fault}")
         if (turn := await _turn(session, case)) is not None:
             turn.since = datetime.fromisoformat(data["since"])
 

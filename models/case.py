@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from datetime import date, datetime
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, ValidationInfo
 
 from models.common import Model
+from models.countable import uncountable
 from models.keepable import in_words, path_of, printable, too_much, unkeepable
 from models.names import ACTOR
 from models.operator import Role
@@ -38,8 +39,21 @@ def _countable(day: date) -> date:
 FIRST_YEAR, LAST_YEAR = 1900, 2199
 """What people may say. At the ends of time itself a change of zone, or one more day, is an error."""
 
-Instant = Annotated[datetime, AfterValidator(_with_zone)]
-"""A date and time with an offset."""
+SAID_NOW = "said now"
+"""The context in which what somebody says is validated, before it is taken: what a history or the store holds was said
+before a bound was known, and is read without."""
+
+
+def _counted_from(at: datetime, info: ValidationInfo) -> datetime:
+    if info.context == SAID_NOW and (fault := uncountable(at)) is not None:
+        raise ValueError(fault)
+    return at
+
+
+OldInstant = Annotated[datetime, AfterValidator(_with_zone)]
+"""A date and time with an offset, from which nothing is counted: it may lie before the calendars."""
+Instant = Annotated[OldInstant, AfterValidator(_counted_from)]
+"""A date and time with an offset. A term may be counted from it, so whoever says it now stays in the calendars."""
 Day = Annotated[date, AfterValidator(_countable)]
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000)]
@@ -104,8 +118,11 @@ M = TypeVar("M", bound=Model)
 SEAL_IT = "the message came in clear: send it through the codec endpoint (/encode), which says who you are"
 
 
-def parse(model: type[M], message: Any, *more: Any) -> tuple[M | None, tuple[str, ...]]:
-    """The message as this model, or all its faults at once. Texts name fields, never values."""
+def parse(model: type[M], message: Any, *more: Any, context: str | None = None) -> tuple[M | None, tuple[str, ...]]:
+    """The message as this model, or all its faults at once. Texts name fields, never values.
+
+    `context` is `SAID_NOW` for what is not taken yet.
+    """
     if more:
         return None, (f"one JSON object is needed, not {1 + len(more)} arguments",)
     if message is None:
@@ -118,7 +135,7 @@ def parse(model: type[M], message: Any, *more: Any) -> tuple[M | None, tuple[str
         return None, tuple(unkept)
     faults = [f"{path}: still to be filled in" for path in _marked(message)]
     try:
-        parsed = model.model_validate(message)
+        parsed = model.model_validate(message, context=context)
     except ValidationError as e:
         unfilled = {f.split(":")[0] for f in faults}
         for error in e.errors(include_url=False, include_context=False, include_input=False):

@@ -140,6 +140,12 @@ def read_claim(content: dict[str, Any], received_on: date) -> tuple[ClaimFiling,
     if made is not None and filing.filed_by == "third_party" and made.date() > received_on:
         faults.append("first_made_at: lies after the day of receipt; that day is taken")
         filing = filing.model_copy(update={"first_made_at": None, "first_made_to": None})
+    documents = list(filing.documents)
+    for i, document in enumerate(documents):
+        if document.received_at is not None and document.received_at.date() > received_on:
+            faults.append(f"documents.{i}.received_at: lies after the day of receipt; the receipt is taken")
+            documents[i] = document.model_copy(update={"received_at": None})
+    filing = filing.model_copy(update={"documents": tuple(documents)})
     if not filing.losses:
         faults.append("losses: no head of loss with an amount")
     if not filing.policy and not filing.insured_name:

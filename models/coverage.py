@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from models.case import Day, Instant, Message, Text
+from models.case import Day, Message, OldInstant, Text
 from models.common import Model
 from models.settlement import Label
 
@@ -252,11 +252,13 @@ class LearntFacts(Model):
 
     occurred_on: Day | None = Field(default=None, description="YYYY-MM-DD, the day of the event")
     country: Country | None = Field(default=None, description="where it happened: LV, LT, …")
-    first_made_at: Instant | None = Field(
+    first_made_at: OldInstant | None = Field(
         default=None, description="when the written claim was first made, such as 2026-11-21T10:00+02:00"
     )
     first_made_to: Literal["insured", "insurer"] | None = Field(default=None, description="insured or insurer")
-    notice_received_at: Instant | None = Field(default=None, description="when the insured's notice of loss reached us")
+    notice_received_at: OldInstant | None = Field(
+        default=None, description="when the insured's notice of loss reached us"
+    )
     circumstance: CircumstanceReference | None = Field(
         default=None, description="reference of the circumstance that the insured reported earlier; 10.3"
     )

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from models.case import Correction, Day, Instant, Message, Text
+from models.case import Correction, Day, Instant, Message, OldInstant, Text
 from models.common import Model
 from models.operator import Role
 from models.settlement import Label
@@ -69,10 +69,6 @@ SIGNED = "qualified_signature"
 CITED: tuple[str, ...] = ("statute", "unfounded_or_excessive")
 """Grounds that need something to stand on: the statute that limits the right (SE-13.2), or the proof that the request
 is unfounded or excessive, which is the controller's to bring (SE-21.8, GDPR 12(5))."""
-
-
-COUNTED_FROM = 2020
-"""The year in which the calendars of this product begin: no term runs from before it."""
 
 
 def _known_right(value: Any) -> Any:
@@ -671,7 +667,7 @@ class AssessRight(PrivacyMessage):
     withheld: tuple[Withheld, ...] = Field(
         default=(), max_length=50, description="access or portability in part: what, record, ground, until"
     )
-    obtained_at: Instant | None = Field(
+    obtained_at: OldInstant | None = Field(
         default=None, description="information: when the data were obtained from someone else"
     )
     transfer: Literal["feasible", "not_feasible"] | None = Field(

@@ -62,6 +62,13 @@ class Purpose(Model):
         return self.ground in ("legal_duty", "legal_claim")
 
 
+class CaseTerm(LineTerm):
+    """How long the controller keeps closed cases of a kind for which its documents have no storage term."""
+
+    document: Annotated[str, StringConstraints(min_length=3, max_length=100)]
+    """Where the controller decided it. It rests on no law that is named, so it is no ground to refuse erasure."""
+
+
 class Keeping(Model):
     """`[values.keeping]` of a rulebook: how destruction is proven, and by which clauses data are kept longer."""
 
@@ -71,6 +78,8 @@ class Keeping(Model):
     """The clause by which a legal hold keeps data longer."""
     exception: str | None = None
     """The duty by which another term can be documented; none: the organisation has no exceptions."""
+    cases: dict[str, CaseTerm] = Field(default_factory=dict)
+    """Kind of case → the controller's value. A kind that is not named, and that no duty covers, is never erased."""
 
 
 # ---- what is said ---------------------------------------------------------------------------------------------------
@@ -183,9 +192,10 @@ def read_hold(data: Any) -> tuple[HoldFacts | None, list[str]]:
 RUN_AT = timedelta(hours=2)
 """When it runs, after midnight UTC: past midnight in Riga and Vilnius the whole year, and after the checkpoint."""
 
-Result = Literal["kept", "held", "fault", "asked", "waiting", "overdue", "erased"]
-"""What becomes of one thing: its term runs; its term is over and something keeps it; its end cannot be counted; its
-destruction is asked for tonight, was asked for, should be proven by now; it is erased."""
+Result = Literal["kept", "held", "unset", "fault", "asked", "waiting", "overdue", "erased"]
+"""What becomes of one thing: its term runs; its term is over and something keeps it; it has no term, which is for the
+controller to set; its end cannot be counted; its destruction is asked for tonight, was asked for, should be proven by
+now; it is erased."""
 
 
 class Line(Model):

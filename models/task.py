@@ -113,10 +113,17 @@ class TaskBody(Model):
     follows: tuple[str, ...] = ()
     began: tuple[str, ...] = ()
     """The duties that have begun."""
+    returns: tuple[str, ...] = ()
+    """Its duties that are kept by a notification which can come back."""
+    came_back: int = 0
+    """How often one did."""
     found_at: datetime | None = None
     """From when the term is counted of what follows."""
     outcome: str | None = None
 
+
+NOTIFICATION = "authority"
+"""The name of a task's notification to the authority, as that of a letter that can come back."""
 
 # ---- messages -------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,10 +11,11 @@ from pydantic import ValidationError
 
 from models.access import AccessFiling, AuthenticatorDecisionFiling, WithdrawalFiling
 from models.breach import NOTIFY, REGISTER, TELL, BreachFiling
-from models.case import Filing
+from models.case import SAID_NOW, Filing
 from models.claim import read_claim
 from models.client_change import ClientChangeFiling
 from models.common import Model
+from models.countable import COUNTABLE_FROM, TOO_EARLY
 from models.coverage import CircumstanceFiling
 from models.credential import CredentialFiling
 from models.errors import Refusal
@@ -27,11 +28,7 @@ from models.recovery import RecoveryFiling
 from models.renewal import RenewalFiling
 from models.sign_in import SignInReviewFiling
 from models.task import TaskFiling
-from rules.calendar import FIRST_YEAR
 from rules.rulebook import books
-
-COUNTABLE_FROM = datetime(FIRST_YEAR, 1, 2, tzinfo=UTC)
-TOO_EARLY = f"lies before {FIRST_YEAR}, where the calendars begin"
 
 
 class Checked(Model):
@@ -125,7 +122,7 @@ def _content_faults(data: dict[str, Any]) -> list[str]:
     if not isinstance(kind, str) or kind not in CONTENT or not isinstance(value, dict):
         return []
     try:
-        CONTENT[kind].model_validate(value)
+        CONTENT[kind].model_validate(value, context=SAID_NOW)
     except ValidationError as e:
         return faults_of(e, "content.")
     return []
@@ -198,8 +195,6 @@ def _task_faults(filing: Filing) -> list[str]:
         faults.append("content.about: this duty is about the whole organisation")
     if said.since > filing.received_at:
         faults.append("content.since: lies after received_at")
-    elif said.since < COUNTABLE_FROM:
-        faults.append(f"content.since: {TOO_EARLY}")
     if said.first and said.duty not in rulebook.values.get("recurrence", {}):
         faults.append("content.first: the rulebook gives its first turn no start of its own")
     if terms.recurs and said.n is None:

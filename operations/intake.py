@@ -130,6 +130,7 @@ REOPENS: dict[str, frozenset[str]] = {
     "credential": frozenset({"report_bounce"}),
     "recovery": frozenset({"report_repayment", "report_recovery_suit_end", "report_bounce"}),
     "breach": frozenset({"join_report", "add_facts", "assess_risk", "add_recipients", "report_bounce"}),
+    "task": frozenset({"report_bounce"}),
 }
 """Kind → the messages that may open a closed case again."""
 

@@ -51,6 +51,7 @@ from models.tables import BellRow, CaseRow, ClockRow, EventRow, IntakeRow
 from operations.erase import erase
 from operations.filings import check
 from operations.intake import Intake, Sessions, keep, named, refusal_of
+from operations.recurrences import filed_by_itself
 from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
 
 PROVE: dict[str, tuple[type[Any], type[Any]]] = {
@@ -205,7 +206,7 @@ class Reconciled(Model):
     proofs: dict[str, int]
     """Case → proofs of effects, and answers to events, that the store lacked and has again."""
     filings: tuple[str, ...]
-    """Cases whose filing was found in a history and is kept again."""
+    """Cases whose filing was found in a history, or follows from it, and is kept again."""
     staff_letters: int
     """Letters to staff that were queued by steps put back; nothing proves whether they went out, so they are closed."""
     no_filing: tuple[str, ...]
@@ -525,13 +526,21 @@ class _Reconciliation:
             (self._steps if fact.activity == "case.record" else self._proofs)[fact.case] += 1
 
     async def _keep_filing(self, told: Told) -> None:
-        """A run that was started with a whole filing has it in its history; it was kept when the run opened."""
+        """A run that was started with a whole filing has it in its history; it was kept when the run opened.
+
+        What Termins files by itself, a turn of a recurring duty, follows from how its case opened.
+        """
         opened = next((fact for fact in told.facts if fact.activity == "case.open"), None)
-        if told.filing is None or opened is None:
+        if opened is None:
             return
         at = opened.answered.filed_at or opened.at
+        filing = told.filing
+        if filing is None and opened.answered.result == "opened" and opened.answered.state is not None:
+            filing = filed_by_itself(opened.answered.state, at)
+        if filing is None:
+            return
         try:
-            checked = await named(self._keyring, check(told.filing, at))
+            checked = await named(self._keyring, check(filing, at))
         except Refusal:
             return
         if await self._is_filed(checked.case):

@@ -18,19 +18,21 @@ from sqlalchemy.dialects.postgresql import distinct_on, insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from models.case import CaseState
 from models.common import Model
+from models.countable import uncountable
 from models.errors import Refusal
 from models.names import case_id
 from models.now import Now
 from models.operator import SYSTEM
 from models.tables import ClockRow, IntakeRow, RecurrenceRow, TurnRow
-from models.task import SayRecurrence, TaskFiling
+from models.task import FIRST, SayRecurrence, TaskBody, TaskFiling
 from operations.filings import check, faults_of, turn_reference
 from operations.intake import Intake, Sessions, keep
 from operations.operators import may_handle
-from rules.calendar import FIRST_YEAR
 from rules.period import Unit
-from rules.recurrence import Last, Turn, first_period, upcoming
+from rules.recurrence import Last, Turn, first_period, midnight, upcoming
+from rules.recurrence import turn as turn_of
 from rules.rulebook import Duty, Rulebook, books
 
 log = structlog.get_logger()
@@ -186,23 +188,42 @@ async def _file(
     sessions: Sessions, intake: Intake, rulebook: Rulebook, one: Known, turn: Turn, received_at: datetime, now: Now
 ) -> str | None:
     """File a turn's case; None if it was filed before."""
-    reference = turn_reference(one.duty, one.about, turn.n)
-    content = TaskFiling(
-        duty=one.duty, about=one.about or None, since=turn.since, n=turn.n, first=turn.first
-    ).model_dump(mode="json", exclude_none=True)
-    filing = {
-        "kind": KIND,
-        "organisation": rulebook.organisation,
-        "reference": reference,
-        "received_at": received_at.isoformat(),
-        "sender": f"{SYSTEM}termins",
-        "content": content,
-    }
+    filing = _filing(rulebook, one.duty, one.about, turn, received_at)
     async with sessions() as session, session.begin():
-        if await session.get(IntakeRow, case_id(KIND, rulebook.organisation, reference)) is not None:
+        if await session.get(IntakeRow, case_id(KIND, rulebook.organisation, filing["reference"])) is not None:
             return None
         row, new = await keep(session, intake.keyring, check(filing, now()), now())
         return row.case if new else None
+
+
+def _filing(rulebook: Rulebook, duty: str, about: str, turn: Turn, received_at: datetime) -> dict[str, Any]:
+    content = TaskFiling(duty=duty, about=about or None, since=turn.since, n=turn.n, first=turn.first)
+    return {
+        "kind": KIND,
+        "organisation": rulebook.organisation,
+        "reference": turn_reference(duty, about, turn.n),
+        "received_at": received_at.isoformat(),
+        "sender": f"{SYSTEM}termins",
+        "content": content.model_dump(mode="json", exclude_none=True),
+    }
+
+
+def filed_by_itself(opened: CaseState, filed_at: datetime) -> dict[str, Any] | None:
+    """The filing of a turn that a store lost, from how its case opened: received when its lead time came.
+
+    None of what somebody filed, also of a turn that was opened early: when that was received stood in the store alone.
+    """
+    if opened.kind != KIND:
+        return None
+    body = TaskBody.model_validate({k: v for k, v in opened.body.items() if k in TaskBody.model_fields})
+    rulebook = books().get(opened.organisation)
+    if body.n is None or rulebook is None or body.duty not in rulebook.tasks:
+        return None
+    duty = rulebook.find(body.duty)
+    again = turn_of(rulebook, duty, body.n, body.since, first=body.subject == FIRST)
+    if filed_at < again.opens_at:
+        return None
+    return _filing(rulebook, body.duty, body.about or "", again, again.opens_at)
 
 
 # ---- saying ---------------------------------------------------------------------------------------------------------
@@ -311,8 +332,8 @@ def _faults(rulebook: Rulebook, said: SayRecurrence, at: datetime) -> list[str]:
         faults.append("what: a duty of the whole organisation does not end")
     if said.what == "done" and said.on > _day(rulebook, at):
         faults.append("on: lies in the future")
-    if said.on.year < FIRST_YEAR:
-        faults.append(f"on: lies before {FIRST_YEAR}, where the calendars begin")
+    if (fault := uncountable(midnight(said.on, ZoneInfo(rulebook.zone)))) is not None:
+        faults.append(f"on: {fault}")
     return faults
 
 

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from models.countable import uncountable
 from models.errors import Refusal
 from models.names import case_id
 from models.now import Now
@@ -95,11 +96,13 @@ async def object_to_reminders(
     Letters that wait are called off in the same commit; the cases hear of it and record that it was done.
 
     Raises:
-        Refusal: There is no such policy or client, or the instant lies in the future.
+        Refusal: There is no such policy or client, or the instant lies in the future or before the calendars.
     """
     at = now()
     if received_at > at:
         raise Refusal("received_at: lies in the future")
+    if (fault := uncountable(received_at)) is not None:
+        raise Refusal(f"received_at: {fault}")
     async with sessions() as session, session.begin():
         organisation, person = await _person(session, keyring, key)
         await may_handle(session, organisation, said_by)

@@ -35,14 +35,16 @@ from operations.holds import Standing, people_of, standing
 from operations.intake import Sessions
 from operations.reading import NotFound
 from rules.rulebook import Rulebook, book, books
-from rules.storage import Term, longest, own_purpose, proof_by, purposes, term, until_over
+from rules.storage import Term, case_term, longest, own_purpose, proof_by, purposes, term, until_over
 from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
 
 log = structlog.get_logger()
 
 AT_A_TIME = 200
 """Cases or records that one transaction of the run judges, and cases that one activity erases."""
-NO_TERM = "the rulebook has no storage term for this kind"
+NO_TERM = "no document has a storage term for this kind, and the controller has set none"
+BY_CONTROLLER = "Kept as the controller decided"
+CONTROLLER = "controller"
 NO_BOOK = "there is no rulebook for this organisation"
 NO_KEY = "its key is not here: nobody can tell whom it is about"
 RECOVERY = "recovery"
@@ -73,10 +75,14 @@ class StorageTerm(Model):
 
 
 def term_of(case: str, kind: str, organisation: str, closed_at: datetime, now: datetime) -> StorageTerm | None:
-    """The storage term of a case that is counted from its closing; None where no duty gives its kind one."""
+    """The storage term of a case that is counted from its closing; None where neither duty nor controller gives one."""
     rulebook = book(organisation)
-    if kind == RECOVERY or (found := own_purpose(rulebook, kind)) is None:
+    if kind == RECOVERY:
         return None
+    found = own_purpose(rulebook, kind)
+    if found is None:
+        one = case_term(rulebook, kind, closed_at)
+        return None if one is None else _by_controller(case, one, closed_at, now)
     duty = rulebook.find(found[0])
     counted = term(rulebook, duty.id, found[1], closed_at, found[1].own_line)
     return StorageTerm(
@@ -92,6 +98,22 @@ def term_of(case: str, kind: str, organisation: str, closed_at: datetime, now: d
         derivation=counted.derivation,
         fault=counted.fault,
         due=counted.due is not None and counted.due <= now,
+    )
+
+
+def _by_controller(case: str, one: Term, closed_at: datetime, now: datetime) -> StorageTerm:
+    return StorageTerm(
+        case=case,
+        duty=one.duty,
+        clause=one.clause,
+        title=BY_CONTROLLER,
+        adopted_from=None,
+        owner=CONTROLLER,
+        closed_at=closed_at,
+        last_day=one.last_day,
+        due_at=one.due,
+        derivation=one.derivation,
+        due=one.due is not None and one.due <= now,
     )
 
 
@@ -202,9 +224,11 @@ class Judge:
         rulebook = book(row.organisation)
         judged = Judged(key=row.case, organisation=row.organisation, duty="", what=row.kind, result="kept")
         found = own_purpose(rulebook, row.kind)
-        if found is None:
-            return judged.model_copy(update={"result": "fault", "why": NO_TERM})
-        one = _term_of_case(rulebook, found[0], found[1], row, keep_until)
+        one = case_term(rulebook, row.kind, row.closed_at) if found is None else None
+        if found is not None:
+            one = _term_of_case(rulebook, found[0], found[1], row, keep_until)
+        if one is None:
+            return judged.model_copy(update={"result": "unset", "why": NO_TERM})
         judged = judged.model_copy(
             update={"duty": one.duty, "last_day": one.last_day, "due": one.due, "derivation": one.derivation}
         )
@@ -364,12 +388,16 @@ async def step(sessions: Sessions, keyring: Keyring, backups: Path, now: Now, n:
     """The next step of a run; False once nothing is left. Safe to repeat at any point.
 
     What a run decided to erase is written down first, and erased before anything else is judged, whichever run it was:
-    a crash between the two leaves a line, not a gap in the report.
+    a crash between the two leaves a line, not a gap in the report. A run that the store lost is over.
     """
     if await _erase(sessions, keyring, backups, now):
         return True
     async with sessions() as session, session.begin():
-        run = await session.get_one(StorageRunRow, n, with_for_update=True)
+        run = await session.get(StorageRunRow, n, with_for_update=True)
+        if run is None:
+            # the store was restored from before this run: what it began is judged by the next one
+            log.warning("a run over the storage terms is not in the store", run=n)
+            return False
         if run.part == "done":
             return False
         part: Part = "case" if run.part == "case" else "record"
@@ -453,7 +481,9 @@ async def _proven(keyring: Keyring, case: str) -> None:
 async def end(sessions: Sessions, now: Now, n: int) -> StorageTotals:
     """Close a run that has nothing left; what it came to."""
     async with sessions() as session, session.begin():
-        run = await session.get_one(StorageRunRow, n, with_for_update=True)
+        run = await session.get(StorageRunRow, n, with_for_update=True)
+        if run is None:
+            return StorageTotals(n=n, results={})
         run.ended_at = run.ended_at or now()
     totals: Counter[str] = Counter()
     for line in (await report(sessions, n)).lines:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from models.common import Model
+from models.countable import FIRST_YEAR, LAST_YEAR
 
 TABLES = Path(__file__).parent / "calendars"
 VERSIONS = {"EE": "2026-11-21", "LT": "2026-11-21", "LV": "2026-11-21"}
@@ -21,7 +22,6 @@ ZONES = {"EE": "Europe/Tallinn", "LT": "Europe/Vilnius", "LV": "Europe/Riga"}
 """The zone of an organisation of that country, unless it names another."""
 NAMES = (*sorted(VERSIONS), "LV-state")
 """What `load` knows."""
-FIRST_YEAR, LAST_YEAR = 2020, 2040
 WORKED = "Working day"
 """A row whose name begins so makes a Saturday a working day; every other row is a day off."""
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")

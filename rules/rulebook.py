@@ -19,6 +19,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 
 from models.automatic import Automation
 from models.common import Model
+from models.names import KINDS
 from models.storage import Keeping, Purpose
 from models.task import TaskTerms
 from rules.period import Period, Roll, Unit
@@ -264,6 +265,13 @@ class Rulebook(Model):
             faults.append(f"values.keeping.exception: {exception} is not in this file")
         if not isinstance(table, dict):
             return [*faults, "values.storage: no table"]
+        cases = keeping.get("cases", {}) if isinstance(keeping, dict) else {}
+        covered = {purpose.get("own") for purpose in table.values() if isinstance(purpose, dict)}
+        for kind in cases if isinstance(cases, dict) else ():
+            if kind not in KINDS:
+                faults.append(f"values.keeping.cases.{kind}: no kind of case")
+            elif kind in covered:
+                faults.append(f"values.keeping.cases.{kind}: a duty gives its term already")
         terms = {d.id: d for d in self.duty if d.kind is Kind.retention and d.anchor != LEGAL_HOLD}
         faults += [f"values.storage: {duty} has no purpose" for duty in terms if duty not in table]
         owned: list[str] = []

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from models.common import Model
 from models.storage import Keeping, Purpose
-from rules.calendar import load
+from rules.calendar import OutsideCalendar, load
 from rules.period import Period, Unit, count
 from rules.rulebook import Duty, Rulebook
 
@@ -61,7 +61,10 @@ def term(
         fault = f"no value{of} (from {source}): nothing is erased until {book.organisation}'s rulebook has one"
         return found.model_copy(update={"fault": fault})
     if since is not None:
-        found = found.model_copy(update=_ended(book, row, period, since))
+        try:
+            found = found.model_copy(update=_ended(book, row, period, since))
+        except OutsideCalendar as e:
+            return found.model_copy(update={"fault": f"cannot be counted: {e}"})
     if withdrawn_at is not None and (found.due is None or withdrawn_at < found.due):
         at = withdrawn_at.astimezone(UTC)
         said = f"the consent was withdrawn at {at:%Y-%m-%dT%H:%M:%SZ}, and the term ended with it"
@@ -110,6 +113,23 @@ def proof_by(book: Rulebook, asked_at: datetime) -> datetime:
     """By when the destruction is proven that was asked for then; from there on it is overdue."""
     period = Period(amount=keeping(book).proof_within, unit=Unit.calendar_days)
     return count(asked_at, period, book.zone, load(book.calendar)).due
+
+
+def case_term(book: Rulebook, kind: str, closed_at: datetime) -> Term | None:
+    """The term that the controller set for closed cases of a kind that no duty covers; None where it set none."""
+    value = Keeping.model_validate(book.values[KEEPING]).cases.get(kind) if KEEPING in book.values else None
+    if value is None:
+        return None
+    period = Period(amount=value.amount, unit=Unit(value.unit))
+    counted = count(closed_at, period, book.zone, load(book.calendar))
+    said = f"set by the controller, for no document has a term for {kind} cases: {value.document}"
+    return Term(
+        duty=f"{KEEPING}.{kind}",
+        clause=value.document,
+        last_day=counted.last_day,
+        due=counted.due,
+        derivation=(said, *counted.derivation),
+    )
 
 
 def own_purpose(book: Rulebook, own: str) -> tuple[str, Purpose] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 
 from temporalio import workflow
@@ -824,13 +824,13 @@ class Breach(Case):
         body, people = self.body, self.body.people
         sorts = ", ".join(f"{code} {report.sort}" for code, report in body.reports.items())
         lines = [
-            f"- **Known since:** {_utc(body.aware_at)}",
+            f"- **Known since:** {utc(body.aware_at)}",
             f"- **Reports:** {sorts}",
             f"- **Risk:** {body.risk or 'not assessed'}",
         ]
         for number, phase in enumerate(body.phases, 1):
             late = ", with reasons for the delay" if phase.delay_reasons else ""
-            lines.append(f"- **Authority, phase {number}:** {_utc(phase.sent_at)}{late}")
+            lines.append(f"- **Authority, phase {number}:** {utc(phase.sent_at)}{late}")
         if body.not_notified is not None:
             lines.append("- **Authority:** not to be notified, no risk")
         missing = body.facts.missing
@@ -847,7 +847,7 @@ class Breach(Case):
             lines.append(
                 f"- **People not told one by one:** {body.exemption.ground} ({GROUNDS[body.exemption.ground]})"
             )
-        lines.append(f"- **Measures:** {_utc(body.measures_at) if body.measures_at else 'not confirmed'}")
+        lines.append(f"- **Measures:** {utc(body.measures_at) if body.measures_at else 'not confirmed'}")
         lines.append(f"- **Register:** {f'entry {body.entries}' if body.entries else 'no entry yet'}")
         if self.case.stage not in (CLOSED, "resting"):
             lines.append(
@@ -866,11 +866,6 @@ def _sent(phase: Phase, correction: Correction | None = None) -> Stop:
         correction=correction,
     )
     return Stop(duty=NOTIFY, evidence=evidence)
-
-
-def _utc(at: datetime) -> str:
-    """An instant for people; it was said with an offset of its own."""
-    return utc(at.astimezone(UTC))
 
 
 def _of_report(report: Reported) -> dict[str, Any]:

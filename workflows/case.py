@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable, Iterable
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, TypeVar
 
@@ -25,6 +25,7 @@ with workflow.unsafe.imports_passed_through():
     from activities.notice import NoticeActivities
     from models import errors, names
     from models.case import (
+        SAID_NOW,
         SEAL_IT,
         Act,
         AdoptRecord,
@@ -148,7 +149,8 @@ def accepts(model: type[Message]) -> Any:
         # here alone, never in the handler: a history may hold ids of before this rule
         if info is not None and (fault := names.id_fault(info.id)) is not None:
             raise refused(errors.BAD_MESSAGE, f"update id: {fault}")
-        self.check(model, message, *more)
+        # nor is there the bound of instants: a history may hold older ones
+        self.check(model, message, *more, context=SAID_NOW)
 
     handler.__name__ = name
     handler.__qualname__ = f"Case.{name}"
@@ -315,14 +317,14 @@ class Case:
 
     # ---- messages ---------------------------------------------------------------------------------------------------
 
-    def check(self, model: type[Message], message: Any, *more: Any) -> Message:
+    def check(self, model: type[Message], message: Any, *more: Any, context: str | None = None) -> Message:
         """The message, or a refusal that names every fault. Changes nothing (validators must not)."""
         if workflow.info().workflow_id != self.id or self.ended is not None:
             raise refused(errors.NOT_ALLOWED_NOW, "this case has ended")
         info = workflow.current_update_info()
         if any(isinstance(argument, errors.InClear) for argument in (message, *more)):
             raise refused(errors.CAME_IN_CLEAR, SEAL_IT)
-        parsed, faults = parse(model, message, *more)
+        parsed, faults = parse(model, message, *more, context=context)
         if parsed is None:
             raise refused(errors.BAD_MESSAGE, *faults)
         if parsed.case != self.id:
@@ -807,8 +809,8 @@ class Case:
 
 
 def utc(at: datetime) -> str:
-    """An instant for people: `Sun 2026-11-22 19:07 UTC`."""
-    return f"{at:%a %Y-%m-%d %H:%M} UTC"
+    """An instant for people, whatever offset it was said with: `Sun 2026-11-22 19:07 UTC`."""
+    return f"{at.astimezone(UTC):%a %Y-%m-%d %H:%M} UTC"
 
 
 def _said(item: Item, amount: Decimal | None) -> Said:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, REST, Case, Done, Item, accepts
+from workflows.case import CLOSED, REST, Case, Done, Item, accepts, utc
 
 with workflow.unsafe.imports_passed_through():
     from activities.privacy import PrivacyActivities
@@ -27,11 +27,11 @@ with workflow.unsafe.imports_passed_through():
         Tick,
         Void,
     )
+    from models.countable import FIRST_YEAR
     from models.privacy import (
         CARRIED,
         CHANNELS,
         COPIES,
-        COUNTED_FROM,
         EXPLAINED,
         EXTENSION_REASONS,
         SIGNED,
@@ -1271,8 +1271,8 @@ class PrivacyRequest(Case):
         ]
         if m.obtained_at is not None and (m.right != "information" or m.obtained_at > workflow.now()):
             faults.append("obtained_at: only for information, and never in the future")
-        if m.obtained_at is not None and m.obtained_at.year <= COUNTED_FROM:
-            faults.append(f"obtained_at: no term is counted from before {COUNTED_FROM + 1}; say it in the reason")
+        if m.obtained_at is not None and m.obtained_at.year <= FIRST_YEAR:
+            faults.append(f"obtained_at: no term is counted from before {FIRST_YEAR + 1}; say it in the reason")
         asked = m.right == "portability" and body.transfer_asked and m.outcome != "refused"
         if asked and m.transfer is None:
             faults.append("transfer: it was asked for, straight to another controller: say whether it is feasible")
@@ -1530,13 +1530,13 @@ class PrivacyRequest(Case):
     def story(self) -> list[str]:
         """Rights, identification, systems, extension, and letters that did not arrive."""
         body = self.body
-        received = f"{body.received_at:%Y-%m-%d %H:%M %Z}"
+        received = utc(body.received_at)
         lines = [f"- **Asked for:** {', '.join(body.rights)}; by {body.channel}, received {received}"]
         if body.identified_at:
-            lines.append(f"- **Identified:** {body.identified_at:%Y-%m-%d %H:%M %Z}")
+            lines.append(f"- **Identified:** {utc(body.identified_at)}")
             lines += _signature_lines(body.signature)
         if body.represented_by:
-            until = f", until {body.represented_until:%Y-%m-%d %H:%M %Z}" if body.represented_until else ""
+            until = f", until {utc(body.represented_until)}" if body.represented_until else ""
             lines.append(f"- **Represented by:** {body.represented_by}{', revoked' if body.revoked else ''}{until}")
         else:
             lines.append(f"- **Not identified.** Came with: {body.came_with or 'nothing'}")
@@ -1553,7 +1553,7 @@ class PrivacyRequest(Case):
             left = f"; by hand: {', '.join(body.restricted.left)}" if body.restricted.left else ""
             lifted = "; lifted" if body.lifting and body.lifting.status == "lifted" else ""
             lines.append(f"- **Restricted:** {body.restricted.records} records{left}{lifted}")
-        lines += [f"- **Done, {right}:** {deed.at:%Y-%m-%d %H:%M %Z}" for right, deed in body.done.items()]
+        lines += [f"- **Done, {right}:** {utc(deed.at)}" for right, deed in body.done.items()]
         if body.transfer:
             lines.append(f"- **Transfer:** {_transfer_state(body.transfer)}")
         for right, recipients in body.recipients.items():

@@ -6,12 +6,13 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, Case, Item, accepts, utc
+from workflows.case import CLOSED, REST, Case, Item, accepts, utc
 
 with workflow.unsafe.imports_passed_through():
-    from models.case import Act, Change, Evidence, Message, Outcome, Start, Stop, Void
+    from models.case import Act, Change, Evidence, Message, Outcome, Reopen, ReportBounce, Start, Stop, Tick, Void
     from models.operator import SYSTEM
     from models.task import (
+        NOTIFICATION,
         ApproveAssessment,
         CompleteAnalysis,
         CompleteTask,
@@ -46,7 +47,8 @@ class Task(Case):
         "remedying": (RemedyExcess,),
         "assessing": (ApproveAssessment, DropProcessing),
         "consulting": (StartConsultation, DropProcessing),
-        "awaiting_advice": (RecordAdvice, DropProcessing),
+        "awaiting_advice": (RecordAdvice, DropProcessing, ReportBounce),
+        "resting": (ReportBounce,),
     }
 
     complete_task = accepts(CompleteTask)
@@ -60,6 +62,7 @@ class Task(Case):
     drop_processing = accepts(DropProcessing)
     drop_turn = accepts(DropTurn)
     move_turn = accepts(MoveTurn)
+    report_bounce = accepts(ReportBounce)
 
     body: TaskBody
 
@@ -191,6 +194,20 @@ class Task(Case):
                 )
             case Item(message=DropProcessing() as m) as item:
                 await self._given_up(item, m)
+            case Item(message=ReportBounce() as m) as item:
+                await self._returned(item, m, to="consulting")
+
+    async def resting(self) -> None:
+        """A task that was done is opened again only for its notification, which came back."""
+        if await self.rest_again():
+            return
+        match await self.next():
+            case Item(message=ReportBounce() as m) as item:
+                await self._returned(item, m, to="doing")
+
+    def with_due(self, tick: Tick) -> dict[str, Any]:
+        """It did not come back after all: closed again in the same step."""
+        return {"entry": "closed", "to": CLOSED, "outcome": "done"} if tick.duty == REST else {}
 
     # ---- steps ------------------------------------------------------------------------------------------------------
 
@@ -265,6 +282,33 @@ class Task(Case):
             outcome="processing_dropped",
         )
 
+    async def _returned(self, item: Item, m: ReportBounce, *, to: str) -> None:
+        """The authority was not reached: the same clock runs on, as if nothing had been sent, and the owner is told."""
+        duty = self._sent()
+        assert duty is not None  # asked when it was taken
+        body = self.body.model_copy(update={"came_back": self.body.came_back + 1})
+        await self.record(
+            "bounced",
+            said=item,
+            duty=duty,
+            facts={"notice": m.notice, "bounced_at": m.bounced_at.isoformat()},
+            changes=(
+                *self.no_more(REST, "bounce"),
+                Reopen(duty=duty, subject=self.body.subject if duty == self.body.duty else "", reason="bounce"),
+            ),
+            acts=(Act(name="task.tell", data={"duty": duty, "why": f"bounced:{body.came_back}"}),),
+            to=to,
+            body=body,
+        )
+
+    def _sent(self) -> str | None:
+        """The duty whose notification was sent and can come back now; None if there is none."""
+        body = self.body
+        duty = body.duty if self.case.stage == "resting" else next(iter(body.follows), None)
+        clock = None if duty is None else self.clocks.get(duty, body.subject if duty == body.duty else "")
+        ended = clock is not None and clock.status in ("kept", "late")
+        return duty if ended and duty in body.returns else None
+
     async def _turned(self, event: Any) -> None:
         """A person leaves this turn out, or has it counted from another day."""
         body = self.body
@@ -322,6 +366,15 @@ class Task(Case):
         """Why this is not possible now; all reasons."""
         faults = []
         body = self.body
+        if isinstance(message, ReportBounce):
+            if message.notice != NOTIFICATION:
+                faults.append(f"notice: only the notification can come back: {NOTIFICATION}")
+            if self._sent() is None:
+                faults.append("nothing was sent to the authority that could come back")
+            if message.bounced_at > workflow.now():
+                faults.append("bounced_at: lies in the future")
+            if message.bounced_at < self._not_before():
+                faults.append("bounced_at: lies before it began")
         if isinstance(message, TURNS):
             clock = self.clocks.get(body.duty, body.subject)
             if body.n is None:
@@ -345,7 +398,12 @@ class Task(Case):
         clock = self.clocks.get(self.body.duty, self.body.subject)
         late = clock is not None and clock.status == "overdue"
         turns = () if self.body.n is None else (DropTurn, MoveTurn) if self.body.movable and not late else (DropTurn,)
-        return [m for m in super().possible() if m not in TURNS or m in turns]
+        hidden = {*(m for m in TURNS if m not in turns), *(() if self._sent() else (ReportBounce,))}
+        return [m for m in super().possible() if m not in hidden]
+
+    def known(self, model: type[Message]) -> dict[str, Any]:
+        """What the case knows of a message's fields."""
+        return {"notice": NOTIFICATION} if model is ReportBounce else {}
 
     # ---- what people see --------------------------------------------------------------------------------------------
 
@@ -361,6 +419,7 @@ class Task(Case):
             "remedying": "the data protection officer, who has the excess data remedied",
             "consulting": "the data protection officer, who asks the authority",
             "awaiting_advice": "the authority's answer",
+            "resting": "a notification that came back, until it closes",
         }
         return words.get(stage, "")
 

@@ -14,7 +14,8 @@ from typing import NamedTuple
 
 import holidays
 
-from rules.calendar import FIRST_YEAR, LAST_YEAR, TABLES, VERSIONS, WORKED
+from models.countable import FIRST_YEAR, LAST_YEAR
+from rules.calendar import TABLES, VERSIONS, WORKED
 
 LAWS = {
     "EE": "Public Holidays and Days of National Importance Act",

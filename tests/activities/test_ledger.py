@@ -29,7 +29,7 @@ from models.errors import Refusal
 from models.tables import ClockRow
 from rules.calendar import Calendar, load
 from rules.period import Period, Unit
-from rules.rulebook import Duty, Hold, Kind, book, duty_for
+from rules.rulebook import Duty, Hold, Kind, book, books, duty_for
 from tests.world import RIGA
 
 ANCHOR = datetime(2027, 3, 1, 10, tzinfo=RIGA)
@@ -88,6 +88,18 @@ def test_a_second_clock_of_a_running_duty_is_refused() -> None:
     rows = started()
     with pytest.raises(Refusal, match="running already"):
         ledger(rows=rows).apply(Start(duty="BTA-10.5a", anchor_at=ANCHOR))
+
+
+@pytest.mark.parametrize("anchor", [datetime(1990, 1, 1, tzinfo=RIGA), datetime(2041, 1, 1, tzinfo=RIGA)])
+@pytest.mark.parametrize("change", [Start, Relate])
+def test_what_no_calendar_reaches_is_refused_and_not_tried_for_ever(
+    change: type[Start | Relate], anchor: datetime
+) -> None:
+    """`BTA-10.5c` is counted in working days: an error there would have kept its case standing still."""
+    rows = started("BTA-10.5c") if change is Relate else []
+    with pytest.raises(Refusal, match=r"BTA-10\.5c: cannot be counted from there: .* which covers 2020-2040"):
+        ledger(rows=rows).apply(change(duty="BTA-10.5c", anchor_at=anchor))
+    assert len(rows) == (change is Relate)
 
 
 def test_a_clock_that_starts_again_is_the_next_n() -> None:
@@ -388,3 +400,36 @@ def test_a_clock_that_has_two_readings_is_overdue_between_them_and_late_after(
         patch.setattr(module, "duty_for", lambda organisation, duty: entry)
         rows = started(anchor=start.replace(tzinfo=UTC))
     assert rows[0].latest >= rows[0].due
+
+
+# ---- every row of the register that has a term ----------------------------------------------------------------------
+
+EVERY = [(b.organisation, d.id) for b in books().values() for d in b.duty if d.has_clock and d.period is not None]
+PASSES_BY_ITSELF = {Kind.not_before: "kept", Kind.right_lapses: "void"}
+
+
+@pytest.mark.parametrize(("organisation", "duty"), EVERY, ids=[f"{o} {d}" for o, d in EVERY])
+@pytest.mark.parametrize("late", [timedelta(seconds=-1), timedelta(0)], ids=["last second", "first after it"])
+def test_every_term_is_kept_in_its_last_second_and_not_in_the_next(
+    organisation: str, duty: str, late: timedelta
+) -> None:
+    """Every row of every organisation: overdue from the due instant on, late from the later reading on."""
+    rows: list[ClockRow] = []
+
+    def at(instant: datetime) -> Ledger:
+        return Ledger(cast("AsyncSession", Shelf()), f"case:{organisation}:1", organisation, instant, rows)
+
+    at(ANCHOR).apply(Start(duty=duty, anchor_at=ANCHOR))
+    [row] = rows
+    terms = duty_for(organisation, duty)
+    assert ANCHOR.astimezone(UTC) <= row.due <= row.latest
+    assert all(ANCHOR < datetime.fromisoformat(r) < row.due for r in row.reminders)
+    at(row.due).tick(Tick(duty=duty, what="due", instant=row.due))
+    if terms.kind in PASSES_BY_ITSELF:
+        assert row.status == PASSES_BY_ITSELF[terms.kind]
+        return
+    assert row.status == "overdue"
+    proven = max(row.latest + late, ANCHOR)
+    at(row.latest + timedelta(days=1)).apply(Stop(duty=duty, evidence=evidence(proven)))
+    judged = terms.can_be_late or terms.recommended
+    assert row.status == ("late" if judged and proven >= row.latest else "kept")

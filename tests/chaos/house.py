@@ -22,7 +22,7 @@ from typing import Any, Literal
 from unittest.mock import patch
 
 import psutil
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from temporalio.client import Client, Interceptor, OutboundInterceptor, StartWorkflowInput, WorkflowHandle
 from temporalio.testing import TimeSkipper, TimeSkippingConfig
 
@@ -34,6 +34,7 @@ from operations.operators import Operators
 from operations.place import find, keys
 from operations.setup import setup
 from settings import Settings
+from tests import clinic
 from tests.chaos import mailserver, scimserver, worker
 from tests.chaos.points import Journal
 from tests.scim import TOKEN
@@ -143,6 +144,8 @@ class House:
     environment: dict[str, str]
     ports: dict[str, int]
     """Where the servers listen that are away now and then: `mail`, `identity`."""
+    clinic: AsyncEngine
+    """A clinic's own database: a data system beside the store."""
     _postgres: _Postgres
     _temporal: _Temporal
     workers: list[BaseProcess | None] = field(default_factory=list)
@@ -201,6 +204,39 @@ class House:
     def said_by(self, server: str) -> str:
         """What a server wrote into its log."""
         return (self.var / "log" / f"{server}.log").read_text()
+
+    # ---- the clinic -------------------------------------------------------------------------------------------------
+
+    async def enrol(self, number: int, who: dict[str, Any]) -> None:
+        """Let this patient be somebody, with a visit; again changes nothing."""
+        first, _, last = who["name"].partition(" ")
+        code = who["personal_code"].replace("-", "")
+        async with self.clinic.begin() as connection:
+            await connection.exec_driver_sql(
+                "INSERT INTO clinic.patients (id, personal_code, first_name, last_name, email) "
+                "VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+                (number, code, first, last, who["email"]),
+            )
+            await connection.exec_driver_sql(
+                "INSERT INTO clinic.visits (id, patient_id, doctor_id, held_on, complaint) "
+                "VALUES ($1, $1, 1, '2026-01-20', 'Sāp zobs') ON CONFLICT DO NOTHING",
+                (number,),
+            )
+            await connection.exec_driver_sql(
+                "INSERT INTO clinic.images (id, visit_id, path, taken_on) "
+                "VALUES ($1, $1, '/rtg/1.dcm', '2026-01-20') ON CONFLICT DO NOTHING",
+                (number,),
+            )
+
+    async def patient(self, number: int) -> dict[str, list[dict[str, Any]]]:
+        """What the clinic holds of this patient, table by table."""
+        async with self.clinic.connect() as connection:
+            found = {}
+            for table, column in (("patients", "id"), ("visits", "patient_id"), ("images", "visit_id")):
+                query = f"SELECT * FROM clinic.{table} WHERE {column} = $1"  # noqa: S608  # own names
+                rows = (await connection.exec_driver_sql(query, (number,))).mappings()
+                found[table] = [{k: v for k, v in row.items() if v != number} for row in rows]
+        return found
 
     # ---- workers and the mail server --------------------------------------------------------------------------------
 
@@ -349,6 +385,28 @@ async def _gone(process: BaseProcess) -> None:
         loop.remove_reader(process.sentinel)
 
 
+CLINIC, SYSTEMS = "clinic_house", "systems.toml"
+_SYSTEM = """
+[[system]]
+name = "clinic"
+kind = "sql"
+title = {{ lv = "Klīnika", lt = "Klinika", en = "Clinic" }}
+organisations = ["GJ"]
+address = "CLINIC_DATABASE"
+dataset = "{dataset}"
+restricted = "restricted"
+"""
+
+
+async def _clinic(postgres: _Postgres, var: Path) -> AsyncEngine:
+    """A clinic with a doctor and no patient yet, and the file that names it as a data system."""
+    (var / SYSTEMS).write_text(_SYSTEM.format(dataset=clinic.DATASET))
+    await postgres.create_database(CLINIC)
+    engine = create_async_engine(postgres.url(CLINIC), pool_pre_ping=True)
+    await clinic.make(engine, 0)
+    return engine
+
+
 @asynccontextmanager
 async def house(
     var: Path,
@@ -379,6 +437,9 @@ async def house(
         stack.enter_context(patch.object(embedded, "Postgres", _Postgres))
         stack.enter_context(patch.object(embedded, "TemporalServer", _Temporal))
         services = await stack.enter_async_context(embedded.local(var))
+        patients = await _clinic(_Postgres.made, var)
+        stack.push_async_callback(patients.dispose)
+        settings |= {"TERMINS_DATA_SYSTEMS": str(var / SYSTEMS), "CLINIC_DATABASE": _Postgres.made.url(CLINIC)}
         own = Settings(var=var)
         place = await find(own)
         keyring = keys(place, own)
@@ -391,7 +452,10 @@ async def house(
         operators = Operators(connection.sessions, wall_clock)
         for code in ("op-1", "op-2"):
             await operators.add(
-                code, ("BL", "BTA", "GJ"), ("see", "handle", "approve", "privacy", "security"), Decimal(100000)
+                code,
+                ("BL", "BTA", "DZ", "GJ", "SE"),
+                ("see", "handle", "approve", "privacy", "security"),
+                Decimal(100000),
             )
         journal = Journal(var / "chaos")
         database = create_async_engine(services.database_url, pool_pre_ping=True)
@@ -410,6 +474,7 @@ async def house(
             journal=journal,
             environment=settings,
             ports=ports,
+            clinic=patients,
             _postgres=_Postgres.made,
             _temporal=_Temporal.made,
         )

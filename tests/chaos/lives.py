@@ -5,21 +5,27 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
 import asyncpg
 from sqlalchemy import exists, or_
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from temporalio.client import WorkflowExecutionStatus
+from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from models.tables import AccountRow, BellRow, CaseRow, NoticeRow, PartyRow, PaymentOrderRow
+from models.names import TASK_QUEUE
+from models.tables import AccountRow, BellRow, CaseRow, EventRow, NoticeRow, PartyRow, PaymentOrderRow, RecurrenceRow
+from operations.breach import Breaches
 from operations.loading import load
 from operations.policies import Policies
+from operations.reading_json import Item
 from operations.sign_in import SignIn, asked_of
 from tests.chaos.house import House
 from tests.chaos.scripts import Said
@@ -113,9 +119,10 @@ _STANDS = select(
         ),
         exists().where(col(PaymentOrderRow.case) == col(CaseRow.case), col(PaymentOrderRow.issued_at).is_(None)),
         exists().where(col(BellRow.case) == col(CaseRow.case), col(BellRow.heard_at).is_(None)),
+        exists().where(col(EventRow.case) == col(CaseRow.case), col(EventRow.delivered_at).is_(None)),
     ),
 )
-"""Where a case stands, and whether a letter, an order or a bell of it is on its way."""
+"""Where a case stands, and whether a letter, an order, a bell or an event of it is on its way."""
 
 
 class Life:
@@ -244,6 +251,47 @@ class Life:
         if case not in self.cases:
             self.cases.append(case)
         await self.until(lambda: self._still(case, stage, waits_for), f"{case} in {stage}, waiting for {waits_for}")
+
+    async def people(self, case: str, rows: list[dict[str, Any]]) -> None:
+        """See `scripts.Life`."""
+        house = self._house
+        breaches = Breaches(house.connection.sessions, house.connection.keyring, house.intake, house.now)
+        items = [Item(line=n, value=row) for n, row in enumerate(rows, 2)]
+
+        async def all_are() -> bool:
+            # what waits is delivered by a sweep; again says that the case has taken the list
+            return (await breaches.load(case, items, "op-1")).before
+
+        await self.until(all_are, f"{case} knows the people")
+
+    async def recurs(self, duty: str, about: str, *, done_on: str) -> None:
+        """See `scripts.Life`."""
+        house = self._house
+        said = {"organisation": "SE", "duty": duty, "about": about, "n": 1, "what": "done", "document": "dms/0"}
+        by = {"said_on": date.fromisoformat(done_on), "said_by": "op-1", "recorded_at": house.now()}
+
+        async def written() -> None:
+            async with house.connection.sessions() as session, session.begin():
+                await session.exec(insert(RecurrenceRow).values(**said, **by).on_conflict_do_nothing())
+
+        await persist(house, written, "what recurs is written down")
+
+    async def night(self) -> None:
+        """See `scripts.Life`."""
+        # its id is of the run: its steps can be deadly points too
+        night = f"chaos-recurrences-{self.token}-{self._day}"
+
+        async def over() -> bool:
+            with suppress(WorkflowAlreadyStartedError):
+                await self._house.client.start_workflow("Recurrences", id=night, task_queue=TASK_QUEUE)
+            status = (await self._house.client.get_workflow_handle(night).describe()).status
+            return status is not WorkflowExecutionStatus.RUNNING
+
+        await self.until(over, "the night's schedule has run")
+
+    async def enrol(self, who: dict[str, Any]) -> None:
+        """See `scripts.Life`."""
+        await persist(self._house, lambda: self._house.enrol(self.number, who), "the clinic has a patient")
 
     async def sign_in(self, client: str, username: str) -> None:
         """See `scripts.Life`."""

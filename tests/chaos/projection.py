@@ -34,6 +34,8 @@ from models.tables import (
     AgreementRow,
     ArchiveRow,
     BellRow,
+    BreachEntryRow,
+    BreachLetterRow,
     CaseRow,
     ClockRow,
     DecisionPartRow,
@@ -49,10 +51,12 @@ from models.tables import (
     NoticeRow,
     PartyRow,
     PaymentOrderRow,
+    RequestRow,
     ReviewRow,
     ScreeningRow,
     SuspensionRow,
     TimelineRow,
+    TurnRow,
     WithdrawalRow,
 )
 from operations.directory import LocalDirectory
@@ -67,6 +71,10 @@ CODE = re.compile(r"\b\d{6}-?\d{5}\b")
 NAME = re.compile(r"Krūmiņ\w+")
 SECRET = re.compile(r"(?<=Vienreizējā parole: )\S+")
 STANDS = re.compile(r"(?<=Posms: )\w+")
+REMINDER = re.compile(r"(?<=:reminder:\d{8})T\d{4}\b")
+"""The minute of a reminder that comes so many hours before the end."""
+LIST = re.compile(r"\bL-[0-9a-f]{16}\b")
+"""The name of a list of people, made under the key of its case."""
 MESSAGE_ID = re.compile(r"\b[0-9a-f]{40}\b")
 
 REPORTED = SearchAttributeKey.for_keyword_list("TemporalReportedProblems")
@@ -210,6 +218,10 @@ class _Reader:
                 "screenings": await rows(ScreeningRow, col(ScreeningRow.key)),
                 "withdrawal": await rows(WithdrawalRow),
                 "identification": await rows(IdentificationRow),
+                "entries": await rows(BreachEntryRow, col(BreachEntryRow.n)),
+                "texts": await rows(BreachLetterRow, col(BreachLetterRow.n)),
+                "request": await rows(RequestRow),
+                "turn": await rows(TurnRow),
             }
             events = await rows(EventRow, col(EventRow.event))
             archive = await session.get(ArchiveRow, case)
@@ -242,7 +254,12 @@ class _Reader:
             "notices": [_columns(n) for n in notices],
             "orders": [_columns(o) for o in orders],
             # which words refuse the second of two that came at once depends on where it was met
-            "events": sorted((e.name, bool(e.refused), e.delivered_at is not None) for e in events),
+            "events": sorted(
+                (e.name, bool(e.refused), e.delivered_at is not None)
+                for e in events
+                # a list that was loaded again, its answer being lost, was told of again
+                if not (e.name == "add_recipients" and e.refused)
+            ),
             "bells": sorted(bells),
             "archive": sorted(archive.systems.get("files", {})) if archive is not None else None,
             "erasure": {"plan": erasure.plan, "done": erasure.done_at is not None} if erasure is not None else None,
@@ -280,6 +297,7 @@ class _Reader:
         ids = {account.provider_id for account in accounts if account.status != "ended"}
         return {
             "suspensions": [self.plain(_columns(s)) for s in suspensions],
+            "clinic": self.plain(await self._house.patient(int(self._token.partition("x")[2]))),
             "directory": [self.plain({**entry, "id": key in ids}) for key, entry in entries],
             "paid": sorted(self.plain(paid)),
             "half": half,
@@ -345,7 +363,8 @@ class _Reader:
                     value = value.replace(digest, f"‹{name}›")
                 value = TOKEN.sub("‹run›", value)
                 value = INSTANT.sub(lambda found: _day_of(found[0]), value)
-                value = MESSAGE_ID.sub("‹another each time›", value)
+                value = LIST.sub("‹list›", MESSAGE_ID.sub("‹another each time›", value))
+                value = REMINDER.sub("‹time›", value)
                 return NAME.sub("‹name›", CODE.sub("‹code›", value))
             case Decimal() | date():
                 return str(value)

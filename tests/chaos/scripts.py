@@ -62,6 +62,22 @@ class Life(Protocol):
         """Wait until the case is in this stage, waits for this, and has nothing on its way."""
         ...
 
+    async def people(self, case: str, rows: list[dict[str, Any]]) -> None:
+        """Load who is to be told of a breach, once it has nothing on its way."""
+        ...
+
+    async def recurs(self, duty: str, about: str, *, done_on: str) -> None:
+        """Write down when a recurring duty was done last; whoever said it died before anything was opened."""
+        ...
+
+    async def night(self) -> None:
+        """The schedule opens what recurs and is due."""
+        ...
+
+    async def enrol(self, who: dict[str, Any]) -> None:
+        """Let somebody be a patient of the clinic, which has a database of its own."""
+        ...
+
     async def sign_in(self, client: str, username: str) -> None:
         """For the first time: the user sets an own password with the identity provider, and signs in."""
         ...
@@ -662,6 +678,224 @@ async def privacy_erasure(life: Life) -> None:
     await life.rests(case, "closed")
 
 
+async def _asked(life: Life, organisation: str, *rights: str, way: str, **more: Any) -> str:
+    """A request by e-mail whose person is identified and whose data are gathered."""
+    content = {"rights": list(rights), "channel": "email", "identified_by": way, "person": _person(life), **more}
+    case = await life.file("privacy_request", organisation, content, received_at=life.ago(hours=3))
+    identified = {"way": way, "identified_at": life.ago(hours=2), "document": "dms/id-1"}
+    await life.say(case, "identify_person", when="identifying", **identified)
+    return case
+
+
+async def privacy_rights(life: Life) -> None:
+    """One right is told before the others; data are corrected, recipients told, a mark is set and taken away."""
+    rights = ("rectification", "restriction", "objection")
+    case = await _asked(life, "DZ", *rights, way="qualified_signature")
+    refused = {"outcome": "refused", "ground": "compelling_grounds", "reason": "Notiek tiesvedība."}
+    await life.say(case, "assess_right", when="assessing", right="objection", **refused)
+    await life.say(case, "answer_part", when="assessing", rights=["objection"])
+    for right in ("restriction", "rectification"):
+        await life.say(case, "assess_right", when="assessing", right=right, outcome="fulfilled")
+    for right in ("restriction", "rectification"):
+        done = {"done_at": life.ago(), "reference": f"dms/{right}"}
+        await life.say(case, "confirm_done", when="carrying_out", right=right, **done)
+    told = [{"name": "SIA Dzirdes Centrs", "outcome": "told", "told_at": life.ago()}]
+    for right, whom in (("restriction", []), ("rectification", told)):
+        reported: dict[str, Any] = {"right": right, "recipients": whom, "reference": "dms/recipients"}
+        await life.say(case, "report_recipients", when="carrying_out", **reported)
+    await life.rests(case, "resting")
+    await life.until_day(2)
+    await life.say(case, "lift_restriction", when="resting", reason="Iebildums ir izskatīts.")
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def privacy_transfer(life: Life) -> None:
+    """Marketing stops whoever asks; the data go to another controller, and are erased once that has them."""
+    rights = ["portability", "erasure", "marketing_objection"]
+    more: dict[str, Any] = {"transfer_to": "SIA Cita Klīnika", "answer_channel": "portal"}
+    content = {"rights": rights, "channel": "email", "identified_by": None, "person": _person(life), **more}
+    case = await life.file("privacy_request", "DZ", content, received_at=life.ago(hours=3))
+    stopped = {"right": "marketing_objection", "done_at": life.ago(hours=2), "reference": "crm/1"}
+    await life.say(case, "confirm_done", when="identifying", **stopped)
+    seen = {"way": "qualified_signature", "identified_at": life.ago(hours=1), "document": "dms/id-1"}
+    await life.say(case, "identify_person", when="identifying", **seen)
+    for right, how in (("portability", {"transfer": "feasible"}), ("erasure", {})):
+        await life.say(case, "assess_right", when="assessing", right=right, outcome="fulfilled", **how)
+    for step, how in (("agreed", {"format": "CSV"}), ("sent", {}), ("received", {})):
+        reported = {"step": step, "at": life.ago(), "reference": f"dms/{step}", **how}
+        await life.say(case, "report_transfer", when="carrying_out", **reported)
+    await life.say(
+        case, "report_recipients", when="carrying_out", right="erasure", recipients=[], reference="dms/recipients"
+    )
+    sent = {"channel": "portal", "sent_on": life.day(), "reference": "portal/1"}
+    await life.say(case, "confirm_answer_sent", when="answering", **sent)
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def privacy_joined(life: Life) -> None:
+    """The same person asks the same again: the earlier request answers both."""
+    first = await _asked(life, "GJ", "access", "objection", way="qualified_signature")
+    await life.rests(first, "assessing")
+    content = {
+        "rights": ["objection"],
+        "channel": "email",
+        "identified_by": "qualified_signature",
+        "person": _person(life),
+    }
+    again = await life.file("privacy_request", "GJ", content, received_at=life.ago(hours=1))
+    await life.say(again, "join_request", when="identifying", into=first)
+    await life.rests(again, "closed")
+    await life.say(first, "assess_right", when="assessing", right="objection", outcome="fulfilled")
+    done = {"right": "objection", "done_at": life.ago(), "reference": "dms/objection"}
+    await life.say(first, "confirm_done", when="carrying_out", **done)
+    await life.rests(first, "resting")
+    await life.until_day(12)
+    await life.rests(first, "closed")
+
+
+async def privacy_clinic(life: Life) -> None:
+    """What a clinic's own database holds is copied, and erased but for the visits, which are kept and marked."""
+    await life.enrol(_person(life))
+    kept: dict[str, Any] = {
+        "outcome": "in_part",
+        "ground": "legal_claim",
+        "reason": "Vyksta byla.",
+        "keep": ["clinic:visits"],
+    }
+    case = await _asked(life, "GJ", "access", "erasure", way="qualified_signature")
+    await life.say(case, "assess_right", when="assessing", right="erasure", **kept)
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+# ---- breaches and tasks ---------------------------------------------------------------------------------------------
+
+
+def _affected(life: Life, *numbers: int, **more: Any) -> list[dict[str, Any]]:
+    return [
+        {"name": f"Zelma Ābele {'abcdefghij'[n]}", "email": f"zelma{n}.{life.token}@pasts.example", "language": "lv"}
+        | more
+        for n in numbers
+    ]
+
+
+async def breach(life: Life) -> None:
+    """High risk: two phases, seven people in batches, by post, and one whose letter came back; then more are found."""
+    noticed = life.ago(hours=2)
+    said = {"noticed_at": noticed, "told": {"officer": noticed}, "text": "Nozagts dators"}
+    case = await life.file("breach", "SE", said, received_at=life.ago(hours=1))
+    facts = {
+        "nature": "Nozagts dators ar pacientu izrakstiem",
+        "contact": "Datu aizsardzības speciāliste",
+        "consequences": "Veselības dati var nonākt pie svešiem",
+        "measures": "Pieejas slēgtas, ziņots policijai",
+    }
+    await life.say(case, "add_facts", when="assessing", **facts)
+    found = {"risk": "high", "assessed_at": life.ago(), "reason": "Veselības dati"}
+    await life.say(case, "assess_risk", when="assessing", **found)
+    told: dict[str, Any] = {"phase": 1, "sent_at": life.ago(), "reference": "VDAI-1"}
+    await life.say(case, "notify_authority", when="notifying", **told)
+    await life.rests(case, "notifying")
+    by_post = _affected(life, 6, email=None, address="Zobu iela 6, Rīga")
+    await life.people(case, [*_affected(life, *range(6)), *by_post])
+    text = {"nature": "Nozagts dators", "consequences": "Dati var nonākt pie svešiem", "measures": "Uzmanieties"}
+    letter: dict[str, Any] = {"letter": {"lv": text}, "contact": "Datu aizsardzības speciāliste"}
+    await life.say(case, "tell_subjects", when="notifying", **letter)
+    # six are told by mail, whichever way the batches fell
+    await life.rests(case, "notifying", "for 1 whom mail does not reach")
+    await life.say(
+        case, "report_bounce", when="notifying", actor="system:mail", notice="tell:P2:1", bounced_at=life.ago()
+    )
+    await life.rests(case, "notifying", "for 2 whom mail does not reach")
+    email = f"zelma.new.{life.token}@pasts.example"
+    await life.say(case, "correct_address", when="notifying", party="P2", email=email)
+    await life.rests(case, "notifying", "for 1 whom mail does not reach")
+    posted = {"sent_at": life.ago(), "reference": "post/1"}
+    await life.say(case, "confirm_posted", when="notifying", **posted)
+    await life.say(case, "add_facts", when="registering", subjects=7)
+    told = {"phase": 2, "sent_at": life.ago(), "reference": "VDAI-2"}
+    await life.say(case, "notify_authority", when="registering", **told)
+    await life.say(case, "confirm_measures", when="registering", done_at=life.ago(), reference="dms/7")
+    entry = {"facts": "Nozagts dators", "effects": "Nav zināmas", "corrective_action": "Diski šifrēti"}
+    await life.say(case, "enter_register", when="registering", **entry)
+    await life.say(case, "close_breach", when="registering")
+    await life.rests(case, "resting")
+    await life.until_day(2)
+    await life.people(case, _affected(life, 7))
+    await life.say(case, "close_breach", when="registering")
+    await life.rests(case, "resting")
+    await life.until_day(17)
+    await life.rests(case, "closed")
+
+
+async def breach_joined(life: Life) -> None:
+    """A second report shows that it was known earlier; the authority is told late, and that letter comes back."""
+    said = {"noticed_at": life.ago(hours=2), "text": "Vēstule nepareizam adresātam"}
+    stays = await life.file("breach", "BTA", said, received_at=life.ago(hours=1))
+    await life.rests(stays, "assessing")
+    earlier = {"noticed_at": life.ago(days=1), "aware_at": life.ago(days=1), "text": "Tas pats"}
+    again = await life.file("breach", "BTA", earlier, received_at=life.ago(hours=1))
+    await life.say(again, "join_breach", when="assessing", into=stays)
+    await life.rests(again, "closed")
+    await life.until_day(5)
+    found = {"risk": "risk", "assessed_at": life.ago(), "reason": "Vēstule ir atvērta"}
+    await life.say(stays, "assess_risk", when="assessing", **found)
+    facts = dict.fromkeys(("nature", "contact", "consequences", "measures"), "Vēstule nepareizam adresātam")
+    await life.say(stays, "add_facts", when="notifying", **facts)
+    late: dict[str, Any] = {
+        "phase": 1,
+        "sent_at": life.ago(),
+        "reference": "DVI-1",
+        "delay_reasons": "Apjoms kļuva zināms vēlāk",
+    }
+    await life.say(stays, "notify_authority", when="notifying", **late)
+    await life.say(
+        stays, "report_bounce", when="registering", actor="system:mail", notice="authority:1", bounced_at=life.ago()
+    )
+    await life.say(stays, "notify_authority", when="notifying", **{**late, "sent_at": life.ago()})
+    await life.say(stays, "confirm_measures", when="registering", done_at=life.ago(), reference="dms/7")
+    entry = {"facts": "Vēstule", "effects": "Nav", "corrective_action": "Adreses pārbauda divi"}
+    await life.say(stays, "enter_register", when="registering", **entry)
+    await life.say(stays, "close_breach", when="registering")
+    await life.rests(stays, "resting")
+    await life.until_day(17)
+    await life.rests(stays, "closed")
+
+
+async def tasks(life: Life) -> None:
+    """The schedule opens two turns in its night: one with excess data, and one that is missed; and a single duty."""
+    timely, missed = f"{life.token}-A", f"{life.token}-B"
+    await life.recurs("SE-3.2", timely, done_on=life.ago(days=340)[:10])
+    await life.recurs("SE-3.2", missed, done_on=life.ago(days=362)[:10])
+    await life.night()
+    case, other = (f"task:SE:SE-3.2_{about}_1" for about in (timely, missed))
+    await life.rests(other, "analysing")
+    analysed: dict[str, Any] = {"done_on": life.day(), "document": "dms/analysis-1", "excess": True}
+    await life.say(case, "complete_analysis", when="analysing", **analysed)
+    reported = {"reported_on": life.day(), "told": "manager", "document": "dms/report-1"}
+    await life.say(case, "report_excess", when="reporting", **reported)
+    remedied = {"remedied_on": life.day(), "document": "dms/gone-1", "records": "dms/records-2"}
+    await life.say(case, "remedy_excess", when="remedying", **remedied)
+    await life.rests(case, "closed")
+    single = await life.file("task", "SE", {"duty": "SE-25.5", "since": life.ago(hours=2)}, received_at=life.ago())
+    sent = {"done_on": life.day(), "document": "dms/officer-1"}
+    await life.say(single, "complete_task", when="doing", **sent)
+    await life.rests(single, "closed")
+    back = {"actor": "system:mail", "notice": "authority", "bounced_at": life.ago()}
+    await life.say(single, "report_bounce", when="closed", **back)
+    await life.say(single, "complete_task", when="doing", **sent)
+    await life.rests(single, "closed")
+    await life.until_day(6)
+    done: dict[str, Any] = {"done_on": life.day(), "document": "dms/analysis-2", "excess": False}
+    await life.say(other, "complete_analysis", when="analysing", **done)
+    await life.rests(other, "closed")
+
+
 SCRIPTS: dict[str, Script] = {
     script.__name__: script
     for script in (
@@ -688,6 +922,13 @@ SCRIPTS: dict[str, Script] = {
         decision,
         privacy_access,
         privacy_erasure,
+        privacy_rights,
+        privacy_transfer,
+        privacy_joined,
+        privacy_clinic,
+        breach,
+        breach_joined,
+        tasks,
     )
 }
 

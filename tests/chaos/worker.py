@@ -41,6 +41,7 @@ from activities import access, outbox
 from integrations.bank import Bank, BankFolder, BankProof, PaymentOrder
 from integrations.identity import IdentityProvider, NewAccount
 from integrations.mail import Letter, MailOut, Proof
+from models import breach
 from models.now import Now
 from models.tables import NoticeRow
 from operations import bells, identity, store
@@ -55,6 +56,8 @@ AGAIN = timedelta(seconds=4)
 """So soon a bell that nobody heard is rung again."""
 ON_ITS_WAY = timedelta(seconds=12)
 """So soon a sweep takes up a letter that a step left behind: later than the step gives up sending it, as in life."""
+BATCH = 3
+"""Letters of a breach that are handed over together: so few that there are several batches."""
 ASKED = 6.0
 """Seconds for what the identity provider is asked in one transaction: less than an attempt, as in life."""
 ANSWERS = 8
@@ -347,6 +350,7 @@ def serve(var: Path, environment: dict[str, str], log: Path, plant: Plant | None
         patch.object(store, "FORGOTTEN_AFTER", FORGOTTEN),
         patch.object(bells, "RING_AGAIN", AGAIN),
         patch.object(outbox, "ON_ITS_WAY", ON_ITS_WAY),
+        patch.object(breach, "BATCH", BATCH),
     ):
         asyncio.run(_until_orphaned())
 

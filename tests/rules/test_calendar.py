@@ -9,7 +9,8 @@ from datetime import date, timedelta
 import holidays
 import pytest
 
-from rules.calendar import FIRST_YEAR, LAST_YEAR, NAMES, TABLES, VERSIONS, Calendar, Day, OutsideCalendar, load
+from models.countable import FIRST_YEAR, LAST_YEAR
+from rules.calendar import NAMES, TABLES, VERSIONS, Calendar, Day, OutsideCalendar, load
 from rules.calendars.generate import SWAPS, rows
 
 SHA256 = {

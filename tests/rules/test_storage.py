@@ -9,7 +9,7 @@ import pytest
 
 from models.storage import Purpose
 from rules.rulebook import BOOKS, Kind, Rulebook, RulebookError, book, books, parse
-from rules.storage import Term, keeping, longest, own_purpose, proof_by, purposes, term, until_over
+from rules.storage import Term, case_term, keeping, longest, own_purpose, proof_by, purposes, term, until_over
 
 VILNIUS, RIGA = ZoneInfo("Europe/Vilnius"), ZoneInfo("Europe/Riga")
 SECOND = timedelta(seconds=1)
@@ -34,6 +34,9 @@ def of(organisation: str, duty: str, since: datetime | date | None, **more: obje
     rulebook = book(organisation)
     return term(rulebook, duty, purposes(rulebook)[duty], since, **more)  # type: ignore[arg-type]  # of this test
 
+
+SET = '\ncases.{} = {{ amount = 2, unit = "years", document = "dms/terms-1" }}'
+"""A value of the controller's own, beneath a line of `[values.keeping]`."""
 
 ROWS = [
     ("SE", "SE-11.2.1", DAY, date(2076, 11, 23)),
@@ -175,6 +178,9 @@ def test_only_a_legal_duty_or_claim_is_a_ground_to_refuse_erasure_and_names_what
         ("SE", "proof_within = 7", "proof_within = 0", "values.keeping.proof_within"),
         ("SE", 'exception = "SE-11.3"', 'exception = "SE-99"', "SE-99 is not in this file"),
         ("BTA", 'own = "recovery"', 'own = "claim"', "own: claim has another term already"),
+        ("SE", "proof_within = 7", f"proof_within = 7{SET.format('renewals')}", "cases.renewals: no kind of case"),
+        ("GJ", "proof_within = 7", f"proof_within = 7{SET.format('claim')}", "cases.claim: a duty gives its term"),
+        ("GJ", "proof_within = 7", f"proof_within = 7{SET.format('task').replace('2', '0')}", "cases.task.amount"),
     ],
 )
 def test_a_faulty_table_of_purposes_is_refused_on_load(organisation: str, old: str, new: str, fault: str) -> None:
@@ -190,6 +196,20 @@ def test_proof_is_due_after_a_week_of_local_days() -> None:
     assert keeping(book("SE")).proof_within == 7
     assert proof_by(book("SE"), asked) == datetime(2027, 4, 1, tzinfo=VILNIUS)
     assert proof_by(book("SE"), asked.replace(year=2077)) == datetime(2077, 4, 1, tzinfo=VILNIUS)
+
+
+@pytest.mark.parametrize("kind", ["renewal", "access_request", "privacy_request", "breach", "task", "sign_in_review"])
+def test_what_no_document_has_a_term_for_is_kept_until_the_controller_sets_one(kind: str) -> None:
+    """No row of part E covers it. The value counts from the closing, by local days, and refuses no erasure."""
+    closed = datetime(2028, 2, 29, 23, 30, tzinfo=VILNIUS)
+    assert case_term(book("SE"), kind, closed) is None
+    text = text_of("SE").replace("proof_within = 7", f"proof_within = 7{SET.format(kind)}", 1)
+    set_ = parse(text, "se.toml")
+    found = case_term(set_, kind, closed)
+    assert found is not None
+    assert (found.last_day, found.clause) == (date(2030, 2, 28), "dms/terms-1")
+    assert found.due == datetime(2030, 3, 1, tzinfo=VILNIUS)
+    assert own_purpose(set_, kind) is None
 
 
 def test_which_term_covers_termins_own_cases() -> None:

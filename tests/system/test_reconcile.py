@@ -24,7 +24,7 @@ from temporalio.testing import WorkflowEnvironment
 from typer.testing import CliRunner
 
 import starter
-from activities.replay import UNTOLD
+from activities.replay import LIST_LOST, UNTOLD
 from activities.sweep import SweepActivities
 from activities.wiring import build, build_replay
 from integrations.bank import BankFolder
@@ -34,15 +34,16 @@ from integrations.mail_in import MaildirIn
 from integrations.sanctions import SAMPLE, SanctionsFile
 from models import tables
 from models.automatic import BY_RULEBOOK
-from models.case import Said, StartCase, Transition
+from models.case import Act, Said, StartCase, Transition
 from models.names import KINDS, TASK_QUEUE
 from models.tables import AccountRow
+from operations import storage
 from operations.directory import LocalDirectory
 from operations.erase import erase
 from operations.intake import Intake, filed_in
 from operations.local import Postgres, local
 from operations.place import find, keys
-from operations.reconcile import PROVE, PROVE_NOTHING, Reconciled, reconcile
+from operations.reconcile import PROVE, PROVE_NOTHING, Fact, Reconciled, Verdict, reconcile
 from operations.reset import reset
 from operations.setup import setup
 from operations.store import engine, sessions
@@ -56,6 +57,8 @@ from tests.workflows import test_breach as breach
 from tests.workflows import test_claim as claim
 from tests.workflows import test_privacy_request as privacy
 from tests.workflows import test_recovery as recovery
+from tests.workflows import test_recurrences as recurrences
+from tests.workflows import test_task as task
 from tests.world import RIGA, VirtualNow, World
 
 MONDAY = claim.MONDAY
@@ -437,6 +440,62 @@ async def test_people_told_of_a_breach_since_the_dump_are_told_no_more(worker_wo
         await world.stage(case, "closed")
 
 
+async def test_turns_that_the_schedule_opened_since_the_dump_come_back_without_anybody_filing_them(
+    worker_world: World, dumps: Dumps
+) -> None:
+    """Before the dump a department was said; since then one turn was done, with what it found, and the next is open."""
+    world = worker_world
+    spring = recurrences.SPRING
+    async with world.serving():
+        await world.begin(spring)
+        for about in ("lost-a", "lost-b"):
+            await recurrences.said(world, "SE-3.2", about, "done", "2026-04-01")
+        names = {about: f"task:SE:SE-3.2_{about}_1" for about in ("lost-a", "lost-b")}
+        for case in names.values():
+            await task.begun(world, case)
+        await dumps.dump()
+        found: dict[str, Any] = {"done_on": "2027-03-08", "document": "dms/1", "excess": True}
+        await world.say(names["lost-a"], "complete_analysis", **found)
+        await world.stage(names["lost-a"], "reporting")
+        later = recurrences.at("2028-03-01")
+        await world.begin(later)
+        opened = await recurrences.opened(world)
+        second = "task:SE:SE-3.2_lost-a_2"
+        assert second in opened
+        for case in (*names.values(), *opened):
+            await world.settled(case)
+    before, was_outside = await record(world), outside(world)
+    await dumps.restore()
+    assert await world.row(second) is None
+    done = await put_together(world)
+    assert (done.stuck, done.unreadable, done.no_filing) == ({}, (), ())
+    assert set(done.filings) == set(opened)
+    after = await record(world)
+    for table in ("intake", "cases", "timeline", "clock", "turn", "recurrence"):
+        assert after[table] == before[table], table
+    assert (await put_together(world)).filings == ()
+    async with world.serving():
+        assert await recurrences.opened(world) == []
+        assert outside(world) == was_outside
+        await world.say(second, "complete_analysis", done_on="2028-03-01", document="dms/2", excess=False)
+        await world.stage(second, "closed")
+
+
+async def test_a_night_over_the_storage_terms_that_the_store_lost_is_over(worker_world: World, dumps: Dumps) -> None:
+    """Its run in the engine would have asked for it for ever, and no other night's would have begun."""
+    world = worker_world
+    await world.begin(MONDAY)
+    await dumps.dump()
+    night = f"lost-night-{uuid4()}"
+    n = await storage.begin(world.sessions, night, world.now)
+    await dumps.restore()
+    assert not await storage.step(world.sessions, world.keyring, world.var / "backup", world.now, n)
+    assert (await storage.end(world.sessions, world.now, n)).results == {}
+    async with world.serving():
+        run = await world.client.execute_workflow("Storage", id=f"storage-{uuid4()}", task_queue=TASK_QUEUE)
+    assert run["n"] >= n
+
+
 async def test_an_early_hit_that_was_found_and_cleared_since_the_dump_is_so_again(
     worker_world: World, dumps: Dumps
 ) -> None:
@@ -466,6 +525,53 @@ async def test_an_early_hit_that_was_found_and_cleared_since_the_dump_is_so_agai
         await swept(world)
         assert outside(world) == was_outside
         assert "Sanctions list" not in await world.details(case)
+
+
+async def test_a_hit_that_was_cleared_before_there_was_a_step_of_it_is_cleared_again(
+    worker_world: World, dumps: Dumps
+) -> None:
+    """Of 22 November 2026: the sweep's row alone said it was found. Who judged it and why stands in the step."""
+    world = worker_world
+    await world.begin(MONDAY)
+    async with world.serving():
+        case = await world.file("claim", "BTA", claim.content(await world.policy()))
+        await world.stage(case, "collecting")
+    await dumps.dump()
+    row = await world.row(case)
+    assert row is not None
+    found = tables.ScreeningRow(
+        case=case,
+        key="C1",
+        party="C1",
+        screened_at=MONDAY,
+        list_made_at=MONDAY,
+        list_digest="0" * 64,
+        result="hit",
+    )
+    async with world.sessions() as session, session.begin():
+        session.add(found)
+    step = Transition(
+        case=case,
+        step=row.step + 1,
+        at=world.now(),
+        stage=row.stage,
+        entry="hit_cleared",
+        said=Said(id="clear-1", name="clear_hit", actor="op-1"),
+        acts=(Act(name="payment.hit_cleared", data={"key": "C1", "reason": "another birth date", "by": "op-1"}),),
+        body=row.state["body"],
+        waits_for=row.waits_for,
+    )
+    recorded = await world.case_activities.record(step)
+    assert recorded.result == "recorded"
+    await dumps.restore()
+    store = build_replay(world.sessions, world.keyring, world.client, LocalDirectory(world.sessions, world.now))
+    fact = Fact(case, world.now(), "case.record", None, recorded)
+    assert (await store.apply(fact)).verdict is Verdict.done
+    async with world.sessions() as session:
+        kept = await session.get_one(tables.ScreeningRow, (case, "C1"))
+    assert (kept.result, kept.judged_by, kept.reason, kept.list_digest) == (
+        *("cleared", "op-1", "another birth date", LIST_LOST),
+    )
 
 
 async def test_a_case_erased_since_the_dump_stays_erased(worker_world: World, dumps: Dumps) -> None:

@@ -225,15 +225,32 @@ async def test_a_recovery_is_kept_from_what_its_case_was_told(own: World) -> Non
     assert storage._term_of_case(rulebook, duty, purpose, closed, date(2037, 5, 2)).due == at
 
 
-async def test_a_kind_without_a_storage_term_is_an_error_of_the_report(own: World) -> None:
-    """Nothing of it is erased, and somebody should write the term down."""
+async def test_a_kind_without_a_storage_term_is_the_controllers_to_set_and_no_error(
+    own: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No document has a term for it. Nothing of it is erased until the controller says how long it is kept."""
     await own.begin(MONDAY)
     async with own.sessions() as session, session.begin():
         case = await withdrawn(own)
         await session.exec(update(CaseRow).where(col(CaseRow.case) == case).values(kind="late_premium"))
     one = await found(own, case, night_of(date(2099, 1, 1)))
-    assert (one.result, one.why, one.duty) == ("fault", storage.NO_TERM, "")
+    assert (one.result, one.why, one.duty) == ("unset", storage.NO_TERM, "")
     await closed_at(own, case, MONDAY)
+    rulebook = book("BTA")
+    set_ = {"late_premium": {"amount": 24, "unit": "months", "document": "rīkojums 7"}}
+    values = {**rulebook.values, "keeping": {**rulebook.values["keeping"], "cases": set_}}
+    told = rulebook.model_copy(update={"values": values})
+    monkeypatch.setattr(storage, "book", lambda _: told)
+    over = datetime(MONDAY.year + 2, MONDAY.month, MONDAY.day, tzinfo=RIGA) + timedelta(days=1)
+    kept, gone = await found(own, case, over - SECOND), await found(own, case, over)
+    assert (kept.result, kept.duty, kept.due) == ("kept", "keeping.late_premium", over)
+    assert (gone.result, gone.derivation[0]) == (
+        *("erased", "set by the controller, for no document has a term for late_premium cases: rīkojums 7"),
+    )
+    term = storage.term_of(case, "late_premium", "BTA", MONDAY, over)
+    assert term is not None
+    assert (term.due, term.clause, term.owner) == (True, "rīkojums 7", "controller")
+    monkeypatch.undo()
     async with own.sessions() as session, session.begin():
         await session.exec(update(CaseRow).where(col(CaseRow.case) == case).values(kind="claim"))
 
@@ -819,7 +836,7 @@ async def test_the_report_on_the_command_line(world: World, where: Environment) 
     await end(world.sessions, partial(datetime.now, UTC), n)
     told = await ask_cli(where, "storage", "--report", "--run", str(n))
     assert told["n"] == n
-    assert all(line["result"] in ("kept", "fault", "held") for line in told["lines"])
+    assert all(line["result"] in ("kept", "unset", "fault", "held") for line in told["lines"])
     assert f"run {n} of 2020-01-01T00:00:00Z" in (await cli(where, "storage", "--report", "--run", str(n))).stdout
 
 

@@ -13,10 +13,10 @@ from pypdf import PasswordType, PdfReader
 from pypdf.errors import PdfReadError
 
 from models import privacy
+from models.countable import FIRST_YEAR
 from models.errors import Refusal
 from models.tables import ArchiveRow, PartyRow, RequestRow
 from operations.privacy import answer_password_of
-from rules.calendar import FIRST_YEAR
 from rules.rulebook import book
 from tests.workflows.test_privacy_request import (
     ANSWER,

@@ -371,3 +371,63 @@ async def test_a_new_run_at_every_resting_point_changes_nothing(world: World, re
         runs = [run async for run in place.client.list_workflows(f"WorkflowId = '{case}'")]
         assert (len(runs) > 1) == (place is restless_world)
     assert ends[0] == ends[1]
+
+
+# ---- notifications that come back -----------------------------------------------------------------------------------
+
+
+async def test_a_notification_that_comes_back_opens_a_task_that_was_done(world: World) -> None:
+    """SE-25.5: the same clock runs on as if nothing had been sent, and the owner is told again; once per bounce."""
+    at = datetime(2027, 3, 24, 9, tzinfo=VILNIUS)
+    case = await filed(world, "SE-25.5", at)
+    await world.say(case, "complete_task", done_on="2027-03-24", document="dms/2027-14")
+    await closed(world, case, "done")
+    before = await world.clock(case, "SE-25.5")
+    back = {"actor": "op-1", "notice": "authority", "bounced_at": at.isoformat()}
+    for n, (wrong, fault) in enumerate(
+        (
+            ({"notice": "SE-25.5:begun"}, "only the notification can come back: authority"),
+            ({"bounced_at": "2027-06-01T09:00+03:00"}, "lies in the future"),
+            ({"bounced_at": "2027-03-23T09:00+02:00"}, "lies before it began"),
+        )
+    ):
+        told = await world.intake.submit_event(case, f"e-{n}", "report_bounce", {**back, **wrong})
+        assert fault in "; ".join(told.refused)
+    assert (await world.stage(case, "closed")).outcome == "done"
+    for _ in range(2):
+        assert not (await world.intake.submit_event(case, "e-9", "report_bounce", back)).refused
+    row = await world.stage(case, "doing")
+    assert (row.closed_at, row.waits_for) == (None, "the manager, who does it")
+    clock = await world.clock(case, "SE-25.5")
+    assert (clock.status, clock.n, clock.due) == ("running", 1, before.due)
+    await world.until(lambda: _told(world, case, "SE-25.5:bounced:1"), "the owner is told again")
+    with pytest.raises(Refused, match="not in stage doing"):
+        await world.say(case, "report_bounce", notice="authority", bounced_at=at.isoformat())
+    await world.say(case, "complete_task", done_on="2027-03-24", document="dms/2027-15")
+    await closed(world, case, "done")
+    assert (await world.clock(case, "SE-25.5")).status == "kept"
+
+
+async def test_a_consultation_that_comes_back_is_to_be_started_again(world: World) -> None:
+    """SE-29.3: the processing waits on, and for the authority to be asked."""
+    case = await consulting(world)
+    assert "report_bounce" not in await world.details(case)
+    await world.say(case, "start_consultation", started_on="2027-01-31", document="dms/7")
+    assert "report_bounce" in await world.details(case)
+    at = datetime(2027, 1, 31, 9, tzinfo=VILNIUS)
+    await world.say(case, "report_bounce", notice="authority", bounced_at=at.isoformat())
+    await world.stage(case, "consulting")
+    assert (await world.clock(case, "SE-29.3")).status == "running"
+    await world.say(case, "start_consultation", started_on="2027-01-31", document="dms/8")
+    await world.stage(case, "awaiting_advice")
+    assert (await world.clock(case, "SE-29.3")).status == "kept"
+
+
+async def test_what_no_authority_was_told_of_does_not_come_back(world: World) -> None:
+    case = await analysis(world)
+    await world.say(case, "complete_analysis", done_on="2027-03-08", document="dms/1", excess=False)
+    await closed(world, case, "nothing_found")
+    back = {"actor": "op-1", "notice": "authority", "bounced_at": MONDAY.isoformat()}
+    told = await world.intake.submit_event(case, "e-1", "report_bounce", back)
+    assert "nothing was sent to the authority" in "; ".join(told.refused)
+    assert (await world.stage(case, "closed")).outcome == "nothing_found"
