@@ -20,6 +20,7 @@ from integrations.data_systems import DataSystem, Found, Subject, SystemDown, no
 from models import errors
 from models.errors import Refusal
 from models.now import Now
+from models.person_system import ACTS, ASKED, PeopleFound, PersonSystem
 from models.privacy import (
     CITED,
     COPIES,
@@ -35,7 +36,16 @@ from models.privacy import (
     Terms,
 )
 from models.settlement import Label
-from models.tables import ArchiveRow, CaseRow, ErasureRow, IdentificationRow, IntakeRow, PartyRow, RequestRow
+from models.tables import (
+    ArchiveRow,
+    CaseRow,
+    ErasureRow,
+    IdentificationRow,
+    IntakeRow,
+    NoticeRow,
+    PartyRow,
+    RequestRow,
+)
 from operations.intake import Sessions
 from operations.own_store import erase_own
 from rules.rulebook import Rulebook, book
@@ -60,6 +70,7 @@ class PrivacyStore:
             "privacy.answer": self._answer,
             "privacy.join": self._join,
             "privacy.close": self._close,
+            "privacy.tell_holders": self._tell_holders,
         }
 
     async def open(self, session: AsyncSession, intake: IntakeRow, at: datetime) -> Opening:
@@ -137,6 +148,33 @@ class PrivacyStore:
         """The gate before any answer."""
         if await session.get(IdentificationRow, case) is None:
             raise Refusal("the person is not identified: no answer")
+
+    async def _tell_holders(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """Who keeps the data is told what is asked; whose data it is stands in the case only."""
+        for one in data["asked"]:
+            key = f"{ASKED}:{one['system']}:{one['act']}:asked"
+            if await session.get(NoticeRow, (case, key)) is None:
+                session.add(
+                    NoticeRow(
+                        case=case,
+                        key=key,
+                        template="internal-person-system",
+                        party=one["holder"],
+                        internal=True,
+                        duty=ASKED,
+                        subject=f"{one['system']}:{one['act']}",
+                        facts={
+                            "case": case,
+                            "system": one["system"],
+                            "titles": one["title"],
+                            "act": one["act"],
+                            "wanted": ACTS[one["act"]].model_dump(),
+                            "records": one["records"],
+                            "last_day": {"last_day_of": [ASKED, f"{one['system']}:{one['act']}"]},
+                        },
+                        queued_at=at,
+                    )
+                )
 
     async def _close(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
         """An erasure ends with the request's own record, once the answer no longer needs it."""
@@ -223,10 +261,20 @@ def _terms(rulebook: Rulebook, rights: tuple[Right, ...]) -> Terms:
 class PrivacyActivities:
     """What is asked of every data system of the controller: gather, restrict, release, erase."""
 
-    def __init__(self, sessions: Sessions, systems: Sequence[DataSystem], now: Now) -> None:
+    def __init__(
+        self, sessions: Sessions, systems: Sequence[DataSystem], now: Now, people: Sequence[PersonSystem] = ()
+    ) -> None:
         self._sessions = sessions
         self._systems = systems
         self._now = now
+        self._people = people
+
+    @activity.defn(name="privacy.people")
+    async def people(self, work: PrivacyWork) -> PeopleFound:
+        """The people who keep data of this controller that no machine can be asked for."""
+        async with self._sessions() as session:
+            organisation = (await session.exec(select(CaseRow.organisation).where(CaseRow.case == work.case))).one()
+        return PeopleFound(people=tuple(p for p in self._people if organisation in p.organisations))
 
     # ---- gather -----------------------------------------------------------------------------------------------------
 
@@ -269,12 +317,16 @@ class PrivacyActivities:
                 )
             )
             gathered.append((system.name, system.title, records))
+        on_paper = _on_paper(body)
+        held |= {record["record"] for _, _, records in on_paper for record in records}
+        counts += [SystemCount(system=name, title=title, held=len(records)) for name, title, records in on_paper]
         if copies:
             files: dict[str, dict[str, str]] = {}
             if "access" in copies:
-                shown = _without(gathered, withheld.get("access", set()))
+                shown = _without([*gathered, *on_paper], withheld.get("access", set()))
                 files |= archive_files(book(organisation), work.case.split(":")[2], language, at, shown)
             if "portability" in copies:
+                # what people keep is not processed automatically (GDPR 20(1)(b), SE-19.1.2)
                 files |= portable_files(_without(gathered, {work.case, *withheld.get("portability", set())}))
             async with self._sessions() as session, session.begin():
                 row = await session.get(ArchiveRow, work.case)
@@ -452,6 +504,22 @@ def _without(
 ) -> list[tuple[str, Label, list[dict[str, Any]]]]:
     """What was gathered without the records that the person does not get."""
     return [(name, title, [r for r in records if r["record"] not in withheld]) for name, title, records in gathered]
+
+
+def _on_paper(body: PrivacyBody) -> list[tuple[str, Label, list[dict[str, Any]]]]:
+    """What people found who have searched: by reference, for the copies themselves are on paper."""
+    return [
+        (
+            person.name,
+            person.title,
+            [
+                {"record": record, **item.model_dump(mode="json", exclude={"where"}, exclude_none=True)}
+                for record, item in zip(body.records_of(person.name), body.found.get(person.name, ()), strict=True)
+            ],
+        )
+        for person in body.people or ()
+        if (asked := body.asked_of(person.name, "search")) is not None and asked.answered_at is not None
+    ]
 
 
 def person_hash(personal_code: str, salt: str) -> str:

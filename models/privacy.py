@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
 from models.operator import Role
+from models.person_system import Asked, Handling, HeldItem, PersonAct, PersonSystem
 from models.settlement import Label
 
 # ---- what is filed --------------------------------------------------------------------------------------------------
@@ -61,6 +62,14 @@ EXPLAINED: tuple[Right, ...] = ("automated_decision_review", "information")
 
 UNCHECKED: tuple[Right, ...] = ("marketing_objection",)
 """Rights for which nobody has to prove who they are: a stop harms nobody."""
+
+HANDLED: tuple[tuple[Right, Handling], ...] = (
+    ("access", "hand_out"),
+    ("rectification", "rectify"),
+    ("restriction", "restrict"),
+    ("erasure", "erase"),
+)
+"""Right → what a person who keeps data does about it with what was found there."""
 
 CITED: tuple[str, ...] = ("statute", "unfounded_or_excessive")
 """Grounds that need something to stand on: the statute that limits the right (SE-13.2), or the proof that the request
@@ -480,6 +489,12 @@ class PrivacyBody(Model):
     """Open requests of the same person for any of the same rights, as of the opening."""
     joined: str | None = None
     """The earlier request that answers this one too."""
+    people: tuple[PersonSystem, ...] | None = None
+    """The people who are asked as data systems; None: there are none, or nobody has looked yet."""
+    asked: tuple[Asked, ...] = ()
+    """What each of them was asked for, in that order."""
+    found: dict[str, tuple[HeldItem, ...]] = Field(default_factory=dict)
+    """Data system of a person → what its holder found there."""
 
     @property
     def needs_identity(self) -> bool:
@@ -514,6 +529,9 @@ class PrivacyBody(Model):
             wanted.append("the mark on the own records")
         if self.granted("portability") and self.transfer is not None and self.transfer.pending:
             wanted.append("the transfer")
+        for right, act in HANDLED:
+            if act != "erase" and self.granted(right):
+                wanted += [f"{system}: {act}" for system in self.people_left(act)]
         if self.terms.recipients is not None:
             wanted += [f"recipients of the {right}" for right in self.changed if right not in self.recipients]
         return tuple(wanted)
@@ -524,6 +542,8 @@ class PrivacyBody(Model):
             return False
         if self.result(right) == "refused":
             return True
+        if any(self.people_left(act) for of, act in HANDLED if of == right):
+            return False
         if right == "erasure":
             done = self.erased is not None
         elif right == "restriction":
@@ -547,9 +567,75 @@ class PrivacyBody(Model):
         """What the answer says of a right: what a person decided, or in part where something had to be kept."""
         assessment = self.assessments.get(right)
         outcome = assessment.outcome if assessment else "fulfilled"
-        if right == "erasure" and outcome == "fulfilled" and self.erased is not None and self.erased.kept:
+        if right == "erasure" and outcome == "fulfilled" and self.erased is not None and self.kept:
             return "in_part"
         return outcome
+
+    # ---- people as data systems ----
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """What an erasure left, in systems and with people → the ground."""
+        assessment = self.assessments.get("erasure")
+        kept = dict(self.erased.kept) if self.erased is not None else {}
+        if assessment is not None and assessment.ground is not None:
+            held = {record for person in self.people or () for record in self.records_of(person.name)}
+            kept |= dict.fromkeys((record for record in assessment.keep if record in held), assessment.ground)
+        for asked in self.asked:
+            kept |= asked.kept
+        return kept
+
+    def records_of(self, system: str, act: PersonAct = "search") -> tuple[str, ...]:
+        """What its holder found, by name, as far as an act is about it."""
+        every = tuple(f"{system}:{n}" for n in range(1, len(self.found.get(system, ())) + 1))
+        left_out: set[str] = set()
+        if act == "hand_out" and (access := self.assessments.get("access")) is not None:
+            left_out = {w.record for w in access.withheld if w.record}
+        if act == "erase" and (erasure := self.assessments.get("erasure")) is not None:
+            left_out = set(erasure.keep)
+        return tuple(record for record in every if record not in left_out)
+
+    def items_for(self, asked: Asked) -> tuple[HeldItem, ...]:
+        """What an act is about."""
+        named = zip(self.records_of(asked.system), self.found.get(asked.system, ()), strict=True)
+        return tuple(item for record, item in named if record in asked.records)
+
+    def asked_of(self, system: str, act: PersonAct) -> Asked | None:
+        """What a person was asked for."""
+        return next((a for a in self.asked if (a.system, a.act) == (system, act)), None)
+
+    @property
+    def unanswered(self) -> tuple[Asked, ...]:
+        """What people were asked for and have not answered."""
+        return tuple(a for a in self.asked if a.answered_at is None)
+
+    @property
+    def searching(self) -> tuple[str, ...]:
+        """The systems of people who are still searching, where anything that is asked for needs it."""
+        if all(self.result(right) == "refused" for right in self.rights if right not in UNCHECKED):
+            return ()
+        answered = {a.system for a in self.asked if a.act == "search" and a.answered_at is not None}
+        return tuple(person.name for person in self.people or () if person.name not in answered)
+
+    def people_left(self, act: PersonAct) -> tuple[str, ...]:
+        """The systems whose holders found something that this act is about, and have not done it."""
+        done = {a.system for a in self.asked if a.act == act and a.answered_at is not None}
+        return tuple(p.name for p in self.people or () if self.records_of(p.name, act) and p.name not in done)
+
+    def to_ask(self, stage: str) -> tuple[tuple[str, PersonAct], ...]:
+        """What is to be asked of people now and was not yet: data system and act."""
+        wanted: list[tuple[str, PersonAct]] = [(system, "search") for system in self.searching]
+        if stage in ("assessing", "carrying_out"):
+            for right, act in HANDLED[1:3]:
+                wanted += [(system, act) for system in self.people_left(act) if self.granted(right)]
+        if stage == "carrying_out" and self.granted("access"):
+            wanted += [(system, "hand_out") for system in self.people_left("hand_out")]
+        if stage == "erasing":
+            wanted += [(system, "erase") for system in self.people_left("erase")]
+        if stage == "lifting" and self.lifting is not None and self.lifting.status == "told":
+            marked = {a.system for a in self.asked if a.act == "restrict"}
+            wanted += [(system, "release") for system in self.people_left("release") if system in marked]
+        return tuple(one for one in wanted if self.asked_of(*one) is None)
 
 
 class PrivacyWork(Model):

@@ -28,7 +28,7 @@ def right_line(body: PrivacyBody, right: Right) -> dict[str, Any]:
     ground = (assessment.ground if assessment else None) or "legal_claim"
     reason = assessment.reason if assessment else None
     cites = assessment.cites if assessment else None
-    kept = ", ".join(body.erased.kept) if right == "erasure" and body.erased else ""
+    kept = ", ".join(body.kept) if right == "erasure" and body.erased else ""
     words = {
         "lv": "Paturēts: {kept}. Šo datu apstrāde ir ierobežota; kad pamats beigsies, varat lūgt tos dzēst no jauna.",
         "lt": "Palikta: {kept}. Šių duomenų tvarkymas apribotas; pagrindui išnykus, galite vėl prašyti ištrinti.",
@@ -65,6 +65,8 @@ def _more_lines(body: PrivacyBody, right: Right) -> list[dict[str, str]]:
                 + (f", until {withheld.until:%Y-%m-%d}" if withheld.until else ""),
             }
         )
+    if right == "access":
+        lines += _handed_out(body)
     if right in COPIES and body.encrypted:
         lines.append(
             {
@@ -98,6 +100,24 @@ def _more_lines(body: PrivacyBody, right: Right) -> list[dict[str, str]]:
                 "lv": f"Datu saņēmējs {recipient.name}: {outcome.lv}{why}",
                 "lt": f"Duomenų gavėjas {recipient.name}: {outcome.lt}{why}",
                 "en": f"Recipient {recipient.name}: {outcome.en}{why}",
+            }
+        )
+    return lines
+
+
+def _handed_out(body: PrivacyBody) -> list[dict[str, str]]:
+    """The copies that people made of what they keep."""
+    lines = []
+    for person in body.people or ():
+        asked = body.asked_of(person.name, "hand_out")
+        if asked is None or asked.answered_at is None:
+            continue
+        pages = sum(item.pages for item in body.items_for(asked))
+        lines.append(
+            {
+                "lv": f"Dokumentu kopijas ({person.title.lv}), lappuses: {pages}. Tās izsniedzam atsevišķi.",
+                "lt": f"Dokumentų kopijos ({person.title.lt}), puslapių: {pages}. Jas pateikiame atskirai.",
+                "en": f"Copies of documents ({person.title.en}), pages: {pages}. You receive them separately.",
             }
         )
     return lines

@@ -80,6 +80,7 @@ PROVE_NOTHING = frozenset(
         "credential.look_at_erasure",
         "sign_in_review.count",
         "claim.assess",
+        "privacy.people",
         "access.fallbacks",
         "access.void_secret",
         "authenticator_decision.look",

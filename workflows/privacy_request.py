@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, REST, Case, Done, Item, accepts
+from workflows.case import CLOSED, REST, Done, Item, accepts
+from workflows.person_system import AsksPeople
 
 with workflow.unsafe.imports_passed_through():
     from activities.privacy import PrivacyActivities
@@ -27,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
         Tick,
         Void,
     )
+    from models.person_system import ASKED, ReportHandling, ReportSearch
     from models.privacy import (
         CARRIED,
         CHANNELS,
@@ -70,7 +72,7 @@ SUBJECT = "subject"
 
 
 @workflow.defn(name="PrivacyRequest")
-class PrivacyRequest(Case):
+class PrivacyRequest(AsksPeople):
     """One request of a data subject: identified, gathered, assessed, carried out, answered within the month."""
 
     kind = "privacy_request"
@@ -89,6 +91,8 @@ class PrivacyRequest(Case):
             ReportBounce,
         ),
         "gathering": (
+            ReportSearch,
+            ReportHandling,
             AssessRight,
             ConfirmDone,
             ExtendRequest,
@@ -101,6 +105,7 @@ class PrivacyRequest(Case):
         "assessing": (
             AssessRight,
             ConfirmDone,
+            ReportHandling,
             ReportRecipients,
             AnswerPart,
             ExtendRequest,
@@ -112,6 +117,7 @@ class PrivacyRequest(Case):
         ),
         "carrying_out": (
             ConfirmDone,
+            ReportHandling,
             ReportTransfer,
             ReportRecipients,
             AssessRight,
@@ -122,10 +128,10 @@ class PrivacyRequest(Case):
             ConfirmLetterSent,
             ReportBounce,
         ),
-        "erasing": (ExtendRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
+        "erasing": (ReportHandling, ExtendRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
         "answering": (ConfirmAnswerSent, SendEncrypted, ExtendRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
         "joining": (CorrectAddress, ConfirmLetterSent, ReportBounce),
-        "lifting": (CorrectAddress, ConfirmLetterSent, ReportBounce),
+        "lifting": (ReportHandling, CorrectAddress, ConfirmLetterSent, ReportBounce),
         "resting": (ReportBounce, LiftRestriction),
     }
 
@@ -180,7 +186,11 @@ class PrivacyRequest(Case):
     async def gathering(self) -> None:
         """Every data system of the controller is asked; what they hold stays in the store, counts come back."""
         self._send_what_waits()
-        self.perform("gather", PrivacyActivities.gather, PrivacyWork(case=self.id), "ask every data system")
+        if await self.asks_people():
+            return
+        # while people search, the machines have said already what they hold; once all have, everything is gathered anew
+        if not (self.body.searching and self.body.systems):
+            self.perform("gather", PrivacyActivities.gather, PrivacyWork(case=self.id), "ask every data system")
         match await self.next():
             case Done(result=Gathered() as gathered):
                 await self._gathered(gathered)
@@ -192,12 +202,16 @@ class PrivacyRequest(Case):
     async def assessing(self) -> None:
         """A person decides, with a ground of the controller's list where a right is not fulfilled in full."""
         self._send_what_waits()
+        if await self.asks_people():
+            return
         self._restrict_if_granted()
         await self._always(await self.next())
 
     async def carrying_out(self) -> None:
         """What was decided is done: by the own store, by people with proof, by the other controller's receipt."""
         self._send_what_waits()
+        if await self.asks_people():
+            return
         self._restrict_if_granted()
         await self._always(await self.next())
 
@@ -209,7 +223,10 @@ class PrivacyRequest(Case):
     async def erasing(self) -> None:
         """Record by record, with a ledger and a second look; what is in use is kept and named."""
         self._send_what_waits()
-        self.perform("erase", PrivacyActivities.erase, PrivacyWork(case=self.id), "erase, and look again")
+        if await self.asks_people():
+            return
+        if self.body.erased is None:
+            self.perform("erase", PrivacyActivities.erase, PrivacyWork(case=self.id), "erase, and look again")
         match await self.next():
             case Done(result=Erased() as erased):
                 body = self.body.model_copy(update={"erased": erased})
@@ -295,7 +312,9 @@ class PrivacyRequest(Case):
         """The restriction ends only once the person was told that it will (SE-18.3, GDPR 18(3))."""
         self._send_what_waits()
         lifting = self.body.lifting
-        if lifting is not None and lifting.status == "told":
+        if await self.asks_people():
+            return
+        if lifting is not None and lifting.status == "told" and not self.body.unanswered:
             self.perform("release", PrivacyActivities.release, PrivacyWork(case=self.id), "take the mark away")
         match await self.next():
             case Done(result=Released() as released) if lifting is not None:
@@ -467,6 +486,13 @@ class PrivacyRequest(Case):
     async def _gathered(self, gathered: Gathered) -> None:
         body = self.body.model_copy(update={"systems": gathered.systems, "unfound": gathered.unfound})
         duty = body.terms.gathering
+        told = [system.system for system in gathered.systems]
+        found = [one.system for one in body.asked if one.act == "search" and one.answered_at is not None]
+        if body.searching or [system for system in found if system not in told]:
+            # not all have answered, or the last one did while the machines were asked: gathered anew once they have
+            held = {s.system: s.held for s in gathered.systems}
+            await self.record("systems_gathered", duty=duty, facts={"systems": held}, body=body)
+            return
         changes: tuple[Change, ...] = ()
         if duty is not None and self.clocks.running(duty, "access"):
             evidence = Evidence(kind="data_gathered", happened_at=gathered.at, reference=self.id)
@@ -485,7 +511,7 @@ class PrivacyRequest(Case):
             return {"to": "assessing", "body": body}
         if body.to_do:
             return {"to": "carrying_out", "body": body}
-        if body.granted("erasure") and body.erased is None:
+        if body.granted("erasure") and (body.erased is None or body.people_left("erase")):
             return {"to": "erasing", "body": body}
         return self._then_answer(body)
 
@@ -578,6 +604,12 @@ class PrivacyRequest(Case):
             changes=tuple(changes),
             **then,
         )
+
+    def after_people(self, body: PrivacyBody) -> dict[str, Any]:
+        """A search leads to a gathering of everything; what is done with paper may be the last thing to do."""
+        if self.case.stage == "erasing" and body.erased is not None:
+            return self._onward(body)
+        return self._if_done(body)
 
     def _if_done(self, body: PrivacyBody) -> dict[str, Any]:
         """On to the next stage, if all of this one is done."""
@@ -768,7 +800,7 @@ class PrivacyRequest(Case):
 
     def _then_rest(self, evidence: Evidence, body: PrivacyBody) -> dict[str, Any]:
         """The answer was sent: every clock that runs ends with that evidence, and the request rests."""
-        open_clocks = [c.key for c in self.clocks.open if c.duty != REST]
+        open_clocks = [c.key for c in self.clocks.open if c.duty not in (REST, ASKED)]
         extension = body.extension
         if extension is not None and extension.status == "untold":
             # the answer overtook the letter about the extension: the first term is what was kept
@@ -783,6 +815,12 @@ class PrivacyRequest(Case):
         else:
             changes = []
         changes += [Stop(duty=d, subject=s, evidence=evidence) for d, s in open_clocks]
+        # a refusal waits for nobody's search
+        changes += [
+            Void(duty=c.duty, subject=c.subject, reason="the request is answered")
+            for c in self.clocks.open
+            if c.duty == ASKED
+        ]
         return {
             "changes": (*changes, self.rest()),
             "to": "resting",
@@ -1010,6 +1048,8 @@ class PrivacyRequest(Case):
                 self.diverged = (f"privacy.restrict: {failure}",)
             case Item(message=AssessRight() as m) as item:
                 await self._assessed(item, m)
+            case Item(message=ReportSearch() | ReportHandling() as m) as item:
+                await self.people_said(item, m)
             case Item(message=ConfirmDone() as m) as item:
                 await self._deed_done(item, m)
             case Item(message=ReportRecipients() as m) as item:
@@ -1051,6 +1091,8 @@ class PrivacyRequest(Case):
                 return self._identification_faults(message)
             case AssessRight():
                 return self._assessment_faults(message)
+            case ReportSearch() | ReportHandling():
+                return self.people_faults(message)
             case ExtendRequest():
                 return self._extension_faults()
             case ConfirmDone():
@@ -1349,6 +1391,8 @@ class PrivacyRequest(Case):
         """What the case knows of a message's fields."""
         if model is CorrectAddress:
             return {"party": SUBJECT}
+        if model in (ReportSearch, ReportHandling):
+            return self.people_known(model)
         if model is IdentifyPerson:
             return {"channel": self.body.channel} | (
                 {"representation": "‹reference to the proof›"} if self.body.represented else {}
@@ -1379,7 +1423,8 @@ class PrivacyRequest(Case):
         body = self.body
         refused = any(s == "refused" and not k.startswith("answer:") for k, s in body.notices.items())
         transfer = body.transfer is not None and body.transfer.pending
-        hidden = {
+        hidden: dict[type[Message], bool] = {
+            **self.people_hidden(),
             AssessRight: not transfer
             if self.case.stage == "carrying_out"
             else "access" not in body.rights and self.case.stage != "assessing",
@@ -1402,6 +1447,8 @@ class PrivacyRequest(Case):
         match stage:
             case "identifying":
                 return f"the person's identification, from the privacy handler; accepted: {body.accepted}"
+            case "gathering" if body.unanswered and body.systems:
+                return f"people who keep data: {self.people_waited_for(body)}"
             case "gathering":
                 return "the data systems"
             case "assessing":
@@ -1409,6 +1456,8 @@ class PrivacyRequest(Case):
                 return f"the decision about {wanted}, from the privacy handler"
             case "carrying_out":
                 return f"what is still to be done, with proof, from the privacy handler: {', '.join(body.to_do)}"
+            case "lifting" | "erasing" if body.unanswered:
+                return f"people who keep data: {self.people_waited_for(body)}"
             case "joining":
                 return "proof that the person was told which earlier request answers this one"
             case "lifting":
@@ -1440,8 +1489,9 @@ class PrivacyRequest(Case):
         for system in body.systems:
             used = f", in use: {', '.join(system.in_use)}" if system.in_use else ""
             lines.append(f"- **{system.system}:** {system.held} records{used}")
+        lines += self.people_story()
         if body.erased:
-            kept = ", ".join(f"{record} ({ground})" for record, ground in body.erased.kept.items())
+            kept = ", ".join(f"{record} ({ground})" for record, ground in body.kept.items())
             lines.append(f"- **Erased:** {body.erased.erased} records" + (f"; kept: {kept}" if kept else ""))
         if body.restricted:
             left = f"; by hand: {', '.join(body.restricted.left)}" if body.restricted.left else ""

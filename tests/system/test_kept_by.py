@@ -20,6 +20,7 @@ from operations.samples import SAMPLES, Samples, read
 from rules.rulebook import books
 from tests.workflows import test_privacy_rights as rights
 from tests.workflows.test_breach import reported
+from tests.workflows.test_person_system import ARCHIVE, asking
 from tests.workflows.test_premium_refund import ended
 from tests.workflows.test_privacy_request import MONDAY, content, file, identify
 from tests.workflows.test_task import begun
@@ -150,6 +151,10 @@ async def _other_rights(world: World) -> None:
     await identify(world, case, MONDAY)
     await world.stage(case, "assessing")
     await rights.decide(world, case, "portability", transfer="not_feasible")
+    with asking(world, ARCHIVE):
+        case = await file(world, "SE", "objection")
+        await identify(world, case, MONDAY)
+        await world.until(partial(_entered, world, case, "people_asked"), "who keeps paper is asked")
     case = await file(world, "SE", "information")
     await identify(world, case, MONDAY)
     await world.stage(case, "assessing")
