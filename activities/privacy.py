@@ -324,7 +324,8 @@ class PrivacyActivities:
             files: dict[str, dict[str, str]] = {}
             if "access" in copies:
                 shown = _without([*gathered, *on_paper], withheld.get("access", set()))
-                files |= archive_files(book(organisation), work.case.split(":")[2], language, at, shown)
+                abroad = self._abroad(body, {c.system for c in counts if c.held})
+                files |= archive_files(book(organisation), work.case.split(":")[2], language, at, shown, abroad)
             if "portability" in copies:
                 # what people keep is not processed automatically (GDPR 20(1)(b), SE-19.1.2)
                 files |= portable_files(_without(gathered, {work.case, *withheld.get("portability", set())}))
@@ -336,6 +337,11 @@ class PrivacyActivities:
                 row.gathered_at = at
                 row.systems = {"files": files, "held": {c.system: c.held for c in counts}}
         return Gathered(at=at, systems=tuple(counts), unfound=tuple(sorted(set().union(*withheld.values()) - held)))
+
+    def _abroad(self, body: PrivacyBody, holding: set[str]) -> dict[str, Label]:
+        """The safeguards of the transfers, of each system that holds something in a third country (SE-16.11)."""
+        every = [(s.name, s.safeguards) for s in self._systems] + [(p.name, p.safeguards) for p in body.people or ()]
+        return {name: said for name, said in every if said is not None and name in holding}
 
     # ---- restrict ---------------------------------------------------------------------------------------------------
 

@@ -49,6 +49,8 @@ class DataSystem(Protocol):
 
     name: str
     title: Label
+    safeguards: Label | None
+    """Where its data are in a third country: the safeguards of the transfer (SE-16.11)."""
 
     async def locate(self, organisation: str, person: Subject, today: datetime) -> tuple[Found, ...]:
         """Every record of this controller that names the person; what was erased names nobody."""

@@ -36,13 +36,22 @@ _COPY: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 class HttpSystem:
     """A system of one controller or of several that answers by HTTP."""
 
-    def __init__(self, name: str, title: Label, organisations: Iterable[str], url: str, token: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        title: Label,
+        organisations: Iterable[str],
+        url: str,
+        token: str,
+        safeguards: Label | None = None,
+    ) -> None:
         """Raises `ValueError`: an address elsewhere that is asked without TLS."""
         where = urlsplit(url)
         if where.scheme != "https" and where.hostname not in HERE:
             raise ValueError("personal data leave this machine by https only")
         self.name = name
         self.title = title
+        self.safeguards = safeguards
         self._organisations = frozenset(organisations)
         self._url = url.rstrip("/")
         self._token = token

@@ -306,10 +306,12 @@ class SqlSystem:
         engine: AsyncEngine,
         description: Description,
         restricted: str | None = None,
+        safeguards: Label | None = None,
     ) -> None:
         """`restricted`: the text column that says why the use of a row is restricted, one word a mark."""
         self.name = name
         self.title = title
+        self.safeguards = safeguards
         self._organisations = frozenset(organisations)
         self._engine = engine
         self._description = description

@@ -40,6 +40,8 @@ class _Entry(Model):
     name: SystemName
     title: Label
     organisations: tuple[str, ...] = Field(min_length=1)
+    safeguards: Label | None = None
+    """Where the data are in a third country: the safeguards of the transfer (SE-16.11)."""
 
 
 class SqlEntry(_Entry):
@@ -171,7 +173,7 @@ def _made(entry: Entry, path: Path) -> SqlSystem | HttpSystem | PersonSystem:
         return PersonSystem(**entry.model_dump(exclude={"kind"}))
     if isinstance(entry, HttpEntry):
         token = _secret(entry.token).get_secret_value()
-        return HttpSystem(entry.name, entry.title, entry.organisations, entry.url, token)
+        return HttpSystem(entry.name, entry.title, entry.organisations, entry.url, token, entry.safeguards)
     from integrations.sql_system import SqlSystem, described  # noqa: PLC0415  # a quarter of a second, for who has one
 
     address = _secret(entry.address).get_secret_value()
@@ -185,7 +187,15 @@ def _made(entry: Entry, path: Path) -> SqlSystem | HttpSystem | PersonSystem:
         # without its cause, which repeats the address, password included
         raise ValueError(f"{entry.address}: no address of a database that can be asked") from None
     dataset = entry.dataset if entry.dataset.is_absolute() else path.parent / entry.dataset
-    return SqlSystem(entry.name, entry.title, entry.organisations, engine, described(dataset), entry.restricted)
+    return SqlSystem(
+        entry.name,
+        entry.title,
+        entry.organisations,
+        engine,
+        described(dataset),
+        entry.restricted,
+        entry.safeguards,
+    )
 
 
 def _secret(variable: str) -> SecretStr:

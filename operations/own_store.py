@@ -235,6 +235,7 @@ class OwnStore:
     """The tables of Termins as a data system."""
 
     name = "termins"
+    safeguards: Label | None = None
     title = Label(lv="Termins (termiņu lietas)", lt="Termins (terminų bylos)", en="Termins (cases and their deadlines)")
 
     def __init__(self, sessions: Sessions, keyring: Keyring) -> None:

@@ -47,6 +47,7 @@ RULES = {
     "answer_in_common_format": "tests/workflows/test_privacy_rights.py::"
     "test_portability_gives_what_the_person_provided_in_json_and_csv",
     "others_masked": "tests/activities/test_privacy.py::test_gathering_finds_every_record_and_masks_other_people",
+    "safeguards_told": "tests/rules/test_points.py::test_where_data_went_to_a_third_country_the_safeguards_are_named",
     "erasure_grounds": "tests/system/test_kept_by.py::test_erasure_is_refused_only_on_the_controllers_own_grounds",
     "storage_exception": "tests/system/test_storage.py::"
     "test_a_documented_exception_keeps_longer_and_only_where_there_are_any",
