@@ -35,6 +35,7 @@ from models.privacy import (
     SystemCount,
     Terms,
 )
+from models.rectification import Datum, Rectified
 from models.settlement import Label
 from models.tables import (
     ArchiveRow,
@@ -44,6 +45,7 @@ from models.tables import (
     IntakeRow,
     NoticeRow,
     PartyRow,
+    RectificationRow,
     RequestRow,
 )
 from operations.intake import Sessions
@@ -259,7 +261,7 @@ def _terms(rulebook: Rulebook, rights: tuple[Right, ...]) -> Terms:
 
 
 class PrivacyActivities:
-    """What is asked of every data system of the controller: gather, restrict, release, erase."""
+    """What is asked of every data system of the controller: gather, rectify, restrict, release, erase."""
 
     def __init__(
         self, sessions: Sessions, systems: Sequence[DataSystem], now: Now, people: Sequence[PersonSystem] = ()
@@ -342,6 +344,62 @@ class PrivacyActivities:
         """The safeguards of the transfers, of each system that holds something in a third country (SE-16.11)."""
         every = [(s.name, s.safeguards) for s in self._systems] + [(p.name, p.safeguards) for p in body.people or ()]
         return {name: said for name, said in every if said is not None and name in holding}
+
+    # ---- rectify ----------------------------------------------------------------------------------------------------
+
+    @activity.defn(name="privacy.rectify")
+    async def rectify(self, work: PrivacyWork) -> Rectified:
+        """Correct what a person decided in every system; a second look proves that nothing is left to change.
+
+        Safe to repeat at any point: what is right already is not changed again, and the ledger, which holds what was
+        and what is from before the first change, keeps what earlier attempts had done.
+        """
+        body, organisation, person, _ = await self._request(work.case)
+        assessment = body.assessments.get("rectification")
+        if assessment is None or not body.granted("rectification") or not assessment.corrections:
+            raise _refused("no person has decided what is to be corrected")
+        ledger = await self._corrections(work.case, assessment.corrections)
+        for _ in range(LOOKS):
+            if ledger.done_at is not None:
+                return _rectified(ledger)
+            data = [Datum.model_validate(datum) for datum in ledger.plan["data"]]
+            changed = 0
+            for system in self._systems:
+                for found in await self._answers(system, system.locate(organisation, person, self._now())):
+                    if found.record == work.case:
+                        continue
+                    said = await self._answers(system, system.rectify(person, found.record, data))
+                    changed += said.changed
+                    if said.fields or said.left:
+                        ledger = await self._keep_correction(work.case, found.record, said.fields, left=said.left)
+            if not changed:
+                return _rectified(await self._corrections_done(work.case))
+        raise ApplicationError("the second look still finds something to correct", type=errors.OUTSIDE_DOWN)
+
+    async def _corrections(self, case: str, data: Sequence[Datum]) -> RectificationRow:
+        """The request's ledger of corrections, committed before the first change."""
+        async with self._sessions() as session, session.begin():
+            row = await session.get(RectificationRow, case)
+            if row is None:
+                plan = {"data": [datum.model_dump() for datum in data], "records": {}, "left": []}
+                row = RectificationRow(case=case, begun_at=self._now(), plan=plan)
+                session.add(row)
+            return row
+
+    async def _keep_correction(self, case: str, record: str, fields: Sequence[str], *, left: bool) -> RectificationRow:
+        async with self._sessions() as session, session.begin():
+            row = (await session.exec(select(RectificationRow).where(RectificationRow.case == case))).one()
+            before = row.plan["records"].get(record, [])
+            records = {**row.plan["records"], record: sorted({*before, *fields})} if fields else row.plan["records"]
+            stays = sorted({*row.plan["left"], *([record] if left else [])})
+            row.plan = {**row.plan, "records": records, "left": stays}
+            return row
+
+    async def _corrections_done(self, case: str) -> RectificationRow:
+        async with self._sessions() as session, session.begin():
+            row = (await session.exec(select(RectificationRow).where(RectificationRow.case == case))).one()
+            row.done_at = max(self._now(), row.begun_at)
+            return row
 
     # ---- restrict ---------------------------------------------------------------------------------------------------
 
@@ -554,6 +612,10 @@ def _erased(row: ErasureRow) -> Erased:
         kept=row.plan["keep"],
         unmarked=tuple(row.plan.get("unmarked", ())),
     )
+
+
+def _rectified(row: RectificationRow) -> Rectified:
+    return Rectified(at=cast("datetime", row.done_at), records=len(row.plan["records"]), left=tuple(row.plan["left"]))
 
 
 def _refused(why: str) -> ApplicationError:

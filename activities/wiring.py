@@ -100,6 +100,7 @@ def build(
         privacy.people,
         privacy.gather,
         privacy.erase,
+        privacy.rectify,
         privacy.restrict,
         privacy.release,
         sweep.deliver,

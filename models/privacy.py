@@ -11,6 +11,7 @@ from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
 from models.operator import Role
 from models.person_system import Asked, Handling, HeldItem, PersonAct, PersonSystem
+from models.rectification import Data, Rectified
 from models.settlement import Label
 
 # ---- what is filed --------------------------------------------------------------------------------------------------
@@ -360,6 +361,8 @@ class Assessment(Model):
     cites: str | None = None
     """The statute that limits the right, or what proves that the request is unfounded or excessive."""
     withheld: tuple[Withheld, ...] = ()
+    corrections: Data = ()
+    """Rectification: what the systems correct by themselves."""
     by: str
 
 
@@ -477,6 +480,7 @@ class PrivacyBody(Model):
     """Portability straight to another controller."""
     done: dict[Right, Deed] = Field(default_factory=dict)
     restricted: Restricted | None = None
+    rectified: Rectified | None = None
     lifting: Lifting | None = None
     transfer: Transfer | None = None
     recipients: dict[Right, tuple[Recipient, ...]] = Field(default_factory=dict)
@@ -527,6 +531,8 @@ class PrivacyBody(Model):
         wanted: list[str] = [r for r in self.rights if r in CARRIED and self.granted(r) and r not in self.done]
         if self.granted("restriction") and self.restricted is None:
             wanted.append("the mark on the own records")
+        if self.rectifies and self.rectified is None:
+            wanted.append("the corrections in the data systems")
         if self.granted("portability") and self.transfer is not None and self.transfer.pending:
             wanted.append("the transfer")
         for right, act in HANDLED:
@@ -535,6 +541,12 @@ class PrivacyBody(Model):
         if self.terms.recipients is not None:
             wanted += [f"recipients of the {right}" for right in self.changed if right not in self.recipients]
         return tuple(wanted)
+
+    @property
+    def rectifies(self) -> bool:
+        """Whether the data systems are to correct something by themselves."""
+        assessment = self.assessments.get("rectification")
+        return assessment is not None and bool(assessment.corrections) and self.granted("rectification")
 
     def settled(self, right: Right) -> bool:
         """Whether there is nothing left to decide or to do about a right."""
@@ -685,6 +697,11 @@ class AssessRight(PrivacyMessage):
     )
     withheld: tuple[Withheld, ...] = Field(
         default=(), max_length=50, description="access or portability in part: what, record, ground, until"
+    )
+    corrections: Data = Field(
+        default=(),
+        description="rectification: what the systems correct, as list of party (subject), category (of Fides, such as "
+        "user.contact.email), was, now; without was it is filled in",
     )
     obtained_at: Instant | None = Field(
         default=None, description="information: when the data were obtained from someone else"

@@ -36,8 +36,8 @@ class AsksPeople(Case):
         super().__init__()
         self.known_people: tuple[PersonSystem, ...] | None = None
 
-    def after_people(self, body: PrivacyBody) -> dict[str, Any]:
-        """Where the request stands with this body, once somebody has answered: arguments of `record`."""
+    def after_people(self, body: PrivacyBody, said: Evidence) -> dict[str, Any]:
+        """Where the request stands with this body, once somebody has answered: arguments of `record`, `changes` too."""
         raise NotImplementedError
 
     # ---- asking -----------------------------------------------------------------------------------------------------
@@ -110,16 +110,13 @@ class AsksPeople(Case):
         )
         body = self.body.model_copy(update={"asked": asked, "found": found})
         subject = f"{m.system}:{act}"
+        evidence = Evidence(
+            kind="person_answered", happened_at=at, reference=m.reference, by_person=True, correction=m.correction
+        )
         changes: tuple[Change, ...] = ()
         if self.clocks.running(ASKED, subject):
-            evidence = Evidence(
-                kind="person_answered",
-                happened_at=at,
-                reference=m.reference,
-                by_person=True,
-                correction=m.correction,
-            )
             changes = (Stop(duty=ASKED, subject=subject, evidence=evidence),)
+        then = self.after_people(body, evidence)
         await self.record(
             "searched" if isinstance(m, ReportSearch) else "handled",
             said=item,
@@ -132,8 +129,8 @@ class AsksPeople(Case):
                 "reference": m.reference,
                 **facts,
             },
-            changes=changes,
-            **self.after_people(body),
+            changes=(*changes, *then.pop("changes")),
+            **then,
         )
 
     # ---- conditions -------------------------------------------------------------------------------------------------

@@ -66,6 +66,7 @@ with workflow.unsafe.imports_passed_through():
         WithdrawRequest,
     )
     from models.privacy_answer import found_line, right_line
+    from models.rectification import Rectified
     from models.settlement import Label
 
 SUBJECT = "subject"
@@ -204,7 +205,7 @@ class PrivacyRequest(AsksPeople):
         self._send_what_waits()
         if await self.asks_people():
             return
-        self._restrict_if_granted()
+        self._change_if_granted()
         await self._always(await self.next())
 
     async def carrying_out(self) -> None:
@@ -212,11 +213,15 @@ class PrivacyRequest(AsksPeople):
         self._send_what_waits()
         if await self.asks_people():
             return
-        self._restrict_if_granted()
+        self._change_if_granted()
         await self._always(await self.next())
 
-    def _restrict_if_granted(self) -> None:
-        """The mark is set as soon as the restriction is granted: it may be wanted while the rest is examined."""
+    def _change_if_granted(self) -> None:
+        """Marks and corrections are made as soon as they are granted: they may be wanted while the rest is examined."""
+        if self.body.rectifies and self.body.rectified is None:
+            self.perform(
+                "rectify", PrivacyActivities.rectify, PrivacyWork(case=self.id), "correct in every data system"
+            )
         if self.body.granted("restriction") and self.body.restricted is None:
             self.perform("restrict", PrivacyActivities.restrict, PrivacyWork(case=self.id), "mark as restricted")
 
@@ -523,6 +528,7 @@ class PrivacyRequest(AsksPeople):
             keep=m.keep,
             cites=m.cites,
             withheld=m.withheld,
+            corrections=m.corrections,
             by=m.actor,
         )
         update: dict[str, Any] = {"assessments": {**self.body.assessments, m.right: assessment}}
@@ -553,6 +559,9 @@ class PrivacyRequest(AsksPeople):
             facts["cites"] = m.cites
         if m.withheld:
             facts["withheld"] = [w.model_dump(mode="json") for w in m.withheld]
+        if m.corrections:
+            # what it says stands in the message and in the store's ledger
+            facts["corrections"] = [datum.category for datum in m.corrections]
         if m.transfer:
             facts["transfer"] = m.transfer
         if m.obtained_at:
@@ -577,19 +586,8 @@ class PrivacyRequest(AsksPeople):
         body = self.body.model_copy(
             update={"done": {**self.body.done, m.right: Deed(at=m.done_at, reference=m.reference)}}
         )
-        changes: list[Change] = []
-        for duty, subject in self._deed_clocks(m.right):
-            if self.clocks.running(duty, subject):
-                evidence = Evidence(
-                    kind=body.terms.deeds[duty],
-                    happened_at=m.done_at,
-                    reference=m.reference,
-                    by_person=True,
-                    correction=m.correction,
-                )
-                changes.append(Stop(duty=duty, subject=subject, evidence=evidence))
-        if m.right in body.changed:
-            changes += self._recipients_clock(m.right, m.done_at)
+        said = Evidence(kind="", happened_at=m.done_at, reference=m.reference, by_person=True, correction=m.correction)
+        changes = self._deed_ends(body, m.right, said)
         then = self._if_done(body)
         if m.right in UNCHECKED and then["to"] != "answering":
             # the rest still waits: the person is told of the stop now
@@ -601,15 +599,54 @@ class PrivacyRequest(AsksPeople):
             said=item,
             duty=body.terms.own[m.right][0],
             facts={"right": m.right, "done_at": m.done_at.isoformat(), "reference": m.reference},
-            changes=tuple(changes),
+            changes=changes,
             **then,
         )
 
-    def after_people(self, body: PrivacyBody) -> dict[str, Any]:
+    def _deed_ends(self, body: PrivacyBody, right: Right, said: Evidence) -> tuple[Change, ...]:
+        """What a deed ends, and what begins with it: the recipients are to hear of it."""
+        changes: list[Change] = []
+        for duty, subject in self._deed_clocks(right):
+            if self.clocks.running(duty, subject):
+                evidence = said.model_copy(update={"kind": body.terms.deeds[duty]})
+                changes.append(Stop(duty=duty, subject=subject, evidence=evidence))
+        if right in body.changed and said.happened_at is not None:
+            changes += self._recipients_clock(right, said.happened_at)
+        return tuple(changes)
+
+    async def _rectified(self, rectified: Rectified) -> None:
+        """The systems have corrected: the right is carried out, unless a person has something left to correct."""
+        at = min(rectified.at, workflow.now())
+        evidence = Evidence(kind="", happened_at=at, reference=self.id)
+        # what is corrected stays in the store's ledger alone
+        decided = self.body.assessments["rectification"].model_copy(update={"corrections": ()})
+        assessments = {**self.body.assessments, "rectification": decided}
+        body = self.body.model_copy(update={"rectified": rectified, "assessments": assessments})
+        body, changes = self._carried_out(body, evidence)
+        await self.record(
+            "rectified",
+            duty=body.terms.own["rectification"][0],
+            facts={"records": rectified.records, "left": list(rectified.left)},
+            changes=changes,
+            **self._if_done(body),
+        )
+
+    def _carried_out(self, body: PrivacyBody, said: Evidence) -> tuple[PrivacyBody, tuple[Change, ...]]:
+        """A rectification is carried out once systems and people have corrected everything that they hold."""
+        rectified = body.rectified
+        if rectified is None or rectified.left or "rectification" in body.done or body.people_left("rectify"):
+            return body, ()
+        assert said.happened_at is not None
+        deed = Deed(at=said.happened_at, reference=said.reference or self.id)
+        body = body.model_copy(update={"done": {**body.done, "rectification": deed}})
+        return body, self._deed_ends(body, "rectification", said)
+
+    def after_people(self, body: PrivacyBody, said: Evidence) -> dict[str, Any]:
         """A search leads to a gathering of everything; what is done with paper may be the last thing to do."""
+        body, changes = self._carried_out(body, said)
         if self.case.stage == "erasing" and body.erased is not None:
-            return self._onward(body)
-        return self._if_done(body)
+            return {"changes": changes, **self._onward(body)}
+        return {"changes": changes, **self._if_done(body)}
 
     def _if_done(self, body: PrivacyBody) -> dict[str, Any]:
         """On to the next stage, if all of this one is done."""
@@ -1046,6 +1083,10 @@ class PrivacyRequest(AsksPeople):
                 await self._restriction_marked(restricted)
             case Done(key="restrict", failure=failure):
                 self.diverged = (f"privacy.restrict: {failure}",)
+            case Done(result=Rectified() as rectified):
+                await self._rectified(rectified)
+            case Done(key="rectify", failure=failure):
+                self.diverged = (f"privacy.rectify: {failure}",)
             case Item(message=AssessRight() as m) as item:
                 await self._assessed(item, m)
             case Item(message=ReportSearch() | ReportHandling() as m) as item:
@@ -1181,6 +1222,8 @@ class PrivacyRequest(AsksPeople):
             return (f"right: {m.right} is decided, and what was decided is being carried out",)
         if m.right in body.done or (m.right == "restriction" and body.restricted is not None):
             return (f"right: {m.right} is carried out already",)
+        if m.right == "rectification" and body.rectifies:
+            return (f"right: {m.right} is decided, and the data systems are correcting",)
         faults = []
         if m.actor.startswith("system:"):
             faults.append("actor: a person decides")
@@ -1213,6 +1256,8 @@ class PrivacyRequest(AsksPeople):
             for n, withheld in enumerate(m.withheld, 1)
             if withheld.ground not in grounds
         ]
+        if m.corrections and (m.right != "rectification" or m.outcome == "refused"):
+            faults.append("corrections: only for a rectification that is granted")
         if m.obtained_at is not None and (m.right != "information" or m.obtained_at > workflow.now()):
             faults.append("obtained_at: only for information, and never in the future")
         if m.obtained_at is not None and m.obtained_at.year <= COUNTED_FROM:
@@ -1238,6 +1283,8 @@ class PrivacyRequest(AsksPeople):
                 faults.append(f"right: {m.right} is not granted: nothing is to be carried out")
             elif m.right not in CARRIED:
                 faults.append(f"right: {m.right} is not for a person to carry out")
+            elif m.right == "rectification" and body.rectifies and body.rectified is None:
+                faults.append("right: the data systems are still correcting; what they leave is named after that")
         if m.done_at > workflow.now():
             faults.append("done_at: lies in the future")
         if m.done_at < body.received_at:
@@ -1497,6 +1544,9 @@ class PrivacyRequest(AsksPeople):
             left = f"; by hand: {', '.join(body.restricted.left)}" if body.restricted.left else ""
             lifted = "; lifted" if body.lifting and body.lifting.status == "lifted" else ""
             lines.append(f"- **Restricted:** {body.restricted.records} records{left}{lifted}")
+        if body.rectified:
+            left = f"; by hand: {', '.join(body.rectified.left)}" if body.rectified.left else ""
+            lines.append(f"- **Corrected:** {body.rectified.records} records{left}")
         lines += [f"- **Done, {right}:** {deed.at:%Y-%m-%d %H:%M %Z}" for right, deed in body.done.items()]
         if body.transfer:
             lines.append(f"- **Transfer:** {_transfer_state(body.transfer)}")
