@@ -24,6 +24,7 @@ from models.person_system import ACTS, ASKED, PeopleFound, PersonSystem
 from models.privacy import (
     CITED,
     COPIES,
+    FEES,
     Erased,
     Gathered,
     PrivacyBody,
@@ -119,6 +120,10 @@ class PrivacyStore:
             came_with=filing.identified_by,
             transfer_asked=filing.transfer_to is not None,
             duplicates=duplicates,
+            copies_before=await _copies_before(session, self._keyring, intake.organisation, person),
+            received_by=filing.received_by,
+            entered_at=intake.recorded_at,
+            told_at=filing.told_at,
         )
         return Opening(
             stage="identifying",
@@ -229,6 +234,20 @@ async def _asked_before(
     return tuple(case for _, case in sorted(found))
 
 
+async def _copies_before(session: AsyncSession, keyring: Keyring, organisation: str, person: bytes) -> int:
+    """How many requests of the same person were answered with a copy: the first of all is free (SE-16.8)."""
+    query = select(RequestRow.case).where(RequestRow.organisation == organisation, RequestRow.person == person)
+    copies = 0
+    for case in (await session.exec(query)).all():
+        row = await session.get(CaseRow, case)
+        if row is None or row.stage not in ("resting", "lifting", "closed") or row.outcome in ("withdrawn", "joined"):
+            continue
+        await keyring.load([case])
+        body = PrivacyBody.model_validate({k: v for k, v in row.state["body"].items() if k in PrivacyBody.model_fields})
+        copies += "access" in body.rights and body.result("access") != "refused"
+    return copies
+
+
 def _terms(rulebook: Rulebook, rights: tuple[Right, ...]) -> Terms:
     values = rulebook.values["privacy"]
     answer = rulebook.find(values["answer"])
@@ -257,6 +276,9 @@ def _terms(rulebook: Rulebook, rights: tuple[Right, ...]) -> Terms:
         lift_gate=values.get("lift_gate"),
         transfer_gate=values.get("transfer_gate"),
         elsewhere=values.get("elsewhere"),
+        passing_on=values.get("passing_on"),
+        telling=values.get("telling"),
+        fees={**FEES, **values.get("fees", {})},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -10,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
 from models.operator import Role
-from models.person_system import Asked, Handling, HeldItem, PersonAct, PersonSystem
+from models.person_system import Asked, Handling, HeldItem, PersonAct, PersonSystem, Reference, Staff
 from models.rectification import Data, Rectified
 from models.settlement import Label
 
@@ -77,6 +78,10 @@ CITED: tuple[str, ...] = ("statute", "unfounded_or_excessive")
 is unfounded or excessive, which is the controller's to bring (SE-21.8, GDPR 12(5))."""
 
 
+FEES: dict[str, str] = {"further_copy": "GDPR 15(3)", "unfounded_or_excessive": "GDPR 12(5)(a)"}
+"""What a fee can be asked for → the clause, where the controller's document has none (SE-16.8, SE-21.7.1)."""
+
+
 COUNTED_FROM = 2020
 """The year in which the calendars of this product begin: no term runs from before it."""
 
@@ -129,11 +134,17 @@ class PrivacyFiling(Model):
     """In the person's own words: what is wrong or incomplete, what is objected to, the view on a decision."""
     transfer_to: Text | None = None
     """Portability straight to another controller: which one."""
+    received_by: Staff | None = None
+    """Who on the staff was handed it, by code, if it did not come straight to those who handle it (SE-14.1)."""
+    told_at: Instant | None = None
+    """When that person told them orally what a request needs (SE-14.4)."""
 
     @model_validator(mode="after")
     def _transfer_of_what(self) -> PrivacyFiling:
         if self.transfer_to is not None and "portability" not in self.rights:
             raise ValueError("transfer_to: only where portability is asked for")
+        if self.told_at is not None and self.received_by is None:
+            raise ValueError("told_at: only with received_by, who told them")
         return self
 
 
@@ -329,6 +340,12 @@ class Terms(Model):
     """The duty about a transfer straight to another controller."""
     elsewhere: str | None = None
     """The duty to inform about data that were obtained from someone else, from when they were."""
+    passing_on: str | None = None
+    """The duty of any employee to pass a request on to who is competent (SE-14.1)."""
+    telling: str | None = None
+    """The duty of any employee to tell orally what a request needs (SE-14.4)."""
+    fees: dict[str, str] = Field(default_factory=dict)
+    """What a fee can be asked for → clause."""
 
 
 class Withheld(Model):
@@ -350,6 +367,18 @@ class Recipient(Model):
     reason: Text | None = None
 
 
+class Fee(Model):
+    """A fee instead of a refusal, or for a copy beyond the first: by administrative cost, with reasons."""
+
+    amount: Annotated[Decimal, Field(gt=0, le=1000, max_digits=6, decimal_places=2)]
+    """EUR."""
+    basis: Literal["further_copy", "unfounded_or_excessive"]
+    reason: Text
+    """What the person is told; names nobody."""
+    proof: Text | None = None
+    """That the request is unfounded or excessive, which is the controller's to bring (SE-21.8)."""
+
+
 class Assessment(Model):
     """What a person decided about a right."""
 
@@ -363,6 +392,7 @@ class Assessment(Model):
     withheld: tuple[Withheld, ...] = ()
     corrections: Data = ()
     """Rectification: what the systems correct by themselves."""
+    fee: Fee | None = None
     by: str
 
 
@@ -487,6 +517,14 @@ class PrivacyBody(Model):
     unfound: tuple[str, ...] = ()
     parts: dict[str, tuple[Right, ...]] = Field(default_factory=dict)
     """Partial answers: key of the letter → what it told."""
+    parts_open: dict[str, tuple[Right, ...]] = Field(default_factory=dict)
+    """Partial answers that a person gave without what people still search: key of the letter → rights not whole yet."""
+    copies_before: int = 0
+    """Requests of before by which the same person got a copy: a further one may cost a fee."""
+    received_by: str | None = None
+    entered_at: datetime | None = None
+    """When the request was entered, by which it was passed on."""
+    told_at: datetime | None = None
     part_ended: dict[str, tuple[tuple[str, str], ...]] = Field(default_factory=dict)
     """Partial answers: key of the letter → duty and subject of the clocks that it ended."""
     duplicates: tuple[str, ...] = ()
@@ -565,10 +603,17 @@ class PrivacyBody(Model):
         told = self.terms.recipients is None or right not in self.changed or right in self.recipients
         return done and told
 
+    def tellable(self, right: Right) -> bool:
+        """Whether a partial answer can say something of a right now: of a copy what is gathered so far."""
+        if right not in COPIES or self.result(right) == "refused":
+            return self.settled(right)
+        return bool(self.systems) and (right == "access" or right in self.assessments)
+
     @property
     def told(self) -> tuple[Right, ...]:
-        """The rights of which the person was told already, by a partial answer that was sent."""
-        return tuple(r for key, rights in self.parts.items() if self.notices.get(key) == "sent" for r in rights)
+        """The rights of which the person was told already in full, by a partial answer that was sent."""
+        sent = {key: rights for key, rights in self.parts.items() if self.notices.get(key) == "sent"}
+        return tuple(r for key, rights in sent.items() for r in rights if r not in self.parts_open.get(key, ()))
 
     @property
     def accepted(self) -> str:
@@ -698,6 +743,10 @@ class AssessRight(PrivacyMessage):
     withheld: tuple[Withheld, ...] = Field(
         default=(), max_length=50, description="access or portability in part: what, record, ground, until"
     )
+    fee: Fee | None = Field(
+        default=None,
+        description="amount (EUR), basis (further_copy, unfounded_or_excessive), reason, and of an unfounded one proof",
+    )
     corrections: Data = Field(
         default=(),
         description="rectification: what the systems correct, as list of party (subject), category (of Fides, such as "
@@ -744,8 +793,19 @@ class ReportTransfer(PrivacyMessage):
     format: Text | None = Field(default=None, description="agreed: the format, such as CSV")
 
 
+class ReportTold(Message):
+    """Whoever received the request told the person orally what it needs and how to identify oneself."""
+
+    told_at: Instant = Field(description="when, such as 2026-11-21T10:00+02:00")
+    by: Staff = Field(description="code of who told them")
+    reference: Reference = Field(description="reference to the note of it")
+    correction: Correction | None = Field(
+        default=None, description="where the term is over already: reason, document, second_person"
+    )
+
+
 class AnswerPart(PrivacyMessage):
-    """Tell the person now of rights that are settled, while others still wait."""
+    """Tell the person now of rights that are settled, or give the copy so far, while others still wait."""
 
     rights: Rights = Field(description="list of rights")
 

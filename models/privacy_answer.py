@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.privacy import COPIES, GROUNDS, RECIPIENT_OUTCOMES, RIGHTS, PrivacyBody, Right
+from models.privacy import COPIES, GROUNDS, RECIPIENT_OUTCOMES, RIGHTS, Fee, PrivacyBody, Right
 
 
 def found_line(n: int) -> dict[str, str]:
@@ -65,6 +65,8 @@ def _more_lines(body: PrivacyBody, right: Right) -> list[dict[str, str]]:
                 + (f", until {withheld.until:%Y-%m-%d}" if withheld.until else ""),
             }
         )
+    if assessment is not None and assessment.fee is not None:
+        lines.append(_fee_line(body, assessment.fee))
     if right == "access":
         lines += _handed_out(body)
     if right in COPIES and body.encrypted:
@@ -121,3 +123,21 @@ def _handed_out(body: PrivacyBody) -> list[dict[str, str]]:
             }
         )
     return lines
+
+
+def _fee_line(body: PrivacyBody, fee: Fee) -> dict[str, str]:
+    """The fee, what it is asked for, by which clause and why."""
+    clause = body.terms.fees.get(fee.basis, "")
+    amount = f"{fee.amount:.2f}"
+    further = fee.basis == "further_copy"
+    why = {
+        "lv": "papildu kopija" if further else GROUNDS["unfounded_or_excessive"].lv,
+        "lt": "papildoma kopija" if further else GROUNDS["unfounded_or_excessive"].lt,
+        "en": "a further copy" if further else GROUNDS["unfounded_or_excessive"].en,
+    }
+    comma = amount.replace(".", ",")
+    return {
+        "lv": f"Maksa: {comma} EUR ({why['lv']}; {clause}). {fee.reason}",
+        "lt": f"Mokestis: {comma} EUR ({why['lt']}; {clause}). {fee.reason}",
+        "en": f"Fee: EUR {amount} ({why['en']}; {clause}). {fee.reason}",
+    }

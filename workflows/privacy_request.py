@@ -49,6 +49,7 @@ with workflow.unsafe.imports_passed_through():
         Erased,
         ExtendRequest,
         Extension,
+        Fee,
         Gathered,
         IdentifyPerson,
         JoinRequest,
@@ -58,6 +59,7 @@ with workflow.unsafe.imports_passed_through():
         PrivacyWork,
         Released,
         ReportRecipients,
+        ReportTold,
         ReportTransfer,
         Restricted,
         Right,
@@ -80,6 +82,7 @@ class PrivacyRequest(AsksPeople):
     body_model = PrivacyBody
     stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
         "identifying": (
+            ReportTold,
             IdentifyPerson,
             AskIdentification,
             AssessRight,
@@ -94,6 +97,8 @@ class PrivacyRequest(AsksPeople):
         "gathering": (
             ReportSearch,
             ReportHandling,
+            AnswerPart,
+            ReportTold,
             AssessRight,
             ConfirmDone,
             ExtendRequest,
@@ -109,6 +114,7 @@ class PrivacyRequest(AsksPeople):
             ReportHandling,
             ReportRecipients,
             AnswerPart,
+            ReportTold,
             ExtendRequest,
             WithdrawRequest,
             JoinRequest,
@@ -119,6 +125,7 @@ class PrivacyRequest(AsksPeople):
         "carrying_out": (
             ConfirmDone,
             ReportHandling,
+            ReportTold,
             ReportTransfer,
             ReportRecipients,
             AssessRight,
@@ -130,7 +137,15 @@ class PrivacyRequest(AsksPeople):
             ReportBounce,
         ),
         "erasing": (ReportHandling, ExtendRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
-        "answering": (ConfirmAnswerSent, SendEncrypted, ExtendRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
+        "answering": (
+            ReportTold,
+            ConfirmAnswerSent,
+            SendEncrypted,
+            ExtendRequest,
+            CorrectAddress,
+            ConfirmLetterSent,
+            ReportBounce,
+        ),
         "joining": (CorrectAddress, ConfirmLetterSent, ReportBounce),
         "lifting": (ReportHandling, CorrectAddress, ConfirmLetterSent, ReportBounce),
         "resting": (ReportBounce, LiftRestriction),
@@ -149,6 +164,7 @@ class PrivacyRequest(AsksPeople):
     report_recipients = accepts(ReportRecipients)
     report_transfer = accepts(ReportTransfer)
     answer_part = accepts(AnswerPart)
+    report_told = accepts(ReportTold)
     join_request = accepts(JoinRequest)
     lift_restriction = accepts(LiftRestriction)
     send_encrypted = accepts(SendEncrypted)
@@ -376,7 +392,10 @@ class PrivacyRequest(AsksPeople):
         body, terms = self.body, self.body.terms
         accepted = body.came_with is not None and body.came_with in terms.ways[body.channel]
         clocks = (*self._answer_clocks(), *self._deed_clocks())
-        starts = tuple(Start(duty=d, subject=s, anchor_at=body.received_at) for d, s in clocks)
+        starts: tuple[Change, ...] = (
+            *(Start(duty=d, subject=s, anchor_at=body.received_at) for d, s in clocks),
+            *self._staff_clocks(),
+        )
         facts: dict[str, Any] = {
             "received_at": body.received_at.isoformat(),
             "rights": list(body.rights),
@@ -385,6 +404,8 @@ class PrivacyRequest(AsksPeople):
         }
         if body.duplicates:
             facts["duplicates"] = list(body.duplicates)
+        if body.received_by:
+            facts["received_by"] = body.received_by
         body = body.model_copy(update={"announced": True})
         if not body.needs_identity:
             # a stop of marketing harms nobody: nobody is asked who they are
@@ -415,6 +436,50 @@ class PrivacyRequest(AsksPeople):
             notices=notices,
             body=body,
         )
+
+    def _staff_clocks(self) -> tuple[Change, ...]:
+        """SE-14.1, SE-14.4: what is owed by whoever on the staff was handed the request, from then on.
+
+        Entered, it is passed on. Only who asks in person or by phone can be told anything orally.
+        """
+        body, terms = self.body, self.body.terms
+        changes: list[Change] = []
+        if body.received_by is None:
+            return ()
+        if terms.passing_on is not None and body.entered_at is not None:
+            passed = Evidence(kind="request_passed_on", happened_at=body.entered_at, reference=self.id)
+            changes.append(Start(duty=terms.passing_on, anchor_at=body.received_at))
+            changes.append(Stop(duty=terms.passing_on, evidence=passed))
+        if terms.telling is not None and body.channel in ("in_person", "phone"):
+            changes.append(Start(duty=terms.telling, anchor_at=body.received_at))
+            if body.told_at is not None:
+                said = Evidence(kind="requirements_told", happened_at=body.told_at, reference=body.received_by)
+                changes.append(Stop(duty=terms.telling, evidence=said))
+        return tuple(changes)
+
+    async def _told_orally(self, item: Item, m: ReportTold) -> None:
+        """SE-14.4: the person was told what a request needs."""
+        duty = self.body.terms.telling
+        assert duty is not None  # the clock runs
+        evidence = Evidence(
+            kind="requirements_told",
+            happened_at=m.told_at,
+            reference=m.reference,
+            by_person=True,
+            correction=m.correction,
+        )
+        await self.record(
+            "told_orally",
+            said=item,
+            duty=duty,
+            facts={"by": m.by, "told_at": m.told_at.isoformat(), "reference": m.reference},
+            changes=(Stop(duty=duty, evidence=evidence),),
+        )
+
+    def _untold(self) -> bool:
+        """Whether somebody on the staff still has to tell the person orally what a request needs."""
+        duty = self.body.terms.telling
+        return duty is not None and self.clocks.running(duty)
 
     async def _identified(self, item: Item, m: IdentifyPerson) -> None:
         body, terms = self.body, self.body.terms
@@ -529,6 +594,7 @@ class PrivacyRequest(AsksPeople):
             cites=m.cites,
             withheld=m.withheld,
             corrections=m.corrections,
+            fee=m.fee,
             by=m.actor,
         )
         update: dict[str, Any] = {"assessments": {**self.body.assessments, m.right: assessment}}
@@ -559,6 +625,8 @@ class PrivacyRequest(AsksPeople):
             facts["cites"] = m.cites
         if m.withheld:
             facts["withheld"] = [w.model_dump(mode="json") for w in m.withheld]
+        if m.fee:
+            facts["fee"] = {"amount": f"{m.fee.amount:.2f}", "clause": self.body.terms.fees.get(m.fee.basis)}
         if m.corrections:
             # what it says stands in the message and in the store's ledger
             facts["corrections"] = [datum.category for datum in m.corrections]
@@ -751,17 +819,34 @@ class PrivacyRequest(AsksPeople):
     # ---- partial answers --------------------------------------------------------------------------------------------
 
     def _part_letter(self, body: PrivacyBody, rights: tuple[Right, ...]) -> NoticeDraft:
+        facts: dict[str, Any] = {
+            "controller": body.terms.controller,
+            "authority": body.terms.authority,
+            "rights": [right_line(body, right) for right in rights],
+        }
+        if self._brings_copy(body, rights):
+            facts["attach"] = "archive"
+        if without := self._without(body, rights):
+            titles = {person.name: person.title for person in body.people or ()}
+            facts["outstanding"] = [titles[system].model_dump() for system in without]
         return NoticeDraft(
-            key=self._next_key("part"),
-            template="privacy-part",
-            party=SUBJECT,
-            duty=body.terms.answer,
-            facts={
-                "controller": body.terms.controller,
-                "authority": body.terms.authority,
-                "rights": [right_line(body, right) for right in rights],
-            },
+            key=self._next_key("part"), template="privacy-part", party=SUBJECT, duty=body.terms.answer, facts=facts
         )
+
+    def _brings_copy(self, body: PrivacyBody, rights: tuple[Right, ...]) -> bool:
+        return any(right in COPIES and body.result(right) != "refused" for right in rights)
+
+    def _by_hand(self, body: PrivacyBody, rights: tuple[Right, ...]) -> bool:
+        """A copy with health data does not go by plain mail, nor does one that is wanted by another channel."""
+        by_mail = body.answer_channel == "email" and body.has_mail and not body.terms.health_data
+        return self._brings_copy(body, rights) and not by_mail
+
+    def _without(self, body: PrivacyBody, rights: tuple[Right, ...]) -> tuple[str, ...]:
+        """The systems whose holders have not answered yet, without which a copy is given."""
+        if "access" not in rights or body.result("access") == "refused":
+            return ()
+        late = body.people_left("hand_out")
+        return (*body.searching, *(system for system in late if system not in body.searching))
 
     def _with_part(self, body: PrivacyBody, draft: NoticeDraft, rights: tuple[Right, ...]) -> PrivacyBody:
         body = self._with_letter(draft.key, "queued", body)
@@ -769,13 +854,18 @@ class PrivacyRequest(AsksPeople):
 
     async def _part_answered(self, item: Item, m: AnswerPart) -> None:
         draft = self._part_letter(self.body, m.rights)
+        body = self._with_part(self.body, draft, m.rights)
+        facts: dict[str, Any] = {"rights": list(m.rights), "results": {r: self.body.result(r) for r in m.rights}}
+        if without := self._without(self.body, m.rights):
+            facts["without"] = list(without)
+            body = body.model_copy(update={"parts_open": {**body.parts_open, draft.key: ("access",)}})
+        notices = (draft,)
+        if self._by_hand(self.body, m.rights):
+            # as the whole answer would be: a person hands it over, and proves it with confirm_letter_sent
+            facts["by_hand"] = draft.key
+            notices, body = (), self._with_letter(draft.key, "refused", body)
         await self.record(
-            "part_answered",
-            said=item,
-            duty=self.body.terms.answer,
-            facts={"rights": list(m.rights), "results": {r: self.body.result(r) for r in m.rights}},
-            notices=(draft,),
-            body=self._with_part(self.body, draft, m.rights),
+            "part_answered", said=item, duty=self.body.terms.answer, facts=facts, notices=notices, body=body
         )
 
     def _part_told(
@@ -787,6 +877,8 @@ class PrivacyRequest(AsksPeople):
         ended: list[tuple[str, str]] = []
         extension = body.extension
         for right in body.parts.get(key, ()):
+            if right in body.parts_open.get(key, ()):
+                continue
             for duty in body.terms.own[right]:
                 if duty not in body.terms.deeds and self.clocks.running(duty, right):
                     changes.append(Stop(duty=duty, subject=right, evidence=evidence))
@@ -1054,6 +1146,8 @@ class PrivacyRequest(AsksPeople):
                 drafts.append(self._extension_letter(body))
             elif what == "part" and self.case.stage != "answering":
                 rights = tuple(r for key in letters for r in body.parts.get(key, ()))
+                if self._by_hand(body, rights):
+                    continue
                 draft = self._part_letter(body, rights)
                 body = self._with_part(body, draft, rights)
                 drafts.append(draft)
@@ -1099,6 +1193,8 @@ class PrivacyRequest(AsksPeople):
                 await self._transferred(item, m)
             case Item(message=AnswerPart() as m) as item:
                 await self._part_answered(item, m)
+            case Item(message=ReportTold() as m) as item:
+                await self._told_orally(item, m)
             case Item(message=JoinRequest() as m) as item:
                 await self._join(item, m)
             case Item(message=ExtendRequest() as m) as item:
@@ -1144,6 +1240,8 @@ class PrivacyRequest(AsksPeople):
                 return self._transfer_faults(message)
             case AnswerPart():
                 return self._part_faults(message)
+            case ReportTold():
+                return self._told_faults(message)
             case JoinRequest() if message.into == self.id:
                 return ("into: this is the request itself",)
             case LiftRestriction():
@@ -1160,15 +1258,7 @@ class PrivacyRequest(AsksPeople):
             case CorrectAddress() if message.party != SUBJECT:
                 return (f"party: {SUBJECT}",)
             case ConfirmLetterSent():
-                faults = []
-                waiting = [k for k, s in body.notices.items() if s == "refused" and not k.startswith("answer:")]
-                if message.notice not in waiting:
-                    faults.append("notice: mail has not failed to take it; failed: " + (", ".join(waiting) or "none"))
-                if message.sent_at > now:
-                    faults.append("sent_at: lies in the future")
-                if message.sent_at < body.received_at:
-                    faults.append("sent_at: lies before the receipt of the request")
-                return tuple(faults)
+                return self._letter_faults(message)
             case ConfirmAnswerSent():
                 faults = []
                 if message.channel == "email" and body.mail_refused:
@@ -1189,6 +1279,31 @@ class PrivacyRequest(AsksPeople):
                     faults.append("bounced_at: lies in the future")
                 return tuple(faults)
         return ()
+
+    def _told_faults(self, m: ReportTold) -> tuple[str, ...]:
+        faults = [] if self._untold() else ["nobody on the staff has to tell the person anything orally"]
+        if m.told_at > workflow.now():
+            faults.append("told_at: lies in the future")
+        if m.told_at < self.body.received_at:
+            faults.append("told_at: lies before the receipt of the request")
+        if m.correction is not None and m.correction.second_person == m.actor:
+            faults.append("correction.second_person: must be another person")
+        return tuple(faults)
+
+    def _letter_faults(self, m: ConfirmLetterSent) -> tuple[str, ...]:
+        body = self.body
+        faults = []
+        waiting = [k for k, s in body.notices.items() if s == "refused" and not k.startswith("answer:")]
+        if m.notice not in waiting:
+            faults.append("notice: mail has not failed to take it; failed: " + (", ".join(waiting) or "none"))
+        copy = self._brings_copy(body, body.parts.get(m.notice, ()))
+        if m.channel == "email" and copy and body.terms.health_data:
+            faults.append(f"channel: {_clause(body)}: health data by e-mail only encrypted; portal or post")
+        if m.sent_at > workflow.now():
+            faults.append("sent_at: lies in the future")
+        if m.sent_at < body.received_at:
+            faults.append("sent_at: lies before the receipt of the request")
+        return tuple(faults)
 
     def _identification_faults(self, m: IdentifyPerson) -> tuple[str, ...]:
         body = self.body
@@ -1220,10 +1335,9 @@ class PrivacyRequest(AsksPeople):
         pending = m.right == "portability" and body.transfer is not None and body.transfer.pending
         if self.case.stage == "carrying_out" and not pending:
             return (f"right: {m.right} is decided, and what was decided is being carried out",)
-        if m.right in body.done or (m.right == "restriction" and body.restricted is not None):
-            return (f"right: {m.right} is carried out already",)
-        if m.right == "rectification" and body.rectifies:
-            return (f"right: {m.right} is decided, and the data systems are correcting",)
+        under_way = m.right == "rectification" and body.rectifies
+        if under_way or m.right in body.done or (m.right == "restriction" and body.restricted is not None):
+            return (f"right: {m.right} is carried out {'now' if under_way else 'already'}",)
         faults = []
         if m.actor.startswith("system:"):
             faults.append("actor: a person decides")
@@ -1256,6 +1370,7 @@ class PrivacyRequest(AsksPeople):
             for n, withheld in enumerate(m.withheld, 1)
             if withheld.ground not in grounds
         ]
+        faults += self._fee_faults(m, m.fee)
         if m.corrections and (m.right != "rectification" or m.outcome == "refused"):
             faults.append("corrections: only for a rectification that is granted")
         if m.obtained_at is not None and (m.right != "information" or m.obtained_at > workflow.now()):
@@ -1268,6 +1383,23 @@ class PrivacyRequest(AsksPeople):
         if m.transfer is not None and not asked:
             faults.append("transfer: was not asked for, or is refused")
         return tuple(faults)
+
+    def _fee_faults(self, m: AssessRight, fee: Fee | None) -> list[str]:
+        """SE-16.8, SE-21.7, SE-21.8: the first copy is free; any other fee needs the proof, and stands for a refusal."""
+        if fee is None:
+            return []
+        clause = self.body.terms.fees.get(fee.basis, "")
+        faults = []
+        if m.outcome == "refused":
+            faults.append("fee: a fee or a refusal, not both")
+        if fee.basis == "further_copy":
+            if m.right != "access":
+                faults.append("fee: further_copy is of access")
+            elif self.body.copies_before == 0:
+                faults.append(f"fee: the first copy is free ({clause})")
+        elif fee.proof is None:
+            faults.append(f"fee.proof: that it is unfounded or excessive is the controller's to prove ({clause})")
+        return faults
 
     def _deed_faults(self, m: ConfirmDone) -> tuple[str, ...]:
         body = self.body
@@ -1335,13 +1467,11 @@ class PrivacyRequest(AsksPeople):
         for right in m.rights:
             if right not in body.rights:
                 faults.append(f"rights: {right} was not asked for")
-            elif right in COPIES:
-                faults.append(f"rights: {right} brings a copy, which goes with the whole answer")
             elif any(right in told for told in body.parts.values()):
                 faults.append(f"rights: {right} is told already")
-            elif not body.settled(right):
-                faults.append(f"rights: {right} is not decided or not carried out yet")
-        if set(m.rights) == set(body.rights):
+            elif not body.tellable(right):
+                faults.append(f"rights: {right} is not decided, not gathered or not carried out yet")
+        if set(m.rights) == set(body.rights) and not body.unanswered:
             faults.append("rights: all of them are the whole answer")
         return tuple(faults)
 
@@ -1416,9 +1546,9 @@ class PrivacyRequest(AsksPeople):
     def _tellable(self) -> tuple[Right, ...]:
         """The rights of which the person can be told while others wait."""
         body = self.body
-        told = {r for rights in body.parts.values() for r in rights}
-        ready = tuple(r for r in body.rights if r not in COPIES and r not in told and body.settled(r))
-        return ready if len(ready) < len(body.rights) else ()
+        told = [r for rights in body.parts.values() for r in rights]
+        ready = tuple(r for r in body.rights if r not in told and body.tellable(r))
+        return ready if len(ready) < len(body.rights) or body.unanswered else ()
 
     def _in_use(self, body: PrivacyBody) -> tuple[str, ...]:
         return tuple(record for s in body.systems for record in s.in_use)
@@ -1479,6 +1609,7 @@ class PrivacyRequest(AsksPeople):
             ReportTransfer: not transfer,
             ReportRecipients: not set(body.changed) - set(body.recipients),
             AnswerPart: not self._tellable(),
+            ReportTold: not self._untold(),
             JoinRequest: not body.duplicates,
             LiftRestriction: bool(self._lifting_faults()),
             SendEncrypted: not body.mail_refused or body.encrypted,

@@ -93,7 +93,8 @@ async def test_what_is_missing_is_filled_in_only_where_the_person_stands(
     await run(engine, "UPDATE clinic.patients SET phone = NULL WHERE id = 9")
     await run(
         engine,
-        "INSERT INTO clinic.calls (id, patient_id, recorded_at) VALUES (900009, 9, '2026-01-01') ON CONFLICT DO NOTHING",
+        "INSERT INTO clinic.calls (id, patient_id, recorded_at) VALUES (900009, 9, '2026-01-01') "
+        "ON CONFLICT DO NOTHING",
     )
     said = await correct(system, who, datum("contact.phone_number", None, "+371 20000000"))
     assert said["patients"] == Corrected(changed=1, fields=("phone",))

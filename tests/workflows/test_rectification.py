@@ -29,7 +29,7 @@ async def before(world: World, organisation: str, who: dict[str, Any]) -> str:
 
 
 async def test_what_the_systems_corrected_carries_the_right_out_by_itself(world: World) -> None:
-    """DZ-14.4.1 ends by the correction, with the case as its proof; DZ-14.10.1 begins; nobody confirms what was done."""
+    """DZ-14.4.1 ends by the correction, proven by the case; DZ-14.10.1 begins; nobody confirms what was done."""
     who = person()
     former = await before(world, "DZ", who)
     case = await begun(world, "DZ", "rectification", who=who, answer_channel="portal")
@@ -104,8 +104,8 @@ async def test_corrections_belong_to_a_rectification_that_is_granted_and_are_dec
             reason="Ir pareizi.",
             corrections=[wrong(who)],
         )
+    code = {"party": "subject", "category": "user.government_id.national_identification_number", "now": "1"}
     with pytest.raises(Refused) as refused:
-        code = {"party": "subject", "category": "user.government_id.national_identification_number", "now": "1"}
         await world.say(case, "assess_right", right="rectification", outcome="fulfilled", corrections=[code])
     assert refused.value.type == "BadMessage"
     await world.say(case, "assess_right", right="rectification", outcome="fulfilled", corrections=[wrong(who)])
