@@ -1385,7 +1385,7 @@ class PrivacyRequest(AsksPeople):
         return tuple(faults)
 
     def _fee_faults(self, m: AssessRight, fee: Fee | None) -> list[str]:
-        """SE-16.8, SE-21.7, SE-21.8: the first copy is free; any other fee needs the proof, and stands for a refusal."""
+        """SE-16.8, SE-21.7, SE-21.8: the first copy is free; any other fee needs the proof."""
         if fee is None:
             return []
         clause = self.body.terms.fees.get(fee.basis, "")
