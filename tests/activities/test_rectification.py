@@ -57,7 +57,7 @@ async def test_the_persons_parties_are_corrected_others_are_not_and_what_cannot_
     case = await rectification(world, person, email(person), phone)
     done = await activities(world).rectify(PrivacyWork(case=case))
     assert done.records == 2
-    assert done.left == (held["client"],), "a client's people are changed by its own filing"
+    assert done.left == (held["client"], held["policy"]), "their people are changed by their own filings"
     async with world.sessions() as session:
         own = await session.get_one(PartyRow, (held["claim"], "C1"))
         other = await session.get_one(PartyRow, (held["claim"], "C2"))
@@ -120,7 +120,7 @@ async def test_a_correction_that_dies_anywhere_and_is_repeated_ends_the_same(wor
         assert ledger is not None or party.email == person.email
         first = await activities(world).rectify(PrivacyWork(case=case))
         assert first == await activities(world).rectify(PrivacyWork(case=case))
-        assert (first.records, first.left) == (2, (held["client"],))
+        assert (first.records, first.left) == (2, (held["client"], held["policy"]))
         async with world.sessions() as session:
             ledger = await session.get_one(RectificationRow, case)
         assert ledger.plan["records"] == {held["claim"]: ["C1.email"], held["former"]: ["subject.email"]}

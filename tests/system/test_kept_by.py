@@ -48,6 +48,8 @@ RULES = {
     "test_portability_gives_what_the_person_provided_in_json_and_csv",
     "others_masked": "tests/activities/test_privacy.py::test_gathering_finds_every_record_and_masks_other_people",
     "safeguards_told": "tests/rules/test_points.py::test_where_data_went_to_a_third_country_the_safeguards_are_named",
+    "first_copy_free": "tests/workflows/test_privacy_parts.py::"
+    "test_the_first_copy_is_free_and_a_further_one_may_cost_a_fee_with_its_reason",
     "erasure_grounds": "tests/system/test_kept_by.py::test_erasure_is_refused_only_on_the_controllers_own_grounds",
     "storage_exception": "tests/system/test_storage.py::"
     "test_a_documented_exception_keeps_longer_and_only_where_there_are_any",
@@ -152,6 +154,8 @@ async def _other_rights(world: World) -> None:
     await identify(world, case, MONDAY)
     await world.stage(case, "assessing")
     await rights.decide(world, case, "portability", transfer="not_feasible")
+    at_the_desk = {"channel": "in_person", "identified_by": None, "received_by": "emp-7"}
+    await world.stage(await file(world, "SE", "access", **at_the_desk), "identifying")
     with asking(world, ARCHIVE):
         case = await file(world, "SE", "objection")
         await identify(world, case, MONDAY)
