@@ -90,20 +90,18 @@ class AsksPeople(Case):
 
     async def people_said(self, item: Item, m: ReportSearch | ReportHandling) -> None:
         """What was found, or what was done with it; its clock ends with the proof."""
+        facts: dict[str, Any] = {}
         if isinstance(m, ReportSearch):
-            at, act, facts = m.searched_at, "search", {"found": len(m.items), "pages": sum(i.pages for i in m.items)}
-            update: dict[str, Any] = {
-                "answered_at": m.searched_at,
-                "pages": sum(i.pages for i in m.items),
-            }
+            at, act = m.searched_at, "search"
+            pages = sum(one.pages for one in m.items)
+            facts = {"found": len(m.items), "pages": pages}
+            update: dict[str, Any] = {"answered_at": at, "pages": pages}
             found = {**self.body.found, m.system: m.items}
         else:
             at, act, found = m.done_at, m.act, self.body.found
-            update = {"answered_at": m.done_at, "kept": {k.record: k.ground for k in m.kept}}
-            facts = {}
+            update = {"answered_at": at, "kept": {k.record: k.ground for k in m.kept}}
             if m.act == "erase":
-                kept = [k.model_dump() for k in m.kept]
-                facts = {"way": m.way, "kept": kept}
+                facts = {"way": m.way, "kept": [k.model_dump() for k in m.kept]}
         asked = tuple(
             one.model_copy(update=update) if (one.system, one.act) == (m.system, act) else one
             for one in self.body.asked

@@ -859,7 +859,7 @@ class PrivacyRequest(AsksPeople):
         if without := self._without(self.body, m.rights):
             facts["without"] = list(without)
             body = body.model_copy(update={"parts_open": {**body.parts_open, draft.key: ("access",)}})
-        notices = (draft,)
+        notices: tuple[NoticeDraft, ...] = (draft,)
         if self._by_hand(self.body, m.rights):
             # as the whole answer would be: a person hands it over, and proves it with confirm_letter_sent
             facts["by_hand"] = draft.key

@@ -154,8 +154,8 @@ async def _other_rights(world: World) -> None:
     await identify(world, case, MONDAY)
     await world.stage(case, "assessing")
     await rights.decide(world, case, "portability", transfer="not_feasible")
-    at_the_desk = {"channel": "in_person", "identified_by": None, "received_by": "emp-7"}
-    await world.stage(await file(world, "SE", "access", **at_the_desk), "identifying")
+    at_the_desk = await file(world, "SE", "access", channel="in_person", identified_by=None, received_by="emp-7")
+    await world.stage(at_the_desk, "identifying")
     with asking(world, ARCHIVE):
         case = await file(world, "SE", "objection")
         await identify(world, case, MONDAY)
