@@ -377,10 +377,7 @@ class PrivacyActivities:
         and what is from before the first change, keeps what earlier attempts had done.
         """
         body, organisation, person, _ = await self._request(work.case)
-        assessment = body.assessments.get("rectification")
-        if assessment is None or not body.granted("rectification") or not assessment.corrections:
-            raise _refused("no person has decided what is to be corrected")
-        ledger = await self._corrections(work.case, assessment.corrections)
+        ledger = await self._corrections(work.case, body)
         for _ in range(LOOKS):
             if ledger.done_at is not None:
                 return _rectified(ledger)
@@ -398,11 +395,14 @@ class PrivacyActivities:
                 return _rectified(await self._corrections_done(work.case))
         raise ApplicationError("the second look still finds something to correct", type=errors.OUTSIDE_DOWN)
 
-    async def _corrections(self, case: str, data: Sequence[Datum]) -> RectificationRow:
-        """The request's ledger of corrections, committed before the first change."""
+    async def _corrections(self, case: str, body: PrivacyBody) -> RectificationRow:
+        """The request's ledger of corrections, committed before the first change; the case forgets them once made."""
         async with self._sessions() as session, session.begin():
             row = await session.get(RectificationRow, case)
             if row is None:
+                if not body.rectifies:
+                    raise _refused("no person has decided what is to be corrected")
+                data = body.assessments["rectification"].corrections
                 plan = {"data": [datum.model_dump() for datum in data], "records": {}, "left": []}
                 row = RectificationRow(case=case, begun_at=self._now(), plan=plan)
                 session.add(row)

@@ -87,6 +87,20 @@ async def test_asked_again_changes_nothing_and_says_the_same(world: World) -> No
     assert party.email == person.email, "what became of it later is not this request's"
 
 
+async def test_a_run_that_begins_again_is_told_what_was_done_though_the_case_has_forgotten_it(world: World) -> None:
+    """The values go from the case with the step that records the correction; the ledger still answers."""
+    await world.begin(AT)
+    person = Person()
+    await past(world, person)
+    case = await rectification(world, person, email(person))
+    first = await activities(world).rectify(PrivacyWork(case=case))
+    async with world.sessions() as session, session.begin():
+        row = await session.get_one(CaseRow, case)
+        decided = {"rectification": {"outcome": "fulfilled", "corrections": [], "by": "op-1"}}
+        row.state = {**row.state, "body": {**row.state["body"], "assessments": decided}}
+    assert await activities(world).rectify(PrivacyWork(case=case)) == first
+
+
 async def test_a_name_in_a_claim_is_screened_anew_and_an_account_number_is_left(world: World) -> None:
     await world.begin(AT)
     person = Person()
