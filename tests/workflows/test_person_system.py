@@ -112,6 +112,12 @@ async def test_the_request_waits_for_everybody_and_the_answer_lists_what_each_sa
         f"{ASKED}:archive:search:asked": "records_keeper",
         f"{ASKED}:cabinet:search:asked": "head_doctor",
     }
+    letter = await world.until(lambda: _letter(world, "head_doctor@se.example", case), "its holder is written to")
+    assert "Gydytojo užrašai (cabinet)" in letter
+    assert "Prašoma: surasti, kas saugoma apie šį asmenį" in letter
+    assert "2027 m. kovo 4 d." in letter
+    assert who["name"] not in letter
+    assert who["personal_code"] not in letter
     await searched(world, case, "archive", CARD, FORM)
     assert await clock(world, case, "archive:search") == "kept"
     assert (await world.row(case)).stage == "gathering"  # type: ignore[union-attr]  # it is there
@@ -136,6 +142,11 @@ async def test_the_request_waits_for_everybody_and_the_answer_lists_what_each_sa
     assert "shelf" not in json.dumps(data)
     await world.say(case, "confirm_answer_sent", channel="portal", sent_on="2027-03-01", reference="portal/1")
     await world.stage(case, "resting")
+
+
+async def _letter(world: World, to: str, case: str) -> str | None:
+    """What was written to somebody on the staff about a case."""
+    return next((text for text in map(text_of, world.mails(to)) if case in text), None)
 
 
 async def test_the_answers_letter_names_what_people_said(world: World) -> None:
