@@ -119,7 +119,7 @@ async def main() -> None:
     directory = engine(place.database_url, keyring, pool=ASKED_AT_ONCE)
     provider = identity.provider(settings, sessions(directory), wall_clock)
     try:
-        systems = data_systems.systems(settings)
+        systems, people = data_systems.systems(settings), data_systems.people(settings)
     except data_systems.ConfigurationFaults as e:
         raise SystemExit("\n".join(e.faults)) from None
     failures = metrics.Failures()
@@ -149,6 +149,7 @@ async def main() -> None:
         staff=settings.mail_staff,
         checkpoints=settings.checkpoints,
         systems=systems,
+        people=people,
         backups=settings.key_backups,
     )
     stop = asyncio.Event()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
 from models.settlement import Label
+from rules.points import SAFEGUARDS, told
 from rules.rulebook import Rulebook
 
 
@@ -59,75 +60,6 @@ KINDS: dict[str, Label] = {
     "policy": _label("apdrošināšanas līgums", "draudimo sutartis", "insurance policy"),
 }
 
-POINTS: tuple[tuple[Label, Label], ...] = (
-    (
-        _label("1. Apstrādes nolūki", "1. Duomenų tvarkymo tikslai", "1. Purposes"),
-        _label(
-            "Jūsu pieteikuma vai pieprasījuma izskatīšana, tā termiņu ievērošana un to pierādīšana.",
-            "Jūsų prašymo nagrinėjimas, jo terminų laikymasis ir to įrodymas.",
-            "To handle your request or claim, to keep its time limits and to prove that they were kept.",
-        ),
-    ),
-    (
-        _label("2. Datu kategorijas", "2. Duomenų kategorijos", "2. Categories of data"),
-        _label(
-            "Vārds, uzvārds, personas kods, saziņas dati, konta numurs un tas, ko lietā iesniedzāt.",
-            "Vardas, pavardė, asmens kodas, kontaktiniai duomenys, sąskaitos numeris ir tai, ką byloje pateikėte.",
-            "Name, personal code, contact data, account number, and what was submitted in the case.",
-        ),
-    ),
-    (
-        _label("3. Saņēmēji", "3. Duomenų gavėjai", "3. Recipients"),
-        _label(
-            "Pasta un e-pasta pakalpojumu sniedzēji; banka, ja tika veikts maksājums. Datus uz trešajām valstīm "
-            "nenosūta.",
-            "Pašto ir elektroninio pašto paslaugų teikėjai; bankas, jei buvo mokama. Į trečiąsias valstybes duomenys "
-            "neperduodami.",
-            "Providers of post and e-mail; a bank, if a payment was made. Nothing goes to third countries.",
-        ),
-    ),
-    (
-        _label("4. Glabāšanas laiks", "4. Saugojimo laikotarpis", "4. Storage"),
-        _label(
-            "Kamēr lieta ir atvērta un tik ilgi, cik pārziņa glabāšanas termiņi to nosaka pēc tās slēgšanas.",
-            "Kol byla atvira ir tiek, kiek po jos uždarymo nustato valdytojo saugojimo terminai.",
-            "While the case is open, and after it has closed as long as the controller's storage terms say.",
-        ),
-    ),
-    (
-        _label("5. Jūsu tiesības", "5. Jūsų teisės", "5. Your rights"),
-        _label(
-            "Jums ir tiesības lūgt datus labot, dzēst, ierobežot to apstrādi un iebilst pret to.",
-            "Turite teisę prašyti duomenis ištaisyti, ištrinti, apriboti jų tvarkymą ir su juo nesutikti.",
-            "You may ask for rectification, erasure or restriction, and object to the processing.",
-        ),
-    ),
-    (
-        _label("6. Sūdzība", "6. Skundas", "6. Complaint"),
-        _label(
-            "Jums ir tiesības iesniegt sūdzību uzraudzības iestādei: {authority}.",
-            "Turite teisę pateikti skundą priežiūros institucijai: {authority}.",
-            "You may complain to the supervisory authority: {authority}.",
-        ),
-    ),
-    (
-        _label("7. Datu avots", "7. Duomenų šaltinis", "7. Source"),
-        _label(
-            "Jūs paši vai tas, kurš lietu iesniedza; pie katra ieraksta redzams, kas un kad tika iesniegts.",
-            "Jūs patys arba tas, kas bylą pateikė; prie kiekvieno įrašo matyti, kas ir kada buvo pateikta.",
-            "You yourself, or whoever filed the case; each record shows what was submitted and when.",
-        ),
-    ),
-    (
-        _label("8. Automatizēti lēmumi", "8. Automatizuoti sprendimai", "8. Automated decisions"),
-        _label(
-            "Automatizētus lēmumus, tostarp profilēšanu, šajās lietās nepieņem: lemj cilvēks.",
-            "Automatizuoti sprendimai, įskaitant profiliavimą, šiose bylose nepriimami: sprendžia žmogus.",
-            "No automated decisions, profiling included, are made in these cases: people decide.",
-        ),
-    ),
-)
-
 _PAGE = Environment(undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
     """<!doctype html>
 <html lang="{{ language }}">
@@ -165,14 +97,26 @@ def archive_files(
     language: str,
     at: datetime,
     systems: list[tuple[str, Label, list[dict[str, Any]]]],
+    safeguards: Mapping[str, Label] | None = None,
 ) -> dict[str, dict[str, str]]:
-    """The files of an answer: name → media_type and text. `systems`: name, title and records of each one asked."""
+    """The files of an answer: name → media_type and text.
+
+    `systems`: name, title and records of each one asked; `safeguards`: of those in a third country that hold something.
+
+    Raises:
+        RulebookError: The controller has not said what it tells with a copy.
+    """
 
     def say(label: Label) -> str:
         return str(getattr(label, language))
 
     authority = str(rulebook.values["privacy"]["authority"])
-    points = [(say(heading), say(text).replace("{authority}", authority)) for heading, text in POINTS]
+    points = [(say(heading), say(text)) for heading, text in told(rulebook.organisation, authority)]
+    abroad = [
+        f"{say(title)}: {say((safeguards or {})[name])}" for name, title, _ in systems if name in (safeguards or {})
+    ]
+    if abroad:
+        points.append((say(SAFEGUARDS), " ".join(abroad)))
     data = {
         "controller": rulebook.name,
         "reference": reference,

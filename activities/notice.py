@@ -242,6 +242,8 @@ def _facts(
     facts: dict[str, Any] = {"reference": case.case.split(":")[2], "case": case.case, "stage": case.stage}
     # a decision's letter that a build before agreements queued says nothing of them
     facts["by_agreement"] = None
+    # nor of what it brings or leaves out, where a part of a privacy request is answered
+    facts |= {"attach": None, "outstanding": None}
     for name, value in notice.facts.items():
         if isinstance(value, dict) and set(value) == {"day_of"}:
             facts[name] = datetime.fromisoformat(value["day_of"]).astimezone(zone).date()

@@ -21,9 +21,11 @@ from integrations.data_systems import DataSystem, Found, Subject, SystemDown, no
 from models import errors
 from models.errors import Refusal
 from models.now import Now
+from models.person_system import ACTS, ASKED, PeopleFound, PersonSystem
 from models.privacy import (
     CITED,
     COPIES,
+    FEES,
     Authority,
     Erased,
     Gathered,
@@ -37,6 +39,7 @@ from models.privacy import (
     SystemCount,
     Terms,
 )
+from models.rectification import Datum, Rectified
 from models.settlement import Label
 from models.signature import Seen, Validated, Verdict
 from models.tables import (
@@ -45,7 +48,9 @@ from models.tables import (
     ErasureRow,
     IdentificationRow,
     IntakeRow,
+    NoticeRow,
     PartyRow,
+    RectificationRow,
     RequestRow,
     SignatureRow,
 )
@@ -76,6 +81,7 @@ class PrivacyStore:
             "privacy.answer": self._answer,
             "privacy.join": self._join,
             "privacy.close": self._close,
+            "privacy.tell_holders": self._tell_holders,
         }
 
     async def open(self, session: AsyncSession, intake: IntakeRow, at: datetime) -> Opening:
@@ -126,6 +132,10 @@ class PrivacyStore:
             came_with=filing.identified_by,
             transfer_asked=filing.transfer_to is not None,
             duplicates=duplicates,
+            copies_before=await _copies_before(session, self._keyring, intake.organisation, person),
+            received_by=filing.received_by,
+            entered_at=intake.recorded_at,
+            told_at=filing.told_at,
         )
         return Opening(
             stage="identifying",
@@ -220,6 +230,33 @@ class PrivacyStore:
         if await session.get(IdentificationRow, case) is None:
             raise Refusal("the person is not identified: no answer")
 
+    async def _tell_holders(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
+        """Who keeps the data is told what is asked; whose data it is stands in the case only."""
+        for one in data["asked"]:
+            key = f"{ASKED}:{one['system']}:{one['act']}:asked"
+            if await session.get(NoticeRow, (case, key)) is None:
+                session.add(
+                    NoticeRow(
+                        case=case,
+                        key=key,
+                        template="internal-person-system",
+                        party=one["holder"],
+                        internal=True,
+                        duty=ASKED,
+                        subject=f"{one['system']}:{one['act']}",
+                        facts={
+                            "case": case,
+                            "system": one["system"],
+                            "titles": one["title"],
+                            "act": one["act"],
+                            "wanted": ACTS[one["act"]].model_dump(),
+                            "records": one["records"],
+                            "last_day": {"last_day_of": [ASKED, f"{one['system']}:{one['act']}"]},
+                        },
+                        queued_at=at,
+                    )
+                )
+
     async def _close(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
         """An erasure ends with the request's own record, once the answer no longer needs it."""
         if await session.get(ErasureRow, case) is None:
@@ -271,6 +308,20 @@ async def _asked_before(
     return tuple(case for _, case in sorted(found))
 
 
+async def _copies_before(session: AsyncSession, keyring: Keyring, organisation: str, person: bytes) -> int:
+    """How many requests of the same person were answered with a copy: the first of all is free (SE-16.8)."""
+    query = select(RequestRow.case).where(RequestRow.organisation == organisation, RequestRow.person == person)
+    copies = 0
+    for case in (await session.exec(query)).all():
+        row = await session.get(CaseRow, case)
+        if row is None or row.stage not in ("resting", "lifting", "closed") or row.outcome in ("withdrawn", "joined"):
+            continue
+        await keyring.load([case])
+        body = PrivacyBody.model_validate({k: v for k, v in row.state["body"].items() if k in PrivacyBody.model_fields})
+        copies += "access" in body.rights and body.result("access") != "refused"
+    return copies
+
+
 def _terms(rulebook: Rulebook, rights: tuple[Right, ...], received_at: datetime) -> Terms:
     values = rulebook.values["privacy"]
     answer = rulebook.find(values["answer"])
@@ -304,6 +355,9 @@ def _terms(rulebook: Rulebook, rights: tuple[Right, ...], received_at: datetime)
         lift_gate=values.get("lift_gate"),
         transfer_gate=values.get("transfer_gate"),
         elsewhere=values.get("elsewhere"),
+        passing_on=values.get("passing_on"),
+        telling=values.get("telling"),
+        fees={**FEES, **values.get("fees", {})},
     )
 
 
@@ -316,12 +370,22 @@ def _doubt_by(rulebook: Rulebook, received_at: datetime) -> datetime | None:
 
 
 class PrivacyActivities:
-    """What is asked of every data system of the controller: gather, restrict, release, erase."""
+    """What is asked of every data system of the controller: gather, rectify, restrict, release, erase."""
 
-    def __init__(self, sessions: Sessions, systems: Sequence[DataSystem], now: Now) -> None:
+    def __init__(
+        self, sessions: Sessions, systems: Sequence[DataSystem], now: Now, people: Sequence[PersonSystem] = ()
+    ) -> None:
         self._sessions = sessions
         self._systems = systems
         self._now = now
+        self._people = people
+
+    @activity.defn(name="privacy.people")
+    async def people(self, work: PrivacyWork) -> PeopleFound:
+        """The people who keep data of this controller that no machine can be asked for."""
+        async with self._sessions() as session:
+            organisation = (await session.exec(select(CaseRow.organisation).where(CaseRow.case == work.case))).one()
+        return PeopleFound(people=tuple(p for p in self._people if organisation in p.organisations))
 
     # ---- gather -----------------------------------------------------------------------------------------------------
 
@@ -364,12 +428,17 @@ class PrivacyActivities:
                 )
             )
             gathered.append((system.name, system.title, records))
+        on_paper = _on_paper(body)
+        held |= {record["record"] for _, _, records in on_paper for record in records}
+        counts += [SystemCount(system=name, title=title, held=len(records)) for name, title, records in on_paper]
         if copies:
             files: dict[str, dict[str, str]] = {}
             if "access" in copies:
-                shown = _without(gathered, withheld.get("access", set()))
-                files |= archive_files(book(organisation), work.case.split(":")[2], language, at, shown)
+                shown = _without([*gathered, *on_paper], withheld.get("access", set()))
+                abroad = self._abroad(body, {c.system for c in counts if c.held})
+                files |= archive_files(book(organisation), work.case.split(":")[2], language, at, shown, abroad)
             if "portability" in copies:
+                # what people keep is not processed automatically (GDPR 20(1)(b), SE-19.1.2)
                 files |= portable_files(_without(gathered, {work.case, *withheld.get("portability", set())}))
             async with self._sessions() as session, session.begin():
                 row = await session.get(ArchiveRow, work.case)
@@ -379,6 +448,67 @@ class PrivacyActivities:
                 row.gathered_at = at
                 row.systems = {"files": files, "held": {c.system: c.held for c in counts}}
         return Gathered(at=at, systems=tuple(counts), unfound=tuple(sorted(set().union(*withheld.values()) - held)))
+
+    def _abroad(self, body: PrivacyBody, holding: set[str]) -> dict[str, Label]:
+        """The safeguards of the transfers, of each system that holds something in a third country (SE-16.11)."""
+        every = [(s.name, s.safeguards) for s in self._systems] + [(p.name, p.safeguards) for p in body.people or ()]
+        return {name: said for name, said in every if said is not None and name in holding}
+
+    # ---- rectify ----------------------------------------------------------------------------------------------------
+
+    @activity.defn(name="privacy.rectify")
+    async def rectify(self, work: PrivacyWork) -> Rectified:
+        """Correct what a person decided in every system; a second look proves that nothing is left to change.
+
+        Safe to repeat at any point: what is right already is not changed again, and the ledger, which holds what was
+        and what is from before the first change, keeps what earlier attempts had done.
+        """
+        body, organisation, person, _ = await self._request(work.case)
+        ledger = await self._corrections(work.case, body)
+        for _ in range(LOOKS):
+            if ledger.done_at is not None:
+                return _rectified(ledger)
+            data = [Datum.model_validate(datum) for datum in ledger.plan["data"]]
+            changed = 0
+            for system in self._systems:
+                for found in await self._answers(system, system.locate(organisation, person, self._now())):
+                    if found.record == work.case:
+                        continue
+                    said = await self._answers(system, system.rectify(person, found.record, data))
+                    changed += said.changed
+                    if said.fields or said.left:
+                        ledger = await self._keep_correction(work.case, found.record, said.fields, left=said.left)
+            if not changed:
+                return _rectified(await self._corrections_done(work.case))
+        raise ApplicationError("the second look still finds something to correct", type=errors.OUTSIDE_DOWN)
+
+    async def _corrections(self, case: str, body: PrivacyBody) -> RectificationRow:
+        """The request's ledger of corrections, committed before the first change; the case forgets them once made."""
+        async with self._sessions() as session, session.begin():
+            row = await session.get(RectificationRow, case)
+            if row is None:
+                if not body.rectifies:
+                    raise _refused("no person has decided what is to be corrected")
+                data = body.assessments["rectification"].corrections
+                plan = {"data": [datum.model_dump() for datum in data], "records": {}, "left": []}
+                row = RectificationRow(case=case, begun_at=self._now(), plan=plan)
+                session.add(row)
+            return row
+
+    async def _keep_correction(self, case: str, record: str, fields: Sequence[str], *, left: bool) -> RectificationRow:
+        async with self._sessions() as session, session.begin():
+            row = (await session.exec(select(RectificationRow).where(RectificationRow.case == case))).one()
+            before = row.plan["records"].get(record, [])
+            records = {**row.plan["records"], record: sorted({*before, *fields})} if fields else row.plan["records"]
+            stays = sorted({*row.plan["left"], *([record] if left else [])})
+            row.plan = {**row.plan, "records": records, "left": stays}
+            return row
+
+    async def _corrections_done(self, case: str) -> RectificationRow:
+        async with self._sessions() as session, session.begin():
+            row = (await session.exec(select(RectificationRow).where(RectificationRow.case == case))).one()
+            row.done_at = max(self._now(), row.begun_at)
+            return row
 
     # ---- restrict ---------------------------------------------------------------------------------------------------
 
@@ -549,6 +679,22 @@ def _without(
     return [(name, title, [r for r in records if r["record"] not in withheld]) for name, title, records in gathered]
 
 
+def _on_paper(body: PrivacyBody) -> list[tuple[str, Label, list[dict[str, Any]]]]:
+    """What people found who have searched: by reference, for the copies themselves are on paper."""
+    return [
+        (
+            person.name,
+            person.title,
+            [
+                {"record": record, **item.model_dump(mode="json", exclude={"where"}, exclude_none=True)}
+                for record, item in zip(body.records_of(person.name), body.found.get(person.name, ()), strict=True)
+            ],
+        )
+        for person in body.people or ()
+        if (asked := body.asked_of(person.name, "search")) is not None and asked.answered_at is not None
+    ]
+
+
 def person_hash(personal_code: str, salt: str) -> str:
     """The salted hash under which the erasure ledger knows a person; slow, because personal codes are few."""
     return hashlib.scrypt(normal_code(personal_code).encode(), salt=bytes.fromhex(salt), n=2**14, r=8, p=1).hex()
@@ -575,6 +721,10 @@ def _erased(row: ErasureRow) -> Erased:
         kept=row.plan["keep"],
         unmarked=tuple(row.plan.get("unmarked", ())),
     )
+
+
+def _rectified(row: RectificationRow) -> Rectified:
+    return Rectified(at=cast("datetime", row.done_at), records=len(row.plan["records"]), left=tuple(row.plan["left"]))
 
 
 def _refused(why: str) -> ApplicationError:

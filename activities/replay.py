@@ -37,6 +37,7 @@ from models.tables import (
     NoticeRow,
     PartyRow,
     PaymentOrderRow,
+    RectificationRow,
     RequestRow,
     ScreeningRow,
     WithdrawalRow,
@@ -123,6 +124,9 @@ class Replay:
                 request = await session.get(RequestRow, case)
                 held.restricted = request is not None and request.restricted_at is not None
                 held.released = request is not None and request.released_at is not None
+            if any(fact.activity == "privacy.rectify" for fact in facts):
+                rectification = await session.get(RectificationRow, case)
+                held.rectified = rectification is not None and rectification.done_at is not None
             if any(fact.activity == "privacy.erase" for fact in facts):
                 erasure = await session.get(ErasureRow, case)
                 held.erased = erasure is not None and erasure.done_at is not None
@@ -262,6 +266,8 @@ class Replay:
                 await activities.restrict(work)
             case "privacy.release":
                 await activities.release(work)
+            case "privacy.rectify":
+                await activities.rectify(work)
             case _:
                 await activities.erase(work)
 
@@ -278,6 +284,7 @@ class _Held:
         self.effect = False
         self.gathered_at: datetime | None = None
         self.erased = False
+        self.rectified = False
         self.restricted = False
         self.released = False
 
@@ -307,6 +314,8 @@ class _Held:
         match fact.activity:
             case "privacy.erase":
                 return not self.erased
+            case "privacy.rectify":
+                return not self.rectified
             case "privacy.restrict":
                 return not self.restricted
             case "privacy.release":

@@ -39,6 +39,7 @@ from integrations.mail import MailOut
 from integrations.mail_in import MailIn
 from integrations.sanctions import Sanctions
 from models.now import Now
+from models.person_system import PersonSystem
 from operations.intake import Intake, Sessions
 from operations.own_store import OwnStore
 from security.keys import Keyring
@@ -60,16 +61,20 @@ def build(
     staff: str,
     checkpoints: Path,
     systems: Sequence[DataSystem] = (),
+    people: Sequence[PersonSystem] = (),
     backups: Path,
 ) -> tuple[list[Callable[..., Any]], Outbox]:
-    """All activities of a worker, and what delivers beside them; `systems`: the data systems beside the own store."""
+    """All activities of a worker, and what delivers beside them; `systems`: the data systems beside the own store.
+
+    `people`: those whom only a person can search.
+    """
     intake = Intake(sessions, keyring, client, now)
     post = Post(sessions, keyring, mail, now, sender, staff)
     outbox = Outbox(sessions, client, intake, post, now)
     case = CaseActivities(sessions, keyring, client, outbox, _stores(keyring), now)
     access = AccessActivities(sessions, keyring, provider, mail, now, sender)
     credential = CredentialActivities(sessions, keyring, access.telling, provider, mail, now, sender)
-    privacy = PrivacyActivities(sessions, (OwnStore(sessions, keyring), *systems), now)
+    privacy = PrivacyActivities(sessions, (OwnStore(sessions, keyring), *systems), now, people)
     sweep = SweepActivities(sessions, intake, outbox, KnownPeople(sessions, sanctions, now), now)
     storage = StorageActivities(sessions, keyring, backups, now)
     incoming = IncomingActivities(sessions, intake, mail_in, bank_in, now)
@@ -92,8 +97,10 @@ def build(
         credential.apply,
         credential.send_secret,
         credential.look_at_erasure,
+        privacy.people,
         privacy.gather,
         privacy.erase,
+        privacy.rectify,
         privacy.restrict,
         privacy.release,
         sweep.deliver,

@@ -7,10 +7,12 @@ named without personal data; a record is located, handed out, erased or marked a
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
 from models.common import Model
+from models.rectification import Corrected, Datum
 from models.settlement import Label
 
 
@@ -49,6 +51,8 @@ class DataSystem(Protocol):
 
     name: str
     title: Label
+    safeguards: Label | None
+    """Where its data are in a third country: the safeguards of the transfer (SE-16.11)."""
 
     async def locate(self, organisation: str, person: Subject, today: datetime) -> tuple[Found, ...]:
         """Every record of this controller that names the person; what was erased names nobody."""
@@ -60,6 +64,10 @@ class DataSystem(Protocol):
 
     async def erase(self, person: Subject, record: str, at: datetime) -> bool:
         """Erase the person from a record, in one commit; False if it is in use and was left alone."""
+        ...
+
+    async def rectify(self, person: Subject, record: str, data: Sequence[Datum]) -> Corrected:
+        """Put right what a record says of the person, in one commit; what is right already is not changed again."""
         ...
 
     async def restrict(self, person: Subject, record: str, ground: str, by: str | None = None) -> bool:

@@ -6,7 +6,7 @@ the other side says of a failure is not repeated anywhere: it may name people.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from integrations.data_systems import Found, Subject, SystemDown
 from models.common import Model
+from models.rectification import Corrected, Datum
 from models.settlement import Label
 
 ANSWERS = aiohttp.ClientTimeout(total=60)
@@ -36,13 +37,22 @@ _COPY: TypeAdapter[dict[str, Any]] = TypeAdapter(dict[str, Any])
 class HttpSystem:
     """A system of one controller or of several that answers by HTTP."""
 
-    def __init__(self, name: str, title: Label, organisations: Iterable[str], url: str, token: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        title: Label,
+        organisations: Iterable[str],
+        url: str,
+        token: str,
+        safeguards: Label | None = None,
+    ) -> None:
         """Raises `ValueError`: an address elsewhere that is asked without TLS."""
         where = urlsplit(url)
         if where.scheme != "https" and where.hostname not in HERE:
             raise ValueError("personal data leave this machine by https only")
         self.name = name
         self.title = title
+        self.safeguards = safeguards
         self._organisations = frozenset(organisations)
         self._url = url.rstrip("/")
         self._token = token
@@ -70,6 +80,18 @@ class HttpSystem:
         """True once it says that the record is erased; False: it is in use there."""
         own = self._own(record)
         return True if own is None else await self._do("erase", person, own)
+
+    async def rectify(self, person: Subject, record: str, data: Sequence[Datum]) -> Corrected:
+        """What it says it changed; asked again it changes nothing more."""
+        own = self._own(record)
+        if own is None:
+            return Corrected()
+        said = [datum.model_dump(exclude={"party"}) for datum in data]
+        answer = await self._ask("rectify", person=person.model_dump(), record=own, data=said)
+        try:
+            return Corrected.model_validate(answer)
+        except ValidationError:
+            raise self._down("not as agreed") from None
 
     async def restrict(self, person: Subject, record: str, ground: str, by: str | None = None) -> bool:
         """True once it says that the record carries the mark; False: it cannot carry it, or is another system's."""

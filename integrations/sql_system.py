@@ -33,6 +33,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from integrations.data_systems import DatasetFaults, Found, Subject, SystemDown, normal_code
 from models.common import Model
+from models.rectification import Corrected, Datum
 from models.settlement import Label
 
 PERSONAL = "user"
@@ -92,6 +93,8 @@ class Field(Model):
     """None: it is not personal, or must not be changed."""
     of_another: bool = False
     """It is about somebody else than the person whose row it is."""
+    categories: tuple[str, ...] = ()
+    """The data categories of a field that may be changed, by which a rectification finds it."""
 
 
 class Edge(Model):
@@ -229,7 +232,14 @@ def _field(where: str, field: DatasetField, above: Sequence[str], faults: list[s
     mask: Mask | None = None
     if personal and not key and not of_another and not (meta is not None and meta.read_only):
         mask = _mask(where, meta.masking_strategy_override if meta else None, faults)
-    return Field(name=field.name, key=key, identity=identity, mask=mask, of_another=of_another)
+    return Field(
+        name=field.name,
+        key=key,
+        identity=identity,
+        mask=mask,
+        of_another=of_another,
+        categories=tuple(categories) if mask is not None else (),
+    )
 
 
 def _mask(where: str, override: Any, faults: list[str]) -> Mask:
@@ -306,10 +316,12 @@ class SqlSystem:
         engine: AsyncEngine,
         description: Description,
         restricted: str | None = None,
+        safeguards: Label | None = None,
     ) -> None:
         """`restricted`: the text column that says why the use of a row is restricted, one word a mark."""
         self.name = name
         self.title = title
+        self.safeguards = safeguards
         self._organisations = frozenset(organisations)
         self._engine = engine
         self._description = description
@@ -385,6 +397,29 @@ class SqlSystem:
                     await connection.execute(update(table).where(_is_one(table, collection.keys, [key])).values(**new))
             await connection.commit()
         return True
+
+    async def rectify(self, person: Subject, record: str, data: Sequence[Datum]) -> Corrected:
+        """Put right the fields of these categories in the rows of a collection, in one transaction.
+
+        What is missing is filled in only where the person stands by an identity: a call without a number had none. A
+        field by which alone a row is known to be the person's is left, and so is a value that its column cannot take.
+        """
+        name = self._mine(record)
+        if name is None:
+            return Corrected()
+        changed, fields, left = 0, [], False
+        async with self._connection() as connection:
+            rows = (await self._rows(connection, person)).get(name, {})
+            collection, table = self._description.collections[name], await self._table(connection, name)
+            for key, row in rows.items():
+                new, right, stays = _corrections(collection, table, row, data)
+                left = left or stays
+                fields += right
+                if new:
+                    await connection.execute(update(table).where(_is_one(table, collection.keys, [key])).values(**new))
+                    changed += len(new)
+            await connection.commit()
+        return Corrected(changed=changed, fields=tuple(sorted(set(fields))), left=left)
 
     async def restrict(self, person: Subject, record: str, ground: str, by: str | None = None) -> bool:
         """Add the ground, or the request, to the marks of the rows; False if their table has no column for it."""
@@ -542,6 +577,45 @@ def _is_person(collection: Collection, table: Table, person: Subject) -> ColumnE
         without_code = [code.is_(None) for code in codes]
         ways += [and_(func.lower(address) == person.email.lower(), *without_code) for address in addresses]
     return or_(*ways) if ways else None
+
+
+def _corrections(
+    collection: Collection, table: Table, row: Mapping[str, Any], data: Sequence[Datum]
+) -> tuple[dict[str, Any], list[str], bool]:
+    """Of one row: column → new value, the columns that are right then, and whether something wrong stays."""
+    new: dict[str, Any] = {}
+    right: list[str] = []
+    left = False
+    by_identity = [f for f in collection.fields if f.identity is not None]
+    with_code = any(f.identity == "personal_code" and row[f.name] for f in by_identity)
+    for datum in data:
+        for field in collection.fields:
+            if datum.category not in field.categories:
+                continue
+            stands = str(_plain(row[field.name])) if row[field.name] is not None else ""
+            if stands == datum.now:
+                right.append(field.name)
+            elif (stands == datum.was) if datum.was is not None else (not stands and bool(by_identity)):
+                value = _fitting(table, field.name, datum.now)
+                if value is None or (field.identity is not None and not with_code):
+                    left = True
+                else:
+                    new[field.name] = value
+                    right.append(field.name)
+    return new, right, left
+
+
+def _fitting(table: Table, column: str, text: str) -> Any:
+    """The text as its column takes it; None if it cannot."""
+    kind, length = table.c[column].type.python_type, getattr(table.c[column].type, "length", None)
+    try:
+        if kind is str:
+            return text if length is None or len(text) <= length else None
+        if kind in (date, datetime):
+            return kind.fromisoformat(text)
+        return kind(text) if kind in (int, Decimal) else None
+    except (ValueError, ArithmeticError):
+        return None
 
 
 def _is_one(table: Table, keys: Sequence[str], values: Sequence[Key]) -> ColumnElement[bool]:

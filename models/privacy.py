@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -10,6 +11,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from models.case import Correction, Day, Instant, Message, OldInstant, Text
 from models.common import Model
 from models.operator import Role
+from models.person_system import Asked, Handling, HeldItem, PersonAct, PersonSystem, Reference, Staff
+from models.rectification import Data, Rectified
 from models.settlement import Label
 from models.signature import Seen, Sha256
 
@@ -66,9 +69,21 @@ UNCHECKED: tuple[Right, ...] = ("marketing_objection",)
 SIGNED = "qualified_signature"
 """The way of identification that needs a validator's verdict."""
 
+HANDLED: tuple[tuple[Right, Handling], ...] = (
+    ("access", "hand_out"),
+    ("rectification", "rectify"),
+    ("restriction", "restrict"),
+    ("erasure", "erase"),
+)
+"""Right → what a person who keeps data does about it with what was found there."""
+
 CITED: tuple[str, ...] = ("statute", "unfounded_or_excessive")
 """Grounds that need something to stand on: the statute that limits the right (SE-13.2), or the proof that the request
 is unfounded or excessive, which is the controller's to bring (SE-21.8, GDPR 12(5))."""
+
+
+FEES: dict[str, str] = {"further_copy": "GDPR 15(3)", "unfounded_or_excessive": "GDPR 12(5)(a)"}
+"""What a fee can be asked for → the clause, where the controller's document has none (SE-16.8, SE-21.7.1)."""
 
 
 def _known_right(value: Any) -> Any:
@@ -123,11 +138,17 @@ class PrivacyFiling(Model):
     """In the person's own words: what is wrong or incomplete, what is objected to, the view on a decision."""
     transfer_to: Text | None = None
     """Portability straight to another controller: which one."""
+    received_by: Staff | None = None
+    """Who on the staff was handed it, by code, if it did not come straight to those who handle it (SE-14.1)."""
+    told_at: Instant | None = None
+    """When that person told them orally what a request needs (SE-14.4)."""
 
     @model_validator(mode="after")
     def _transfer_of_what(self) -> PrivacyFiling:
         if self.transfer_to is not None and "portability" not in self.rights:
             raise ValueError("transfer_to: only where portability is asked for")
+        if self.told_at is not None and self.received_by is None:
+            raise ValueError("told_at: only with received_by, who told them")
         return self
 
 
@@ -342,6 +363,12 @@ class Terms(Model):
     """True if a signature identifies only by a verdict in the store; requests of before took a person's word."""
     elsewhere: str | None = None
     """The duty to inform about data that were obtained from someone else, from when they were."""
+    passing_on: str | None = None
+    """The duty of any employee to pass a request on to who is competent (SE-14.1)."""
+    telling: str | None = None
+    """The duty of any employee to tell orally what a request needs (SE-14.4)."""
+    fees: dict[str, str] = Field(default_factory=dict)
+    """What a fee can be asked for → clause."""
 
 
 class Authority(Model):
@@ -378,6 +405,18 @@ class Recipient(Model):
     reason: Text | None = None
 
 
+class Fee(Model):
+    """A fee instead of a refusal, or for a copy beyond the first: by administrative cost, with reasons."""
+
+    amount: Annotated[Decimal, Field(gt=0, le=1000, max_digits=6, decimal_places=2)]
+    """EUR."""
+    basis: Literal["further_copy", "unfounded_or_excessive"]
+    reason: Text
+    """What the person is told; names nobody."""
+    proof: Text | None = None
+    """That the request is unfounded or excessive, which is the controller's to bring (SE-21.8)."""
+
+
 class Assessment(Model):
     """What a person decided about a right."""
 
@@ -389,6 +428,9 @@ class Assessment(Model):
     cites: str | None = None
     """The statute that limits the right, or what proves that the request is unfounded or excessive."""
     withheld: tuple[Withheld, ...] = ()
+    corrections: Data = ()
+    """Rectification: what the systems correct by themselves."""
+    fee: Fee | None = None
     by: str
 
 
@@ -506,12 +548,21 @@ class PrivacyBody(Model):
     """Portability straight to another controller."""
     done: dict[Right, Deed] = Field(default_factory=dict)
     restricted: Restricted | None = None
+    rectified: Rectified | None = None
     lifting: Lifting | None = None
     transfer: Transfer | None = None
     recipients: dict[Right, tuple[Recipient, ...]] = Field(default_factory=dict)
     unfound: tuple[str, ...] = ()
     parts: dict[str, tuple[Right, ...]] = Field(default_factory=dict)
     """Partial answers: key of the letter → what it told."""
+    parts_open: dict[str, tuple[Right, ...]] = Field(default_factory=dict)
+    """Partial answers that a person gave without what people still search: key of the letter → rights not whole yet."""
+    copies_before: int = 0
+    """Requests of before by which the same person got a copy: a further one may cost a fee."""
+    received_by: str | None = None
+    entered_at: datetime | None = None
+    """When the request was entered, by which it was passed on."""
+    told_at: datetime | None = None
     part_ended: dict[str, tuple[tuple[str, str], ...]] = Field(default_factory=dict)
     """Partial answers: key of the letter → duty and subject of the clocks that it ended."""
     duplicates: tuple[str, ...] = ()
@@ -529,6 +580,12 @@ class PrivacyBody(Model):
     """By which electronic signature the person was identified."""
     joined: str | None = None
     """The earlier request that answers this one too."""
+    people: tuple[PersonSystem, ...] | None = None
+    """The people who are asked as data systems; None: there are none, or nobody has looked yet."""
+    asked: tuple[Asked, ...] = ()
+    """What each of them was asked for, in that order."""
+    found: dict[str, tuple[HeldItem, ...]] = Field(default_factory=dict)
+    """Data system of a person → what its holder found there."""
 
     @property
     def needs_identity(self) -> bool:
@@ -561,11 +618,22 @@ class PrivacyBody(Model):
         wanted: list[str] = [r for r in self.rights if r in CARRIED and self.granted(r) and r not in self.done]
         if self.granted("restriction") and self.restricted is None:
             wanted.append("the mark on the own records")
+        if self.rectifies and self.rectified is None:
+            wanted.append("the corrections in the data systems")
         if self.granted("portability") and self.transfer is not None and self.transfer.pending:
             wanted.append("the transfer")
+        for right, act in HANDLED:
+            if act != "erase" and self.granted(right):
+                wanted += [f"{system}: {act}" for system in self.people_left(act)]
         if self.terms.recipients is not None:
             wanted += [f"recipients of the {right}" for right in self.changed if right not in self.recipients]
         return tuple(wanted)
+
+    @property
+    def rectifies(self) -> bool:
+        """Whether the data systems are to correct something by themselves."""
+        assessment = self.assessments.get("rectification")
+        return assessment is not None and bool(assessment.corrections) and self.granted("rectification")
 
     def settled(self, right: Right) -> bool:
         """Whether there is nothing left to decide or to do about a right."""
@@ -573,6 +641,8 @@ class PrivacyBody(Model):
             return False
         if self.result(right) == "refused":
             return True
+        if any(self.people_left(act) for of, act in HANDLED if of == right):
+            return False
         if right == "erasure":
             done = self.erased is not None
         elif right == "restriction":
@@ -582,10 +652,17 @@ class PrivacyBody(Model):
         told = self.terms.recipients is None or right not in self.changed or right in self.recipients
         return done and told
 
+    def tellable(self, right: Right) -> bool:
+        """Whether a partial answer can say something of a right now: of a copy what is gathered so far."""
+        if right not in COPIES or self.result(right) == "refused":
+            return self.settled(right)
+        return bool(self.systems) and (right == "access" or right in self.assessments)
+
     @property
     def told(self) -> tuple[Right, ...]:
-        """The rights of which the person was told already, by a partial answer that was sent."""
-        return tuple(r for key, rights in self.parts.items() if self.notices.get(key) == "sent" for r in rights)
+        """The rights of which the person was told already in full, by a partial answer that was sent."""
+        sent = {key: rights for key, rights in self.parts.items() if self.notices.get(key) == "sent"}
+        return tuple(r for key, rights in sent.items() for r in rights if r not in self.parts_open.get(key, ()))
 
     @property
     def accepted(self) -> str:
@@ -596,9 +673,75 @@ class PrivacyBody(Model):
         """What the answer says of a right: what a person decided, or in part where something had to be kept."""
         assessment = self.assessments.get(right)
         outcome = assessment.outcome if assessment else "fulfilled"
-        if right == "erasure" and outcome == "fulfilled" and self.erased is not None and self.erased.kept:
+        if right == "erasure" and outcome == "fulfilled" and self.erased is not None and self.kept:
             return "in_part"
         return outcome
+
+    # ---- people as data systems ----
+
+    @property
+    def kept(self) -> dict[str, str]:
+        """What an erasure left, in systems and with people → the ground."""
+        assessment = self.assessments.get("erasure")
+        kept = dict(self.erased.kept) if self.erased is not None else {}
+        if assessment is not None and assessment.ground is not None:
+            held = {record for person in self.people or () for record in self.records_of(person.name)}
+            kept |= dict.fromkeys((record for record in assessment.keep if record in held), assessment.ground)
+        for asked in self.asked:
+            kept |= asked.kept
+        return kept
+
+    def records_of(self, system: str, act: PersonAct = "search") -> tuple[str, ...]:
+        """What its holder found, by name, as far as an act is about it."""
+        every = tuple(f"{system}:{n}" for n in range(1, len(self.found.get(system, ())) + 1))
+        left_out: set[str] = set()
+        if act == "hand_out" and (access := self.assessments.get("access")) is not None:
+            left_out = {w.record for w in access.withheld if w.record}
+        if act == "erase" and (erasure := self.assessments.get("erasure")) is not None:
+            left_out = set(erasure.keep)
+        return tuple(record for record in every if record not in left_out)
+
+    def items_for(self, asked: Asked) -> tuple[HeldItem, ...]:
+        """What an act is about."""
+        named = zip(self.records_of(asked.system), self.found.get(asked.system, ()), strict=True)
+        return tuple(item for record, item in named if record in asked.records)
+
+    def asked_of(self, system: str, act: PersonAct) -> Asked | None:
+        """What a person was asked for."""
+        return next((a for a in self.asked if (a.system, a.act) == (system, act)), None)
+
+    @property
+    def unanswered(self) -> tuple[Asked, ...]:
+        """What people were asked for and have not answered."""
+        return tuple(a for a in self.asked if a.answered_at is None)
+
+    @property
+    def searching(self) -> tuple[str, ...]:
+        """The systems of people who are still searching, where anything that is asked for needs it."""
+        if all(self.result(right) == "refused" for right in self.rights if right not in UNCHECKED):
+            return ()
+        answered = {a.system for a in self.asked if a.act == "search" and a.answered_at is not None}
+        return tuple(person.name for person in self.people or () if person.name not in answered)
+
+    def people_left(self, act: PersonAct) -> tuple[str, ...]:
+        """The systems whose holders found something that this act is about, and have not done it."""
+        done = {a.system for a in self.asked if a.act == act and a.answered_at is not None}
+        return tuple(p.name for p in self.people or () if self.records_of(p.name, act) and p.name not in done)
+
+    def to_ask(self, stage: str) -> tuple[tuple[str, PersonAct], ...]:
+        """What is to be asked of people now and was not yet: data system and act."""
+        wanted: list[tuple[str, PersonAct]] = [(system, "search") for system in self.searching]
+        if stage in ("assessing", "carrying_out"):
+            for right, act in HANDLED[1:3]:
+                wanted += [(system, act) for system in self.people_left(act) if self.granted(right)]
+        if stage == "carrying_out" and self.granted("access"):
+            wanted += [(system, "hand_out") for system in self.people_left("hand_out")]
+        if stage == "erasing":
+            wanted += [(system, "erase") for system in self.people_left("erase")]
+        if stage == "lifting" and self.lifting is not None and self.lifting.status == "told":
+            marked = {a.system for a in self.asked if a.act == "restrict"}
+            wanted += [(system, "release") for system in self.people_left("release") if system in marked]
+        return tuple(one for one in wanted if self.asked_of(*one) is None)
 
 
 class PrivacyWork(Model):
@@ -667,6 +810,15 @@ class AssessRight(PrivacyMessage):
     withheld: tuple[Withheld, ...] = Field(
         default=(), max_length=50, description="access or portability in part: what, record, ground, until"
     )
+    fee: Fee | None = Field(
+        default=None,
+        description="amount (EUR), basis (further_copy, unfounded_or_excessive), reason, and of an unfounded one proof",
+    )
+    corrections: Data = Field(
+        default=(),
+        description="rectification: what the systems correct, as list of party (subject), category (of Fides, such as "
+        "user.contact.email), was, now; without was it is filled in",
+    )
     obtained_at: OldInstant | None = Field(
         default=None, description="information: when the data were obtained from someone else"
     )
@@ -708,8 +860,19 @@ class ReportTransfer(PrivacyMessage):
     format: Text | None = Field(default=None, description="agreed: the format, such as CSV")
 
 
+class ReportTold(Message):
+    """Whoever received the request told the person orally what it needs and how to identify oneself."""
+
+    told_at: Instant = Field(description="when, such as 2026-11-21T10:00+02:00")
+    by: Staff = Field(description="code of who told them")
+    reference: Reference = Field(description="reference to the note of it")
+    correction: Correction | None = Field(
+        default=None, description="where the term is over already: reason, document, second_person"
+    )
+
+
 class AnswerPart(PrivacyMessage):
-    """Tell the person now of rights that are settled, while others still wait."""
+    """Tell the person now of rights that are settled, or give the copy so far, while others still wait."""
 
     rights: Rights = Field(description="list of rights")
 

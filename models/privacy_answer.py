@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.privacy import COPIES, GROUNDS, RECIPIENT_OUTCOMES, RIGHTS, PrivacyBody, Right
+from models.privacy import COPIES, GROUNDS, RECIPIENT_OUTCOMES, RIGHTS, Fee, PrivacyBody, Right
 
 
 def found_line(n: int) -> dict[str, str]:
@@ -28,7 +28,7 @@ def right_line(body: PrivacyBody, right: Right) -> dict[str, Any]:
     ground = (assessment.ground if assessment else None) or "legal_claim"
     reason = assessment.reason if assessment else None
     cites = assessment.cites if assessment else None
-    kept = ", ".join(body.erased.kept) if right == "erasure" and body.erased else ""
+    kept = ", ".join(body.kept) if right == "erasure" and body.erased else ""
     words = {
         "lv": "Paturēts: {kept}. Šo datu apstrāde ir ierobežota; kad pamats beigsies, varat lūgt tos dzēst no jauna.",
         "lt": "Palikta: {kept}. Šių duomenų tvarkymas apribotas; pagrindui išnykus, galite vėl prašyti ištrinti.",
@@ -65,6 +65,10 @@ def _more_lines(body: PrivacyBody, right: Right) -> list[dict[str, str]]:
                 + (f", until {withheld.until:%Y-%m-%d}" if withheld.until else ""),
             }
         )
+    if assessment is not None and assessment.fee is not None:
+        lines.append(_fee_line(body, assessment.fee))
+    if right == "access":
+        lines += _handed_out(body)
     if right in COPIES and body.encrypted:
         lines.append(
             {
@@ -101,3 +105,39 @@ def _more_lines(body: PrivacyBody, right: Right) -> list[dict[str, str]]:
             }
         )
     return lines
+
+
+def _handed_out(body: PrivacyBody) -> list[dict[str, str]]:
+    """The copies that people made of what they keep."""
+    lines = []
+    for person in body.people or ():
+        asked = body.asked_of(person.name, "hand_out")
+        if asked is None or asked.answered_at is None:
+            continue
+        pages = sum(item.pages for item in body.items_for(asked))
+        lines.append(
+            {
+                "lv": f"Dokumentu kopijas ({person.title.lv}), lappuses: {pages}. Tās izsniedzam atsevišķi.",
+                "lt": f"Dokumentų kopijos ({person.title.lt}), puslapių: {pages}. Jas pateikiame atskirai.",
+                "en": f"Copies of documents ({person.title.en}), pages: {pages}. You receive them separately.",
+            }
+        )
+    return lines
+
+
+def _fee_line(body: PrivacyBody, fee: Fee) -> dict[str, str]:
+    """The fee, what it is asked for, by which clause and why."""
+    clause = body.terms.fees.get(fee.basis, "")
+    amount = f"{fee.amount:.2f}"
+    further = fee.basis == "further_copy"
+    why = {
+        "lv": "papildu kopija" if further else GROUNDS["unfounded_or_excessive"].lv,
+        "lt": "papildoma kopija" if further else GROUNDS["unfounded_or_excessive"].lt,
+        "en": "a further copy" if further else GROUNDS["unfounded_or_excessive"].en,
+    }
+    comma = amount.replace(".", ",")
+    return {
+        "lv": f"Maksa: {comma} EUR ({why['lv']}; {clause}). {fee.reason}",
+        "lt": f"Mokestis: {comma} EUR ({why['lt']}; {clause}). {fee.reason}",
+        "en": f"Fee: EUR {amount} ({why['en']}; {clause}). {fee.reason}",
+    }

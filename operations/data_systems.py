@@ -16,14 +16,15 @@ from sqlalchemy.pool import NullPool
 from integrations.data_systems import DatasetFaults, DataSystem, SystemDown
 from integrations.http_system import HttpSystem
 from models.common import Model
+from models.person_system import Holder, PersonSystem, SystemName
 from models.settlement import Label
+from models.storage import Medium
 from operations.own_store import OwnStore
 from settings import SECRETS, Settings
 
 if TYPE_CHECKING:
     from integrations.sql_system import SqlSystem
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]
 Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]
 
 
@@ -36,9 +37,11 @@ class ConfigurationFaults(Exception):
 
 
 class _Entry(Model):
-    name: Name
+    name: SystemName
     title: Label
     organisations: tuple[str, ...] = Field(min_length=1)
+    safeguards: Label | None = None
+    """Where the data are in a third country: the safeguards of the transfer (SE-16.11)."""
 
 
 class SqlEntry(_Entry):
@@ -62,9 +65,18 @@ class HttpEntry(_Entry):
     """The variable, or the file among the secrets, that holds its token."""
 
 
-_ENTRY: TypeAdapter[SqlEntry | HttpEntry] = TypeAdapter(
-    Annotated[SqlEntry | HttpEntry, Field(discriminator="kind")],
-)
+class PersonEntry(_Entry):
+    """A person who keeps paper, or anything else that no machine can be asked for."""
+
+    kind: Literal["person"]
+    holder: Holder
+    """The role or queue that is written to."""
+    holds: str = Field(min_length=3, max_length=500)
+    medium: Medium = "paper"
+
+
+Entry = SqlEntry | HttpEntry | PersonEntry
+_ENTRY: TypeAdapter[Entry] = TypeAdapter(Annotated[Entry, Field(discriminator="kind")])
 
 
 class SystemState(Model):
@@ -83,7 +95,16 @@ def systems(settings: Settings) -> tuple[DataSystem, ...]:
     Raises:
         ConfigurationFaults: The file, a dataset file or a secret is not as it has to be; all faults at once.
     """
-    return tuple(system for _, system in _named(settings))
+    return tuple(system for _, system in _named(settings) if not isinstance(system, PersonSystem))
+
+
+def people(settings: Settings) -> tuple[PersonSystem, ...]:
+    """The people that the file names; none without a file.
+
+    Raises:
+        ConfigurationFaults: As `systems`.
+    """
+    return tuple(system for _, system in _named(settings) if isinstance(system, PersonSystem))
 
 
 async def check(settings: Settings) -> tuple[SystemState, ...]:
@@ -96,7 +117,7 @@ async def check(settings: Settings) -> tuple[SystemState, ...]:
     for entry, system in _named(settings):
         faults: tuple[str, ...] = ()
         try:
-            if not isinstance(system, HttpSystem):
+            if not isinstance(system, HttpSystem | PersonSystem):
                 await system.check()
         except DatasetFaults as e:
             faults = e.faults
@@ -114,7 +135,7 @@ async def check(settings: Settings) -> tuple[SystemState, ...]:
     return tuple(states)
 
 
-def _named(settings: Settings) -> list[tuple[SqlEntry | HttpEntry, SqlSystem | HttpSystem]]:
+def _named(settings: Settings) -> list[tuple[Entry, SqlSystem | HttpSystem | PersonSystem]]:
     path = settings.data_systems
     if path is None:
         return []
@@ -125,7 +146,7 @@ def _named(settings: Settings) -> list[tuple[SqlEntry | HttpEntry, SqlSystem | H
     except tomllib.TOMLDecodeError as e:
         raise ConfigurationFaults(f"{path.name}: is no TOML: {e}") from None
     faults: list[str] = []
-    named: list[tuple[SqlEntry | HttpEntry, SqlSystem | HttpSystem]] = []
+    named: list[tuple[Entry, SqlSystem | HttpSystem | PersonSystem]] = []
     seen = {OwnStore.name, "client", "policy", "case"}
     for n, one in enumerate(raw.get("system", ())):
         try:
@@ -147,10 +168,12 @@ def _named(settings: Settings) -> list[tuple[SqlEntry | HttpEntry, SqlSystem | H
     return named
 
 
-def _made(entry: SqlEntry | HttpEntry, path: Path) -> SqlSystem | HttpSystem:
+def _made(entry: Entry, path: Path) -> SqlSystem | HttpSystem | PersonSystem:
+    if isinstance(entry, PersonEntry):
+        return PersonSystem(**entry.model_dump(exclude={"kind"}))
     if isinstance(entry, HttpEntry):
         token = _secret(entry.token).get_secret_value()
-        return HttpSystem(entry.name, entry.title, entry.organisations, entry.url, token)
+        return HttpSystem(entry.name, entry.title, entry.organisations, entry.url, token, entry.safeguards)
     from integrations.sql_system import SqlSystem, described  # noqa: PLC0415  # a quarter of a second, for who has one
 
     address = _secret(entry.address).get_secret_value()
@@ -164,7 +187,15 @@ def _made(entry: SqlEntry | HttpEntry, path: Path) -> SqlSystem | HttpSystem:
         # without its cause, which repeats the address, password included
         raise ValueError(f"{entry.address}: no address of a database that can be asked") from None
     dataset = entry.dataset if entry.dataset.is_absolute() else path.parent / entry.dataset
-    return SqlSystem(entry.name, entry.title, entry.organisations, engine, described(dataset), entry.restricted)
+    return SqlSystem(
+        entry.name,
+        entry.title,
+        entry.organisations,
+        engine,
+        described(dataset),
+        entry.restricted,
+        entry.safeguards,
+    )
 
 
 def _secret(variable: str) -> SecretStr:

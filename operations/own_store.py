@@ -20,10 +20,12 @@ from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from integrations.data_systems import Found, Subject, normal_code
+from models.rectification import Corrected, Datum
 from models.settlement import Label
 from models.tables.sealed import Sealed, sealed
 from operations.holds import hold_on_person
 from operations.intake import Sessions
+from operations.own_rectify import names_wrong, rectify_parties
 from security.keys import Keyring
 
 ERASED = "[erased]"
@@ -47,8 +49,8 @@ TEXTS = frozenset({"facts", "data", "any_address_agreed"})
 STOOD = ("before", "after")
 """Of a client's change: its fields as they were and are, its people among them."""
 
-PERSONAL = frozenset({"name", "first_name", "last_name", "personal_code", "email", "phone"})
-"""Fields of what was filed or said of a user, whoever wrote them."""
+PERSONAL = frozenset({"name", "first_name", "last_name", "personal_code", "email", "phone", "was", "now"})
+"""Fields of what was filed or said of a user, whoever wrote them; `was` and `now` of what is to be corrected."""
 
 RESTRICTED_BY = "restricted_by"
 """Of a party: the privacy requests on whose word the data are only stored, until each of them lifts it."""
@@ -235,6 +237,7 @@ class OwnStore:
     """The tables of Termins as a data system."""
 
     name = "termins"
+    safeguards: Label | None = None
     title = Label(lv="Termins (termiņu lietas)", lt="Termins (terminų bylos)", en="Termins (cases and their deadlines)")
 
     def __init__(self, sessions: Sessions, keyring: Keyring) -> None:
@@ -329,6 +332,21 @@ class OwnStore:
         """Why a record is kept, if a legal hold keeps it or all that is about the person (SE-11.4)."""
         held = await hold_on_person(session, self._keyring, organisation, person.personal_code, record)
         return IN_USE["hold"] if held else None
+
+    async def rectify(self, person: Subject, record: str, data: Sequence[Datum]) -> Corrected:
+        """Correct the person's party rows of a case, in one commit; a client or a policy is left to a person."""
+        kind, _, key = record.partition(":")
+        async with self._sessions() as session, session.begin():
+            connection = await session.connection()
+            if kind in ("client", "policy"):
+                table = _table(kind)
+                rows = await opened(connection, select(table).where(table.c[kind] == key))
+                return Corrected(left=names_wrong(rows, data))
+            party = _table("party")
+            rows = await opened(connection, select(party).where(party.c.case == record).with_for_update())
+            return await rectify_parties(
+                connection, record, rows, lambda row: is_person(person, row, in_their_case=True), data
+            )
 
     async def restrict(self, person: Subject, record: str, ground: str, by: str | None = None) -> bool:
         """Mark the person's party rows of a case: stored, otherwise not to be used. Clients and policies have none."""
@@ -519,7 +537,7 @@ async def _erase_rows(
             continue
         for row in await opened(connection, select(table).where(table.c.case == case)):
             this = and_(*(c == row[c.name] for c in table.primary_key.columns))
-            if table.name == "archive" and "subject" in codes:
+            if table.name in ("archive", "rectification") and "subject" in codes:
                 await connection.execute(delete(table).where(this))
             elif table.name == "privacy_request" and "subject" in codes:
                 await connection.execute(update(table).where(this).values(person=None))

@@ -47,6 +47,7 @@ from models.errors import InClear, Refusal
 from models.names import EVENT_ID, KINDS, case_id, split_case_id
 from models.now import Now
 from models.privacy import Erased, Gathered, PrivacyWork, Released, Restricted
+from models.rectification import Rectified
 from models.tables import BellRow, CaseRow, ClockRow, EventRow, IntakeRow
 from operations.erase import erase
 from operations.filings import check
@@ -67,6 +68,7 @@ PROVE: dict[str, tuple[type[Any], type[Any]]] = {
     "privacy.erase": (PrivacyWork, Erased),
     "privacy.restrict": (PrivacyWork, Restricted),
     "privacy.release": (PrivacyWork, Released),
+    "privacy.rectify": (PrivacyWork, Rectified),
 }
 """Activity → what it is asked and answers; those whose end in a history proves something about the store."""
 
@@ -81,6 +83,7 @@ PROVE_NOTHING = frozenset(
         "credential.look_at_erasure",
         "sign_in_review.count",
         "claim.assess",
+        "privacy.people",
         "access.fallbacks",
         "access.void_secret",
         "authenticator_decision.look",

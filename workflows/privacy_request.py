@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import CLOSED, REST, Case, Done, Item, accepts, utc
+from workflows.case import CLOSED, REST, Done, Item, accepts, utc
+from workflows.person_system import AsksPeople
 
 with workflow.unsafe.imports_passed_through():
     from activities.privacy import PrivacyActivities
@@ -28,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
         Void,
     )
     from models.countable import FIRST_YEAR
+    from models.person_system import ASKED, ReportHandling, ReportSearch
     from models.privacy import (
         CARRIED,
         CHANNELS,
@@ -48,6 +50,7 @@ with workflow.unsafe.imports_passed_through():
         Erased,
         ExtendRequest,
         Extension,
+        Fee,
         Gathered,
         IdentifyPerson,
         JoinRequest,
@@ -57,6 +60,7 @@ with workflow.unsafe.imports_passed_through():
         PrivacyWork,
         Released,
         ReportRecipients,
+        ReportTold,
         ReportTransfer,
         Restricted,
         RevokeRepresentation,
@@ -66,6 +70,7 @@ with workflow.unsafe.imports_passed_through():
         WithdrawRequest,
     )
     from models.privacy_answer import found_line, right_line
+    from models.rectification import Rectified
     from models.settlement import Label
     from models.signature import Seen
 
@@ -73,13 +78,14 @@ SUBJECT, REPRESENTATIVE = "subject", "representative"
 
 
 @workflow.defn(name="PrivacyRequest")
-class PrivacyRequest(Case):
+class PrivacyRequest(AsksPeople):
     """One request of a data subject: identified, gathered, assessed, carried out, answered within the month."""
 
     kind = "privacy_request"
     body_model = PrivacyBody
     stages: ClassVar[dict[str, tuple[type[Message], ...]]] = {
         "identifying": (
+            ReportTold,
             IdentifyPerson,
             AskIdentification,
             AssessRight,
@@ -93,6 +99,10 @@ class PrivacyRequest(Case):
             ReportBounce,
         ),
         "gathering": (
+            ReportSearch,
+            ReportHandling,
+            AnswerPart,
+            ReportTold,
             AssessRight,
             ConfirmDone,
             ExtendRequest,
@@ -106,8 +116,10 @@ class PrivacyRequest(Case):
         "assessing": (
             AssessRight,
             ConfirmDone,
+            ReportHandling,
             ReportRecipients,
             AnswerPart,
+            ReportTold,
             ExtendRequest,
             RevokeRepresentation,
             WithdrawRequest,
@@ -118,6 +130,8 @@ class PrivacyRequest(Case):
         ),
         "carrying_out": (
             ConfirmDone,
+            ReportHandling,
+            ReportTold,
             ReportTransfer,
             ReportRecipients,
             AssessRight,
@@ -129,9 +143,17 @@ class PrivacyRequest(Case):
             ConfirmLetterSent,
             ReportBounce,
         ),
-        "erasing": (RevokeRepresentation, ExtendRequest, CorrectAddress, ConfirmLetterSent, ReportBounce),
+        "erasing": (
+            RevokeRepresentation,
+            ReportHandling,
+            ExtendRequest,
+            CorrectAddress,
+            ConfirmLetterSent,
+            ReportBounce,
+        ),
         "answering": (
             RevokeRepresentation,
+            ReportTold,
             ConfirmAnswerSent,
             SendEncrypted,
             ExtendRequest,
@@ -140,7 +162,7 @@ class PrivacyRequest(Case):
             ReportBounce,
         ),
         "joining": (CorrectAddress, ConfirmLetterSent, ReportBounce),
-        "lifting": (CorrectAddress, ConfirmLetterSent, ReportBounce),
+        "lifting": (ReportHandling, CorrectAddress, ConfirmLetterSent, ReportBounce),
         "resting": (ReportBounce, LiftRestriction),
     }
 
@@ -157,6 +179,7 @@ class PrivacyRequest(Case):
     report_recipients = accepts(ReportRecipients)
     report_transfer = accepts(ReportTransfer)
     answer_part = accepts(AnswerPart)
+    report_told = accepts(ReportTold)
     join_request = accepts(JoinRequest)
     lift_restriction = accepts(LiftRestriction)
     revoke_representation = accepts(RevokeRepresentation)
@@ -196,9 +219,11 @@ class PrivacyRequest(Case):
     async def gathering(self) -> None:
         """Every data system of the controller is asked; what they hold stays in the store, counts come back."""
         self._send_what_waits()
-        if await self._representation_said():
+        if await self._representation_said() or await self.asks_people():
             return
-        self.perform("gather", PrivacyActivities.gather, PrivacyWork(case=self.id), "ask every data system")
+        # while people search, the machines have said already what they hold; once all have, everything is gathered anew
+        if not (self.body.searching and self.body.systems):
+            self.perform("gather", PrivacyActivities.gather, PrivacyWork(case=self.id), "ask every data system")
         match await self.next():
             case Done(result=Gathered() as gathered):
                 await self._gathered(gathered)
@@ -210,24 +235,35 @@ class PrivacyRequest(Case):
     async def assessing(self) -> None:
         """A person decides, with a ground of the controller's list where a right is not fulfilled in full."""
         self._send_what_waits()
-        self._restrict_if_granted()
+        if await self.asks_people():
+            return
+        self._change_if_granted()
         await self._always(await self.next())
 
     async def carrying_out(self) -> None:
         """What was decided is done: by the own store, by people with proof, by the other controller's receipt."""
         self._send_what_waits()
-        self._restrict_if_granted()
+        if await self.asks_people():
+            return
+        self._change_if_granted()
         await self._always(await self.next())
 
-    def _restrict_if_granted(self) -> None:
-        """The mark is set as soon as the restriction is granted: it may be wanted while the rest is examined."""
+    def _change_if_granted(self) -> None:
+        """Marks and corrections are made as soon as they are granted: they may be wanted while the rest is examined."""
+        if self.body.rectifies and self.body.rectified is None:
+            self.perform(
+                "rectify", PrivacyActivities.rectify, PrivacyWork(case=self.id), "correct in every data system"
+            )
         if self.body.granted("restriction") and self.body.restricted is None:
             self.perform("restrict", PrivacyActivities.restrict, PrivacyWork(case=self.id), "mark as restricted")
 
     async def erasing(self) -> None:
         """Record by record, with a ledger and a second look; what is in use is kept and named."""
         self._send_what_waits()
-        self.perform("erase", PrivacyActivities.erase, PrivacyWork(case=self.id), "erase, and look again")
+        if await self.asks_people():
+            return
+        if self.body.erased is None:
+            self.perform("erase", PrivacyActivities.erase, PrivacyWork(case=self.id), "erase, and look again")
         match await self.next():
             case Done(result=Erased() as erased):
                 body = self.body.model_copy(update={"erased": erased})
@@ -313,7 +349,9 @@ class PrivacyRequest(Case):
         """The restriction ends only once the person was told that it will (SE-18.3, GDPR 18(3))."""
         self._send_what_waits()
         lifting = self.body.lifting
-        if lifting is not None and lifting.status == "told":
+        if await self.asks_people():
+            return
+        if lifting is not None and lifting.status == "told" and not self.body.unanswered:
             self.perform("release", PrivacyActivities.release, PrivacyWork(case=self.id), "take the mark away")
         match await self.next():
             case Done(result=Released() as released) if lifting is not None:
@@ -370,7 +408,10 @@ class PrivacyRequest(Case):
         body, terms = self.body, self.body.terms
         accepted = body.came_with is not None and body.came_with in terms.ways[body.channel]
         clocks = (*self._answer_clocks(), *self._deed_clocks())
-        starts = tuple(Start(duty=d, subject=s, anchor_at=body.received_at) for d, s in clocks)
+        starts: tuple[Change, ...] = (
+            *(Start(duty=d, subject=s, anchor_at=body.received_at) for d, s in clocks),
+            *self._staff_clocks(),
+        )
         facts: dict[str, Any] = {
             "received_at": body.received_at.isoformat(),
             "rights": list(body.rights),
@@ -379,6 +420,8 @@ class PrivacyRequest(Case):
         }
         if body.duplicates:
             facts["duplicates"] = list(body.duplicates)
+        if body.received_by:
+            facts["received_by"] = body.received_by
         body = body.model_copy(update={"announced": True})
         if not body.needs_identity:
             # a stop of marketing harms nobody: nobody is asked who they are
@@ -409,6 +452,50 @@ class PrivacyRequest(Case):
             notices=notices,
             body=body,
         )
+
+    def _staff_clocks(self) -> tuple[Change, ...]:
+        """SE-14.1, SE-14.4: what is owed by whoever on the staff was handed the request, from then on.
+
+        Entered, it is passed on. Only who asks in person or by phone can be told anything orally.
+        """
+        body, terms = self.body, self.body.terms
+        changes: list[Change] = []
+        if body.received_by is None:
+            return ()
+        if terms.passing_on is not None and body.entered_at is not None:
+            passed = Evidence(kind="request_passed_on", happened_at=body.entered_at, reference=self.id)
+            changes.append(Start(duty=terms.passing_on, anchor_at=body.received_at))
+            changes.append(Stop(duty=terms.passing_on, evidence=passed))
+        if terms.telling is not None and body.channel in ("in_person", "phone"):
+            changes.append(Start(duty=terms.telling, anchor_at=body.received_at))
+            if body.told_at is not None:
+                said = Evidence(kind="requirements_told", happened_at=body.told_at, reference=body.received_by)
+                changes.append(Stop(duty=terms.telling, evidence=said))
+        return tuple(changes)
+
+    async def _told_orally(self, item: Item, m: ReportTold) -> None:
+        """SE-14.4: the person was told what a request needs."""
+        duty = self.body.terms.telling
+        assert duty is not None  # the clock runs
+        evidence = Evidence(
+            kind="requirements_told",
+            happened_at=m.told_at,
+            reference=m.reference,
+            by_person=True,
+            correction=m.correction,
+        )
+        await self.record(
+            "told_orally",
+            said=item,
+            duty=duty,
+            facts={"by": m.by, "told_at": m.told_at.isoformat(), "reference": m.reference},
+            changes=(Stop(duty=duty, evidence=evidence),),
+        )
+
+    def _untold(self) -> bool:
+        """Whether somebody on the staff still has to tell the person orally what a request needs."""
+        duty = self.body.terms.telling
+        return duty is not None and self.clocks.running(duty)
 
     async def _identified(self, item: Item, m: IdentifyPerson) -> None:
         body, terms = self.body, self.body.terms
@@ -531,6 +618,13 @@ class PrivacyRequest(Case):
     async def _gathered(self, gathered: Gathered) -> None:
         body = self.body.model_copy(update={"systems": gathered.systems, "unfound": gathered.unfound})
         duty = body.terms.gathering
+        told = [system.system for system in gathered.systems]
+        found = [one.system for one in body.asked if one.act == "search" and one.answered_at is not None]
+        if body.searching or [system for system in found if system not in told]:
+            # not all have answered, or the last one did while the machines were asked: gathered anew once they have
+            held = {s.system: s.held for s in gathered.systems}
+            await self.record("systems_gathered", duty=duty, facts={"systems": held}, body=body)
+            return
         changes: tuple[Change, ...] = ()
         if duty is not None and self.clocks.running(duty, "access"):
             evidence = Evidence(kind="data_gathered", happened_at=gathered.at, reference=self.id)
@@ -549,7 +643,7 @@ class PrivacyRequest(Case):
             return {"to": "assessing", "body": body}
         if body.to_do:
             return {"to": "carrying_out", "body": body}
-        if body.granted("erasure") and body.erased is None:
+        if body.granted("erasure") and (body.erased is None or body.people_left("erase")):
             return {"to": "erasing", "body": body}
         return self._then_answer(body)
 
@@ -561,6 +655,8 @@ class PrivacyRequest(Case):
             keep=m.keep,
             cites=m.cites,
             withheld=m.withheld,
+            corrections=m.corrections,
+            fee=m.fee,
             by=m.actor,
         )
         update: dict[str, Any] = {"assessments": {**self.body.assessments, m.right: assessment}}
@@ -591,6 +687,11 @@ class PrivacyRequest(Case):
             facts["cites"] = m.cites
         if m.withheld:
             facts["withheld"] = [w.model_dump(mode="json") for w in m.withheld]
+        if m.fee:
+            facts["fee"] = {"amount": f"{m.fee.amount:.2f}", "clause": self.body.terms.fees.get(m.fee.basis)}
+        if m.corrections:
+            # what it says stands in the message and in the store's ledger
+            facts["corrections"] = [datum.category for datum in m.corrections]
         if m.transfer:
             facts["transfer"] = m.transfer
         if m.obtained_at:
@@ -615,19 +716,8 @@ class PrivacyRequest(Case):
         body = self.body.model_copy(
             update={"done": {**self.body.done, m.right: Deed(at=m.done_at, reference=m.reference)}}
         )
-        changes: list[Change] = []
-        for duty, subject in self._deed_clocks(m.right):
-            if self.clocks.running(duty, subject):
-                evidence = Evidence(
-                    kind=body.terms.deeds[duty],
-                    happened_at=m.done_at,
-                    reference=m.reference,
-                    by_person=True,
-                    correction=m.correction,
-                )
-                changes.append(Stop(duty=duty, subject=subject, evidence=evidence))
-        if m.right in body.changed:
-            changes += self._recipients_clock(m.right, m.done_at)
+        said = Evidence(kind="", happened_at=m.done_at, reference=m.reference, by_person=True, correction=m.correction)
+        changes = self._deed_ends(body, m.right, said)
         then = self._if_done(body)
         if m.right in UNCHECKED and then["to"] != "answering":
             # the rest still waits: the person is told of the stop now
@@ -639,9 +729,54 @@ class PrivacyRequest(Case):
             said=item,
             duty=body.terms.own[m.right][0],
             facts={"right": m.right, "done_at": m.done_at.isoformat(), "reference": m.reference},
-            changes=tuple(changes),
+            changes=changes,
             **then,
         )
+
+    def _deed_ends(self, body: PrivacyBody, right: Right, said: Evidence) -> tuple[Change, ...]:
+        """What a deed ends, and what begins with it: the recipients are to hear of it."""
+        changes: list[Change] = []
+        for duty, subject in self._deed_clocks(right):
+            if self.clocks.running(duty, subject):
+                evidence = said.model_copy(update={"kind": body.terms.deeds[duty]})
+                changes.append(Stop(duty=duty, subject=subject, evidence=evidence))
+        if right in body.changed and said.happened_at is not None:
+            changes += self._recipients_clock(right, said.happened_at)
+        return tuple(changes)
+
+    async def _rectified(self, rectified: Rectified) -> None:
+        """The systems have corrected: the right is carried out, unless a person has something left to correct."""
+        at = min(rectified.at, workflow.now())
+        evidence = Evidence(kind="", happened_at=at, reference=self.id)
+        # what is corrected stays in the store's ledger alone
+        decided = self.body.assessments["rectification"].model_copy(update={"corrections": ()})
+        assessments = {**self.body.assessments, "rectification": decided}
+        body = self.body.model_copy(update={"rectified": rectified, "assessments": assessments})
+        body, changes = self._carried_out(body, evidence)
+        await self.record(
+            "rectified",
+            duty=body.terms.own["rectification"][0],
+            facts={"records": rectified.records, "left": list(rectified.left)},
+            changes=changes,
+            **self._if_done(body),
+        )
+
+    def _carried_out(self, body: PrivacyBody, said: Evidence) -> tuple[PrivacyBody, tuple[Change, ...]]:
+        """A rectification is carried out once systems and people have corrected everything that they hold."""
+        rectified = body.rectified
+        if rectified is None or rectified.left or "rectification" in body.done or body.people_left("rectify"):
+            return body, ()
+        assert said.happened_at is not None
+        deed = Deed(at=said.happened_at, reference=said.reference or self.id)
+        body = body.model_copy(update={"done": {**body.done, "rectification": deed}})
+        return body, self._deed_ends(body, "rectification", said)
+
+    def after_people(self, body: PrivacyBody, said: Evidence) -> dict[str, Any]:
+        """A search leads to a gathering of everything; what is done with paper may be the last thing to do."""
+        body, changes = self._carried_out(body, said)
+        if self.case.stage == "erasing" and body.erased is not None:
+            return {"changes": changes, **self._onward(body)}
+        return {"changes": changes, **self._if_done(body)}
 
     def _if_done(self, body: PrivacyBody) -> dict[str, Any]:
         """On to the next stage, if all of this one is done."""
@@ -747,17 +882,38 @@ class PrivacyRequest(Case):
 
     def _part_letter(self, body: PrivacyBody, rights: tuple[Right, ...]) -> NoticeDraft:
         reader = self._reader(body)
+        facts: dict[str, Any] = {
+            "controller": body.terms.controller,
+            "authority": body.terms.authority,
+            "rights": [right_line(body, right) for right in rights],
+        }
+        if self._brings_copy(body, rights):
+            facts["attach"] = "archive"
+        if without := self._without(body, rights):
+            titles = {person.name: person.title for person in body.people or ()}
+            facts["outstanding"] = [titles[system].model_dump() for system in without]
         return NoticeDraft(
             key=self._next_key("part", reader),
             template="privacy-part",
             party=reader,
             duty=body.terms.answer,
-            facts={
-                "controller": body.terms.controller,
-                "authority": body.terms.authority,
-                "rights": [right_line(body, right) for right in rights],
-            },
+            facts=facts,
         )
+
+    def _brings_copy(self, body: PrivacyBody, rights: tuple[Right, ...]) -> bool:
+        return any(right in COPIES and body.result(right) != "refused" for right in rights)
+
+    def _by_hand(self, body: PrivacyBody, rights: tuple[Right, ...]) -> bool:
+        """A copy with health data does not go by plain mail, nor does one that is wanted by another channel."""
+        by_mail = body.answer_channel == "email" and body.has_mail and not body.terms.health_data
+        return self._brings_copy(body, rights) and not by_mail
+
+    def _without(self, body: PrivacyBody, rights: tuple[Right, ...]) -> tuple[str, ...]:
+        """The systems whose holders have not answered yet, without which a copy is given."""
+        if "access" not in rights or body.result("access") == "refused":
+            return ()
+        late = body.people_left("hand_out")
+        return (*body.searching, *(system for system in late if system not in body.searching))
 
     def _with_part(self, body: PrivacyBody, draft: NoticeDraft, rights: tuple[Right, ...]) -> PrivacyBody:
         body = self._with_letter(draft.key, "queued", body)
@@ -765,13 +921,18 @@ class PrivacyRequest(Case):
 
     async def _part_answered(self, item: Item, m: AnswerPart) -> None:
         draft = self._part_letter(self.body, m.rights)
+        body = self._with_part(self.body, draft, m.rights)
+        facts: dict[str, Any] = {"rights": list(m.rights), "results": {r: self.body.result(r) for r in m.rights}}
+        if without := self._without(self.body, m.rights):
+            facts["without"] = list(without)
+            body = body.model_copy(update={"parts_open": {**body.parts_open, draft.key: ("access",)}})
+        notices: tuple[NoticeDraft, ...] = (draft,)
+        if self._by_hand(self.body, m.rights):
+            # as the whole answer would be: a person hands it over, and proves it with confirm_letter_sent
+            facts["by_hand"] = draft.key
+            notices, body = (), self._with_letter(draft.key, "refused", body)
         await self.record(
-            "part_answered",
-            said=item,
-            duty=self.body.terms.answer,
-            facts={"rights": list(m.rights), "results": {r: self.body.result(r) for r in m.rights}},
-            notices=(draft,),
-            body=self._with_part(self.body, draft, m.rights),
+            "part_answered", said=item, duty=self.body.terms.answer, facts=facts, notices=notices, body=body
         )
 
     def _part_told(
@@ -783,6 +944,8 @@ class PrivacyRequest(Case):
         ended: list[tuple[str, str]] = []
         extension = body.extension
         for right in body.parts.get(key, ()):
+            if right in body.parts_open.get(key, ()):
+                continue
             for duty in body.terms.own[right]:
                 if duty not in body.terms.deeds and self.clocks.running(duty, right):
                     changes.append(Stop(duty=duty, subject=right, evidence=evidence))
@@ -833,7 +996,7 @@ class PrivacyRequest(Case):
 
     def _then_rest(self, evidence: Evidence, body: PrivacyBody) -> dict[str, Any]:
         """The answer was sent: every clock that runs ends with that evidence, and the request rests."""
-        open_clocks = [c.key for c in self.clocks.open if c.duty != REST]
+        open_clocks = [c.key for c in self.clocks.open if c.duty not in (REST, ASKED)]
         extension = body.extension
         if extension is not None and extension.status == "untold":
             # the answer overtook the letter about the extension: the first term is what was kept
@@ -848,6 +1011,12 @@ class PrivacyRequest(Case):
         else:
             changes = []
         changes += [Stop(duty=d, subject=s, evidence=evidence) for d, s in open_clocks]
+        # a refusal waits for nobody's search
+        changes += [
+            Void(duty=c.duty, subject=c.subject, reason="the request is answered")
+            for c in self.clocks.open
+            if c.duty == ASKED
+        ]
         return {
             "changes": (*changes, self.rest()),
             "to": "resting",
@@ -1047,6 +1216,8 @@ class PrivacyRequest(Case):
                 drafts.append(self._extension_letter(body))
             elif what == "part" and self.case.stage != "answering":
                 rights = tuple(r for key in letters for r in body.parts.get(key, ()))
+                if self._by_hand(body, rights):
+                    continue
                 draft = self._part_letter(body, rights)
                 body = self._with_part(body, draft, rights)
                 drafts.append(draft)
@@ -1076,8 +1247,14 @@ class PrivacyRequest(Case):
                 await self._restriction_marked(restricted)
             case Done(key="restrict", failure=failure):
                 self.diverged = (f"privacy.restrict: {failure}",)
+            case Done(result=Rectified() as rectified):
+                await self._rectified(rectified)
+            case Done(key="rectify", failure=failure):
+                self.diverged = (f"privacy.rectify: {failure}",)
             case Item(message=AssessRight() as m) as item:
                 await self._assessed(item, m)
+            case Item(message=ReportSearch() | ReportHandling() as m) as item:
+                await self.people_said(item, m)
             case Item(message=ConfirmDone() as m) as item:
                 await self._deed_done(item, m)
             case Item(message=ReportRecipients() as m) as item:
@@ -1086,6 +1263,8 @@ class PrivacyRequest(Case):
                 await self._transferred(item, m)
             case Item(message=AnswerPart() as m) as item:
                 await self._part_answered(item, m)
+            case Item(message=ReportTold() as m) as item:
+                await self._told_orally(item, m)
             case Item(message=JoinRequest() as m) as item:
                 await self._join(item, m)
             case Item(message=RevokeRepresentation() as m) as item:
@@ -1126,6 +1305,8 @@ class PrivacyRequest(Case):
                 return ()
             case AssessRight():
                 return self._assessment_faults(message)
+            case ReportSearch() | ReportHandling():
+                return self.people_faults(message)
             case ExtendRequest():
                 return self._extension_faults()
             case ConfirmDone():
@@ -1136,6 +1317,8 @@ class PrivacyRequest(Case):
                 return self._transfer_faults(message)
             case AnswerPart():
                 return self._part_faults(message)
+            case ReportTold():
+                return self._told_faults(message)
             case JoinRequest() if message.into == self.id:
                 return ("into: this is the request itself",)
             case LiftRestriction():
@@ -1154,15 +1337,7 @@ class PrivacyRequest(Case):
             case CorrectAddress() if message.party not in self._addressed():
                 return (f"party: {' or '.join(self._addressed())}",)
             case ConfirmLetterSent():
-                faults = []
-                waiting = [k for k, s in body.notices.items() if s == "refused" and not k.startswith("answer:")]
-                if message.notice not in waiting:
-                    faults.append("notice: mail has not failed to take it; failed: " + (", ".join(waiting) or "none"))
-                if message.sent_at > now:
-                    faults.append("sent_at: lies in the future")
-                if message.sent_at < body.received_at:
-                    faults.append("sent_at: lies before the receipt of the request")
-                return tuple(faults)
+                return self._letter_faults(message)
             case ConfirmAnswerSent():
                 faults = []
                 if message.channel == "email" and body.mail_refused:
@@ -1195,6 +1370,31 @@ class PrivacyRequest(Case):
             faults.append("it is revoked already")
         if m.revoked_at > workflow.now():
             faults.append("revoked_at: lies in the future")
+        return tuple(faults)
+
+    def _told_faults(self, m: ReportTold) -> tuple[str, ...]:
+        faults = [] if self._untold() else ["nobody on the staff has to tell the person anything orally"]
+        if m.told_at > workflow.now():
+            faults.append("told_at: lies in the future")
+        if m.told_at < self.body.received_at:
+            faults.append("told_at: lies before the receipt of the request")
+        if m.correction is not None and m.correction.second_person == m.actor:
+            faults.append("correction.second_person: must be another person")
+        return tuple(faults)
+
+    def _letter_faults(self, m: ConfirmLetterSent) -> tuple[str, ...]:
+        body = self.body
+        faults = []
+        waiting = [k for k, s in body.notices.items() if s == "refused" and not k.startswith("answer:")]
+        if m.notice not in waiting:
+            faults.append("notice: mail has not failed to take it; failed: " + (", ".join(waiting) or "none"))
+        copy = self._brings_copy(body, body.parts.get(m.notice, ()))
+        if m.channel == "email" and copy and body.terms.health_data:
+            faults.append(f"channel: {_clause(body)}: health data by e-mail only encrypted; portal or post")
+        if m.sent_at > workflow.now():
+            faults.append("sent_at: lies in the future")
+        if m.sent_at < body.received_at:
+            faults.append("sent_at: lies before the receipt of the request")
         return tuple(faults)
 
     def _identification_faults(self, m: IdentifyPerson) -> tuple[str, ...]:
@@ -1235,8 +1435,9 @@ class PrivacyRequest(Case):
         pending = m.right == "portability" and body.transfer is not None and body.transfer.pending
         if self.case.stage == "carrying_out" and not pending:
             return (f"right: {m.right} is decided, and what was decided is being carried out",)
-        if m.right in body.done or (m.right == "restriction" and body.restricted is not None):
-            return (f"right: {m.right} is carried out already",)
+        under_way = m.right == "rectification" and body.rectifies
+        if under_way or m.right in body.done or (m.right == "restriction" and body.restricted is not None):
+            return (f"right: {m.right} is carried out {'now' if under_way else 'already'}",)
         faults = []
         if m.actor.startswith("system:"):
             faults.append("actor: a person decides")
@@ -1269,6 +1470,9 @@ class PrivacyRequest(Case):
             for n, withheld in enumerate(m.withheld, 1)
             if withheld.ground not in grounds
         ]
+        faults += self._fee_faults(m, m.fee)
+        if m.corrections and (m.right != "rectification" or m.outcome == "refused"):
+            faults.append("corrections: only for a rectification that is granted")
         if m.obtained_at is not None and (m.right != "information" or m.obtained_at > workflow.now()):
             faults.append("obtained_at: only for information, and never in the future")
         if m.obtained_at is not None and m.obtained_at.year <= FIRST_YEAR:
@@ -1279,6 +1483,23 @@ class PrivacyRequest(Case):
         if m.transfer is not None and not asked:
             faults.append("transfer: was not asked for, or is refused")
         return tuple(faults)
+
+    def _fee_faults(self, m: AssessRight, fee: Fee | None) -> list[str]:
+        """SE-16.8, SE-21.7, SE-21.8: the first copy is free; any other fee needs the proof."""
+        if fee is None:
+            return []
+        clause = self.body.terms.fees.get(fee.basis, "")
+        faults = []
+        if m.outcome == "refused":
+            faults.append("fee: a fee or a refusal, not both")
+        if fee.basis == "further_copy":
+            if m.right != "access":
+                faults.append("fee: further_copy is of access")
+            elif self.body.copies_before == 0:
+                faults.append(f"fee: the first copy is free ({clause})")
+        elif fee.proof is None:
+            faults.append(f"fee.proof: that it is unfounded or excessive is the controller's to prove ({clause})")
+        return faults
 
     def _deed_faults(self, m: ConfirmDone) -> tuple[str, ...]:
         body = self.body
@@ -1294,6 +1515,8 @@ class PrivacyRequest(Case):
                 faults.append(f"right: {m.right} is not granted: nothing is to be carried out")
             elif m.right not in CARRIED:
                 faults.append(f"right: {m.right} is not for a person to carry out")
+            elif m.right == "rectification" and body.rectifies and body.rectified is None:
+                faults.append("right: the data systems are still correcting; what they leave is named after that")
         if m.done_at > workflow.now():
             faults.append("done_at: lies in the future")
         if m.done_at < body.received_at:
@@ -1344,13 +1567,11 @@ class PrivacyRequest(Case):
         for right in m.rights:
             if right not in body.rights:
                 faults.append(f"rights: {right} was not asked for")
-            elif right in COPIES:
-                faults.append(f"rights: {right} brings a copy, which goes with the whole answer")
             elif any(right in told for told in body.parts.values()):
                 faults.append(f"rights: {right} is told already")
-            elif not body.settled(right):
-                faults.append(f"rights: {right} is not decided or not carried out yet")
-        if set(m.rights) == set(body.rights):
+            elif not body.tellable(right):
+                faults.append(f"rights: {right} is not decided, not gathered or not carried out yet")
+        if set(m.rights) == set(body.rights) and not body.unanswered:
             faults.append("rights: all of them are the whole answer")
         return tuple(faults)
 
@@ -1425,9 +1646,9 @@ class PrivacyRequest(Case):
     def _tellable(self) -> tuple[Right, ...]:
         """The rights of which the person can be told while others wait."""
         body = self.body
-        told = {r for rights in body.parts.values() for r in rights}
-        ready = tuple(r for r in body.rights if r not in COPIES and r not in told and body.settled(r))
-        return ready if len(ready) < len(body.rights) else ()
+        told = [r for rights in body.parts.values() for r in rights]
+        ready = tuple(r for r in body.rights if r not in told and body.tellable(r))
+        return ready if len(ready) < len(body.rights) or body.unanswered else ()
 
     def _in_use(self, body: PrivacyBody) -> tuple[str, ...]:
         return tuple(record for s in body.systems for record in s.in_use)
@@ -1447,6 +1668,8 @@ class PrivacyRequest(Case):
         """What the case knows of a message's fields."""
         if model is CorrectAddress:
             return {"party": SUBJECT}
+        if model in (ReportSearch, ReportHandling):
+            return self.people_known(model)
         if model is IdentifyPerson:
             known: dict[str, Any] = {"channel": self.body.channel}
             if self.body.represented:
@@ -1480,7 +1703,8 @@ class PrivacyRequest(Case):
         body = self.body
         refused = any(s == "refused" and not k.startswith("answer:") for k, s in body.notices.items())
         transfer = body.transfer is not None and body.transfer.pending
-        hidden = {
+        hidden: dict[type[Message], bool] = {
+            **self.people_hidden(),
             AssessRight: not transfer
             if self.case.stage == "carrying_out"
             else "access" not in body.rights and self.case.stage != "assessing",
@@ -1488,6 +1712,7 @@ class PrivacyRequest(Case):
             ReportTransfer: not transfer,
             ReportRecipients: not set(body.changed) - set(body.recipients),
             AnswerPart: not self._tellable(),
+            ReportTold: not self._untold(),
             JoinRequest: not body.duplicates,
             LiftRestriction: bool(self._lifting_faults()),
             RevokeRepresentation: not body.represented or body.revoked,
@@ -1504,6 +1729,8 @@ class PrivacyRequest(Case):
         match stage:
             case "identifying":
                 return f"the person's identification, from the privacy handler; accepted: {body.accepted}"
+            case "gathering" if body.unanswered and body.systems:
+                return f"people who keep data: {self.people_waited_for(body)}"
             case "gathering":
                 return "the data systems"
             case "assessing":
@@ -1511,6 +1738,8 @@ class PrivacyRequest(Case):
                 return f"the decision about {wanted}, from the privacy handler"
             case "carrying_out":
                 return f"what is still to be done, with proof, from the privacy handler: {', '.join(body.to_do)}"
+            case "lifting" | "erasing" if body.unanswered:
+                return f"people who keep data: {self.people_waited_for(body)}"
             case "joining":
                 return "proof that the person was told which earlier request answers this one"
             case "lifting":
@@ -1546,13 +1775,17 @@ class PrivacyRequest(Case):
         for system in body.systems:
             used = f", in use: {', '.join(system.in_use)}" if system.in_use else ""
             lines.append(f"- **{system.system}:** {system.held} records{used}")
+        lines += self.people_story()
         if body.erased:
-            kept = ", ".join(f"{record} ({ground})" for record, ground in body.erased.kept.items())
+            kept = ", ".join(f"{record} ({ground})" for record, ground in body.kept.items())
             lines.append(f"- **Erased:** {body.erased.erased} records" + (f"; kept: {kept}" if kept else ""))
         if body.restricted:
             left = f"; by hand: {', '.join(body.restricted.left)}" if body.restricted.left else ""
             lifted = "; lifted" if body.lifting and body.lifting.status == "lifted" else ""
             lines.append(f"- **Restricted:** {body.restricted.records} records{left}{lifted}")
+        if body.rectified:
+            left = f"; by hand: {', '.join(body.rectified.left)}" if body.rectified.left else ""
+            lines.append(f"- **Corrected:** {body.rectified.records} records{left}")
         lines += [f"- **Done, {right}:** {utc(deed.at)}" for right, deed in body.done.items()]
         if body.transfer:
             lines.append(f"- **Transfer:** {_transfer_state(body.transfer)}")

@@ -34,7 +34,14 @@ from models.tables.instalments import AgreementRow, InstalmentRow
 from models.tables.limits import DecisionPartRow, DecisionRow, LimitRow
 from models.tables.operator import OperatorRow
 from models.tables.policy import ObjectionRow, PolicyEntryRow, PolicyRow
-from models.tables.privacy import ArchiveRow, ErasureRow, IdentificationRow, RequestRow, SignatureRow
+from models.tables.privacy import (
+    ArchiveRow,
+    ErasureRow,
+    IdentificationRow,
+    RectificationRow,
+    RequestRow,
+    SignatureRow,
+)
 from models.tables.screening import ScreeningRow
 from models.tables.storage import (
     RecordFactRow,
@@ -85,6 +92,7 @@ __all__ = [
     "RecordFactRow",
     "RecordHoldRow",
     "RecordRow",
+    "RectificationRow",
     "RecurrenceRow",
     "RequestRow",
     "ReviewRow",

@@ -1,4 +1,4 @@
-"""What the store keeps of privacy requests: identifications, gathered archives, and the ledger of erasures."""
+"""What the store keeps of privacy requests: identifications, gathered archives, ledgers of erasures and corrections."""
 
 from __future__ import annotations
 
@@ -89,3 +89,18 @@ class ErasureRow(OfCase, table=True):
     plan: dict[str, Any] = sealed_json()
     """`erase`: data system → record → number of rows found; `keep`: record → ground. Written before the deletion that
     it names, so that a run after a crash ends with the same numbers."""
+
+
+class RectificationRow(OfCase, table=True):
+    """What a request had corrected in the systems: what was and what is, kept before the first change is made."""
+
+    __tablename__ = "rectification"
+    __table_args__ = (CheckConstraint("done_at IS NULL OR done_at >= begun_at", name="rectification_begun_first"),)
+
+    case: str = Field(primary_key=True, foreign_key="identification.case")
+    begun_at: datetime = instant()
+    done_at: datetime | None = instant(nullable=True)
+    """When a second look found nothing more to change."""
+    plan: dict[str, Any] = sealed_json()
+    """`data`: every `Datum`; `records`: record → the fields that say now what is right; `left`: records in which
+    something wrong stays."""

@@ -195,6 +195,7 @@ def test_products_own_terms_are_found_from_every_organisation_and_are_marked() -
         "T-instalment-order",
         "T-instalment",
         "T-instalment-review",
+        "T-person-system",
     ]
     assert all(d.product for d in terms.duty)
     for organisation in ORGANISATIONS:

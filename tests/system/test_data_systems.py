@@ -15,7 +15,7 @@ from activities.privacy import PrivacyActivities
 from integrations.data_systems import DataSystem, Subject
 from models.privacy import PrivacyWork
 from models.tables import ArchiveRow
-from operations.data_systems import ConfigurationFaults, check, systems
+from operations.data_systems import ConfigurationFaults, check, people, systems
 from operations.local import Postgres
 from operations.own_store import OwnStore
 from settings import Settings
@@ -127,6 +127,36 @@ async def test_one_that_is_down_is_named_and_nothing_is_answered_without_it(
 @pytest.mark.usefixtures("engines")
 async def test_they_are_checked_without_asking_about_anybody(settings: Settings) -> None:
     assert [(s.system, s.faults) for s in await check(settings)] == [("clinic", ()), ("branch", ())]
+
+
+PERSON = """
+[[system]]
+name = "archive"
+kind = "person"
+title = { lv = "Papīra arhīvs", lt = "Popierinis archyvas", en = "Paper archive" }
+organisations = ["SE", "DZ"]
+holder = "records_keeper"
+holds = "patients' cards on paper"
+safeguards = { lv = "standartklauzulas", lt = "standartinės sąlygos", en = "standard contractual clauses" }
+"""
+
+
+async def test_a_person_is_named_in_the_file_and_is_no_machine_to_be_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Paper unless it says otherwise; listed with the others, never asked by the check."""
+    file = tmp_path / "systems.toml"
+    file.write_text(PERSON)
+    monkeypatch.setenv("TERMINS_DATA_SYSTEMS", str(file))
+    (archive,) = people(Settings())
+    assert (archive.name, archive.holder, archive.medium) == ("archive", "records_keeper", "paper")
+    assert archive.safeguards is not None
+    assert systems(Settings()) == ()
+    assert [(s.system, s.kind, s.faults) for s in await check(Settings())] == [("archive", "person", ())]
+    file.write_text(PERSON.replace("records_keeper", "Anna Bērziņa").replace('["SE", "DZ"]', "[]"))
+    with pytest.raises(ConfigurationFaults) as faults:
+        people(Settings())
+    assert {f.split(":")[0] for f in faults.value.faults} == {"system.0.person.holder", "system.0.person.organisations"}
 
 
 def test_without_a_file_there_is_no_other_system() -> None:

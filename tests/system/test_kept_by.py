@@ -20,6 +20,7 @@ from operations.samples import SAMPLES, Samples, read
 from rules.rulebook import books
 from tests.workflows import test_privacy_rights as rights
 from tests.workflows.test_breach import reported
+from tests.workflows.test_person_system import ARCHIVE, asking
 from tests.workflows.test_premium_refund import ended
 from tests.workflows.test_privacy_request import MONDAY, PERSONALLY, content, file, identify, power_of_attorney
 from tests.workflows.test_task import begun
@@ -46,6 +47,9 @@ RULES = {
     "answer_in_common_format": "tests/workflows/test_privacy_rights.py::"
     "test_portability_gives_what_the_person_provided_in_json_and_csv",
     "others_masked": "tests/activities/test_privacy.py::test_gathering_finds_every_record_and_masks_other_people",
+    "safeguards_told": "tests/rules/test_points.py::test_where_data_went_to_a_third_country_the_safeguards_are_named",
+    "first_copy_free": "tests/workflows/test_privacy_parts.py::"
+    "test_the_first_copy_is_free_and_a_further_one_may_cost_a_fee_with_its_reason",
     "erasure_grounds": "tests/system/test_kept_by.py::test_erasure_is_refused_only_on_the_controllers_own_grounds",
     "storage_exception": "tests/system/test_storage.py::"
     "test_a_documented_exception_keeps_longer_and_only_where_there_are_any",
@@ -151,6 +155,12 @@ async def _other_rights(world: World) -> None:
     await identify(world, case, MONDAY)
     await world.stage(case, "assessing")
     await rights.decide(world, case, "portability", transfer="not_feasible")
+    at_the_desk = await file(world, "SE", "access", channel="in_person", identified_by=None, received_by="emp-7")
+    await world.stage(at_the_desk, "identifying")
+    with asking(world, ARCHIVE):
+        case = await file(world, "SE", "objection")
+        await identify(world, case, MONDAY)
+        await world.until(partial(_entered, world, case, "people_asked"), "who keeps paper is asked")
     case = await file(world, "SE", "information")
     await identify(world, case, MONDAY)
     await world.stage(case, "assessing")

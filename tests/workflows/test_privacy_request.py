@@ -531,7 +531,7 @@ async def test_the_portal_identifies_by_its_sign_in(world: World) -> None:
     assert await world.entries(case) == ["received_and_identified", "gathered", "answered", "closed"]
     assert await gate_of(world, case, "GJ-identity") == ["received_and_identified"]
     history = await world.handle(case).fetch_history()
-    assert len([e for e in history.events if activity_of(e)]) == 7
+    assert len([e for e in history.events if activity_of(e)]) == 8
     assert len(history.events) < 70
 
 

@@ -1,0 +1,233 @@
+"""Around an answer: a part that brings its copy, a fee, and a request that was handed to anybody on the staff."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from models.person_system import ASKED
+from tests.workflows.test_person_system import ARCHIVE, CARD, asking, clock, gathering, handled, searched
+from tests.workflows.test_privacy_request import DUE, MONDAY, SECOND, file, identify, person
+from tests.workflows.test_privacy_rights import begun, entered, text_of
+from tests.world import VILNIUS, Refused, World
+
+HOUR = timedelta(hours=1)
+
+
+def files(mail: Any) -> set[str]:
+    """The names of what a mail brings."""
+    return {str(a.get_filename()) for a in mail.iter_attachments()}
+
+
+async def mailed(world: World, who: dict[str, Any], subject: str) -> Any:
+    """The mail whose subject says this, once it is there."""
+
+    async def there() -> Any:
+        return next((m for m in world.mails(who["email"]) if subject in m["Subject"]), None)
+
+    return await world.until(there, subject)
+
+
+# ---- a part brings its copy -----------------------------------------------------------------------------------------
+
+
+async def test_a_partial_answer_brings_the_copy_and_ends_the_clock_of_its_right(world: World) -> None:
+    """Access is given while the erasure is still weighed; the clock of the whole answer runs on."""
+    who = person(language="en")
+    case = await begun(world, "GJ", "access", "erasure", who=who)
+    await world.stage(case, "assessing")
+    with pytest.raises(Refused, match="rights: erasure is not decided"):
+        await world.say(case, "answer_part", rights=["erasure"])
+    await world.say(case, "answer_part", rights=["access"])
+    mail = await mailed(world, who, "part of your request")
+    assert "personal-data.json" in files(mail)
+    assert "The copy of your data, as far as it is gathered, is attached." in text_of(mail)
+    assert "Still being searched" not in text_of(mail)
+    await entered(world, case, "letters")
+    now = await world.clocks(case)
+    assert (now[("GJ-rights-answer", "access")], now[("GJ-rights-answer", "")]) == ("kept", "running")
+    with pytest.raises(Refused, match="access is told already"):
+        await world.say(case, "answer_part", rights=["access"])
+
+
+async def test_a_person_may_answer_without_who_still_searches_but_no_clock_ends(world: World) -> None:
+    """The part names who is still searching; the whole answer, with what is found there, ends the clocks."""
+    who = person(language="en")
+    with asking(world, ARCHIVE):
+        case = await gathering(world, "GJ", "access", who=who)
+    await world.say(case, "answer_part", rights=["access"])
+    letter = text_of(await mailed(world, who, "part of your request")).replace("\r\n", "\n")
+    assert "Still being searched; what is found there follows with the whole answer:\n- Paper archive" in letter
+    await entered(world, case, "letters")
+    now = await world.clocks(case)
+    assert {now[("GJ-rights-answer", s)] for s in ("", "access")} == {"running"}
+    assert now[(ASKED, "archive:search")] == "running"
+    await searched(world, case, "archive", CARD)
+    await world.stage(case, "carrying_out")
+    await handled(world, case, "archive", "hand_out")
+    await world.stage(case, "resting")
+    assert "Paper archive: records: 1" in text_of(await mailed(world, who, "Answer to your request"))
+    now = await world.clocks(case)
+    assert {now[("GJ-rights-answer", s)] for s in ("", "access")} == {"kept"}
+
+
+async def test_health_data_of_a_part_are_handed_over_and_never_mailed_in_clear(world: World) -> None:
+    """SE-33.4.6: nothing is queued; whoever handed it over says so, by any channel but e-mail."""
+    who = person(language="lt")
+    case = await begun(world, "SE", "access", "objection", who=who)
+    await world.stage(case, "assessing")
+    await world.say(case, "answer_part", rights=["access"])
+    part = next(key for key in (await world.row(case)).state["body"]["parts"])  # type: ignore[union-attr]  # it is there
+    said = {"notice": part, "sent_at": MONDAY.isoformat(), "reference": "portal/1"}
+    with pytest.raises(Refused, match="health data by e-mail only encrypted"):
+        await world.say(case, "confirm_letter_sent", channel="email", **said)
+    await world.say(case, "correct_address", party="subject", email=f"new.{who['email']}")
+    assert part not in await world.notices(case)
+    await world.say(case, "confirm_letter_sent", channel="portal", **said)
+    assert (await world.clocks(case))[("SE-16.10", "access")] == "kept"
+    assert not world.mails(who["email"])
+
+
+async def test_the_last_second_of_a_part_is_in_time(world: World) -> None:
+    """Handed over a second before the month ends, proven a day later with a second person."""
+    case = await begun(world, "SE", "access", "objection", answer_channel="in_person")
+    await world.stage(case, "assessing")
+    await world.say(case, "answer_part", rights=["access"])
+    part = next(key for key in (await world.row(case)).state["body"]["parts"])  # type: ignore[union-attr]  # it is there
+    await world.advance(case, DUE["SE"] - SECOND)
+    await world.say(
+        case,
+        "confirm_letter_sent",
+        notice=part,
+        channel="in_person",
+        sent_at=(DUE["SE"] - 2 * SECOND).isoformat(),
+        reference="r/1",
+    )
+    assert (await world.clocks(case))[("SE-16.10", "access")] == "kept"
+
+
+# ---- fees -----------------------------------------------------------------------------------------------------------
+
+
+async def test_the_first_copy_is_free_and_a_further_one_may_cost_a_fee_with_its_reason(world: World) -> None:
+    """SE-16.8, GDPR 15(3): the fee stands in the answer, with clause and reason."""
+    who = person(language="en")
+    await world.begin(MONDAY)
+    fee = {"amount": "4.50", "basis": "further_copy", "reason": "Printing and post."}
+    first = await file(world, "GJ", "access", who=who)
+    await world.stage(first, "identifying")
+    with pytest.raises(Refused, match=r"fee: the first copy is free \(GDPR 15\(3\)\)"):
+        await world.say(first, "assess_right", right="access", outcome="fulfilled", fee=fee)
+    await identify(world, first, MONDAY)
+    await world.stage(first, "resting")
+    again = await file(world, "GJ", "access", who=who)
+    await world.stage(again, "identifying")
+    await world.say(again, "assess_right", right="access", outcome="fulfilled", fee=fee)
+    await identify(world, again, MONDAY)
+    await world.stage(again, "resting")
+    letters = [text_of(mail) for mail in world.mails(who["email"])]
+    told = [letter for letter in letters if "Fee: EUR 4.50 (a further copy; GDPR 15(3)). Printing and post." in letter]
+    assert len(told) == 1
+    facts = next(r.facts for r in await world.timeline(again) if r.entry == "assessed")
+    assert facts["fee"] == {"amount": "4.50", "clause": "GDPR 15(3)"}
+
+
+async def test_an_unfounded_request_may_cost_a_fee_only_with_the_proof_and_never_beside_a_refusal(
+    world: World,
+) -> None:
+    """SE-21.7.1, SE-21.8: the clause is the controller's own."""
+    who = person(language="lt")
+    case = await begun(world, "SE", "objection", who=who)
+    fee = {"amount": "12.00", "basis": "unfounded_or_excessive", "reason": "Tas pats prašymas dešimtą kartą."}
+    objection = {"right": "objection", "outcome": "fulfilled"}
+    with pytest.raises(Refused, match=r"fee\.proof: .*\(21\.7\.1\)"):
+        await world.say(case, "assess_right", **objection, fee=fee)
+    proven = {**fee, "proof": "dms/10"}
+    refused = {"outcome": "refused", "ground": "unfounded_or_excessive", "cites": "dms/10", "reason": "Ne."}
+    with pytest.raises(Refused, match="a fee or a refusal, not both"):
+        await world.say(case, "assess_right", **{**objection, **refused}, fee=proven)
+    with pytest.raises(Refused, match="further_copy is of access"):
+        await world.say(case, "assess_right", **objection, fee={**fee, "basis": "further_copy"})
+    with pytest.raises(Refused) as bad:
+        await world.say(case, "assess_right", **objection, fee={**proven, "amount": "-1"})
+    assert bad.value.type == "BadMessage"
+    await world.say(case, "assess_right", **objection, fee=proven)
+    await world.stage(case, "carrying_out")
+
+
+# ---- handed to anybody on the staff ---------------------------------------------------------------------------------
+
+
+async def handed_in(world: World, **more: Any) -> str:
+    """A request that was handed to somebody at the desk."""
+    said = {"channel": "in_person", "identified_by": None, "received_by": "emp-7", **more}
+    case = await file(world, "SE", "access", **said)
+    await world.stage(case, "identifying")
+    return case
+
+
+@pytest.mark.parametrize(("late", "judged"), [(-30 * SECOND, "kept"), (timedelta(0), "late")])
+async def test_a_request_is_passed_on_by_its_entry(world: World, late: timedelta, judged: str) -> None:
+    """SE-14.1: three working days from the first receipt, from which the month runs too."""
+    latest = datetime(2027, 3, 5, tzinfo=VILNIUS)
+    await world.begin(latest + late)
+    case = await handed_in(world)
+    passed = await world.clock(case, "SE-14.1")
+    assert (passed.status, passed.latest, passed.anchor_at) == (judged, latest, MONDAY)
+    assert passed.evidence is not None
+    assert passed.evidence["kind"] == "request_passed_on"
+    assert (await world.clock(case, "SE-21.3")).due == DUE["SE"]
+    assert (await world.timeline(case))[0].facts["received_by"] == "emp-7"
+
+
+@pytest.mark.parametrize(("late", "judged"), [(-SECOND, "kept"), (timedelta(0), "late")])
+async def test_the_person_is_told_orally_what_a_request_needs(world: World, late: timedelta, judged: str) -> None:
+    """SE-14.4: escalated after four hours; late from the end of the next working day on."""
+    await world.begin(MONDAY)
+    case = await handed_in(world)
+    telling = await world.clock(case, "SE-14.4")
+    assert (telling.due, telling.latest) == (MONDAY + 4 * HOUR, datetime(2027, 3, 3, tzinfo=VILNIUS))
+    await world.advance(case, telling.latest + HOUR)
+    assert (await world.clocks(case))[("SE-14.4", "")] == "overdue"
+    said = {"told_at": (telling.latest + late).isoformat(), "by": "emp-7", "reference": "dms/note-1"}
+    if judged == "kept":
+        with pytest.raises(Refused, match="needs correction"):
+            await world.say(case, "report_told", **said)
+    correction = {"reason": "noted late", "document": "dms/note-1", "second_person": "op-2"}
+    await world.say(case, "report_told", **said, correction=correction)
+    assert (await world.clocks(case))[("SE-14.4", "")] == judged
+    with pytest.raises(Refused, match="nobody on the staff"):
+        await world.say(case, "report_told", **said)
+
+
+async def test_what_was_said_at_the_desk_already_needs_no_message(world: World) -> None:
+    await world.begin(MONDAY + HOUR)
+    case = await handed_in(world, told_at=(MONDAY + timedelta(minutes=2)).isoformat())
+    assert (await world.clocks(case))[("SE-14.4", "")] == "kept"
+
+
+async def test_what_came_straight_to_who_handles_it_was_passed_on_by_nobody(world: World) -> None:
+    """By letter there is nobody to be told orally; at DZ the document has no such duty."""
+    await world.begin(MONDAY)
+    for organisation, received_by in (("SE", None), ("DZ", "emp-7")):
+        case = await file(world, organisation, "access", received_by=received_by)
+        await world.stage(case, "identifying")
+        assert not {"SE-14.1", "SE-14.4"} & {duty for duty, _ in await world.clocks(case)}
+    case = await handed_in(world, channel="post")
+    now = await world.clocks(case)
+    assert ("SE-14.1", "") in now
+    assert ("SE-14.4", "") not in now
+
+
+async def test_paper_that_was_handed_out_late_is_seen_in_its_own_clock(world: World) -> None:
+    """The clock of a hand-out is not that of the search: each has its own three days."""
+    with asking(world, ARCHIVE):
+        case = await gathering(world, "GJ", "access")
+    await searched(world, case, "archive", CARD)
+    await world.stage(case, "carrying_out")
+    asked = await world.clock(case, ASKED, "archive:hand_out")
+    await world.advance(case, asked.due + HOUR)
+    assert await clock(world, case, "archive:search") == "kept"
+    assert await clock(world, case, "archive:hand_out") == "overdue"
