@@ -259,6 +259,7 @@ class Replay:
                 await activities.release(work)
             case _:
                 await activities.erase(work)
+                await activities.keep_again(work, fact.answered)
 
 
 class _Held:

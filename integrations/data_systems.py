@@ -7,7 +7,8 @@ named without personal data; a record is located, handed out, erased or marked a
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, datetime
 from typing import Any, Protocol
 
 from models.common import Model
@@ -27,10 +28,12 @@ class DatasetFaults(Exception):
 
 
 class Subject(Model):
-    """The person a request is about, as identified."""
+    """The person a request is about, as identified; or somebody as a system knows them."""
 
     name: str
+    """Empty where a system knows none."""
     personal_code: str
+    """Empty where a system knows none: then nobody is found by it."""
     email: str | None = None
 
 
@@ -42,6 +45,8 @@ class Found(Model):
     rows: int
     in_use: str | None = None
     """Why it cannot be erased now."""
+    until: date | None = None
+    """The last day on which that keeps it, if it can be said."""
 
 
 class DataSystem(Protocol):
@@ -72,6 +77,13 @@ class DataSystem(Protocol):
 
     async def release(self, person: Subject, record: str, by: str) -> bool:
         """Take the mark of this request away; False if the record does not carry it."""
+        ...
+
+    def people(self, organisation: str) -> AsyncIterator[Sequence[Subject]]:
+        """Whom it knows of this controller, in batches, somebody perhaps more than once.
+
+        After a restore those are found among them by their keyed hashes who had been erased.
+        """
         ...
 
 

@@ -279,6 +279,16 @@ RECIPIENT_OUTCOMES: dict[str, Label] = {
     ),
 }
 
+STEP_OUTCOMES: dict[str, Label] = {
+    "asked": _label(
+        "lūgts dzēst saites un kopijas", "paprašyta pašalinti nuorodas ir kopijas", "asked to remove links and copies"
+    ),
+    "removed": _label("saites un kopijas dzēstas", "nuorodos ir kopijos pašalintos", "links and copies are removed"),
+    "not_feasible": _label(
+        "saprātīgi pasākumi nav iespējami", "pagrįstų priemonių imtis neįmanoma", "no reasonable step was possible"
+    ),
+}
+
 # ---- what the case remembers ----------------------------------------------------------------------------------------
 
 Letter = Literal["queued", "sent", "refused"]
@@ -319,6 +329,8 @@ class Terms(Model):
     """The duty about a transfer straight to another controller."""
     elsewhere: str | None = None
     """The duty to inform about data that were obtained from someone else, from when they were."""
+    published: str | None = None
+    """The duty to have other controllers remove links to what was published, and copies of it."""
 
 
 class Withheld(Model):
@@ -340,6 +352,16 @@ class Recipient(Model):
     reason: Text | None = None
 
 
+class PublicStep(Model):
+    """What was done so that another controller removes links to erased data, and copies of them (GDPR 17(2))."""
+
+    controller: Text
+    outcome: Literal["asked", "removed", "not_feasible"]
+    done_at: Instant
+    reason: Text | None = None
+    """Why nothing reasonable could be done."""
+
+
 class Assessment(Model):
     """What a person decided about a right."""
 
@@ -348,6 +370,10 @@ class Assessment(Model):
     reason: str | None = None
     keep: tuple[str, ...] = ()
     """Erasure in part: what a person wants kept on that ground, such as a case under a legal hold."""
+    keep_until: Day | None = None
+    """The last day on which that is needed, if it is known."""
+    published: bool = False
+    """Erasure: the data had been published, and other controllers are to remove links and copies (SE-17.3)."""
     cites: str | None = None
     """The statute that limits the right, or what proves that the request is unfounded or excessive."""
     withheld: tuple[Withheld, ...] = ()
@@ -424,6 +450,21 @@ class Gathered(Model):
     """Records that were to be withheld and are not there: a name that is wrong would withhold nothing."""
 
 
+class KeptRecord(Model):
+    """A record that an erasure left, until the ground ends: then the night's run over the storage terms erases it."""
+
+    system: str
+    record: str
+    ground: str
+    rows: int
+    decided: bool = False
+    """A person wanted it kept; nothing else may keep it."""
+    until: Day | None = None
+    """The last day that a person said."""
+    ends: Day | None = None
+    """The last day, as far as it can be counted now: the later one of what a person and what the rulebook says."""
+
+
 class Erased(Model):
     """What `privacy.erase` answers; a second look has found nothing but what is kept."""
 
@@ -433,6 +474,8 @@ class Erased(Model):
     """What was kept (a case, `client:K1`) → the ground."""
     unmarked: tuple[str, ...] = ()
     """Of these, what its system cannot mark as restricted: a person has to see that nobody uses it."""
+    records: tuple[KeptRecord, ...] = ()
+    """The same, one by one, with the day until which each is kept; a request of before has none of them."""
 
 
 class PrivacyBody(Model):
@@ -480,6 +523,8 @@ class PrivacyBody(Model):
     """Open requests of the same person for any of the same rights, as of the opening."""
     joined: str | None = None
     """The earlier request that answers this one too."""
+    steps: tuple[PublicStep, ...] = ()
+    """What was done about links and copies elsewhere."""
 
     @property
     def needs_identity(self) -> bool:
@@ -516,7 +561,15 @@ class PrivacyBody(Model):
             wanted.append("the transfer")
         if self.terms.recipients is not None:
             wanted += [f"recipients of the {right}" for right in self.changed if right not in self.recipients]
+        if self.published and self.erased is not None and not self.steps:
+            wanted.append("the steps about what was published")
         return tuple(wanted)
+
+    @property
+    def published(self) -> bool:
+        """Whether published data are to be erased, of which other controllers are to remove links and copies."""
+        assessment = self.assessments.get("erasure")
+        return assessment is not None and assessment.published and self.granted("erasure")
 
     def settled(self, right: Right) -> bool:
         """Whether there is nothing left to decide or to do about a right."""
@@ -531,7 +584,8 @@ class PrivacyBody(Model):
         else:
             done = right not in CARRIED or right in self.done
         told = self.terms.recipients is None or right not in self.changed or right in self.recipients
-        return done and told
+        stepped = right != "erasure" or not self.published or bool(self.steps)
+        return done and told and stepped
 
     @property
     def told(self) -> tuple[Right, ...]:
@@ -600,6 +654,12 @@ class AssessRight(PrivacyMessage):
     withheld: tuple[Withheld, ...] = Field(
         default=(), max_length=50, description="access or portability in part: what, record, ground, until"
     )
+    keep_until: Day | None = Field(
+        default=None, description="erasure in part: the last day on which what is kept is needed, if it is known"
+    )
+    published: bool = Field(
+        default=False, description="erasure: true if the data had been published; record_steps follows the erasure"
+    )
     obtained_at: Instant | None = Field(
         default=None, description="information: when the data were obtained from someone else"
     )
@@ -630,6 +690,21 @@ class ReportRecipients(PrivacyMessage):
     correction: Correction | None = Field(
         default=None, description="where the term is over already: reason, document, second_person"
     )
+
+
+class RecordSteps(PrivacyMessage):
+    """What was done so that other controllers remove links to published data that were erased, and copies of them."""
+
+    steps: tuple[PublicStep, ...] = Field(
+        min_length=1,
+        max_length=100,
+        description="list of controller, outcome (asked, removed, not_feasible), done_at, reason where not feasible",
+    )
+    reference: Text = Field(description="reference to the proof")
+
+    example: ClassVar[dict[str, Any]] = {
+        "steps": [{"controller": "‹name›", "outcome": "asked", "done_at": "‹YYYY-MM-DDTHH:MM+02:00›"}]
+    }
 
 
 class ReportTransfer(PrivacyMessage):

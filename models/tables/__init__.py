@@ -34,7 +34,7 @@ from models.tables.instalments import AgreementRow, InstalmentRow
 from models.tables.limits import DecisionPartRow, DecisionRow, LimitRow
 from models.tables.operator import OperatorRow
 from models.tables.policy import ObjectionRow, PolicyEntryRow, PolicyRow
-from models.tables.privacy import ArchiveRow, ErasureRow, IdentificationRow, RequestRow
+from models.tables.privacy import ArchiveRow, ErasureRow, IdentificationRow, KeptRow, RequestRow
 from models.tables.screening import ScreeningRow
 from models.tables.storage import (
     RecordFactRow,
@@ -70,6 +70,7 @@ __all__ = [
     "IncomingRow",
     "InstalmentRow",
     "IntakeRow",
+    "KeptRow",
     "LearntRow",
     "LegalHoldRow",
     "LimitRow",

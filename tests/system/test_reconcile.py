@@ -108,6 +108,7 @@ NOT_COMPARED = {
     # made anew: the files name the instant of their making, the ledger of erasures has a salt of its own
     "archive": {"gathered_at", "systems"},
     "erasure": {"person", "salt", "begun_at", "done_at"},
+    "kept": {"kept_at"},
     # whoever became known is screened by a sweep, whenever that comes
     "party": {"erased_at", "to_screen"},
 }
