@@ -174,7 +174,8 @@ class Ledger:
             elif line.what == "kept":
                 found.pop(key, None)
             elif one is not None:
-                found[key] = one.model_copy(update={"done_at" if line.what == "done" else "again_at": line.at})
+                again = {"again_at": line.at} if line.what == "again" else {}
+                found[key] = one.model_copy(update={"done_at": one.done_at or line.at, **again})
         return tuple(found.values())
 
 

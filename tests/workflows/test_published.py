@@ -51,8 +51,8 @@ async def test_the_steps_are_recorded_before_the_answer_which_tells_them(world: 
     [entry] = [row for row in await world.timeline(case) if row.entry == "steps_recorded"]
     assert entry.duty == "SE-17.3"
     answer = " ".join(text_of(world.mails(who["email"])[-1]).split())
-    assert "UAB Paieška: paprašyta pašalinti nuorodas ir kopijas" in answer
-    assert f"MB Archyvas: pagrįstų priemonių imtis neįmanoma ({why})" in answer
+    assert "UAB Paieška: lūgts dzēst saites un kopijas" in answer
+    assert f"MB Archyvas: saprātīgi pasākumi nav iespējami ({why})" in answer
 
 
 async def test_nothing_waits_where_nothing_was_published(world: World) -> None:
