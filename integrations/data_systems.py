@@ -7,6 +7,7 @@ named without personal data; a record is located, handed out, erased or marked a
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime
 from typing import Any, Protocol
@@ -90,3 +91,9 @@ class DataSystem(Protocol):
 def normal_code(code: str) -> str:
     """A personal code without the separators in which it is written."""
     return re.sub(r"[\s-]", "", code).casefold()
+
+
+def normal_name(name: str) -> str:
+    """A name as it is compared: small letters without diacritics, with single blanks."""
+    apart = unicodedata.normalize("NFKD", name)
+    return " ".join("".join(c for c in apart if not unicodedata.combining(c)).split()).casefold()

@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from integrations.data_systems import DataSystem, Subject, SystemDown, normal_code
+from integrations.data_systems import DataSystem, Subject, SystemDown, normal_code, normal_name
 from models.common import Model
 from operations.appending import append, read
 from security.index import index_of
@@ -85,7 +85,7 @@ class Ledger:
     async def marks(self, organisation: str, person: Subject) -> Marks:
         """By what this person is known again at this controller."""
         code, email = normal_code(person.personal_code), (person.email or "").strip()
-        name = person.name.strip()
+        name = normal_name(person.name)
         return Marks(
             person=await self._mark(organisation, "personal_code", code) if code else None,
             email=await self._mark(organisation, "email", email) if email else None,

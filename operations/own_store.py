@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from integrations.data_systems import Found, Subject, normal_code
+from integrations.data_systems import Found, Subject, normal_code, normal_name
 from models.settlement import Label
 from models.tables.sealed import Sealed, sealed
 from operations.holds import hold_on_person
@@ -110,6 +110,11 @@ def _same(a: Any, b: Any) -> bool:
     return bool(a) and bool(b) and " ".join(str(a).split()).casefold() == " ".join(str(b).split()).casefold()
 
 
+def _same_name(a: Any, b: Any) -> bool:
+    """The same name, with diacritics or without."""
+    return bool(a) and bool(b) and normal_name(str(a)) == normal_name(str(b))
+
+
 def is_person(person: Subject, row: Mapping[str, Any], *, in_their_case: bool = False) -> bool:
     """Whether a row with name, email and personal_code is the person: by code if it has one, else by name and address.
 
@@ -117,7 +122,7 @@ def is_person(person: Subject, row: Mapping[str, Any], *, in_their_case: bool = 
     """
     if row.get("personal_code"):
         return normal_code(str(row["personal_code"])) == normal_code(person.personal_code)
-    if not _same(row.get("name"), person.name):
+    if not _same_name(row.get("name"), person.name):
         return False
     return _same(row.get("email"), person.email) or (in_their_case and not row.get("email"))
 
@@ -222,14 +227,14 @@ def _sealed(table: Table, row: Mapping[str, Any], values: Mapping[str, Any]) -> 
 def _names_for_certain(person: Subject) -> Callable[[Mapping[str, Any]], bool]:
     """Tells whether a row names the person for certain: by code, or by name and address together."""
     code = _code(person)
-    name = _quoted(person.name).casefold()
+    name = _fold(_quoted(person.name))
     address = re.compile(rf"(?<![\w.+-]){re.escape(person.email)}(?![\w-])", re.IGNORECASE) if person.email else None
 
     def names(row: Mapping[str, Any]) -> bool:
         text = json.dumps(list(row.values()), ensure_ascii=False, default=str)
         if code is not None and code.search(text):
             return True
-        return address is not None and name != "" and name in text.casefold() and address.search(text) is not None
+        return address is not None and name != "" and address.search(text) is not None and name in _fold(text)
 
     return names
 
