@@ -29,6 +29,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from integrations.data_systems import DataSystem
 from integrations.identity import IdentityUnavailable
 from models.case import parse
 from models.common import Model
@@ -49,6 +50,9 @@ from operations import (
     counting,
     data_systems,
     duties,
+    erasures,
+    held,
+    kept,
     key_backup,
     loading,
     privacy,
@@ -74,7 +78,8 @@ from operations.health import ask
 from operations.intake import Delivered, Filed
 from operations.limits import limits_of
 from operations.logs import configure
-from operations.operators import TOKEN_DAYS, Given, Listed, Operators, with_actor
+from operations.operators import TOKEN_DAYS, Given, Listed, Operators, may_handle, with_actor
+from operations.own_store import OwnStore
 from operations.policies import HERE, Imported, Policies
 from operations.policies import Line as PolicyLine
 from operations.policies import Said as PolicySaid
@@ -2984,10 +2989,19 @@ def records_hold(source: Source = "-", actor: Speaker = None, as_json: Json = Fa
     if len(items) != 1 or items[0].faults:
         _fail(REFUSED, items[0].faults if len(items) == 1 else ("one JSON object is needed, not many",), as_json)
 
-    async def place(records: Records, by: str) -> int:
-        return _say_hold(await records.hold(items[0].value, by), as_json)
+    raise typer.Exit(_run(_records_hold(items[0].value, actor, as_json), as_json))
 
-    raise typer.Exit(_records(place, actor, as_json))
+
+async def _records_hold(data: Any, actor: str | None, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        systems = _every_system(connection, as_json)
+        by = await _speaker(connection, actor)
+        put = await Records(connection.sessions, connection.keyring, wall_clock).hold(data, by)
+        marked = held.Marked()
+        if put.stands:
+            code = data.get("person")
+            marked = await held.mark(connection.sessions, systems, put.organisation, put.hold, wall_clock(), code)
+    return _say_hold(put, marked, as_json)
 
 
 @records_app.command(name="lift", epilog=EXIT_CODES)
@@ -2998,19 +3012,38 @@ def records_lift(
     as_json: Json = False,
 ) -> None:
     """Lift a legal hold: what is over by its term goes with the next night, which cannot be taken back."""
-
-    async def lift(records: Records, by: str) -> int:
-        return _say_hold(await records.lift(organisation, hold, by), as_json)
-
-    raise typer.Exit(_records(lift, actor, as_json))
+    raise typer.Exit(_run(_records_lift(organisation, hold, actor, as_json), as_json))
 
 
-def _say_hold(put: HoldPut, as_json: bool) -> int:
+async def _records_lift(organisation: str, hold: str, actor: str | None, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        systems = _every_system(connection, as_json)
+        by = await _speaker(connection, actor)
+        async with connection.sessions() as session:
+            await may_handle(session, organisation, by, "security")
+        released = await held.release(
+            connection.sessions, connection.keyring, systems, organisation, hold, wall_clock()
+        )
+        if released.down:
+            faults = tuple(
+                f"{name} does not answer, and is to take the marks of the hold away" for name in released.down
+            )
+            _fail(DOWN, faults, as_json)
+        put = await Records(connection.sessions, connection.keyring, wall_clock).lift(organisation, hold, by)
+    return _say_hold(put, released, as_json)
+
+
+def _say_hold(put: HoldPut, marked: held.Marked, as_json: bool) -> int:
     if as_json:
-        _json(put)
+        _json(held.Said(**put.model_dump(), marks=marked))
     else:
         print(f"{put.organisation} {put.hold}  {'stands' if put.stands else 'is lifted'}")
-    return DONE
+        print(f"  {marked.records} records {'are restricted' if put.stands else 'are released'}")
+        for record in marked.unmarked:
+            print(f"  {record} cannot be marked as restricted: see that nobody uses it")
+        for name in marked.down:
+            print(f"  {name} does not answer: place the hold once more, so that it restricts what it holds too")
+    return DONE if not marked.down else DOWN
 
 
 @records_app.command(name="destroyed", epilog=EXIT_CODES)
@@ -3065,6 +3098,156 @@ def records_list(
         return DONE
 
     raise typer.Exit(_records(show, None, as_json))
+
+
+# ---- erasures -------------------------------------------------------------------------------------------------------
+
+
+erasures_app = typer.Typer(
+    help="What was erased because people asked, what was kept and until when, and what a restore brought back.",
+    no_args_is_help=True,
+)
+app.add_typer(erasures_app, name="erasures", epilog=EXIT_CODES)
+
+
+@erasures_app.command(name="list", epilog=EXIT_CODES)
+def erasures_list(
+    organisation: Organisation = None,
+    case: Annotated[str | None, typer.Option(help="Only of this privacy request.")] = None,
+    as_json: Json = False,
+) -> None:
+    """The ledger of erasures: which record of which system, and when; it names nobody."""
+    _known(organisation)
+    raise typer.Exit(_run(_erasures_list(organisation, case, as_json), as_json))
+
+
+async def _erasures_list(organisation: str | None, case: str | None, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        ledger = erasures.Ledger(connection.keyring, connection.settings.key_backups)
+        try:
+            every = await ledger.erasures()
+        except erasures.LedgerFaults as e:
+            _fail(REFUSED, (str(e),), as_json)
+    found = [one for one in every if organisation in (None, one.organisation) and case in (None, one.case)]
+    if as_json:
+        _json_array([one.model_copy(update={"marks": erasures.Marks()}) for one in found])
+        return DONE
+    table = _table("Request", "Of", "System", "Record", "Begun", "Erased", "Erased again")
+    for one in found:
+        done = _utc(one.done_at) if one.done_at is not None else "NOT PROVEN"
+        again = _utc(one.again_at) if one.again_at is not None else "–"
+        table.add_row(one.case, one.organisation, one.system, one.record, _utc(one.begun_at), done, again)
+    _console().print(table if found else "Nothing was erased.")
+    return DONE
+
+
+@erasures_app.command(name="kept", epilog=EXIT_CODES)
+def erasures_kept(organisation: Organisation = None, as_json: Json = False) -> None:
+    """What erasures left on a ground, and what keeps it until when; each data system is asked."""
+    _known(organisation)
+    raise typer.Exit(_run(_erasures_kept(organisation, as_json), as_json))
+
+
+async def _erasures_kept(organisation: str | None, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        systems = _every_system(connection, as_json)
+        every = await kept.lines(connection.sessions, connection.keyring, systems, wall_clock())
+    found = [one for one in every if organisation in (None, one.organisation)]
+    if as_json:
+        _json_array(found)
+        return DONE
+    table = _table("Request", "Of", "System", "Record", "Ground", "Since", "Until", "State")
+    for one in found:
+        state = "the next night erases it" if one.state == "erased" else f"{one.state}: {one.why}"
+        if one.gone_at is not None:
+            state = f"erased {_utc(one.gone_at)}"
+        until = str(one.until or "–")
+        table.add_row(one.case, one.organisation, one.system, one.record, one.ground, _utc(one.kept_at), until, state)
+    _console().print(table if found else "Erasures left nothing.")
+    return DONE
+
+
+@erasures_app.command(name="end", epilog=EXIT_CODES)
+def erasures_end(
+    case: Case,
+    record: Annotated[str, typer.Argument(help="The record that was kept, such as clinic:visits.")],
+    until: Annotated[str, typer.Option(help="The last day on which it is needed, YYYY-MM-DD.")],
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """Say until when something is needed that an erasure left because a person decided so; then it goes by itself."""
+    raise typer.Exit(_run(_erasures_end(case, record, _day(until, "--until"), actor, as_json), as_json))
+
+
+async def _erasures_end(case: str, record: str, until: date, actor: str | None, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        said = await kept.end(connection.sessions, case, record, until, await _speaker(connection, actor))
+    if as_json:
+        _json(said)
+    else:
+        print(f"{said.case}  {said.record}  is kept until {said.until}")
+    return DONE
+
+
+@erasures_app.command(name="replay", epilog=EXIT_CODES)
+def erasures_replay(
+    since: Annotated[str, typer.Option(help="When the dump was made, such as 2026-11-23T02:00+02:00.")],
+    system: Annotated[
+        list[str] | None, typer.Option("--system", help="Only this system, such as termins or clinic; again for more.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it: it cannot be undone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """After a restore: find what had been erased since the dump was made, and erase it again.
+
+    Without --yes it only says what came back. 1 where something is left to be done.
+    """
+    try:
+        at = datetime.fromisoformat(since)
+    except ValueError:
+        raise typer.BadParameter("--since: an instant such as 2026-11-23T02:00+02:00") from None
+    if at.tzinfo is None:
+        raise typer.BadParameter("--since: an instant with its offset, such as 2026-11-23T02:00+02:00")
+    raise typer.Exit(_run(_erasures_replay(at, tuple(system or ()), yes, as_json), as_json))
+
+
+async def _erasures_replay(since: datetime, only: tuple[str, ...], yes: bool, as_json: bool) -> int:
+    async with connect(engine="not needed") as connection:
+        every = _every_system(connection, as_json)
+        if unknown := sorted(set(only) - {one.name for one in every}):
+            known = ", ".join(one.name for one in every)
+            _fail(REFUSED, tuple(f"--system: there is no {name}; known: {known}" for name in unknown), as_json)
+        ledger = erasures.Ledger(connection.keyring, connection.settings.key_backups)
+        with Progress(console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as shown:
+            tasks = {one.name: shown.add_task(one.name, total=None) for one in every}
+
+            def progress(name: str, compared: int) -> None:
+                shown.update(tasks[name], completed=compared, description=f"{name}: {compared} people compared")
+
+            try:
+                done = await erasures.replay(every, ledger, since, wall_clock(), do=yes, only=only, progress=progress)
+            except erasures.LedgerFaults as e:
+                _fail(REFUSED, (str(e),), as_json)
+    if as_json:
+        _json(done)
+        return DONE if done.clean else REFUSED
+    print(f"{done.erasures} records were erased since {_utc(done.since)}")
+    for name, compared in done.looked_at.items():
+        print(f"  {name}: {compared} identities compared")
+    rows = [(one.case, one.system, one.record, one.result.replace("_", " "), one.why) for one in done.back]
+    _section(_console(), "Came back", ("Request", "System", "Record", "Became", "Why"), rows)
+    for name in done.down:
+        print(f"{name} does not answer, or cannot say whom it knows: run it again")
+    print("nothing is left to do" if done.clean else "something is left" if yes else "--yes erases again what is found")
+    return DONE if done.clean else REFUSED
+
+
+def _every_system(connection: Connection, as_json: bool) -> tuple[DataSystem, ...]:
+    """The own store, and the data systems that the installation names."""
+    try:
+        return OwnStore(connection.sessions, connection.keyring), *data_systems.systems(connection.settings)
+    except data_systems.ConfigurationFaults as e:
+        _fail(DOWN, e.faults, as_json)
 
 
 # ---- input, output, failures ----------------------------------------------------------------------------------------

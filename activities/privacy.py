@@ -26,9 +26,11 @@ from models.privacy import (
     CITED,
     COPIES,
     FEES,
+    Assessment,
     Authority,
     Erased,
     Gathered,
+    KeptRecord,
     PrivacyBody,
     PrivacyFiling,
     PrivacyWork,
@@ -50,12 +52,16 @@ from models.tables import (
     IntakeRow,
     NoticeRow,
     PartyRow,
+    RecordRow,
     RectificationRow,
     RequestRow,
     SignatureRow,
 )
+from operations.erasures import Ledger
 from operations.intake import Sessions
-from operations.own_store import erase_own
+from operations.kept import remember
+from operations.own_store import OwnStore, ends_by_itself, erase_own
+from operations.refusing import term_in_system
 from rules.calendar import load
 from rules.identity import may_represent, signed_by
 from rules.period import Period, count
@@ -358,6 +364,7 @@ def _terms(rulebook: Rulebook, rights: tuple[Right, ...], received_at: datetime)
         passing_on=values.get("passing_on"),
         telling=values.get("telling"),
         fees={**FEES, **values.get("fees", {})},
+        published=values.get("published"),
     )
 
 
@@ -373,12 +380,19 @@ class PrivacyActivities:
     """What is asked of every data system of the controller: gather, rectify, restrict, release, erase."""
 
     def __init__(
-        self, sessions: Sessions, systems: Sequence[DataSystem], now: Now, people: Sequence[PersonSystem] = ()
+        self,
+        sessions: Sessions,
+        systems: Sequence[DataSystem],
+        now: Now,
+        people: Sequence[PersonSystem] = (),
+        ledger: Ledger | None = None,
     ) -> None:
+        """Without a ledger nothing is written outside of the store: where a history puts back what was done."""
         self._sessions = sessions
         self._systems = systems
         self._now = now
         self._people = people
+        self._outside = ledger
 
     @activity.defn(name="privacy.people")
     async def people(self, work: PrivacyWork) -> PeopleFound:
@@ -417,6 +431,7 @@ class PrivacyActivities:
             if isinstance(answer, BaseException):
                 raise answer
             found, records = answer
+            found = await self._with_terms(system, found, organisation, work.case, at)
             held |= {f.record for f in found}
             others = [f for f in found if f.record != work.case]
             counts.append(
@@ -565,20 +580,31 @@ class PrivacyActivities:
         for _ in range(LOOKS):
             ledger = await self._ledger(work.case, person)
             if ledger.done_at is not None:
+                await self._proven(organisation, ledger)
                 return _erased(ledger)
             fresh = await self._look(organisation, person, work.case, ledger.plan)
             if not any(fresh.values()) and ledger.plan:
-                return _erased(await self._done(work.case, await self._marked(person, ledger.plan["keep"])))
-            plan = _planned(ledger.plan, fresh, assessment.keep, ground)
+                unmarked = await self._marked(person, ledger.plan["keep"])
+                ledger = await self._done(work.case, organisation, person, unmarked, assessment)
+                await self._proven(organisation, ledger)
+                return _erased(ledger)
+            plan = _planned(ledger.plan, fresh, assessment, ground)
             await self._write_plan(work.case, plan)
+            if self._outside is not None:
+                await self._outside.begin(organisation, person, work.case, plan["erase"], ledger.begun_at)
             for system in self._systems:
                 # in the order in which it told them: what is found through others comes first
                 for record in (f.record for f in fresh[system.name]):
                     if record not in plan["erase"].get(system.name, {}):
                         continue
                     if not await self._answers(system, system.erase(person, record, self._now())):
-                        await self._keep(work.case, system.name, record, ground)
+                        await self._keep(work.case, organisation, system.name, record, ground)
         raise ApplicationError("the second look still finds something", type=errors.OUTSIDE_DOWN)
+
+    async def _proven(self, organisation: str, ledger: ErasureRow) -> None:
+        """The same in the ledger outside of the store, after the store has it."""
+        if self._outside is not None and ledger.done_at is not None:
+            await self._outside.done(organisation, ledger.case, ledger.plan["erase"], ledger.done_at)
 
     async def _ledger(self, case: str, person: Subject) -> ErasureRow:
         """The request's row of the ledger, committed before the first deletion."""
@@ -600,8 +626,23 @@ class PrivacyActivities:
         fresh = {}
         for system in self._systems:
             found = await self._answers(system, system.locate(organisation, person, self._now()))
-            fresh[system.name] = tuple(f for f in found if f.record not in kept)
+            found = tuple(f for f in found if f.record not in kept)
+            fresh[system.name] = await self._with_terms(system, found, organisation, own, self._now())
         return fresh
+
+    async def _with_terms(
+        self, system: DataSystem, found: tuple[Found, ...], organisation: str, own: str, at: datetime
+    ) -> tuple[Found, ...]:
+        """What another system holds, kept where a storage term that names a legal duty or claim runs on it."""
+        if system.name == OwnStore.name or not found:
+            return found
+        async with self._sessions() as session:
+            person = (await session.exec(select(RequestRow.person).where(RequestRow.case == own))).one_or_none()
+            term = await term_in_system(session, organisation, person, system.name, at)
+        if term is None:
+            return found
+        kept = {"in_use": term.said, "until": term.until}
+        return tuple(f if f.in_use is not None else f.model_copy(update=kept) for f in found)
 
     async def _marked(self, person: Subject, keep: Mapping[str, str]) -> tuple[str, ...]:
         """Restrict what is kept; the records that no system can mark, for a person to see to."""
@@ -624,21 +665,50 @@ class PrivacyActivities:
             row = (await session.exec(select(ErasureRow).where(ErasureRow.case == case))).one()
             row.plan = plan
 
-    async def _keep(self, case: str, system: str, record: str, ground: str) -> None:
+    async def _keep(self, case: str, organisation: str, system: str, record: str, ground: str) -> None:
         """A record came into use since the look: kept on the ground, not erased."""
         async with self._sessions() as session, session.begin():
             row = (await session.exec(select(ErasureRow).where(ErasureRow.case == case))).one()
+            rows = row.plan["erase"].get(system, {}).get(record, 0)
             erase = {
                 s: {r: n for r, n in rs.items() if (s, r) != (system, record)} for s, rs in row.plan["erase"].items()
             }
-            row.plan = {"erase": erase, "keep": {**row.plan["keep"], record: ground}}
+            one = KeptRecord(system=system, record=record, ground=ground, rows=rows).model_dump(mode="json")
+            row.plan = {
+                "erase": erase,
+                "keep": {**row.plan["keep"], record: ground},
+                "records": {**row.plan.get("records", {}), record: one},
+            }
+        if self._outside is not None:
+            await self._outside.left(organisation, case, system, record, self._now())
 
-    async def _done(self, case: str, unmarked: tuple[str, ...]) -> ErasureRow:
+    async def _done(
+        self, case: str, organisation: str, person: Subject, unmarked: tuple[str, ...], assessment: Assessment
+    ) -> ErasureRow:
+        """Done, in one commit with what was kept, and with what ends before its term because the person asked."""
         async with self._sessions() as session, session.begin():
             row = (await session.exec(select(ErasureRow).where(ErasureRow.case == case))).one()
             row.plan = {**row.plan, "unmarked": list(unmarked)}
             row.done_at = max(self._now(), row.begun_at)
+            await session.flush()
+            await remember(session, case, organisation, person, _erased(row))
+            index = (await session.exec(select(RequestRow.person).where(RequestRow.case == case))).one_or_none()
+            of_person = select(RecordRow).where(
+                RecordRow.organisation == organisation,
+                RecordRow.person == index,
+                col(RecordRow.destroyed_at).is_(None),
+                col(RecordRow.erase_for).is_(None),
+            )
+            for record in (await session.exec(of_person)).all() if index is not None else ():
+                if record.record not in assessment.keep:
+                    record.erase_for, record.erase_at = case, row.done_at
             return row
+
+    async def keep_again(self, work: PrivacyWork, erased: Erased) -> None:
+        """What an erasure left, as a history tells it: of systems that are not asked again."""
+        _, organisation, person, _ = await self._request(work.case)
+        async with self._sessions() as session, session.begin():
+            await remember(session, work.case, organisation, person, erased)
 
     # ---- the gate ---------------------------------------------------------------------------------------------------
 
@@ -701,17 +771,30 @@ def person_hash(personal_code: str, salt: str) -> str:
 
 
 def _planned(
-    plan: dict[str, Any], fresh: dict[str, tuple[Found, ...]], keep: tuple[str, ...], ground: str
+    plan: dict[str, Any], fresh: dict[str, tuple[Found, ...]], assessment: Assessment, ground: str
 ) -> dict[str, Any]:
     erase = {name: dict(records) for name, records in plan.get("erase", {}).items()}
-    kept = dict(plan.get("keep", {}))
+    kept, records = dict(plan.get("keep", {})), dict(plan.get("records", {}))
     for name, found in fresh.items():
         for f in found:
-            if f.in_use is not None or f.record in keep:
-                kept[f.record] = ground
-            else:
+            wanted = f.record in assessment.keep
+            if f.in_use is None and not wanted:
                 erase.setdefault(name, {}).setdefault(f.record, f.rows)
-    return {"erase": erase, "keep": kept}
+                continue
+            kept[f.record] = ground
+            said = assessment.keep_until if wanted else None
+            # where it is not known how long it is in use, no end can be said
+            known = [day for day in (said, f.until) if day is not None] if f.in_use is None or f.until else []
+            records[f.record] = KeptRecord(
+                system=name,
+                record=f.record,
+                ground=ground,
+                rows=f.rows,
+                decided=wanted and not ends_by_itself(f),
+                until=said,
+                ends=max(known, default=None),
+            ).model_dump(mode="json")
+    return {"erase": erase, "keep": kept, "records": records}
 
 
 def _erased(row: ErasureRow) -> Erased:
@@ -720,6 +803,7 @@ def _erased(row: ErasureRow) -> Erased:
         erased=sum(len(records) for records in row.plan["erase"].values()),
         kept=row.plan["keep"],
         unmarked=tuple(row.plan.get("unmarked", ())),
+        records=tuple(KeptRecord.model_validate(one) for one in row.plan.get("records", {}).values()),
     )
 
 

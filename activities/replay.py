@@ -270,6 +270,7 @@ class Replay:
                 await activities.rectify(work)
             case _:
                 await activities.erase(work)
+                await activities.keep_again(work, fact.answered)
 
 
 class _Held:

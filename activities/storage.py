@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from temporalio import activity
 
+from integrations.data_systems import DataSystem
 from models.now import Now
 from models.storage import StorageStep, StorageTotals
-from operations import storage
+from operations import kept, storage
+from operations.erasures import Ledger
 from operations.intake import Sessions
 from security.keys import Keyring
 
@@ -19,11 +22,16 @@ STEPS = 25
 class StorageActivities:
     """Judges, asks for destruction and erases, in steps that may all be repeated."""
 
-    def __init__(self, sessions: Sessions, keyring: Keyring, backups: Path, now: Now) -> None:
+    def __init__(
+        self, sessions: Sessions, keyring: Keyring, backups: Path, now: Now, systems: Sequence[DataSystem]
+    ) -> None:
+        """`systems`: all of them, the own store among them."""
         self._sessions = sessions
         self._keyring = keyring
         self._backups = backups
         self._now = now
+        self._systems = systems
+        self._ledger = Ledger(keyring, backups)
 
     @activity.defn(name="storage.begin")
     async def begin(self) -> int:
@@ -34,7 +42,9 @@ class StorageActivities:
     async def step(self, asked: StorageStep) -> bool:
         """Go on with the run; False once nothing is left of it."""
         for _ in range(STEPS):
-            if not await storage.step(self._sessions, self._keyring, self._backups, self._now, asked.n):
+            if await storage.step(self._sessions, self._keyring, self._backups, self._now, asked.n):
+                continue
+            if not await kept.step(self._sessions, self._keyring, self._systems, self._ledger, self._now, asked.n):
                 return False
         return True
 

@@ -40,6 +40,7 @@ from integrations.mail_in import MailIn
 from integrations.sanctions import Sanctions
 from models.now import Now
 from models.person_system import PersonSystem
+from operations.erasures import Ledger
 from operations.intake import Intake, Sessions
 from operations.own_store import OwnStore
 from security.keys import Keyring
@@ -74,9 +75,10 @@ def build(
     case = CaseActivities(sessions, keyring, client, outbox, _stores(keyring), now)
     access = AccessActivities(sessions, keyring, provider, mail, now, sender)
     credential = CredentialActivities(sessions, keyring, access.telling, provider, mail, now, sender)
-    privacy = PrivacyActivities(sessions, (OwnStore(sessions, keyring), *systems), now, people)
+    every = (OwnStore(sessions, keyring), *systems)
+    privacy = PrivacyActivities(sessions, every, now, people, Ledger(keyring, backups))
     sweep = SweepActivities(sessions, intake, outbox, KnownPeople(sessions, sanctions, now), now)
-    storage = StorageActivities(sessions, keyring, backups, now)
+    storage = StorageActivities(sessions, keyring, backups, now, every)
     incoming = IncomingActivities(sessions, intake, mail_in, bank_in, now)
     activities: list[Callable[..., Any]] = [
         case.open,

@@ -7,8 +7,9 @@ named without personal data; a record is located, handed out, erased or marked a
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from datetime import datetime
+import unicodedata
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, datetime
 from typing import Any, Protocol
 
 from models.common import Model
@@ -29,10 +30,12 @@ class DatasetFaults(Exception):
 
 
 class Subject(Model):
-    """The person a request is about, as identified."""
+    """The person a request is about, as identified; or somebody as a system knows them."""
 
     name: str
+    """Empty where a system knows none."""
     personal_code: str
+    """Empty where a system knows none: then nobody is found by it."""
     email: str | None = None
 
 
@@ -44,6 +47,8 @@ class Found(Model):
     rows: int
     in_use: str | None = None
     """Why it cannot be erased now."""
+    until: date | None = None
+    """The last day on which that keeps it, if it can be said."""
 
 
 class DataSystem(Protocol):
@@ -82,7 +87,20 @@ class DataSystem(Protocol):
         """Take the mark of this request away; False if the record does not carry it."""
         ...
 
+    def people(self, organisation: str) -> AsyncIterator[Sequence[Subject]]:
+        """Whom it knows of this controller, in batches, somebody perhaps more than once.
+
+        After a restore those are found among them by their keyed hashes who had been erased.
+        """
+        ...
+
 
 def normal_code(code: str) -> str:
     """A personal code without the separators in which it is written."""
     return re.sub(r"[\s-]", "", code).casefold()
+
+
+def normal_name(name: str) -> str:
+    """A name as it is compared: small letters without diacritics, with single blanks."""
+    apart = unicodedata.normalize("NFKD", name)
+    return " ".join("".join(c for c in apart if not unicodedata.combining(c)).split()).casefold()

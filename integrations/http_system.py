@@ -6,7 +6,7 @@ the other side says of a failure is not repeated anywhere: it may name people.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,6 +25,12 @@ HERE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 class _Located(Model):
     records: tuple[Found, ...]
+
+
+class _People(Model):
+    people: tuple[Subject, ...]
+    after: str | None = None
+    """Behind what it goes on; nothing: these were the last."""
 
 
 class _Done(Model):
@@ -102,6 +108,24 @@ class HttpSystem:
         """True once it says that it took the mark away; False: the record does not carry it."""
         own = self._own(record)
         return False if own is None else await self._do("release", person, own, mark=by)
+
+    async def people(self, organisation: str) -> AsyncIterator[Sequence[Subject]]:
+        """Whom it says it knows, a part at a time."""
+        if organisation not in self._organisations:
+            return
+        after: str | None = None
+        while True:
+            answer = await self._ask("people", organisation=organisation, after=after)
+            try:
+                part = _People.model_validate(answer)
+            except ValidationError:
+                raise self._down("not as agreed") from None
+            yield part.people
+            if part.after is None:
+                return
+            if part.after == after:
+                raise self._down("not as agreed")
+            after = part.after
 
     # ---- inside -----------------------------------------------------------------------------------------------------
 

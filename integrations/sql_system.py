@@ -429,6 +429,28 @@ class SqlSystem:
         """Take the mark of this request away; other marks stay."""
         return await self._mark(person, record, lambda marks: marks - {by})
 
+    async def people(self, organisation: str) -> AsyncIterator[Sequence[Subject]]:
+        """The identities of each table that has any, in the order of its primary key."""
+        if organisation not in self._organisations:
+            return
+        for name, collection in self._description.collections.items():
+            identities = [f for f in collection.fields if f.identity is not None]
+            after: Key | None = None
+            while identities:
+                async with self._connection() as connection:
+                    table = await self._table(connection, name)
+                    keys = [table.c[key] for key in collection.keys]
+                    query = select(*keys, *(table.c[f.name].label(f"_{f.name}") for f in identities))
+                    query = query.order_by(*keys).limit(VALUES)
+                    if after is not None:
+                        query = query.where(tuple_(*keys) > tuple_(*after) if len(keys) > 1 else keys[0] > after[0])
+                    rows = (await connection.execute(query)).all()
+                if known := [_known_as(identities, row[len(keys) :]) for row in rows]:
+                    yield [one for one in known if one.personal_code or one.email]
+                if len(rows) < VALUES:
+                    break
+                after = tuple(rows[-1][: len(keys)])
+
     # ---- inside -----------------------------------------------------------------------------------------------------
 
     async def _mark(self, person: Subject, record: str, change: Callable[[set[str]], set[str]]) -> bool:
@@ -572,7 +594,7 @@ def _is_person(collection: Collection, table: Table, person: Subject) -> ColumnE
     spelled = sorted({person.personal_code, plain, f"{plain[:6]}-{plain[6:]}"})
     codes = [table.c[f.name] for f in collection.fields if f.identity == "personal_code"]
     addresses = [table.c[f.name] for f in collection.fields if f.identity == "email"]
-    ways: list[ColumnElement[bool]] = [code.in_(spelled) for code in codes]
+    ways: list[ColumnElement[bool]] = [code.in_(spelled) for code in codes] if plain else []
     if person.email:
         without_code = [code.is_(None) for code in codes]
         ways += [and_(func.lower(address) == person.email.lower(), *without_code) for address in addresses]
@@ -616,6 +638,13 @@ def _fitting(table: Table, column: str, text: str) -> Any:
         return kind(text) if kind in (int, Decimal) else None
     except (ValueError, ArithmeticError):
         return None
+
+
+def _known_as(identities: Sequence[Field], values: Sequence[Any]) -> Subject:
+    """Whom a row is about, by what it says: a code, else an address, as people are found."""
+    said = {f.identity: str(value) for f, value in zip(identities, values, strict=True) if value}
+    code = said.get("personal_code", "")
+    return Subject(name="", personal_code=code, email=said.get("email"))
 
 
 def _is_one(table: Table, keys: Sequence[str], values: Sequence[Key]) -> ColumnElement[bool]:

@@ -304,6 +304,16 @@ RECIPIENT_OUTCOMES: dict[str, Label] = {
     ),
 }
 
+STEP_OUTCOMES: dict[str, Label] = {
+    "asked": _label(
+        "lūgts dzēst saites un kopijas", "paprašyta pašalinti nuorodas ir kopijas", "asked to remove links and copies"
+    ),
+    "removed": _label("saites un kopijas dzēstas", "nuorodos ir kopijos pašalintos", "links and copies are removed"),
+    "not_feasible": _label(
+        "saprātīgi pasākumi nav iespējami", "pagrįstų priemonių imtis neįmanoma", "no reasonable step was possible"
+    ),
+}
+
 # ---- what the case remembers ----------------------------------------------------------------------------------------
 
 AuthorityKind = Literal["power_of_attorney", "parent", "guardian"]
@@ -369,6 +379,8 @@ class Terms(Model):
     """The duty of any employee to tell orally what a request needs (SE-14.4)."""
     fees: dict[str, str] = Field(default_factory=dict)
     """What a fee can be asked for → clause."""
+    published: str | None = None
+    """The duty to have other controllers remove links to what was published, and copies of it."""
 
 
 class Authority(Model):
@@ -417,6 +429,16 @@ class Fee(Model):
     """That the request is unfounded or excessive, which is the controller's to bring (SE-21.8)."""
 
 
+class PublicStep(Model):
+    """What was done so that another controller removes links to erased data, and copies of them (GDPR 17(2))."""
+
+    controller: Text
+    outcome: Literal["asked", "removed", "not_feasible"]
+    done_at: Instant
+    reason: Text | None = None
+    """Why nothing reasonable could be done."""
+
+
 class Assessment(Model):
     """What a person decided about a right."""
 
@@ -425,6 +447,10 @@ class Assessment(Model):
     reason: str | None = None
     keep: tuple[str, ...] = ()
     """Erasure in part: what a person wants kept on that ground, such as a case under a legal hold."""
+    keep_until: Day | None = None
+    """The last day on which that is needed, if it is known."""
+    published: bool = False
+    """Erasure: the data had been published, and other controllers are to remove links and copies (SE-17.3)."""
     cites: str | None = None
     """The statute that limits the right, or what proves that the request is unfounded or excessive."""
     withheld: tuple[Withheld, ...] = ()
@@ -504,6 +530,21 @@ class Gathered(Model):
     """Records that were to be withheld and are not there: a name that is wrong would withhold nothing."""
 
 
+class KeptRecord(Model):
+    """A record that an erasure left, until the ground ends: then the night's run over the storage terms erases it."""
+
+    system: str
+    record: str
+    ground: str
+    rows: int
+    decided: bool = False
+    """A person wanted it kept; nothing else may keep it."""
+    until: Day | None = None
+    """The last day that a person said."""
+    ends: Day | None = None
+    """The last day, as far as it can be counted now: the later one of what a person and what the rulebook says."""
+
+
 class Erased(Model):
     """What `privacy.erase` answers; a second look has found nothing but what is kept."""
 
@@ -513,6 +554,8 @@ class Erased(Model):
     """What was kept (a case, `client:K1`) → the ground."""
     unmarked: tuple[str, ...] = ()
     """Of these, what its system cannot mark as restricted: a person has to see that nobody uses it."""
+    records: tuple[KeptRecord, ...] = ()
+    """The same, one by one, with the day until which each is kept; a request of before has none of them."""
 
 
 class PrivacyBody(Model):
@@ -586,6 +629,8 @@ class PrivacyBody(Model):
     """What each of them was asked for, in that order."""
     found: dict[str, tuple[HeldItem, ...]] = Field(default_factory=dict)
     """Data system of a person → what its holder found there."""
+    steps: tuple[PublicStep, ...] = ()
+    """What was done about links and copies elsewhere."""
 
     @property
     def needs_identity(self) -> bool:
@@ -627,6 +672,8 @@ class PrivacyBody(Model):
                 wanted += [f"{system}: {act}" for system in self.people_left(act)]
         if self.terms.recipients is not None:
             wanted += [f"recipients of the {right}" for right in self.changed if right not in self.recipients]
+        if self.published and self.erased is not None and not self.steps:
+            wanted.append("the steps about what was published")
         return tuple(wanted)
 
     @property
@@ -634,6 +681,12 @@ class PrivacyBody(Model):
         """Whether the data systems are to correct something by themselves."""
         assessment = self.assessments.get("rectification")
         return assessment is not None and bool(assessment.corrections) and self.granted("rectification")
+
+    @property
+    def published(self) -> bool:
+        """Whether published data are to be erased, of which other controllers are to remove links and copies."""
+        assessment = self.assessments.get("erasure")
+        return assessment is not None and assessment.published and self.granted("erasure")
 
     def settled(self, right: Right) -> bool:
         """Whether there is nothing left to decide or to do about a right."""
@@ -650,7 +703,8 @@ class PrivacyBody(Model):
         else:
             done = right not in CARRIED or right in self.done
         told = self.terms.recipients is None or right not in self.changed or right in self.recipients
-        return done and told
+        stepped = right != "erasure" or not self.published or bool(self.steps)
+        return done and told and stepped
 
     def tellable(self, right: Right) -> bool:
         """Whether a partial answer can say something of a right now: of a copy what is gathered so far."""
@@ -810,6 +864,12 @@ class AssessRight(PrivacyMessage):
     withheld: tuple[Withheld, ...] = Field(
         default=(), max_length=50, description="access or portability in part: what, record, ground, until"
     )
+    keep_until: Day | None = Field(
+        default=None, description="erasure in part: the last day on which what is kept is needed, if it is known"
+    )
+    published: bool = Field(
+        default=False, description="erasure: true if the data had been published; record_steps follows the erasure"
+    )
     fee: Fee | None = Field(
         default=None,
         description="amount (EUR), basis (further_copy, unfounded_or_excessive), reason, and of an unfounded one proof",
@@ -849,6 +909,21 @@ class ReportRecipients(PrivacyMessage):
     correction: Correction | None = Field(
         default=None, description="where the term is over already: reason, document, second_person"
     )
+
+
+class RecordSteps(PrivacyMessage):
+    """What was done so that other controllers remove links to published data that were erased, and copies of them."""
+
+    steps: tuple[PublicStep, ...] = Field(
+        min_length=1,
+        max_length=100,
+        description="list of controller, outcome (asked, removed, not_feasible), done_at, reason where not feasible",
+    )
+    reference: Text = Field(description="reference to the proof")
+
+    example: ClassVar[dict[str, Any]] = {
+        "steps": [{"controller": "‹name›", "outcome": "asked", "done_at": "‹YYYY-MM-DDTHH:MM+02:00›"}]
+    }
 
 
 class ReportTransfer(PrivacyMessage):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from models.privacy import COPIES, GROUNDS, RECIPIENT_OUTCOMES, RIGHTS, Fee, PrivacyBody, Right
+from models.privacy import COPIES, GROUNDS, RECIPIENT_OUTCOMES, RIGHTS, STEP_OUTCOMES, Fee, PrivacyBody, Right
 
 
 def found_line(n: int) -> dict[str, str]:
@@ -28,22 +28,50 @@ def right_line(body: PrivacyBody, right: Right) -> dict[str, Any]:
     ground = (assessment.ground if assessment else None) or "legal_claim"
     reason = assessment.reason if assessment else None
     cites = assessment.cites if assessment else None
-    kept = ", ".join(body.kept) if right == "erasure" and body.erased else ""
-    words = {
-        "lv": "Paturēts: {kept}. Šo datu apstrāde ir ierobežota; kad pamats beigsies, varat lūgt tos dzēst no jauna.",
-        "lt": "Palikta: {kept}. Šių duomenų tvarkymas apribotas; pagrindui išnykus, galite vėl prašyti ištrinti.",
-        "en": "Kept: {kept}. These data are restricted; once the ground ends, you may ask for their erasure again.",
-    }
+    kept = kept_words(body) if right == "erasure" else {}
     line["ground"] = {
         language: ". ".join(
-            part
-            for part in (getattr(GROUNDS[ground], language), cites, reason, text.format(kept=kept) if kept else None)
-            if part
+            part for part in (getattr(GROUNDS[ground], language), cites, reason, kept.get(language)) if part
         )
-        for language, text in words.items()
+        for language in ("lv", "lt", "en")
     }
     line["clause"] = body.terms.grounds[right].get(ground)
     return line
+
+
+def kept_words(body: PrivacyBody) -> dict[str, str]:
+    """What an erasure left and until when, by language; nothing where nothing is left.
+
+    What a data system keeps goes by itself when its ground ends; what a person keeps is asked for anew.
+    """
+    if body.erased is None or not body.kept:
+        return {}
+    ends = {record.record: record.ends for record in body.erased.records}
+    asked = {record.record for record in body.erased.records if record.decided and record.ends is None}
+    said: dict[str, list[str]] = {"lv": [], "lt": [], "en": []}
+    for record in body.kept:
+        day = ends.get(record)
+        said["lv"].append(f"{record} (līdz {day:%d.%m.%Y} ieskaitot)" if day else record)
+        said["lt"].append(f"{record} (iki {day:%Y-%m-%d} imtinai)" if day else record)
+        said["en"].append(f"{record} (until {day:%Y-%m-%d} inclusive)" if day else record)
+    words = {
+        "lv": "Paturēts: {kept}. Šo datu apstrāde ir ierobežota",
+        "lt": "Palikta: {kept}. Šių duomenų tvarkymas apribotas",
+        "en": "Kept: {kept}. These data are restricted",
+    }
+    if body.erased.kept:
+        words["lv"] += "; kad pamats beigsies, mēs tos dzēsīsim paši"
+        words["lt"] += "; pagrindui išnykus, juos ištrinsime patys"
+        words["en"] += "; once the ground ends, we erase them ourselves"
+    if asked:
+        words["lv"] += "; kamēr beigas nav zināmas, varat lūgt to pārbaudīt"
+        words["lt"] += "; kol pabaiga nežinoma, galite prašyti tai patikrinti"
+        words["en"] += "; as long as its end is not known, you may ask us to examine that"
+    if set(body.kept) - set(body.erased.kept):
+        words["lv"] += "; par to, kas glabājas pie darbinieka (papīrs), pēc pamata beigām varat lūgt dzēšanu no jauna"
+        words["lt"] += "; dėl to, ką saugo darbuotojas (popierius), pagrindui išnykus galite vėl prašyti ištrinti"
+        words["en"] += "; of what a person keeps (paper), you may ask for the erasure again once the ground ends"
+    return {language: text.format(kept=", ".join(said[language])) + "." for language, text in words.items()}
 
 
 def _more_lines(body: PrivacyBody, right: Right) -> list[dict[str, str]]:
@@ -94,6 +122,16 @@ def _more_lines(body: PrivacyBody, right: Right) -> list[dict[str, str]]:
                     "en": "Sending them straight to the other controller is not technically feasible; you get them.",
                 }
             )
+    for step in body.steps if right == "erasure" else ():
+        outcome = STEP_OUTCOMES[step.outcome]
+        why = f" ({step.reason})" if step.reason else ""
+        lines.append(
+            {
+                "lv": f"Publicētie dati, pārzinis {step.controller}: {outcome.lv}{why}",
+                "lt": f"Paskelbti duomenys, duomenų valdytojas {step.controller}: {outcome.lt}{why}",
+                "en": f"Published data, controller {step.controller}: {outcome.en}{why}",
+            }
+        )
     for recipient in body.recipients.get(right, ()):
         outcome = RECIPIENT_OUTCOMES[recipient.outcome]
         why = f" ({recipient.reason})" if recipient.reason else ""

@@ -17,8 +17,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from models.common import Model
 from models.errors import Refusal
 from models.now import Now
-from models.tables import CaseRow, EventRow, IntakeRow, PartyRow
+from models.tables import CaseRow, EventRow, IntakeRow, KeptRow, PartyRow
 from models.tables.sealed import Sealed
+from operations.appending import append, read
 from operations.holds import legal_hold_on
 from operations.intake import Sessions
 from security.keys import Keyring
@@ -62,7 +63,7 @@ async def erase(sessions: Sessions, keyring: Keyring, case: str, backups: Path, 
             at = now()
             await session.exec(update(PartyRow).where(col(PartyRow.case) == case).values(erased_at=at))
             await session.exec(update(IntakeRow).where(col(IntakeRow.case) == case).values(erased_at=at))
-    write_whole(backups / LEDGER, "".join(f"{c}\n" for c in sorted({*erased_before(backups), case})))
+    append(backups / LEDGER, lambda there: [] if case in there else [case])
     await keyring.destroy(case)
     return Erased(case=case, erased=new)
 
@@ -81,9 +82,14 @@ async def check(sessions: Sessions, keyring: Keyring, case: str) -> None:
 
 
 async def against(session: AsyncSession, keyring: Keyring, case: str) -> list[str]:
-    """What stands against the erasure of a case: a legal hold, or what of it and its follow-ups is still open."""
+    """What stands against the erasure of a case: a legal hold, what of it is open, what it still has to see erased."""
     hold = await legal_hold_on(session, keyring, case)
-    return [*([f"the legal hold {hold} keeps it"] if hold is not None else []), *await still_open(session, case)]
+    left = select(KeptRow.record).where(KeptRow.case == case, col(KeptRow.gone_at).is_(None)).order_by(KeptRow.record)
+    return [
+        *([f"the legal hold {hold} keeps it"] if hold is not None else []),
+        *await still_open(session, case),
+        *(f"{record} is kept by it and still to be erased" for record in (await session.exec(left)).all()),
+    ]
 
 
 async def still_open(session: AsyncSession, case: str) -> list[str]:
@@ -127,8 +133,7 @@ async def destroy_again(sessions: Sessions, keyring: Keyring, erased: Sequence[s
 
 def erased_before(backups: Path) -> list[str]:
     """The cases that were erased, as the ledger beside these backups knows them."""
-    path = backups / LEDGER
-    return path.read_text(encoding="utf-8").split() if path.exists() else []
+    return read(backups / LEDGER)
 
 
 BESIDE = ".new-"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,13 +19,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from integrations.data_systems import Found, Subject, normal_code
+from integrations.data_systems import Found, Subject, normal_code, normal_name
 from models.rectification import Corrected, Datum
 from models.settlement import Label
 from models.tables.sealed import Sealed, sealed
 from operations.holds import hold_on_person
 from operations.intake import Sessions
 from operations.own_rectify import names_wrong, rectify_parties
+from operations.refusing import TERM, term_of_case
 from security.keys import Keyring
 
 ERASED = "[erased]"
@@ -34,8 +35,8 @@ MASKED = "[data of another person]"
 BATCH = 200
 """Cases whose rows are opened together."""
 
-SKIPPED = frozenset({"erasure"})
-"""The ledger of erasures names nobody by itself."""
+SKIPPED = frozenset({"erasure", "kept"})
+"""The ledger of erasures names nobody by itself; who is to be erased from what was kept is forgotten with it."""
 
 CHAINED = frozenset({"intake", "timeline", "clock"})
 """The chain of evidence covers what is not sealed in these: of them only sealed columns are erased."""
@@ -61,6 +62,12 @@ IN_USE = {
     "account": "the access has not ended, or a legal hold stands on it",
     "hold": "a legal hold keeps it",
 }
+
+
+def ends_by_itself(found: Found) -> bool:
+    """Whether what keeps a record ends without anybody's decision about it: a hold, a policy, a storage term."""
+    why = found.in_use or ""
+    return why in (IN_USE["hold"], IN_USE["policy"], IN_USE["account"]) or why.startswith(TERM)
 
 
 # ---- who is meant ---------------------------------------------------------------------------------------------------
@@ -105,6 +112,11 @@ def _same(a: Any, b: Any) -> bool:
     return bool(a) and bool(b) and " ".join(str(a).split()).casefold() == " ".join(str(b).split()).casefold()
 
 
+def _same_name(a: Any, b: Any) -> bool:
+    """The same name, with diacritics or without."""
+    return bool(a) and bool(b) and normal_name(str(a)) == normal_name(str(b))
+
+
 def is_person(person: Subject, row: Mapping[str, Any], *, in_their_case: bool = False) -> bool:
     """Whether a row with name, email and personal_code is the person: by code if it has one, else by name and address.
 
@@ -112,7 +124,7 @@ def is_person(person: Subject, row: Mapping[str, Any], *, in_their_case: bool = 
     """
     if row.get("personal_code"):
         return normal_code(str(row["personal_code"])) == normal_code(person.personal_code)
-    if not _same(row.get("name"), person.name):
+    if not _same_name(row.get("name"), person.name):
         return False
     return _same(row.get("email"), person.email) or (in_their_case and not row.get("email"))
 
@@ -216,17 +228,24 @@ def _sealed(table: Table, row: Mapping[str, Any], values: Mapping[str, Any]) -> 
 
 def _names_for_certain(person: Subject) -> Callable[[Mapping[str, Any]], bool]:
     """Tells whether a row names the person for certain: by code, or by name and address together."""
-    code = re.compile(code_pattern(person.personal_code, boundary=r"\b"), re.IGNORECASE)
-    name = _quoted(person.name).casefold()
+    code = _code(person)
+    name = _fold(_quoted(person.name))
     address = re.compile(rf"(?<![\w.+-]){re.escape(person.email)}(?![\w-])", re.IGNORECASE) if person.email else None
 
     def names(row: Mapping[str, Any]) -> bool:
         text = json.dumps(list(row.values()), ensure_ascii=False, default=str)
-        if code.search(text):
+        if code is not None and code.search(text):
             return True
-        return address is not None and name in text.casefold() and address.search(text) is not None
+        return address is not None and name != "" and address.search(text) is not None and name in _fold(text)
 
     return names
+
+
+def _code(person: Subject) -> re.Pattern[str] | None:
+    """What finds the person's code in a text; nothing where none is known."""
+    if not normal_code(person.personal_code):
+        return None
+    return re.compile(code_pattern(person.personal_code, boundary=r"\b"), re.IGNORECASE)
 
 
 def _quoted(text: str) -> str:
@@ -264,30 +283,26 @@ class OwnStore:
                     for row in await opened(connection, query):
                         if names(row):
                             rows[row["case"]] = rows.get(row["case"], 0) + 1
-            found = [
-                Found(
-                    record=case,
-                    rows=n,
-                    in_use=await self._held(session, organisation, person, case)
-                    or await _in_use(connection, person, case),
-                )
-                for case, n in sorted(rows.items())
-            ]
+            found = []
+            for case, n in sorted(rows.items()):
+                kept = await self._held(session, organisation, person, case)
+                kept = kept or await _in_use(connection, person, case)
+                term = None if kept else await term_of_case(session, case, today)
+                until = term.until if term else None
+                found.append(Found(record=case, rows=n, in_use=term.said if term else kept, until=until))
             for kind in ("client", "policy"):
                 table = _table(kind)
                 of_kind = select(table.c[kind]).where(table.c.organisation == organisation)
                 await self._keyring.load(f"{kind}:{key}" for key in (await connection.execute(of_kind)).scalars())
                 every = select(table).where(table.c.organisation == organisation).order_by(table.c[kind])
-                found += [
-                    Found(
-                        record=f"{kind}:{row[kind]}",
-                        rows=1,
-                        in_use=await self._held(session, organisation, person, f"{kind}:{row[kind]}")
-                        or (IN_USE["policy"] if kind == "policy" and row["ends_on"] >= today.date() else None),
-                    )
-                    for row in await opened(connection, every)
-                    if any([names(row), *(names(said) for said in await _history(connection, kind, row[kind]))])
-                ]
+                for row in await opened(connection, every):
+                    if not any([names(row), *(names(said) for said in await _history(connection, kind, row[kind]))]):
+                        continue
+                    record = f"{kind}:{row[kind]}"
+                    kept = await self._held(session, organisation, person, record)
+                    ends = row["ends_on"] if kind == "policy" and row["ends_on"] >= today.date() else None
+                    in_use = kept or (IN_USE["policy"] if ends else None)
+                    found.append(Found(record=record, rows=1, in_use=in_use, until=None if kept else ends))
         return tuple(found)
 
     async def export(self, person: Subject, record: str) -> dict[str, Any]:
@@ -314,6 +329,8 @@ class OwnStore:
                 await connection.execute(select(cases.c.case).where(cases.c.case == record).with_for_update())
                 held = await self._held(session, record.split(":")[1], person, record)
                 if held is not None or await _in_use(connection, person, record) is not None:
+                    return False
+                if await term_of_case(session, record, at) is not None:
                     return False
                 await _erase_case(connection, person, record, at)
                 return True
@@ -368,6 +385,28 @@ class OwnStore:
 
         return await self._mark(person, record, released, only_if=lambda other: by in other.get(RESTRICTED_BY, ()))
 
+    async def people(self, organisation: str) -> AsyncIterator[Sequence[Subject]]:
+        """Everybody with a personal code, or with name and address, in any row of any table; each row is opened."""
+        intake = _table("intake")
+        of_organisation = select(intake.c.case).where(intake.c.organisation == organisation).order_by(intake.c.case)
+        async with self._sessions() as session:
+            connection = await session.connection()
+            cases = list((await connection.execute(of_organisation)).scalars())
+            for start in range(0, len(cases), BATCH):
+                batch = cases[start : start + BATCH]
+                await self._keyring.load(batch)
+                rows: list[dict[str, Any]] = []
+                for table in _tables():
+                    rows += await opened(connection, select(table).where(table.c.case.in_(batch)))
+                yield _known(rows)
+            for kind in HISTORY:
+                table = _table(kind)
+                of_kind = select(table).where(table.c.organisation == organisation).order_by(table.c[kind])
+                keys = list((await connection.execute(of_kind.with_only_columns(table.c[kind]))).scalars())
+                await self._keyring.load(f"{kind}:{key}" for key in keys)
+                for row in await opened(connection, of_kind):
+                    yield _known([row, *await _history(connection, kind, row[kind])])
+
     async def _mark(
         self,
         person: Subject,
@@ -389,6 +428,24 @@ class OwnStore:
                         .values(other=sealed(record, change(row["other"])))
                     )
         return found
+
+
+def _known(rows: Sequence[Mapping[str, Any]]) -> list[Subject]:
+    """Who is said in these rows, each once."""
+    found: dict[tuple[str, str, str], Subject] = {}
+    left: list[Any] = list(rows)
+    while left:
+        value = left.pop()
+        if isinstance(value, list):
+            left += value
+        elif isinstance(value, Mapping):
+            left += value.values()
+            words = (value.get(field) for field in ("name", "first_name", "last_name"))
+            name = " ".join(word.strip() for word in words if isinstance(word, str))
+            code, email = (str(value.get(field) or "") for field in ("personal_code", "email"))
+            if normal_code(code) or (name and email):
+                found[name, code, email] = Subject(name=name, personal_code=code, email=email or None)
+    return list(found.values())
 
 
 async def _history(connection: AsyncConnection, kind: str, key: str) -> list[dict[str, Any]]:
@@ -429,9 +486,10 @@ async def _in_use(connection: AsyncConnection, person: Subject, case: str) -> st
         hold.c.client == account.c.client, hold.c.username == account.c.username, hold.c.lifted_at.is_(None)
     )
     lasting = select(account.c.personal_code).where(account.c.case == case, (account.c.status != "ended") | held)
-    theirs = code_pattern(person.personal_code, boundary=r"\b")
+    theirs = _code(person)
     rows = await opened(connection, lasting)
-    return IN_USE["account"] if any(re.search(theirs, row["personal_code"] or "") for row in rows) else None
+    lasts = theirs is not None and any(theirs.search(row["personal_code"] or "") for row in rows)
+    return IN_USE["account"] if lasts else None
 
 
 async def _open(connection: AsyncConnection, case: str) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
+from zoneinfo import ZoneInfo
 
 import structlog
 from sqlalchemy import tuple_
@@ -34,6 +35,7 @@ from operations.erase import erase, still_open
 from operations.holds import Standing, people_of, standing
 from operations.intake import Sessions
 from operations.reading import NotFound
+from operations.refusing import RECOVERY, refusing_term
 from rules.rulebook import Rulebook, book, books
 from rules.storage import Term, case_term, longest, own_purpose, proof_by, purposes, term, until_over
 from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
@@ -47,8 +49,6 @@ BY_CONTROLLER = "Kept as the controller decided"
 CONTROLLER = "controller"
 NO_BOOK = "there is no rulebook for this organisation"
 NO_KEY = "its key is not here: nobody can tell whom it is about"
-RECOVERY = "recovery"
-"""The kind whose term starts with what its case was told, not with its closing."""
 CAME_BETWEEN = "something was opened or held meanwhile"
 
 Part = Literal["case", "record"]
@@ -195,6 +195,8 @@ class Judge:
 
     def term_of_record(self, rulebook: Rulebook, row: RecordRow) -> Term:
         """The term that decides of a record: the longest of its purposes, and of a documented exception."""
+        if row.erase_for is not None and row.erase_at is not None:
+            return _on_request(rulebook, row, row.erase_for, row.erase_at)
         known = self._purposes.setdefault(rulebook.organisation, purposes(rulebook))
         terms = []
         for said in map(Stated.model_validate, row.purposes):
@@ -251,6 +253,17 @@ class Judge:
         if organisation not in self._standing:
             self._standing[organisation] = await standing(self._session, self._keyring, organisation)
         return self._standing[organisation]
+
+
+def _on_request(rulebook: Rulebook, row: RecordRow, case: str, at: datetime) -> Term:
+    """Of a record whose person had it erased: the longest term that refuses that; where none does, it goes now."""
+    refusing = refusing_term(rulebook, row)
+    said = f"the person's request {case} ends it before its term: consent, contract and legitimate interest give way"
+    if refusing is None or (refusing.fault is None and refusing.due is not None and refusing.due <= at):
+        duty = Stated.model_validate(row.purposes[0]).duty
+        last = at.astimezone(ZoneInfo(rulebook.zone)).date()
+        return Term(duty=duty, clause="", last_day=last, due=at, derivation=(said,))
+    return refusing
 
 
 def _unruled(key: str, organisation: str, what: str) -> Judged:
@@ -412,7 +425,7 @@ async def step(sessions: Sessions, keyring: Keyring, backups: Path, now: Now, n:
                         run=n, key=one.key, organisation=one.organisation, duty=one.duty, what=one.what, due=one.due
                     )
                 )
-        await _count(session, n, (one for one in judged if one.result != "erased"))
+        await count_judged(session, n, (one for one in judged if one.result != "erased"))
         run.after = after
         if not after:
             run.part = "record" if part == "case" else "done"
@@ -427,7 +440,8 @@ def _mark(row: RecordRow, judged: Judged, at: datetime) -> None:
         row.asked_at, row.proof_by = None, None
 
 
-async def _count(session: AsyncSession, n: int, judged: Iterable[Judged]) -> None:
+async def count_judged(session: AsyncSession, n: int, judged: Iterable[Judged]) -> None:
+    """Count what a run found, in the commit that says where it goes on."""
     numbers = Counter(one.counted_as for one in judged)
     names = ("organisation", "duty", "what", "result", "why")
     for key, number in sorted(numbers.items()):

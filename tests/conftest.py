@@ -7,7 +7,7 @@ import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -23,6 +23,7 @@ from temporalio.testing import TimeSkippingConfig, WorkflowEnvironment
 from activities.wiring import build
 from integrations.bank import BankFolder
 from integrations.bank_in import AnswersFolder
+from integrations.data_systems import DataSystem
 from integrations.mail import MaildirOut
 from integrations.mail_in import MaildirIn
 from integrations.sanctions import SAMPLE, SanctionsFile
@@ -166,9 +167,17 @@ async def worker_world(postgres: Postgres) -> AsyncIterator[World]:
 
 @asynccontextmanager
 async def make_world(
-    postgres: Postgres, environment: WorkflowEnvironment, name: str, *, serve: bool = True
+    postgres: Postgres,
+    environment: WorkflowEnvironment,
+    name: str,
+    *,
+    serve: bool = True,
+    systems: Sequence[DataSystem] = (),
 ) -> AsyncIterator[World]:
-    """A world with a database of its own; without a worker where the test starts and stops its own."""
+    """A world with a database of its own; without a worker where the test starts and stops its own.
+
+    `systems`: the data systems beside the own store.
+    """
     await postgres.create_database(name)
     await postgres.create_database(f"{name}_keys")
     await asyncio.to_thread(migrate, postgres.url(name))
@@ -204,6 +213,7 @@ async def make_world(
             staff="{role}@{organisation}.example",
             checkpoints=var / "checkpoints",
             backups=var / "key-backups",
+            systems=systems,
         )
         world = World(
             environment=environment,

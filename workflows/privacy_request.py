@@ -58,6 +58,7 @@ with workflow.unsafe.imports_passed_through():
         LiftRestriction,
         PrivacyBody,
         PrivacyWork,
+        RecordSteps,
         Released,
         ReportRecipients,
         ReportTold,
@@ -134,6 +135,7 @@ class PrivacyRequest(AsksPeople):
             ReportTold,
             ReportTransfer,
             ReportRecipients,
+            RecordSteps,
             AssessRight,
             AnswerPart,
             ExtendRequest,
@@ -184,6 +186,7 @@ class PrivacyRequest(AsksPeople):
     lift_restriction = accepts(LiftRestriction)
     revoke_representation = accepts(RevokeRepresentation)
     send_encrypted = accepts(SendEncrypted)
+    record_steps = accepts(RecordSteps)
 
     body: PrivacyBody
 
@@ -274,6 +277,7 @@ class PrivacyRequest(AsksPeople):
                         "records": erased.erased,
                         "kept": erased.kept,
                         **({"not_marked_as_restricted": list(erased.unmarked)} if erased.unmarked else {}),
+                        **({"kept_until": ends} if (ends := _ends(erased)) else {}),
                     },
                     # the store's clock may be a moment ahead of this one, by which the evidence will be judged
                     changes=self._recipients_clock("erasure", min(erased.at, workflow.now())),
@@ -653,6 +657,8 @@ class PrivacyRequest(AsksPeople):
             ground=m.ground,
             reason=m.reason,
             keep=m.keep,
+            keep_until=m.keep_until,
+            published=m.published,
             cites=m.cites,
             withheld=m.withheld,
             corrections=m.corrections,
@@ -683,6 +689,10 @@ class PrivacyRequest(AsksPeople):
             "clause": self.body.terms.grounds[m.right].get(m.ground) if m.ground else None,
             "keep": list(m.keep),
         }
+        if m.keep_until:
+            facts["keep_until"] = m.keep_until.isoformat()
+        if m.published:
+            facts["published"] = True
         if m.cites:
             facts["cites"] = m.cites
         if m.withheld:
@@ -819,6 +829,20 @@ class PrivacyRequest(AsksPeople):
                 "reference": m.reference,
             },
             changes=tuple(changes),
+            **self._if_done(body),
+        )
+
+    async def _steps_recorded(self, item: Item, m: RecordSteps) -> None:
+        """SE-17.3, GDPR 17(2): which other controllers were asked to remove links and copies, and what came of it."""
+        body = self.body.model_copy(update={"steps": (*self.body.steps, *m.steps)})
+        await self.record(
+            "steps_recorded",
+            said=item,
+            duty=body.terms.published,
+            facts={
+                "steps": [step.model_dump(mode="json", exclude_none=True) for step in m.steps],
+                "reference": m.reference,
+            },
             **self._if_done(body),
         )
 
@@ -1259,6 +1283,8 @@ class PrivacyRequest(AsksPeople):
                 await self._deed_done(item, m)
             case Item(message=ReportRecipients() as m) as item:
                 await self._recipients_reported(item, m)
+            case Item(message=RecordSteps() as m) as item:
+                await self._steps_recorded(item, m)
             case Item(message=ReportTransfer() as m) as item:
                 await self._transferred(item, m)
             case Item(message=AnswerPart() as m) as item:
@@ -1313,6 +1339,8 @@ class PrivacyRequest(AsksPeople):
                 return self._deed_faults(message)
             case ReportRecipients():
                 return self._recipient_faults(message)
+            case RecordSteps():
+                return self._step_faults(message)
             case ReportTransfer():
                 return self._transfer_faults(message)
             case AnswerPart():
@@ -1455,8 +1483,7 @@ class PrivacyRequest(AsksPeople):
                 faults.append(f"ground: one of the controller's: {accepted}")
             if not m.reason:
                 faults.append("reason: the person is told why")
-        if m.keep and (m.right != "erasure" or m.outcome != "in_part"):
-            faults.append("keep: only for an erasure in part")
+        faults += _erasure_faults(m)
         if m.ground in body.terms.cited and not m.cites:
             faults.append(f"cites: {m.ground} stands only with the statute or the proof")
         if m.cites and m.ground not in body.terms.cited:
@@ -1542,6 +1569,22 @@ class PrivacyRequest(AsksPeople):
                 faults.append(f"recipients.{n}.reason: why they were not told, and no told_at")
         if m.correction is not None and m.correction.second_person == m.actor:
             faults.append("correction.second_person: must be another person")
+        return tuple(faults)
+
+    def _step_faults(self, m: RecordSteps) -> tuple[str, ...]:
+        body = self.body
+        faults = []
+        if not body.published:
+            faults.append("nothing that had been published is erased by this request")
+        elif body.erased is None:
+            faults.append("the data are not erased yet")
+        for n, step in enumerate(m.steps, 1):
+            if step.done_at > workflow.now():
+                faults.append(f"steps.{n}.done_at: lies in the future")
+            if step.done_at < body.received_at:
+                faults.append(f"steps.{n}.done_at: lies before the receipt of the request")
+            if (step.outcome == "not_feasible") != (step.reason is not None):
+                faults.append(f"steps.{n}.reason: said where nothing reasonable could be done, and only there")
         return tuple(faults)
 
     def _transfer_faults(self, m: ReportTransfer) -> tuple[str, ...]:
@@ -1711,6 +1754,7 @@ class PrivacyRequest(AsksPeople):
             ConfirmDone: not self._doable(),
             ReportTransfer: not transfer,
             ReportRecipients: not set(body.changed) - set(body.recipients),
+            RecordSteps: not body.published or body.erased is None,
             AnswerPart: not self._tellable(),
             ReportTold: not self._untold(),
             JoinRequest: not body.duplicates,
@@ -1777,7 +1821,9 @@ class PrivacyRequest(AsksPeople):
             lines.append(f"- **{system.system}:** {system.held} records{used}")
         lines += self.people_story()
         if body.erased:
-            kept = ", ".join(f"{record} ({ground})" for record, ground in body.kept.items())
+            ends = _ends(body.erased)
+            days = {record: f" until {day}" for record, day in ends.items()}
+            kept = ", ".join(f"{r} ({ground}{days.get(r, '')})" for r, ground in body.kept.items())
             lines.append(f"- **Erased:** {body.erased.erased} records" + (f"; kept: {kept}" if kept else ""))
         if body.restricted:
             left = f"; by hand: {', '.join(body.restricted.left)}" if body.restricted.left else ""
@@ -1792,6 +1838,9 @@ class PrivacyRequest(AsksPeople):
         for right, recipients in body.recipients.items():
             untold = sum(r.outcome != "told" for r in recipients)
             lines.append(f"- **Recipients of the {right}:** {len(recipients)}, of them not told {untold}")
+        if body.steps:
+            steps = ", ".join(f"{step.outcome} {step.done_at:%Y-%m-%d}" for step in body.steps)
+            lines.append(f"- **What was published, steps:** {steps}")
         if body.told:
             lines.append(f"- **Told already:** {', '.join(body.told)}")
         if body.unfound:
@@ -1818,6 +1867,25 @@ def _signature_lines(seen: Seen | None) -> list[str]:
     by = "Termins" if seen.by == "termins" else f"a person in {seen.service}"
     lines = [f"- **Signature:** made {seen.signed_at:%Y-%m-%d %H:%M %Z}, validated by {by}"]
     return lines + [f"- **Not verified:** {what}" for what in seen.not_verified]
+
+
+def _erasure_faults(m: AssessRight) -> list[str]:
+    """What can be said of an erasure alone."""
+    faults = []
+    if m.keep and (m.right != "erasure" or m.outcome != "in_part"):
+        faults.append("keep: only for an erasure in part")
+    if m.keep_until is not None and not m.keep:
+        faults.append("keep_until: only with keep")
+    if m.keep_until is not None and m.keep_until < workflow.now().date():
+        faults.append("keep_until: is over")
+    if m.published and (m.right != "erasure" or m.outcome == "refused"):
+        faults.append("published: only for an erasure that is granted")
+    return faults
+
+
+def _ends(erased: Erased) -> dict[str, str]:
+    """Of what was kept the last days, where they can be said."""
+    return {one.record: one.ends.isoformat() for one in erased.records if one.ends is not None}
 
 
 def _transfer_state(transfer: Transfer) -> str:

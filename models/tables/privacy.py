@@ -1,11 +1,11 @@
-"""What the store keeps of privacy requests: identifications, gathered archives, ledgers of erasures and corrections."""
+"""What the store keeps of privacy requests: identifications, archives, erasures, corrections, and what was kept."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, LargeBinary
+from sqlalchemy import CheckConstraint, Index, LargeBinary, text
 from sqlmodel import Field
 
 from models.tables.base import OfCase, instant
@@ -104,3 +104,32 @@ class RectificationRow(OfCase, table=True):
     plan: dict[str, Any] = sealed_json()
     """`data`: every `Datum`; `records`: record → the fields that say now what is right; `left`: records in which
     something wrong stays."""
+
+
+class KeptRow(OfCase, table=True):
+    """A record that an erasure left on a ground: restricted until that ends, and then erased by the night's run."""
+
+    __tablename__ = "kept"
+    __table_args__ = (
+        CheckConstraint("gone_at IS NULL OR gone_at >= kept_at", name="kept_first"),
+        Index("kept_stands", "case", postgresql_where=text("gone_at IS NULL")),
+    )
+
+    case: str = Field(primary_key=True, foreign_key="erasure.case")
+    system: str = Field(primary_key=True)
+    record: str = Field(primary_key=True)
+    organisation: str
+    ground: str
+    """The ground of the controller's list that the person was told."""
+    decided: bool
+    """A person wanted it kept: without an end that is known it is never erased by itself."""
+    until: date | None = None
+    """The last day on which it is kept, as far as a person said one."""
+    rows: int
+    """How many rows it had: of another system's record with more, something came later that nobody asked to erase."""
+    person: dict[str, Any] | None = sealed_json(nullable=True)
+    """Who it is (`Subject`), so that it can be found; gone with the record."""
+    kept_at: datetime = instant()
+    gone_at: datetime | None = instant(nullable=True)
+    run: int | None = Field(default=None, foreign_key="storage_run.n")
+    """The night's run that looked at it last; of one that is gone, that erased it."""

@@ -19,6 +19,7 @@ class RecordRow(SQLModel, table=True):
         CheckConstraint("medium IN ('system', 'paper')", name="record_medium"),
         CheckConstraint("(destroyed_at IS NULL) = (proof IS NULL)", name="record_destroyed"),
         CheckConstraint("(asked_at IS NULL) = (proof_by IS NULL)", name="record_asked"),
+        CheckConstraint("(erase_for IS NULL) = (erase_at IS NULL)", name="record_erase"),
         Index("record_overdue", "proof_by", postgresql_where=text("proof_by IS NOT NULL AND destroyed_at IS NULL")),
     )
 
@@ -35,6 +36,10 @@ class RecordRow(SQLModel, table=True):
     """Keyed hash of the personal code, while the record stands: so that a hold or a request of the person is found."""
     facts: int
     """How many facts were said of it; each stays in `record_fact`."""
+    erase_for: str | None = None
+    """The privacy request by which it goes before its term, as far as no legal duty or claim keeps it."""
+    erase_at: datetime | None = instant(nullable=True)
+    """When that request's erasure was carried out."""
     asked_at: datetime | None = instant(nullable=True)
     """Since which night its destruction is asked for; none again where something keeps it."""
     proof_by: datetime | None = instant(nullable=True)

@@ -145,15 +145,18 @@ async def request(world: World, person: Person, *, identified: bool = True, **as
     return case
 
 
-async def past(world: World, person: Person, *, open_claim: bool = False) -> dict[str, str]:
-    """What the organisation holds of the person: a claim beside another claimant, a former request, roles, a policy."""
+async def past(world: World, person: Person, *, open_claim: bool = False, kind: str = "renewal") -> dict[str, str]:
+    """What the organisation holds of the person: a case beside another party, a former request, roles, a policy.
+
+    A closed case of that kind has no storage term that refuses an erasure; an open one is a claim.
+    """
     number = f"{person.n:05d}"
     other: dict[str, Any] = {"name": f"Jānis Zvirbulis{person.suffix}skis", "email": f"janis.{person.n}@example.lv"}
     async with world.sessions() as session, session.begin():
         claim = await case_row(
             world.keyring,
             session,
-            "claim",
+            "claim" if open_claim else kind,
             f"C{number}",
             {
                 "claimants": [{**person.filed, "iban": person.iban}, other],

@@ -31,6 +31,7 @@ class Calls:
         self.marks: set[str] = set()
         self.tokens: set[str | None] = set()
         self.instead: web.Response | None = None
+        self.circles = False
 
     async def answer(self, request: web.Request) -> web.Response:
         """As docs/data-systems.md says."""
@@ -38,6 +39,10 @@ class Calls:
         if self.instead is not None:
             return self.instead
         asked = await request.json()
+        if request.match_info["question"] == "people":
+            last = asked["after"] == "1" and not self.circles
+            one = {"name": "", "personal_code": f"12039{int(last)}-12345", "email": None}
+            return web.json_response({"people": [one], **({} if last else {"after": "1"})})
         theirs = asked["person"]["personal_code"] == ANNA.personal_code and not self.erased
         match request.match_info["question"]:
             case "locate":
@@ -83,6 +88,20 @@ async def test_a_person_is_located_copied_restricted_and_erased(system: HttpSyst
     assert await system.erase(ANNA, "calls:C7", AT), "asked again after a crash"
     assert await system.locate("GJ", ANNA, AT) == ()
     assert calls.tokens == {"Bearer a-token"}
+
+
+async def test_it_says_whom_it_knows_a_part_at_a_time(system: HttpSystem, calls: Calls) -> None:
+    """One that goes in a circle, or answers something else, is down: it would never end."""
+    found = [[one.personal_code for one in part] async for part in system.people("GJ")]
+    assert found == [["120390-12345"], ["120391-12345"]]
+    assert [part async for part in system.people("SE")] == []
+    calls.circles = True
+    with pytest.raises(SystemDown, match="not as agreed"):
+        [part async for part in system.people("GJ")]
+    for instead in ({"people": ["Anna"]}, {}):
+        calls.instead = web.json_response(instead)
+        with pytest.raises(SystemDown, match="not as agreed"):
+            [part async for part in system.people("GJ")]
 
 
 async def test_it_is_asked_about_its_own_controllers_and_records_only(system: HttpSystem, calls: Calls) -> None:

@@ -112,6 +112,7 @@ NOT_COMPARED = {
     "archive": {"gathered_at", "systems"},
     "erasure": {"person", "salt", "begun_at", "done_at"},
     "rectification": {"begun_at"},
+    "kept": {"kept_at"},
     # whoever became known is screened by a sweep, whenever that comes
     "party": {"erased_at", "to_screen"},
 }
