@@ -15,6 +15,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.archive import archive_files, portable_files
+from activities.privacy_consents import stopped_by
 from activities.store import ActHandler, Opening
 from integrations.data_systems import DataSystem, Found, Subject, SystemDown, normal_code
 from models import errors
@@ -106,6 +107,7 @@ class PrivacyStore:
             came_with=filing.identified_by,
             transfer_asked=filing.transfer_to is not None,
             duplicates=duplicates,
+            stopped=await stopped_by(session, self._keyring, rulebook, intake, filing, at),
         )
         return Opening(
             stage="identifying",

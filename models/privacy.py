@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
+from models.consent import Channels
 from models.operator import Role
 from models.settlement import Label
+from models.storage import Code
 
 # ---- what is filed --------------------------------------------------------------------------------------------------
 
@@ -24,12 +26,10 @@ Right = Literal[
     "statistics_objection",
     "automated_decision_review",
     "marketing_objection",
+    "consent_withdrawal",
     "information",
 ]
 Channel = Literal["in_person", "post", "email", "portal", "phone"]
-
-LATER = ("consent_withdrawal",)
-"""Rights that the law gives and a later version of the product handles."""
 
 DECIDED: tuple[Right, ...] = (
     "rectification",
@@ -41,7 +41,8 @@ DECIDED: tuple[Right, ...] = (
     "automated_decision_review",
     "information",
 )
-"""Rights about which a person decides. Access is given unless a person refused it; marketing stops without a word."""
+"""Rights about which a person decides. Access is given unless a person refused it; marketing, and what a withdrawn
+consent carried, stops without a word."""
 
 CARRIED: tuple[Right, ...] = (
     "rectification",
@@ -50,6 +51,7 @@ CARRIED: tuple[Right, ...] = (
     "statistics_objection",
     "automated_decision_review",
     "marketing_objection",
+    "consent_withdrawal",
 )
 """Rights that a person carries out in the systems that the product does not reach, and proves."""
 
@@ -59,8 +61,8 @@ COPIES: tuple[Right, ...] = ("access", "portability")
 EXPLAINED: tuple[Right, ...] = ("automated_decision_review", "information")
 """Rights whose answer always says something: what the review came to, where the data come from."""
 
-UNCHECKED: tuple[Right, ...] = ("marketing_objection",)
-"""Rights for which nobody has to prove who they are: a stop harms nobody."""
+UNCHECKED: tuple[Right, ...] = ("marketing_objection", "consent_withdrawal")
+"""Rights for which nobody has to prove who they are: a stop harms nobody, and withdrawing is as easy as consenting."""
 
 CITED: tuple[str, ...] = ("statute", "unfounded_or_excessive")
 """Grounds that need something to stand on: the statute that limits the right (SE-13.2), or the proof that the request
@@ -71,21 +73,13 @@ COUNTED_FROM = 2020
 """The year in which the calendars of this product begin: no term runs from before it."""
 
 
-def _known_right(value: Any) -> Any:
-    if value in LATER:
-        raise ValueError(f"{value} is not handled yet: it comes in a later version")
-    return value
-
-
 def _each_once(rights: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(rights)) != len(rights):
         raise ValueError("a right is asked for once in a request")
     return rights
 
 
-Rights = Annotated[
-    tuple[Annotated[Right, BeforeValidator(_known_right)], ...], Field(min_length=1), AfterValidator(_each_once)
-]
+Rights = Annotated[tuple[Right, ...], Field(min_length=1), AfterValidator(_each_once)]
 
 
 class Person(Model):
@@ -104,6 +98,13 @@ class Representative(Model):
     proof: Text | None = None
 
 
+class WithdrawnConsents(Model):
+    """What of somebody's consents is withdrawn; none named: for every purpose, by every channel."""
+
+    purposes: Annotated[tuple[Code, ...], Field(max_length=20)] = ()
+    channels: Channels = ()
+
+
 class PrivacyFiling(Model):
     """A privacy request as it was received."""
 
@@ -119,9 +120,13 @@ class PrivacyFiling(Model):
     """In the person's own words: what is wrong or incomplete, what is objected to, the view on a decision."""
     transfer_to: Text | None = None
     """Portability straight to another controller: which one."""
+    withdraw: WithdrawnConsents | None = None
+    """Which consents are withdrawn; without it every one that the person gave."""
 
     @model_validator(mode="after")
-    def _transfer_of_what(self) -> PrivacyFiling:
+    def _about_what(self) -> PrivacyFiling:
+        if self.withdraw is not None and "consent_withdrawal" not in self.rights:
+            raise ValueError("withdraw: only where a consent is withdrawn")
         if self.transfer_to is not None and "portability" not in self.rights:
             raise ValueError("transfer_to: only where portability is asked for")
         return self
@@ -152,6 +157,7 @@ RIGHTS: dict[str, Label] = {
     "marketing_objection": _label(
         "Iebildums pret tiešo tirgvedību", "Nesutikimas su tiesiogine rinkodara", "Objection to direct marketing"
     ),
+    "consent_withdrawal": _label("Piekrišanas atsaukums", "Sutikimo atšaukimas", "Withdrawal of consent"),
     "information": _label(
         "Informācija par datiem, kas iegūti no citiem",
         "Informacija apie iš kitų gautus duomenis",
@@ -361,6 +367,15 @@ class Deed(Model):
     reference: str
 
 
+class StoppedConsents(Model):
+    """What the register of consents stopped for a right, in the step that opened the request."""
+
+    at: datetime
+    consents: int
+    records: int = 0
+    """Records elsewhere that nothing else carried: the next night asks for their destruction."""
+
+
 class Transfer(Model):
     """A transfer straight to another controller: first the format, then the data, then the receipt."""
 
@@ -480,6 +495,13 @@ class PrivacyBody(Model):
     """Open requests of the same person for any of the same rights, as of the opening."""
     joined: str | None = None
     """The earlier request that answers this one too."""
+    stopped: dict[Right, StoppedConsents] = Field(default_factory=dict)
+    """Rights that the register of consents carried out by itself; a person proves the others."""
+
+    @property
+    def to_say(self) -> tuple[Right, ...]:
+        """The rights that were carried out by themselves, and whose clocks still wait for that to be recorded."""
+        return tuple(right for right in self.stopped if right not in self.done)
 
     @property
     def needs_identity(self) -> bool:

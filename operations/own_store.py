@@ -1,7 +1,7 @@
 """Termins' own tables as a data system: find a person, hand out what is held, erase it, one record at a time.
 
-A record is a case, a client or a policy, named by a reference without personal data. Whatever table is added later is
-searched and erased too, if it has a column `case`: nothing here lists the tables that may hold a name.
+A record is a case, a client, a policy or a consent, named by a reference without personal data. Whatever table is added
+later is searched and erased too, if it has a column `case`: nothing here lists the tables that may hold a name.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from models.settlement import Label
 from models.tables.sealed import Sealed, sealed
 from operations.holds import hold_on_person
 from operations.intake import Sessions
+from operations.own_consents import OwnConsents, is_consent
 from security.keys import Keyring
 
 ERASED = "[erased]"
@@ -240,6 +241,7 @@ class OwnStore:
     def __init__(self, sessions: Sessions, keyring: Keyring) -> None:
         self._sessions = sessions
         self._keyring = keyring
+        self._consents = OwnConsents(keyring)
 
     async def locate(self, organisation: str, person: Subject, today: datetime) -> tuple[Found, ...]:
         """Every case, client and policy of the organisation that names the person in any row of any table.
@@ -285,11 +287,14 @@ class OwnStore:
                     for row in await opened(connection, every)
                     if any([names(row), *(names(said) for said in await _history(connection, kind, row[kind]))])
                 ]
+            found += await self._consents.locate(session, organisation, person)
         return tuple(found)
 
     async def export(self, person: Subject, record: str) -> dict[str, Any]:
         """What the record says of the person, with other people's data masked."""
         async with self._sessions() as session:
+            if is_consent(record):
+                return await self._consents.export(session, record)
             connection = await session.connection()
             kind, _, key = record.partition(":")
             if kind in ("client", "policy"):
@@ -304,6 +309,8 @@ class OwnStore:
     async def erase(self, person: Subject, record: str, at: datetime) -> bool:
         """Erase the person from a record in one commit; False if it is in use and was left alone."""
         async with self._sessions() as session, session.begin():
+            if is_consent(record):
+                return await self._consents.erase(session, person, record, at)
             connection = await session.connection()
             kind, _, key = record.partition(":")
             if kind not in ("client", "policy"):
@@ -332,6 +339,9 @@ class OwnStore:
 
     async def restrict(self, person: Subject, record: str, ground: str, by: str | None = None) -> bool:
         """Mark the person's party rows of a case: stored, otherwise not to be used. Clients and policies have none."""
+        if is_consent(record):
+            async with self._sessions() as session, session.begin():
+                return await self._consents.restrict(session, record, ground, by)
 
         def marked(other: dict[str, Any]) -> dict[str, Any]:
             if by is None:
@@ -342,6 +352,9 @@ class OwnStore:
 
     async def release(self, person: Subject, record: str, by: str) -> bool:
         """Take the mark of this request from the person's party rows of a case; other marks stay."""
+        if is_consent(record):
+            async with self._sessions() as session, session.begin():
+                return await self._consents.release(session, record, by)
 
         def released(other: dict[str, Any]) -> dict[str, Any]:
             left = [case for case in other.get(RESTRICTED_BY, ()) if case != by]
