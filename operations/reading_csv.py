@@ -1,4 +1,4 @@
-"""Policies, clients, consents or people from CSV, a row each: columns named in the first row become the fields of its JSON."""
+"""Policies, clients, consents or people from CSV, a row each: columns named in the first row become fields."""
 
 from __future__ import annotations
 
