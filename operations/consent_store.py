@@ -32,7 +32,7 @@ HERE = f"{SYSTEM}termins"
 COLUMNS = {"personal_code": "person", "email": "email", "phone": "phone"}
 """By what a person is known → the column of its keyed hash."""
 
-NOBODY: ExecutableOption = defer(col(ConsentRow.who), raiseload=True)
+NOBODY: ExecutableOption = defer(ConsentRow.who, raiseload=True)  # type: ignore[arg-type]  # SQLModel's columns
 """Whom it names is not read, and no key is asked for."""
 
 Known = Mapping[str, bytes]
@@ -102,7 +102,8 @@ async def standings(
     for row in given:
         own = hashes_of(row)
         theirs = [one for known, one in said if _same_person(own, known)]
-        standing = next(one for one in fold(rulebook, theirs, at) if one.consent == row.consent)
+        # one that was given after that instant is looked at as it was given
+        standing = next(one for one in fold(rulebook, theirs, max(at, row.at)) if one.consent == row.consent)
         found[row.sealed_for] = (standing, over(rulebook, standing))
     return found
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlmodel import col, func, select
+from sqlmodel import and_, col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.common import Model
@@ -160,7 +160,7 @@ class Consents:
         if filing is None or faults:
             raise Refusal(*faults)
         known = await known_by(self._keyring, filing.person)
-        row = _row(filing, known, self._now(), said_by)
+        row = _row(filing, dict(known), self._now(), said_by)
         async with self._sessions() as session, session.begin():
             await may_handle(session, filing.organisation, said_by)
             # of two that are said at once the second finds the first
@@ -309,10 +309,10 @@ class Consents:
             if row is None:
                 raise NotFound(f"{organisation} has no consent {consent}.")
             line = (await self._lines(session, [row]))[0]
-            own = ConsentRow.consent == consent
+            own = col(ConsentRow.consent) == consent
             if row.erased_at is None:
                 # what the person took back as a whole is part of its story too
-                own = own | (is_about(organisation, hashes_of(row)) & col(ConsentRow.consent).is_(None))
+                own = or_(own, and_(is_about(organisation, hashes_of(row)), col(ConsentRow.consent).is_(None)))
             query = select(ConsentRow).where(ConsentRow.organisation == organisation, own).options(NOBODY)
             rows = (await session.exec(query.order_by(col(ConsentRow.n)))).all()
             return Shown(
@@ -402,7 +402,8 @@ async def stop(
     given = [row for row in rows if row.what == "given" and row.purpose in purposes]
     before = {one.consent: one for one in fold(rulebook, map(statement, rows), now)}
     what = "objected" if objected else "withdrawn"
-    people = [dict(known), *(hashes_of(row) for row in given if not _covers(known, hashes_of(row)))]
+    people: list[dict[str, Any]] = [dict(known)]
+    people += [hashes_of(row) for row in given if not _covers(known, hashes_of(row))]
     several = [person for n, person in enumerate(people) if person not in people[:n]]
     for purpose in purposes:
         for person in several:
@@ -518,7 +519,7 @@ def _given_faults(said: dict[str, Any], known: dict[str, str], gates: dict[str, 
     return faults
 
 
-def _row(filing: ConsentFiling, known: Known, now: datetime, said_by: str) -> ConsentRow:
+def _row(filing: ConsentFiling, known: dict[str, Any], now: datetime, said_by: str) -> ConsentRow:
     return ConsentRow(
         organisation=filing.organisation,
         what="given",

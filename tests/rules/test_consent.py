@@ -133,7 +133,7 @@ def test_nobody_is_contacted_on_a_consent_that_was_restricted() -> None:
 
 def test_an_unfinished_purchase_is_asked_about_for_seven_days_and_that_product_only() -> None:
     """GJ-purchase-contact, GJ-purchase: lines 295–307; each purchase by its own consent."""
-    buying = {"purpose": "unfinished_purchases", "channels": ("phone",), "about": "casco"}
+    buying: dict[str, Any] = {"purpose": "unfinished_purchases", "channels": ("phone",), "about": "casco"}
     statements = [said("given", GIVEN, **buying), said("given", GIVEN + 3 * DAY, "K-2", **{**buying, "about": "home"})]
     question = {"purpose": "unfinished_purchases", "channel": "phone"}
     end = datetime(2025, 1, 1, 0, 0, tzinfo=VILNIUS)

@@ -229,7 +229,7 @@ async def test_every_fault_is_named_at_once(own: World) -> None:
 async def test_people_are_not_readable_in_the_store(own: World) -> None:
     """Sealed under a key of the consent's own, and found by keyed hashes."""
     said = await given(own)
-    query = "SELECT row_to_json(consent)::text, encode(who, 'escape'), encode(email, 'escape') FROM consent"
+    query = "SELECT row_to_json(c)::text, encode(who, 'escape'), encode(email, 'escape') FROM consent c"
     async with own.sessions() as session:
         stored = "".join(str(part) for row in (await session.exec(text(query))).all() for part in row)  # type: ignore[call-overload]  # no table
     for plain in said["person"].values():
@@ -278,7 +278,7 @@ async def test_somebody_else_with_the_same_address_is_somebody_else(own: World) 
     """A family shares a mailbox: who is known by a code is asked for by that code."""
     said = await given(own)
     other = somebody(email=said["person"]["email"])
-    question = {"person": {"personal_code": other["personal_code"], "email": other["email"]}}
+    question: dict[str, Any] = {"person": {"personal_code": other["personal_code"], "email": other["email"]}}
     assert (await may(own, said, **question)).reason == "none"
     await withdraw(own, person=question["person"])
     assert (await may(own, said, by="personal_code")).may
@@ -607,7 +607,7 @@ async def test_a_list_is_loaded_and_its_bad_rows_are_named(where: Environment, t
     a, b = f"CSV-{next(_numbers)}-a", f"CSV-{next(_numbers)}-b"
     good = ROW.format(consent=a, channels="email", text=TEXT, informed="n7;2026-11-02T09:59+02:00;dms/1")
     bad = ROW.format(consent=b, channels="email|sms", text=TEXT, informed=";;")
-    file.write_text("\n".join((COLUMNS, good, bad)), encoding="utf-8")
+    file.write_text(f"{COLUMNS}\n{good}\n{bad}", encoding="utf-8")
     loaded = await ask(where, "consents", "load", str(file), code=1)
     assert (loaded["new"], [bad["row"] for bad in loaded["bad"]], loaded["bad"][0]["consent"]) == (1, [3], b)
     assert {fault.partition(":")[0] for fault in loaded["bad"][0]["faults"]} == {
