@@ -175,14 +175,17 @@ class Consents:
 
     async def _again(self, session: AsyncSession, there: ConsentRow, said: ConsentRow, said_by: str) -> Put:
         same = Put(organisation=there.organisation, consent=there.consent or "")
+        differ = [SAID.get(name, name) for name in KEPT if getattr(there, name) != getattr(said, name)]
+        differ += [name for name in ("channels",) if sorted(there.channels) != sorted(said.channels)]
         if there.erased_at is not None:
-            raise Refusal(f"consent: {there.consent} was erased; what is given anew has another reference")
+            # of what is erased nobody knows any more whom it named
+            if differ:
+                raise Refusal(f"consent: {there.consent} was erased; what is given anew has another reference")
+            return same
         try:
             await self._keyring.of(there.sealed_for)
         except NoKey:
             raise Refusal(f"{there.sealed_for}: its key is not here; restore the keys first") from None
-        differ = [SAID.get(name, name) for name in KEPT if getattr(there, name) != getattr(said, name)]
-        differ += [name for name in ("channels",) if sorted(there.channels) != sorted(said.channels)]
         differ += ["person"] if there.who != said.who else []
         proof = there.proof or await _later_proof(session, there)
         if proof is not None and said.proof is not None and said.proof != proof:

@@ -28,6 +28,7 @@ from operations.operators import Operators
 from operations.own_store import OwnStore
 from operations.reading import NotFound
 from operations.records import Records
+from operations.samples import SAMPLES
 from operations.storage import begin, end, look, report, step
 from security.keys import KeyDestroyed
 from tests.conftest import make_world, virtual_temporal
@@ -443,8 +444,11 @@ async def test_the_night_erases_a_consent_when_its_two_years_are_over(own: World
     assert await destroy_again(own.sessions, own.keyring, ()) == []
     assert (await may(own, said, OVER)).reason == "none"
     assert (await consents(own).show("GJ", said["consent"], personal=True)).line.state == "erased"
+    # the same list loaded again brings nobody back
+    assert not (await consents(own, OVER).give(said)).new
+    assert (await rows(own, said))[0].who is None
     with pytest.raises(Refusal, match="was erased; what is given anew has another reference"):
-        await consents(own, OVER).give(said)
+        await consents(own, OVER).give({**said, "given_at": OVER.isoformat()})
     assert not (await withdraw(own, OVER, consent=said["consent"])).anything
 
 
@@ -563,6 +567,20 @@ async def test_a_consent_is_located_handed_out_restricted_and_erased(own: World)
     with pytest.raises(KeyDestroyed):
         await own.keyring.of(key_of(said))
     assert (await rows(own, said))[-1].source == "GDPR 17"
+
+
+async def test_the_samples_are_consents_of_each_state(own: World) -> None:
+    """What the demo loads: one stands, one is about to end, one lacks its proof, one is bound to a product."""
+    at = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    said = json.loads((SAMPLES / "consents.json").read_text(encoding="utf-8"))
+    assert all([(await consents(own, at).give(one)).new for one in said])
+    assert not any([(await consents(own, at).give(one)).new for one in said])
+    states = {line.consent: (line.state, line.until) for line in await consents(own, at).lines()}
+    assert states["rinkodara-2026-0418"][0] == "given"
+    assert states["rinkodara-2024-1130"] == ("given", datetime(2026, 12, 1, tzinfo=VILNIUS))
+    assert states["rinkodara-2025-0207"][0] == "without_proof"
+    assert states["pirkimas-2026-88120"] == ("given", datetime(2026, 11, 29, tzinfo=VILNIUS))
+    assert states["zaidimas-2026-17"] == ("given", None)
 
 
 # ---- commands -------------------------------------------------------------------------------------------------------
