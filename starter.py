@@ -3151,7 +3151,7 @@ def consents_show(
                 str(one.n),
                 one.what,
                 _utc(one.at),
-                _utc(one.recorded_at),
+                f"{_utc(one.recorded_at)}{', LATE' if one.late else ''}",
                 one.said_by,
                 one.by or "–",
                 ", ".join(one.channels) or "–",

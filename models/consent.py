@@ -15,6 +15,8 @@ from models.common import Model
 from models.policy import Organisation, read_model
 from models.storage import Code, Reference
 
+ContactChannel = Literal["email", "sms", "phone", "post", "social_media"]
+
 # ---- what the rulebook says -----------------------------------------------------------------------------------------
 
 
@@ -29,6 +31,8 @@ class ConsentTerms(Model):
     """The row of a withdrawal: by when what rests on the consent has stopped."""
     gates: dict[Code, str] = Field(default_factory=dict)
     """Purpose for which people are contacted → the row or clause that binds it to the channels consented to."""
+    only: dict[Code, tuple[ContactChannel, ...]] = Field(default_factory=dict)
+    """Purpose → the channels to which the document itself confines it."""
     one_product: tuple[Code, ...] = ()
     """Purposes for which people are contacted about one product only (GJ-purchase-contact)."""
     latest: tuple[Code, ...] = ()
@@ -39,7 +43,6 @@ class ConsentTerms(Model):
 
 # ---- who, and by which channel --------------------------------------------------------------------------------------
 
-ContactChannel = Literal["email", "sms", "phone", "post", "social_media"]
 NEEDS: Mapping[ContactChannel, tuple[str, ...]] = {
     "email": ("email",),
     "sms": ("phone",),

@@ -17,6 +17,7 @@ from models.common import Model
 from models.consent import (
     Answer,
     ConsentFiling,
+    ConsentTerms,
     ContactChannel,
     Question,
     Reason,
@@ -125,6 +126,8 @@ class Entry(Model):
     channels: tuple[str, ...]
     source: str | None
     proof: str | None
+    late: bool = False
+    """Of what was taken back: it was recorded, and so stopped, later than the row of a withdrawal allows."""
 
 
 class Shown(Model):
@@ -495,7 +498,7 @@ def _unfit(said: dict[str, Any], now: datetime | None) -> list[str]:
     if "channel" in said and purpose in consents.gates and said["channel"] is None:
         faults.append(f"channel: which one? {consents.gates[purpose]}")
     if "given_by" in said:
-        faults += _given_faults(said, known, consents.gates, consents.information)
+        faults += _given_faults(said, known, consents)
     if ("about" in said) and purpose in known and (purpose in consents.one_product) != (said["about"] is not None):
         only = "which product? Contact is about that one only" if said["about"] is None else "only where it is bound"
         faults.append(f"about: {only}")
@@ -505,14 +508,18 @@ def _unfit(said: dict[str, Any], now: datetime | None) -> list[str]:
     return faults
 
 
-def _given_faults(said: dict[str, Any], known: dict[str, str], gates: dict[str, str], information: str) -> list[str]:
+def _given_faults(said: dict[str, Any], known: dict[str, str], consents: ConsentTerms) -> list[str]:
     faults = []
     purpose, channels = said.get("purpose"), said.get("channels")
-    if purpose in gates and channels == ():
-        faults.append(f"channels: none; each is consented to by itself ({gates[purpose]})")
-    if purpose in known and purpose not in gates and channels:
+    gate = consents.gates.get(purpose or "")
+    if gate is not None and channels == ():
+        faults.append(f"channels: none; each is consented to by itself ({gate})")
+    if purpose in known and gate is None and channels:
         faults.append(f"channels: nobody is contacted for {purpose}")
-    invalid = f"{information}: the information comes first, or the consent is not valid"
+    only = consents.only.get(purpose or "", channels or ())
+    if more := [one for one in channels or () if one not in only]:
+        faults.append(f"channels: {', '.join(more)}: for {purpose} only {', '.join(only)} ({gate})")
+    invalid = f"{consents.information}: the information comes first, or the consent is not valid"
     faults += [
         f"{name}: not said; {invalid}" for name in ("notice_version", "informed_at") if name in said and not said[name]
     ]
@@ -553,5 +560,6 @@ async def _later_proof(session: AsyncSession, row: ConsentRow) -> str | None:
 
 
 def _entry(row: ConsentRow) -> Entry:
-    said = {name: getattr(row, name) for name in Entry.model_fields}
-    return Entry.model_validate({**said, "channels": tuple(row.channels)})
+    said = {name: getattr(row, name) for name in Entry.model_fields if name != "late"}
+    late = row.what in ("withdrawn", "objected") and _stopped(book(row.organisation), row.at, row.recorded_at).late
+    return Entry.model_validate({**said, "channels": tuple(row.channels), "late": late})

@@ -293,7 +293,7 @@ class Rulebook(Model):
         if misfits := _misfits(ConsentTerms, said, "values.consent"):
             return misfits
         terms = ConsentTerms.model_validate(said)
-        named = {*terms.gates, *terms.one_product, *terms.latest, *terms.marketing}
+        named = {*terms.gates, *terms.only, *terms.one_product, *terms.latest, *terms.marketing}
         faults = [f"values.consent: {one} is no purpose that rests on consent" for one in sorted(named - known)]
         rows = [d.id for d in self.duty]
         cited = {terms.proof, terms.information, terms.withdrawal, *terms.gates.values()}

@@ -219,6 +219,8 @@ async def test_every_fault_is_named_at_once(own: World) -> None:
         await consents(own).give({**consent(channels=["email"]), "person": somebody(email=None)})
     with pytest.raises(Refusal, match="channels: none; each is consented to by itself"):
         await consents(own).give(consent(channels=[]))
+    with pytest.raises(Refusal, match=r"channels: email: for unfinished_purchases only phone \(GJ-purchase-contact\)"):
+        await consents(own).give(consent(purpose="unfinished_purchases", channels=["email", "phone"], about="casco"))
     with pytest.raises(Refusal, match="about: which product"):
         await consents(own).give(consent(purpose="unfinished_purchases"))
     with pytest.raises(Refusal, match="nothing in its rulebook rests on consent"):
@@ -349,6 +351,7 @@ async def test_a_withdrawal_that_is_entered_late_says_so(own: World, later: time
     stopped = await withdraw(own, entered, consent=said["consent"], received_at=friday.isoformat())
     assert (stopped.due, stopped.late) == (friday + 4 * HOUR, late)
     assert (await may(own, said, friday)).reason == "withdrawn"
+    assert [entry.late for entry in (await consents(own).show("GJ", said["consent"])).history] == [False, late]
 
 
 async def test_a_faulty_withdrawal_names_every_fault_and_changes_nothing(own: World) -> None:

@@ -145,13 +145,14 @@ async def test_an_objection_to_marketing_stops_its_purposes_and_no_other(world: 
     who = person()
     await consented(world, who)
     await consented(world, who, purpose="surveys")
-    await consented(world, who, purpose="unfinished_purchases", about="casco")
+    buyer = {**who, "phone": "+37061288888"}
+    await consented(world, buyer, purpose="unfinished_purchases", about="casco", channels=["phone"])
     case = await file(world, "GJ", "marketing_objection", who=who, identified_by=None)
     await world.stage(case, "resting")
     await status(world, case, "kept", (STOP["GJ"], "marketing_objection"))
     assert await asked(world, who) == (False, "objected")
     assert await asked(world, who, purpose="surveys") == (False, "objected")
-    buying: dict[str, Any] = {"purpose": "unfinished_purchases", "about": "casco", "at": MONDAY}
+    buying: dict[str, Any] = {"purpose": "unfinished_purchases", "about": "casco", "channel": "phone", "at": MONDAY}
     assert await asked(world, who, **buying) == (True, "given")
 
 
