@@ -18,6 +18,7 @@ from models.errors import Refusal
 from models.now import Now
 from models.operator import SYSTEM
 from models.tables import ConsentRow, RecordHoldRow
+from models.tables.consent import key_of
 from operations.erase import LEDGER, erased_before, write_whole
 from operations.holds import LOCK
 from operations.intake import Sessions
@@ -25,9 +26,11 @@ from rules.consent import Standing, fold, over, purposes_on_consent
 from rules.rulebook import book
 from rules.storage import purposes, term
 from security.index import index_of
-from security.keys import Keyring
+from security.keys import KeyDestroyed, Keyring, NoKey
 
 KIND = "consent"
+AT_A_TIME = 200
+"""Keys that are looked up together."""
 HERE = f"{SYSTEM}termins"
 COLUMNS = {"personal_code": "person", "email": "email", "phone": "phone"}
 """By what a person is known → the column of its keyed hash."""
@@ -223,3 +226,36 @@ async def erase_over(sessions: Sessions, keyring: Keyring, record: str, backups:
                 raise Refusal(f"consent: the legal hold {hold} keeps it")
             await empty(session, row, at, HERE, found.duty)
     await destroy(keyring, record, backups)
+
+
+async def empty_again(sessions: Sessions, keyring: Keyring, at: datetime, *, dry_run: bool) -> tuple[str, ...]:
+    """After a restore: empty the consents that were erased since the dump, whose keys are gone; which they are.
+
+    Until then a question would still find them by their hashes.
+    """
+    ours = select(ConsentRow.organisation, ConsentRow.consent).where(
+        ConsentRow.what == "given", col(ConsentRow.erased_at).is_(None)
+    )
+    async with sessions() as session:
+        standing = [key_of(of, consent or "") for of, consent in (await session.exec(ours)).all()]
+    found = []
+    for start in range(0, len(standing), AT_A_TIME):
+        batch = standing[start : start + AT_A_TIME]
+        await keyring.load(batch)
+        found += [one for one in batch if await _is_destroyed(keyring, one)]
+    for record in () if dry_run else found:
+        async with sessions() as session, session.begin():
+            row = await given_row(session, *of_record(record), lock=True)
+            if row is not None:
+                await empty(session, row, at, HERE, "restore")
+    return tuple(sorted(found))
+
+
+async def _is_destroyed(keyring: Keyring, record: str) -> bool:
+    try:
+        await keyring.of(record)
+    except KeyDestroyed:
+        return True
+    except NoKey:
+        pass
+    return False

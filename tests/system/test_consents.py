@@ -20,7 +20,7 @@ from models.errors import Refusal
 from models.storage import StorageReport
 from models.tables import ConsentRow, OperatorRow, RecordFactRow, RecordRow, StorageItemRow
 from operations import storage
-from operations.consent_store import erase_over
+from operations.consent_store import empty_again, erase_over
 from operations.consents import Consents
 from operations.erase import LEDGER, destroy_again
 from operations.local import Postgres
@@ -520,6 +520,19 @@ async def test_a_crash_between_the_store_and_the_key_is_made_good(own: World) ->
     await erase_over(own.sessions, own.keyring, key_of(said), own.var / "backups", lambda: OVER)
     with pytest.raises(KeyDestroyed):
         await own.keyring.of(key_of(said))
+
+
+async def test_a_consent_that_was_erased_since_the_dump_is_emptied_after_the_restore(own: World) -> None:
+    """The store is from before the erasure, the key is gone: a question would still find it by its hashes."""
+    said, other = await given(own), await given(own)
+    await own.keyring.destroy(key_of(said))
+    assert (await may(own, said)).may
+    assert key_of(said) in await empty_again(own.sessions, own.keyring, OVER, dry_run=True)
+    assert (await may(own, said)).may
+    assert await empty_again(own.sessions, own.keyring, OVER, dry_run=False) == (key_of(said),)
+    assert (await may(own, said)).reason == "none"
+    assert (await may(own, other)).may
+    assert await empty_again(own.sessions, own.keyring, OVER, dry_run=False) == ()
 
 
 async def test_a_refusal_is_forgotten_once_it_can_matter_no_more(own: World) -> None:
