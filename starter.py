@@ -73,6 +73,9 @@ from operations.clients import Line as ClientLine
 from operations.clients import Said as ClientSaid
 from operations.clients import Shown as ClientShown
 from operations.connection import ANSWERS_WITHIN, Connection, NotAnswering, connect
+from operations.consents import Consents
+from operations.consents import Line as ConsentLine
+from operations.consents import Loaded as LoadedConsents
 from operations.filings import faults_of
 from operations.health import ask
 from operations.intake import Delivered, Filed
@@ -3248,6 +3251,201 @@ def _every_system(connection: Connection, as_json: bool) -> tuple[DataSystem, ..
         return OwnStore(connection.sessions, connection.keyring), *data_systems.systems(connection.settings)
     except data_systems.ConfigurationFaults as e:
         _fail(DOWN, e.faults, as_json)
+
+
+# ---- consents -------------------------------------------------------------------------------------------------------
+
+
+consents_app = typer.Typer(
+    help="Consents: given, taken back, expired; and whether somebody may be contacted.", no_args_is_help=True
+)
+app.add_typer(consents_app, name="consents", epilog=EXIT_CODES)
+
+
+def _consents(work: Callable[[Consents, str], Coroutine[Any, Any, int]], actor: str | None, as_json: bool) -> int:
+    """Do something with consents as whoever speaks, and print what became of it; the exit code."""
+
+    async def run() -> int:
+        async with connect(engine="not needed") as connection:
+            speaker = await _speaker(connection, actor)
+            return await work(Consents(connection.sessions, connection.keyring, wall_clock), speaker)
+
+    return _run(run(), as_json)
+
+
+async def _take_consents(items: Sequence[reading_json.Item], consents: Consents, by: str, as_json: bool) -> int:
+    loaded = LoadedConsents()
+    for item in _with_progress(items, "consents"):
+        loaded = loaded.with_row(await consents.take(item, by))
+    if as_json:
+        _json(loaded)
+        return REFUSED if loaded.bad else DONE
+    print(f"{loaded.new} new, {loaded.proved} proved now, {loaded.unchanged} there before, {len(loaded.bad)} bad")
+    rows = [(str(bad.row or "–"), bad.consent or "–", "\n".join(bad.faults)) for bad in loaded.bad]
+    _section(_console(), "Bad", ("Row", "Consent", "Faults"), rows)
+    return REFUSED if loaded.bad else DONE
+
+
+@consents_app.command(name="give", epilog=EXIT_CODES)
+def consents_give(source: Source = "-", actor: Speaker = None, as_json: Json = False) -> None:
+    """Write down that somebody consented: one JSON object, an array, or an object a line. Again changes nothing."""
+    items = reading_json.read(_read(source))
+    raise typer.Exit(_consents(lambda c, by: _take_consents(items, c, by, as_json), actor, as_json))
+
+
+@consents_app.command(name="load", epilog=EXIT_CODES)
+def consents_load(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A .json or .csv file; docs/consents.md has the columns.")
+    ],
+    actor: Speaker = None,
+    as_json: Json = False,
+) -> None:
+    """Load consents: good rows go in, bad ones are reported with their number and all faults; again is the same."""
+    items = _rows(file, "consents", reading_csv.CONSENT)
+    raise typer.Exit(_consents(lambda c, by: _take_consents(items, c, by, as_json), actor, as_json))
+
+
+@consents_app.command(name="withdraw", epilog=EXIT_CODES)
+def consents_withdraw(source: Source = "-", actor: Speaker = None, as_json: Json = False) -> None:
+    """Take consents back, at once: one JSON object with a reference, or with a person; nobody is asked who it is."""
+    items = reading_json.read(_read(source))
+    if len(items) != 1 or items[0].faults:
+        _fail(REFUSED, items[0].faults if len(items) == 1 else ("one JSON object is needed, not many",), as_json)
+
+    async def withdraw(consents: Consents, by: str) -> int:
+        stopped = await consents.withdraw(items[0].value, by)
+        if as_json:
+            _json(stopped)
+            return DONE
+        print(f"{stopped.organisation}  stopped {_utc(stopped.stopped_at)}{', which is LATE' if stopped.late else ''}")
+        for consent in stopped.consents:
+            print(f"  consent {consent} is withdrawn")
+        for record in stopped.records:
+            print(f"  record {record} is over: the next night asks for its destruction")
+        if not stopped.anything:
+            print("  nothing stood any more")
+        return DONE
+
+    raise typer.Exit(_consents(withdraw, actor, as_json))
+
+
+@consents_app.command(name="may", epilog=EXIT_CODES)
+def consents_may(source: Source = "-", as_json: Json = False) -> None:
+    """Ask whether people may be contacted for a purpose by a channel: one JSON object, an array, or an object a line.
+
+    Each answer gives its reason. 1 where one of them may not, or a question is faulty.
+    """
+    items = reading_json.read(_read(source))
+
+    async def ask_each(consents: Consents, _: str) -> int:
+        answers: list[dict[str, Any]] = []
+        for item in _with_progress(items, "questions"):
+            faults = item.faults
+            if not faults:
+                try:
+                    answers.append((await consents.may(item.value)).model_dump(mode="json"))
+                    continue
+                except Refusal as e:
+                    faults = e.faults
+            answers.append({"may": False, "faults": list(faults)})
+        if as_json:
+            print(json.dumps(answers, ensure_ascii=False))
+        else:
+            for number, answer in enumerate(answers, 1):
+                print(f"{number}  {_said_of(answer)}")
+        return DONE if all(answer["may"] for answer in answers) else REFUSED
+
+    raise typer.Exit(_consents(ask_each, None, as_json))
+
+
+def _said_of(answer: Mapping[str, Any]) -> str:
+    """An answer in a line."""
+    if "faults" in answer:
+        return f"no: {'; '.join(answer['faults'])}"
+    consent = f", {answer['consent']}" if answer["consent"] else ""
+    since = f" since {answer['since']}" if answer["since"] else ""
+    until = f", until {answer['until']}" if answer["until"] else ""
+    yes = "yes" if answer["may"] else "no"
+    return f"{yes}: {answer['reason'].replace('_', ' ')}{since}{until} ({answer['clause']}{consent})"
+
+
+@consents_app.command(name="show", epilog=EXIT_CODES)
+def consents_show(
+    organisation: OfOrganisation,
+    consent: Annotated[str, typer.Argument(metavar="CONSENT", help="The consent's reference.")],
+    personal: Personal = False,
+    as_json: Json = False,
+) -> None:
+    """Show a consent: to what, by which text, with which proof, and everything that was said of it since."""
+
+    async def show(consents: Consents, _: str) -> int:
+        shown = await consents.show(organisation, consent, personal=personal)
+        if as_json:
+            _json(shown)
+            return DONE
+        line = shown.line
+        print(f"{line.organisation} {line.consent}  {line.purpose}{f', {line.about}' if line.about else ''}")
+        print(f"state {_consent_state(line)}")
+        print(
+            f"channels {', '.join(line.channels) or '–'}; proof {line.proof or 'none: without it there is no consent'}"
+        )
+        print(f"text {shown.text_version}, SHA-256 {shown.text_sha256}")
+        informed = _utc(shown.informed_at) if shown.informed_at else "–"
+        print(f"information {shown.notice_version}, given {informed}")
+        if shown.person is not None:
+            print("; ".join(f"{name} {value}" for name, value in shown.person.items()))
+        rows = [
+            (
+                str(one.n),
+                one.what,
+                _utc(one.at),
+                f"{_utc(one.recorded_at)}{', LATE' if one.late else ''}",
+                one.said_by,
+                one.by or "–",
+                ", ".join(one.channels) or "–",
+                one.source or one.proof or "–",
+            )
+            for one in shown.history
+        ]
+        columns = ("No", "What", "When", "Recorded", "By", "Way", "Channels", "Source")
+        _section(_console(), "History", columns, rows)
+        return DONE
+
+    raise typer.Exit(_consents(show, None, as_json))
+
+
+def _consent_state(line: ConsentLine) -> str:
+    since = f" since {_utc(line.since)}" if line.since else ""
+    until = f", until {_utc(line.until)}" if line.until and line.state == "given" else ""
+    return f"{line.state.replace('_', ' ')}{since}{until}"
+
+
+@consents_app.command(name="list", epilog=EXIT_CODES)
+def consents_list(
+    organisation: Organisation = None,
+    purpose: Annotated[str | None, typer.Option(help="For this purpose only, such as marketing.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the consents as they stand now, without people."""
+    _known(organisation)
+
+    async def show(consents: Consents, _: str) -> int:
+        found = await consents.lines(organisation, purpose)
+        if as_json:
+            _json_array(found)
+            return DONE
+        table = _table("Consent", "Of", "Purpose", "Channels", "Given", "State", "Proof")
+        for line in found:
+            channels = ", ".join(line.channels) or "–"
+            state = _consent_state(line)
+            table.add_row(
+                line.consent, line.organisation, line.purpose, channels, _utc(line.given_at), state, line.proof or "–"
+            )
+        _console().print(table if found else "There is no consent.")
+        return DONE
+
+    raise typer.Exit(_consents(show, None, as_json))
 
 
 # ---- input, output, failures ----------------------------------------------------------------------------------------

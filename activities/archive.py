@@ -57,6 +57,7 @@ KINDS: dict[str, Label] = {
     ),
     "client_change": _label("klienta pārstāvju maiņa", "kliento atstovų pakeitimas", "change of a client's people"),
     "client": _label("klienta pārstāvis", "kliento atstovas", "representative of a client"),
+    "consent": _label("piekrišana", "sutikimas", "consent"),
     "policy": _label("apdrošināšanas līgums", "draudimo sutartis", "insurance policy"),
 }
 

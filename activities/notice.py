@@ -27,8 +27,19 @@ from models.breach import SUBJECT_ROLE
 from models.case import NoticeSent, NoticesSent, SendNotices
 from models.claim import Document, HeadReason
 from models.now import Now
-from models.tables import ArchiveRow, BreachLetterRow, CaseRow, ClockRow, DecisionRow, DocumentRow, NoticeRow, PartyRow
+from models.tables import (
+    ArchiveRow,
+    BreachLetterRow,
+    CaseRow,
+    ClockRow,
+    DecisionRow,
+    DocumentRow,
+    NoticeRow,
+    PartyRow,
+    PolicyRow,
+)
 from operations.intake import Sessions
+from operations.renewal import OBJECTED, RENEWAL, objection_of
 from rules.calendar import load
 from rules.documents import asked
 from rules.period import count
@@ -118,6 +129,8 @@ class Post:
                     "reasons": _with_heads(notice, decision, known),
                 }
                 session.expunge(notice)
+        if (unwanted := await self._unwanted(notice)) is not None:
+            return await self._close(case, key, refused=unwanted)
         rulebook = book(row.organisation)
         language = party.language if party is not None and not notice.internal else rulebook.language
         to = (
@@ -170,6 +183,18 @@ class Post:
             notice = (await session.exec(select(NoticeRow).where(NoticeRow.case == case, NoticeRow.key == key))).one()
             notice.sent_at, notice.carrier, notice.reference = proof.accepted_at, proof.carrier, proof.reference
             return _proof(notice)
+
+    async def _unwanted(self, notice: NoticeRow) -> str | None:
+        """Why a letter that was written is not sent any more: whom it is for has objected to it meanwhile.
+
+        Looked up at the last moment, whatever was planned: an objection holds from its commit (GJ-renewal-objection).
+        """
+        if notice.template != RENEWAL:
+            return None
+        async with self._sessions() as session:
+            policy = await session.get(PolicyRow, notice.facts["policy"])
+            objected = policy is not None and await objection_of(session, policy) is not None
+        return OBJECTED if objected else None
 
     async def _ended(self, case: str, key: str) -> NoticeSent | None:
         """What became of a letter, if it has its end."""

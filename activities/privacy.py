@@ -16,6 +16,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.archive import archive_files, portable_files
+from activities.privacy_consents import stopped_by
 from activities.store import ActHandler, Amended, Opening
 from integrations.data_systems import DataSystem, Found, Subject, SystemDown, normal_code
 from models import errors
@@ -142,6 +143,7 @@ class PrivacyStore:
             received_by=filing.received_by,
             entered_at=intake.recorded_at,
             told_at=filing.told_at,
+            stopped=await stopped_by(session, self._keyring, rulebook, intake, filing, at),
         )
         return Opening(
             stage="identifying",

@@ -6,15 +6,17 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from models.case import Correction, Day, Instant, Message, OldInstant, Text
 from models.common import Model
+from models.consent import Channels
 from models.operator import Role
 from models.person_system import Asked, Handling, HeldItem, PersonAct, PersonSystem, Reference, Staff
 from models.rectification import Data, Rectified
 from models.settlement import Label
 from models.signature import Seen, Sha256
+from models.storage import Code
 
 # ---- what is filed --------------------------------------------------------------------------------------------------
 
@@ -28,12 +30,10 @@ Right = Literal[
     "statistics_objection",
     "automated_decision_review",
     "marketing_objection",
+    "consent_withdrawal",
     "information",
 ]
 Channel = Literal["in_person", "post", "email", "portal", "phone"]
-
-LATER = ("consent_withdrawal",)
-"""Rights that the law gives and a later version of the product handles."""
 
 DECIDED: tuple[Right, ...] = (
     "rectification",
@@ -45,7 +45,8 @@ DECIDED: tuple[Right, ...] = (
     "automated_decision_review",
     "information",
 )
-"""Rights about which a person decides. Access is given unless a person refused it; marketing stops without a word."""
+"""Rights about which a person decides. Access is given unless a person refused it; marketing, and what a withdrawn
+consent carried, stops without a word."""
 
 CARRIED: tuple[Right, ...] = (
     "rectification",
@@ -54,6 +55,7 @@ CARRIED: tuple[Right, ...] = (
     "statistics_objection",
     "automated_decision_review",
     "marketing_objection",
+    "consent_withdrawal",
 )
 """Rights that a person carries out in the systems that the product does not reach, and proves."""
 
@@ -63,8 +65,8 @@ COPIES: tuple[Right, ...] = ("access", "portability")
 EXPLAINED: tuple[Right, ...] = ("automated_decision_review", "information")
 """Rights whose answer always says something: what the review came to, where the data come from."""
 
-UNCHECKED: tuple[Right, ...] = ("marketing_objection",)
-"""Rights for which nobody has to prove who they are: a stop harms nobody."""
+UNCHECKED: tuple[Right, ...] = ("marketing_objection", "consent_withdrawal")
+"""Rights for which nobody has to prove who they are: a stop harms nobody, and withdrawing is as easy as consenting."""
 
 SIGNED = "qualified_signature"
 """The way of identification that needs a validator's verdict."""
@@ -86,21 +88,13 @@ FEES: dict[str, str] = {"further_copy": "GDPR 15(3)", "unfounded_or_excessive": 
 """What a fee can be asked for → the clause, where the controller's document has none (SE-16.8, SE-21.7.1)."""
 
 
-def _known_right(value: Any) -> Any:
-    if value in LATER:
-        raise ValueError(f"{value} is not handled yet: it comes in a later version")
-    return value
-
-
 def _each_once(rights: tuple[str, ...]) -> tuple[str, ...]:
     if len(set(rights)) != len(rights):
         raise ValueError("a right is asked for once in a request")
     return rights
 
 
-Rights = Annotated[
-    tuple[Annotated[Right, BeforeValidator(_known_right)], ...], Field(min_length=1), AfterValidator(_each_once)
-]
+Rights = Annotated[tuple[Right, ...], Field(min_length=1), AfterValidator(_each_once)]
 
 
 class Person(Model):
@@ -123,6 +117,13 @@ class Representative(Model):
     """Where the answer goes while the right to represent lasts; without it the data subject gets it."""
 
 
+class WithdrawnConsents(Model):
+    """What of somebody's consents is withdrawn; none named: for every purpose, by every channel."""
+
+    purposes: Annotated[tuple[Code, ...], Field(max_length=20)] = ()
+    channels: Channels = ()
+
+
 class PrivacyFiling(Model):
     """A privacy request as it was received."""
 
@@ -142,9 +143,13 @@ class PrivacyFiling(Model):
     """Who on the staff was handed it, by code, if it did not come straight to those who handle it (SE-14.1)."""
     told_at: Instant | None = None
     """When that person told them orally what a request needs (SE-14.4)."""
+    withdraw: WithdrawnConsents | None = None
+    """Which consents are withdrawn; without it every one that the person gave."""
 
     @model_validator(mode="after")
-    def _transfer_of_what(self) -> PrivacyFiling:
+    def _about_what(self) -> PrivacyFiling:
+        if self.withdraw is not None and "consent_withdrawal" not in self.rights:
+            raise ValueError("withdraw: only where a consent is withdrawn")
         if self.transfer_to is not None and "portability" not in self.rights:
             raise ValueError("transfer_to: only where portability is asked for")
         if self.told_at is not None and self.received_by is None:
@@ -177,6 +182,7 @@ RIGHTS: dict[str, Label] = {
     "marketing_objection": _label(
         "Iebildums pret tiešo tirgvedību", "Nesutikimas su tiesiogine rinkodara", "Objection to direct marketing"
     ),
+    "consent_withdrawal": _label("Piekrišanas atsaukums", "Sutikimo atšaukimas", "Withdrawal of consent"),
     "information": _label(
         "Informācija par datiem, kas iegūti no citiem",
         "Informacija apie iš kitų gautus duomenis",
@@ -467,6 +473,15 @@ class Deed(Model):
     reference: str
 
 
+class StoppedConsents(Model):
+    """What the register of consents stopped for a right, in the step that opened the request."""
+
+    at: datetime
+    consents: int
+    records: int = 0
+    """Records elsewhere that nothing else carried: the next night asks for their destruction."""
+
+
 class Transfer(Model):
     """A transfer straight to another controller: first the format, then the data, then the receipt."""
 
@@ -631,6 +646,13 @@ class PrivacyBody(Model):
     """Data system of a person → what its holder found there."""
     steps: tuple[PublicStep, ...] = ()
     """What was done about links and copies elsewhere."""
+    stopped: dict[Right, StoppedConsents] = Field(default_factory=dict)
+    """Rights that the register of consents carried out by itself; a person proves the others."""
+
+    @property
+    def to_say(self) -> tuple[Right, ...]:
+        """The rights that were carried out by themselves, and whose clocks still wait for that to be recorded."""
+        return tuple(right for right in self.stopped if right not in self.done)
 
     @property
     def needs_identity(self) -> bool:

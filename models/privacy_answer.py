@@ -97,6 +97,30 @@ def _more_lines(body: PrivacyBody, right: Right) -> list[dict[str, str]]:
         lines.append(_fee_line(body, assessment.fee))
     if right == "access":
         lines += _handed_out(body)
+    if right == "consent_withdrawal":
+        lines.append(
+            {
+                "lv": "Tam, kas līdz atsaukumam darīts uz piekrišanas pamata, atsaukums likumību neatņem.",
+                "lt": "Atšaukimas neturi įtakos iki jo sutikimu grįsto duomenų tvarkymo teisėtumui.",
+                "en": "What was done on your consent before its withdrawal remains lawful.",
+            }
+        )
+    if (stopped := body.stopped.get(right)) is not None:
+        lines.append(
+            {
+                "lv": f"Piekrišanas, kuru darbība ir beigusies: {stopped.consents}.",
+                "lt": f"Nustojusių galioti sutikimų: {stopped.consents}.",
+                "en": f"Consents that have ended: {stopped.consents}.",
+            }
+        )
+        if stopped.records:
+            lines.append(
+                {
+                    "lv": "Dati, kuriem cita pamata nav, tiek dzēsti.",
+                    "lt": "Duomenys, kuriems tvarkyti kito pagrindo nėra, trinami.",
+                    "en": "Data that nothing else allows us to keep are being erased.",
+                }
+            )
     if right in COPIES and body.encrypted:
         lines.append(
             {

@@ -204,16 +204,17 @@ class Line(Model):
     organisation: str
     duty: str
     what: str
-    """`record`, `paper`, or the kind of Termins' own cases."""
+    """`record`, `paper`, `consent`, or the kind of Termins' own cases."""
     result: Result
     why: str = ""
     number: int
 
 
 class ErasedCase(Model):
-    """A case of Termins' own that a run erased: its key is gone."""
+    """A case or a consent of Termins' own that a run erased: its key is gone."""
 
     case: str
+    """The case's id, or `consent:GJ:K-17`."""
     duty: str
     due: datetime
     """When its term was over."""

@@ -45,6 +45,8 @@ from models.names import DUE, TASK_QUEUE, split_case_id
 from models.now import wall_clock
 from operations import reading_json
 from operations.connection import Connection, NotAnswering, connect
+from operations.consents import Consents
+from operations.consents import Loaded as LoadedConsents
 from operations.loading import load
 from operations.local import LocalServerError, end_with_parent, local, stop_on_sigterm
 from operations.logs import configure
@@ -129,6 +131,8 @@ async def run(console: Console, settings: Settings, *, once: bool) -> None:
             say("; ".join([await load_file(connection, SAMPLES / name) for name in ("policies.json", "clients.json")]))
         with step(console, "Records elsewhere") as say:
             say(await load_records(connection, SAMPLES / "records.json"))
+        with step(console, "Consents") as say:
+            say(await load_consents(connection, SAMPLES / "consents.json"))
         with step(console, "Operators") as say:
             tokens = await operators(connection, settings.var)
             say(f"{len(tokens)}, with their tokens in {settings.var / TOKENS}")
@@ -187,6 +191,21 @@ async def load_records(connection: Connection, path: Path) -> str:
     if loaded.bad:
         raise DemoError(f"{path.name}: {'; '.join(fault for bad in loaded.bad for fault in bad.faults)}")
     return f"{loaded.new + loaded.changed + loaded.unchanged} records"
+
+
+async def load_consents(connection: Connection, path: Path) -> str:
+    """Write the consents of a file down, for who asks whether somebody may be contacted; how many there were.
+
+    Raises:
+        DemoError: Some of them are refused.
+    """
+    register = Consents(connection.sessions, connection.keyring, wall_clock)
+    loaded = LoadedConsents()
+    for item in reading_json.read(await asyncio.to_thread(path.read_bytes)):
+        loaded = loaded.with_row(await register.take(item))
+    if loaded.bad:
+        raise DemoError(f"{path.name}: {'; '.join(fault for bad in loaded.bad for fault in bad.faults)}")
+    return f"{loaded.new + loaded.proved + loaded.unchanged} consents"
 
 
 async def settle(samples: Samples) -> None:

@@ -17,7 +17,8 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from models.common import Model
 from models.errors import Refusal
 from models.now import Now
-from models.tables import CaseRow, EventRow, IntakeRow, KeptRow, PartyRow
+from models.tables import CaseRow, ConsentRow, EventRow, IntakeRow, KeptRow, PartyRow
+from models.tables.consent import key_of
 from models.tables.sealed import Sealed
 from operations.appending import append, read
 from operations.holds import legal_hold_on
@@ -125,10 +126,12 @@ async def _empty(session: AsyncSession, table: Table, case: str) -> None:
 
 
 async def destroy_again(sessions: Sessions, keyring: Keyring, erased: Sequence[str]) -> list[str]:
-    """After a restore: destroy the keys of cases that were erased before, by the store or by this list."""
+    """After a restore: destroy the keys of cases and consents that were erased before, by the store or by this list."""
     async with sessions() as session:
-        marked = (await session.exec(select(IntakeRow.case).where(col(IntakeRow.erased_at).is_not(None)))).all()
-    return [case for case in sorted({*marked, *erased}) if await keyring.destroy(case)]
+        marked = set((await session.exec(select(IntakeRow.case).where(col(IntakeRow.erased_at).is_not(None)))).all())
+        gone = select(ConsentRow.organisation, ConsentRow.consent).where(col(ConsentRow.erased_at).is_not(None))
+        marked |= {key_of(organisation, consent or "") for organisation, consent in (await session.exec(gone)).all()}
+    return [one for one in sorted({*marked, *erased}) if await keyring.destroy(one)]
 
 
 def erased_before(backups: Path) -> list[str]:

@@ -28,6 +28,7 @@ from models.recovery import RecoveryFiling
 from models.renewal import RenewalFiling
 from models.sign_in import SignInReviewFiling
 from models.task import TaskFiling
+from rules.consent import purposes_on_consent
 from rules.rulebook import books
 
 
@@ -66,6 +67,8 @@ def check(data: Any, now: datetime) -> Checked:
     faults = [*_name_faults(data), *_content_faults(data)]
     if filing.kind == "task" and not faults:
         faults += _task_faults(filing)
+    if filing.kind == "privacy_request" and not faults:
+        faults += _withdrawal_faults(filing)
     if filing.received_at > now:
         faults.append("received_at: lies in the future")
     elif filing.received_at < COUNTABLE_FROM:
@@ -207,6 +210,15 @@ def _task_faults(filing: Filing) -> list[str]:
             # two cases of one turn would each say that it was done
             faults.append("reference: the case of a turn is named by duty, about and number")
     return faults
+
+
+def _withdrawal_faults(filing: Filing) -> list[str]:
+    """What the rulebook says of the purposes for which consents are withdrawn."""
+    withdrawn = PrivacyFiling.model_validate(filing.content).withdraw
+    known = purposes_on_consent(books()[filing.organisation])
+    if withdrawn is None or set(withdrawn.purposes) <= set(known):
+        return []
+    return [f"content.withdraw.purposes: on consent this organisation has: {', '.join(sorted(known)) or 'nothing'}"]
 
 
 def _claim(data: dict[str, Any], now: datetime) -> Checked:

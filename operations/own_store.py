@@ -1,7 +1,7 @@
 """Termins' own tables as a data system: find a person, hand out what is held, erase it, one record at a time.
 
-A record is a case, a client or a policy, named by a reference without personal data. Whatever table is added later is
-searched and erased too, if it has a column `case`: nothing here lists the tables that may hold a name.
+A record is a case, a client, a policy or a consent, named by a reference without personal data. Whatever table is added
+later is searched and erased too, if it has a column `case`: nothing here lists the tables that may hold a name.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from models.settlement import Label
 from models.tables.sealed import Sealed, sealed
 from operations.holds import hold_on_person
 from operations.intake import Sessions
+from operations.own_consents import OwnConsents, is_consent
 from operations.own_rectify import names_wrong, rectify_parties
 from operations.refusing import TERM, term_of_case
 from security.keys import Keyring
@@ -262,6 +263,7 @@ class OwnStore:
     def __init__(self, sessions: Sessions, keyring: Keyring) -> None:
         self._sessions = sessions
         self._keyring = keyring
+        self._consents = OwnConsents(keyring)
 
     async def locate(self, organisation: str, person: Subject, today: datetime) -> tuple[Found, ...]:
         """Every case, client and policy of the organisation that names the person in any row of any table.
@@ -303,11 +305,14 @@ class OwnStore:
                     ends = row["ends_on"] if kind == "policy" and row["ends_on"] >= today.date() else None
                     in_use = kept or (IN_USE["policy"] if ends else None)
                     found.append(Found(record=record, rows=1, in_use=in_use, until=None if kept else ends))
+            found += await self._consents.locate(session, organisation, person)
         return tuple(found)
 
     async def export(self, person: Subject, record: str) -> dict[str, Any]:
         """What the record says of the person, with other people's data masked."""
         async with self._sessions() as session:
+            if is_consent(record):
+                return await self._consents.export(session, record)
             connection = await session.connection()
             kind, _, key = record.partition(":")
             if kind in ("client", "policy"):
@@ -322,6 +327,8 @@ class OwnStore:
     async def erase(self, person: Subject, record: str, at: datetime) -> bool:
         """Erase the person from a record in one commit; False if it is in use and was left alone."""
         async with self._sessions() as session, session.begin():
+            if is_consent(record):
+                return await self._consents.erase(session, person, record, at)
             connection = await session.connection()
             kind, _, key = record.partition(":")
             if kind not in ("client", "policy"):
@@ -367,6 +374,9 @@ class OwnStore:
 
     async def restrict(self, person: Subject, record: str, ground: str, by: str | None = None) -> bool:
         """Mark the person's party rows of a case: stored, otherwise not to be used. Clients and policies have none."""
+        if is_consent(record):
+            async with self._sessions() as session, session.begin():
+                return await self._consents.restrict(session, record, ground, by)
 
         def marked(other: dict[str, Any]) -> dict[str, Any]:
             if by is None:
@@ -377,6 +387,9 @@ class OwnStore:
 
     async def release(self, person: Subject, record: str, by: str) -> bool:
         """Take the mark of this request from the person's party rows of a case; other marks stay."""
+        if is_consent(record):
+            async with self._sessions() as session, session.begin():
+                return await self._consents.release(session, record, by)
 
         def released(other: dict[str, Any]) -> dict[str, Any]:
             left = [case for case in other.get(RESTRICTED_BY, ()) if case != by]

@@ -1,4 +1,4 @@
-"""Policies, clients or people from CSV, a row each: columns named in the first row become the fields of its JSON."""
+"""Policies, clients, consents or people from CSV, a row each: columns named in the first row become fields."""
 
 from __future__ import annotations
 
@@ -63,6 +63,26 @@ CLIENT: dict[str, tuple[str, ...]] = {
 }
 """`requesters`: `Name=address=role|…`, the role `requester` if it is left out. `addresses` and `authenticators`: what
 stands between `|`."""
+CONSENT: dict[str, tuple[str, ...]] = {
+    "consent": ("consent",),
+    "organisation": ("organisation",),
+    "purpose": ("purpose",),
+    "channels": ("channels",),
+    "about": ("about",),
+    "name": ("person", "name"),
+    "personal_code": ("person", "personal_code"),
+    "email": ("person", "email"),
+    "phone": ("person", "phone"),
+    "address": ("person", "address"),
+    "given_at": ("given_at",),
+    "given_by": ("given_by",),
+    "text_version": ("text_version",),
+    "text_sha256": ("text_sha256",),
+    "notice_version": ("notice_version",),
+    "informed_at": ("informed_at",),
+    "proof": ("proof",),
+}
+"""`channels`: what stands between `|`."""
 RECIPIENT: dict[str, tuple[str, ...]] = {name: (name,) for name in ("name", "email", "address", "language")}
 """Somebody who is to be told of a breach."""
 AMOUNTS = frozenset(
@@ -129,7 +149,7 @@ def _value(name: str, cell: str) -> Any:
             return [_pair(part, "code", "state", "text") for part in cell.split("|")]
         case "requesters":
             return [_pair(part, "name", "email", "role") for part in cell.split("|")]
-        case "addresses" | "authenticators":
+        case "addresses" | "authenticators" | "channels":
             return [part.strip() for part in cell.split("|")]
         case "instalments" | "login_data_agreed":
             return _BOOLEANS.get(cell.lower(), cell)

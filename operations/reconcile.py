@@ -49,6 +49,7 @@ from models.now import Now
 from models.privacy import Erased, Gathered, PrivacyWork, Released, Restricted
 from models.rectification import Rectified
 from models.tables import BellRow, CaseRow, ClockRow, EventRow, IntakeRow
+from operations.consent_store import empty_again
 from operations.erase import erase
 from operations.filings import check
 from operations.intake import Intake, Sessions, keep, named, refusal_of
@@ -215,7 +216,7 @@ class Reconciled(Model):
     no_filing: tuple[str, ...]
     """Cases whose filing is in neither: the sender files them again, and this is run again."""
     erased: tuple[str, ...]
-    """Cases that were erased since the dump: nothing of them can be read again, and they are closed and emptied."""
+    """Cases and consents that were erased since the dump: nothing of them can be read, they are closed and emptied."""
     unreadable: tuple[str, ...]
     """Cases whose history cannot be read: their keys are not here."""
     stuck: dict[str, int]
@@ -405,6 +406,8 @@ async def reconcile(
     nothing is changed. `backups` is the folder of the keys' backups, which remembers what was erased.
     """
     work = _Reconciliation(sessions, keyring, client, store, now, backups, dry_run=dry_run, progress=progress)
+    if not cases:
+        await work.forget_consents()
     runs = await runs_of(client, cases)
     await work.read(runs)
     await work.replay()
@@ -552,6 +555,10 @@ class _Reconciliation:
         if not self._dry_run:
             async with self._sessions() as session, session.begin():
                 await keep(session, self._keyring, checked, at)
+
+    async def forget_consents(self) -> None:
+        """Consents that were erased since the dump are emptied before anybody asks for them."""
+        self._erased += await empty_again(self._sessions, self._keyring, self._now(), dry_run=self._dry_run)
 
     async def _was_erased(self, case: str) -> bool:
         """Its key is destroyed: no history, dump or archive of it can be read."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from models.errors import Refusal
 from models.names import ORGANISATION
 from models.now import Now
 from models.policy import read_model
-from models.storage import WAYS, Destroyed, HoldFacts, RecordFacts, read_hold, read_record
+from models.storage import WAYS, Destroyed, HoldFacts, RecordFacts, Stated, read_hold, read_record
 from models.tables import IntakeRow, RecordFactRow, RecordHoldRow, RecordRow
 from operations.holds import LOCK
 from operations.intake import Sessions
@@ -396,6 +396,46 @@ def _unfit_exception(rulebook: Rulebook, facts: RecordFacts) -> list[str]:
     if keeping(rulebook).exception is None:
         return [f"longer: {facts.organisation}'s rulebook has no exceptions from storage terms"]
     return []
+
+
+async def end_consent(
+    session: AsyncSession,
+    organisation: str,
+    people: Iterable[bytes],
+    duties: Iterable[str],
+    withdrawn_at: datetime,
+    now: datetime,
+    said_by: str,
+) -> tuple[str, ...]:
+    """Say of each record of these people that the consent is withdrawn on which these terms rest; their references.
+
+    What nothing else carries is over at once; another purpose of the same record still keeps it.
+    """
+    rows = select(RecordRow).where(
+        RecordRow.organisation == organisation,
+        col(RecordRow.person).in_(list(people)),
+        col(RecordRow.destroyed_at).is_(None),
+    )
+    changed, over = [], set(duties)
+    for row in (await session.exec(rows.order_by(RecordRow.record).with_for_update())).all():
+        stated = [Stated.model_validate(one) for one in row.purposes]
+        ends = [one.duty in over and one.withdrawn_at is None for one in stated]
+        if not any(ends):
+            continue
+        after = [
+            one.model_copy(update={"withdrawn_at": withdrawn_at}) if end else one
+            for one, end in zip(stated, ends, strict=True)
+        ]
+        row.purposes = [one.model_dump(mode="json") for one in after]
+        row.facts += 1
+        said = {name: getattr(row, name) for name in ("system", "medium", "line", "purposes", "longer")}
+        session.add(
+            RecordFactRow(
+                organisation=organisation, record=row.record, n=row.facts, recorded_at=now, said_by=said_by, data=said
+            )
+        )
+        changed.append(row.record)
+    return tuple(changed)
 
 
 async def _one_at_a_time(session: AsyncSession, organisation: str, record: str) -> None:

@@ -25,6 +25,8 @@ from security.index import index_of
 from security.keys import Keyring
 
 RENEWAL, KIND, BELL = "GJ-renewal", "renewal", "policy"
+OBJECTED = "the client objected to reminders"
+"""Why a letter is not sent any more."""
 AT_A_TIME = 200
 """Reminders that one sweep opens."""
 
@@ -116,7 +118,7 @@ async def object_to_reminders(
         cases = [case_id(KIND, organisation, policy) for policy in (await session.exec(theirs)).all()]
         stopped = await ring_open(session, cases, at)
         for case in stopped:
-            await call_off(session, case, "the client objected to reminders")
+            await call_off(session, case, OBJECTED)
     return stopped
 
 

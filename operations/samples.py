@@ -18,9 +18,11 @@ from models.common import Model
 from models.names import case_id
 from models.signature import Report
 from models.tables import CaseRow, EventRow, IntakeRow, PolicyRow, TimelineRow
+from operations.consents import Consents
 from operations.filings import faults_of
 from operations.intake import Delivered, Intake, Sessions
 from operations.policies import Policies
+from operations.reading import NotFound
 from operations.signatures import Signatures, sha256_of
 from rules.rulebook import book
 
@@ -64,6 +66,8 @@ class Sample(Model):
     """The case of another sample that is filed first: this one is filed once that one stands where its sample ends."""
     policy: dict[str, Any] | None = None
     """A policy of its own, with relative days; registered before it is filed."""
+    consent: dict[str, Any] | None = None
+    """A consent that was given before, with relative instants; written down before it is filed."""
     then: tuple[SampleEvent, ...] = ()
     settles: str
 
@@ -145,11 +149,13 @@ class Samples:
         return len(new)
 
     async def _file(self, sample: Sample) -> None:
-        """File a sample, with its policy unless that is there: a registered one keeps the days of the first time."""
+        """File a sample, with its policy and consent unless they are there: they keep the days of the first time."""
         await self._register(sample)
         await self._intake.submit(self._real(sample, sample.filing))
 
     async def _register(self, sample: Sample) -> None:
+        if sample.consent is not None:
+            await self._consent(sample, sample.consent)
         if sample.policy is None:
             return
         policies = Policies(self._sessions, self._intake.keyring, self._now)
@@ -157,6 +163,13 @@ class Samples:
             there = await session.get(PolicyRow, sample.policy["policy"])
         if there is None:
             await policies.register(self._real(sample, sample.policy))
+
+    async def _consent(self, sample: Sample, consent: dict[str, Any]) -> None:
+        register = Consents(self._sessions, self._intake.keyring, self._now)
+        try:
+            await register.show(consent["organisation"], consent["consent"])
+        except NotFound:
+            await register.give(self._real(sample, consent))
 
     async def settle(self) -> None:
         """Play every sample's events and wait until each has reached its stage.

@@ -1,4 +1,4 @@
-"""Storage terms: what of Termins' own cases and of records elsewhere is over, what keeps it, and the run of each night.
+"""Storage terms: what of own cases and consents and of records elsewhere is over, what keeps it, and each night's run.
 
 Of a case nothing is written down when it closes, and nothing runs for thirty years: the instant of closing and the
 rulebook say it all. The same judgement serves the preview, which changes nothing, and the run.
@@ -7,7 +7,7 @@ rulebook say it all. The same judgement serves the preview, which changes nothin
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -20,22 +20,27 @@ from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.common import Model
+from models.consent import Over
 from models.errors import Refusal
 from models.now import Now
 from models.storage import RUN_AT, ErasedCase, Line, LongerBy, Purpose, Result, Stated, StorageReport, StorageTotals
 from models.tables import (
     CaseRow,
+    ConsentRow,
     IntakeRow,
     RecordRow,
     StorageCountRow,
     StorageItemRow,
     StorageRunRow,
 )
+from operations.consent_store import KIND as CONSENT
+from operations.consent_store import NOBODY, erase_over, forget_refusals, standings
 from operations.erase import erase, still_open
 from operations.holds import Standing, people_of, standing
 from operations.intake import Sessions
 from operations.reading import NotFound
 from operations.refusing import RECOVERY, refusing_term
+from rules.consent import Standing as Consent
 from rules.rulebook import Rulebook, book, books
 from rules.storage import Term, case_term, longest, own_purpose, proof_by, purposes, term, until_over
 from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
@@ -48,10 +53,13 @@ NO_TERM = "no document has a storage term for this kind, and the controller has 
 BY_CONTROLLER = "Kept as the controller decided"
 CONTROLLER = "controller"
 NO_BOOK = "there is no rulebook for this organisation"
+NO_PURPOSE = "the rulebook has no such purpose on consent"
 NO_KEY = "its key is not here: nobody can tell whom it is about"
 CAME_BETWEEN = "something was opened or held meanwhile"
 
-Part = Literal["case", "record"]
+Part = Literal["case", "record", "consent"]
+NEXT: Mapping[Part, Part | None] = {"case": "record", "record": "consent", "consent": None}
+"""What a run looks at, one after the other."""
 
 
 class StorageTerm(Model):
@@ -124,12 +132,12 @@ class Judged(Model):
     """What becomes of one case or record at an instant."""
 
     key: str
-    """The case's id, or the record's reference."""
+    """The case's id, the record's reference, or the consent: `consent:GJ:K-17`."""
     organisation: str
     duty: str
     """The term that decides; empty where there is none."""
     what: str
-    """`record`, `paper`, or the kind of case."""
+    """`record`, `paper`, `consent`, or the kind of case."""
     system: str = ""
     last_day: date | None = None
     due: datetime | None = None
@@ -248,6 +256,38 @@ class Judge:
             return judged.model_copy(update={"result": "held", "why": "open_case", "by": open_ones[0]})
         return judged.model_copy(update={"result": "erased"})
 
+    async def consents(self, rows: Sequence[ConsentRow]) -> list[Judged]:
+        """Consents of one organisation that were not erased: over with their term, or with their withdrawal."""
+        if not rows:
+            return []
+        organisation = rows[0].organisation
+        if organisation not in books() or book(organisation).consents is None:
+            return [_unruled(row.sealed_for, row.organisation, CONSENT) for row in rows]
+        found = await standings(self._session, rows, self._at)
+        stands = await self.stands(organisation)
+        return [self._consent(row, *found[row.sealed_for], stands) for row in rows]
+
+    def _consent(self, row: ConsentRow, consent: Consent, one: Over, stands: Standing) -> Judged:
+        judged = Judged(
+            key=row.sealed_for,
+            organisation=row.organisation,
+            duty=one.duty,
+            what=CONSENT,
+            last_day=one.last_day,
+            due=one.due,
+            result="kept",
+            derivation=one.derivation,
+        )
+        if not one.duty:
+            return judged.model_copy(update={"result": "fault", "why": NO_PURPOSE})
+        if one.due is None or one.due > self._at:
+            return judged
+        if consent.restricted:
+            return judged.model_copy(update={"result": "held", "why": "restriction"})
+        if keeps := stands.on_record("", row.person):
+            return judged.model_copy(update={"result": "held", "why": keeps[0], "by": keeps[1]})
+        return judged.model_copy(update={"result": "erased"})
+
     async def stands(self, organisation: str) -> Standing:
         """The holds and open requests of an organisation."""
         if organisation not in self._standing:
@@ -320,7 +360,7 @@ async def look(
         for one in judged:
             yield one
         if not after:
-            part = "record" if part == "case" else None
+            part = NEXT[part]
 
 
 async def counted(found: AsyncIterator[Judged]) -> tuple[Line, ...]:
@@ -347,7 +387,7 @@ async def _batch(
     organisation: str | None = None,
     rows: dict[str, RecordRow] | None = None,
 ) -> tuple[list[Judged], list[str]]:
-    """The next cases or records behind a key, judged, and the key behind which it goes on; an empty one: no more.
+    """The next of a part behind a key, judged, and the key behind which it goes on; an empty one: no more.
 
     With `rows` the records are locked, and given in it by organisation and reference.
     """
@@ -369,6 +409,8 @@ async def _batch(
         until = await _keep_until(session, keyring, [one.case for one in closed if one.kind == RECOVERY])
         judged = [await judge.case(one, until.get(one.case)) for one in closed]
         return judged, [closed[-1].case] if len(closed) == AT_A_TIME else []
+    if part == "consent":
+        return await _consents(session, judge, after, organisation)
     records = (
         select(RecordRow)
         .where(col(RecordRow.destroyed_at).is_(None))
@@ -384,6 +426,28 @@ async def _batch(
     if rows is not None:
         rows.update({f"{row.organisation}:{row.record}": row for row in found})
     return judged, [found[-1].organisation, found[-1].record] if len(found) == AT_A_TIME else []
+
+
+async def _consents(
+    session: AsyncSession, judge: Judge, after: list[str], organisation: str | None
+) -> tuple[list[Judged], list[str]]:
+    """The next consents behind a key, without whom they name."""
+    query = (
+        select(ConsentRow)
+        .where(ConsentRow.what == "given", col(ConsentRow.erased_at).is_(None))
+        .options(NOBODY)
+        .order_by(ConsentRow.organisation, col(ConsentRow.consent))
+        .limit(AT_A_TIME)
+    )
+    if after:
+        query = query.where(tuple_(col(ConsentRow.organisation), col(ConsentRow.consent)) > tuple_(*after))
+    if organisation is not None:
+        query = query.where(ConsentRow.organisation == organisation)
+    rows = (await session.exec(query)).all()
+    judged = []
+    for of in dict.fromkeys(row.organisation for row in rows):
+        judged += await judge.consents([row for row in rows if row.organisation == of])
+    return judged, [rows[-1].organisation, rows[-1].consent or ""] if len(rows) == AT_A_TIME else []
 
 
 # ---- the run --------------------------------------------------------------------------------------------------------
@@ -413,7 +477,7 @@ async def step(sessions: Sessions, keyring: Keyring, backups: Path, now: Now, n:
             return False
         if run.part == "done":
             return False
-        part: Part = "case" if run.part == "case" else "record"
+        part: Part = next(known for known in NEXT if known == run.part)
         rows: dict[str, RecordRow] = {}
         judged, after = await _batch(session, keyring, part, run.after, run.at, rows=rows)
         for one in judged:
@@ -428,7 +492,9 @@ async def step(sessions: Sessions, keyring: Keyring, backups: Path, now: Now, n:
         await count_judged(session, n, (one for one in judged if one.result != "erased"))
         run.after = after
         if not after:
-            run.part = "record" if part == "case" else "done"
+            run.part = NEXT[part] or "done"
+            if run.part == "done":
+                await forget_refusals(session, run.at)
     return True
 
 
@@ -468,10 +534,10 @@ async def _erase(sessions: Sessions, keyring: Keyring, backups: Path, now: Now) 
     for item in items:
         result, why = "erased", ""
         try:
-            await erase(sessions, keyring, item.key, backups, now)
+            await (erase_over if item.what == CONSENT else erase)(sessions, keyring, item.key, backups, now)
             await _proven(keyring, item.key)
         except Refusal as e:
-            log.warning("a case is not erased", case=item.key, faults=e.faults)
+            log.warning("what is over is not erased", what=item.key, faults=e.faults)
             result, why = "held", CAME_BETWEEN
         async with sessions() as session, session.begin():
             row = await session.get_one(StorageItemRow, (item.run, item.key), with_for_update=True)
@@ -480,7 +546,7 @@ async def _erase(sessions: Sessions, keyring: Keyring, backups: Path, now: Now) 
 
 
 async def _proven(keyring: Keyring, case: str) -> None:
-    """The second look: nobody can open anything of the case any more.
+    """The second look: nobody can open anything of the case or consent any more.
 
     Raises:
         RuntimeError: Its key is still there; the step is tried again.

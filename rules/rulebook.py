@@ -19,6 +19,7 @@ from pydantic import Field, StringConstraints, ValidationError, field_validator,
 
 from models.automatic import Automation
 from models.common import Model
+from models.consent import ConsentTerms
 from models.names import KINDS
 from models.storage import Keeping, Purpose
 from models.task import TaskTerms
@@ -201,6 +202,7 @@ class Rulebook(Model):
         faults += self._automatic_faults(ids)
         faults += self._task_faults()
         faults += self._storage_faults()
+        faults += self._consent_faults()
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -288,6 +290,29 @@ class Rulebook(Model):
             owned += [purpose.own] if purpose.own in ("claim", "recovery") else []
         return faults
 
+    def _consent_faults(self) -> list[str]:
+        """Of `[values.consent]`: its purposes rest on consent in `[values.storage]`, and its rows are in this file."""
+        storage = self.values.get("storage", {})
+        tables = storage.values() if isinstance(storage, dict) else ()
+        known = {one.get("purpose") for one in tables if isinstance(one, dict) and one.get("ground") == "consent"}
+        said = self.values.get("consent")
+        if said is None:
+            return ["values.consent: missing; there are purposes that rest on consent"] if known else []
+        if misfits := _misfits(ConsentTerms, said, "values.consent"):
+            return misfits
+        terms = ConsentTerms.model_validate(said)
+        named = {*terms.gates, *terms.only, *terms.one_product, *terms.latest, *terms.marketing}
+        faults = [f"values.consent: {one} is no purpose that rests on consent" for one in sorted(named - known)]
+        rows = [d.id for d in self.duty]
+        cited = {terms.proof, terms.information, terms.withdrawal, *terms.gates.values()}
+        faults += [f"values.consent: {one} is not in this file" for one in sorted(cited) if _is_row(one, rows)]
+        return faults
+
+    @property
+    def consents(self) -> ConsentTerms | None:
+        """What it says of consents; None where nothing rests on one."""
+        return ConsentTerms.model_validate(self.values["consent"]) if "consent" in self.values else None
+
     @property
     def in_use_from(self) -> date:
         """The day from which this text of the rulebook is used."""
@@ -303,6 +328,11 @@ class Rulebook(Model):
             if d.id == duty:
                 return d
         raise KeyError(f"{self.organisation} has no duty {duty}")
+
+
+def _is_row(cited: str, rows: list[str]) -> bool:
+    """Whether something cited is meant as a row, and is none; a clause of a law, `GDPR 7(1)`, is none either."""
+    return DUTY_ID.match(cited) is not None and cited not in rows
 
 
 def _misfits(model: type[Model], values: Any, where: str) -> list[str]:

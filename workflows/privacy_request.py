@@ -203,6 +203,8 @@ class PrivacyRequest(AsksPeople):
         if not self.body.announced:
             await self._received()
             return
+        if await self._say_stopped():
+            return
         match await self.next():
             case Item(message=IdentifyPerson() as m) as item:
                 await self._identified(item, m)
@@ -222,7 +224,7 @@ class PrivacyRequest(AsksPeople):
     async def gathering(self) -> None:
         """Every data system of the controller is asked; what they hold stays in the store, counts come back."""
         self._send_what_waits()
-        if await self._representation_said() or await self.asks_people():
+        if await self._say_stopped() or await self._representation_said() or await self.asks_people():
             return
         # while people search, the machines have said already what they hold; once all have, everything is gathered anew
         if not (self.body.searching and self.body.systems):
@@ -246,7 +248,7 @@ class PrivacyRequest(AsksPeople):
     async def carrying_out(self) -> None:
         """What was decided is done: by the own store, by people with proof, by the other controller's receipt."""
         self._send_what_waits()
-        if await self.asks_people():
+        if await self._say_stopped() or await self.asks_people():
             return
         self._change_if_granted()
         await self._always(await self.next())
@@ -721,6 +723,43 @@ class PrivacyRequest(AsksPeople):
 
     # ---- carrying out -----------------------------------------------------------------------------------------------
 
+    async def _say_stopped(self) -> bool:
+        """What the register of consents stopped by itself ends its clock with that proof; whether there was something.
+
+        It stopped when the request was opened; this step records it, and the person is told now.
+        """
+        right = next(iter(self.body.to_say), None)
+        if right is None:
+            return False
+        stopped = self.body.stopped[right]
+        deed = Deed(at=stopped.at, reference=self.id)
+        body = self.body.model_copy(update={"done": {**self.body.done, right: deed}})
+        changes = []
+        for duty, subject in self._deed_clocks(right):
+            if self.clocks.running(duty, subject):
+                evidence = Evidence(kind=body.terms.deeds[duty], happened_at=deed.at, reference=deed.reference)
+                changes.append(Stop(duty=duty, subject=subject, evidence=evidence))
+        await self.record(
+            "stopped",
+            duty=body.terms.own[right][0],
+            facts={
+                "right": right,
+                "stopped_at": stopped.at.isoformat(),
+                "consents": stopped.consents,
+                "records": stopped.records,
+            },
+            changes=tuple(changes),
+            **self._told_now(right, self._if_done(body)),
+        )
+        return True
+
+    def _told_now(self, right: Right, then: dict[str, Any]) -> dict[str, Any]:
+        """While the rest still waits the person is told of a stop by a letter of its own."""
+        if right in UNCHECKED and then["to"] != "answering":
+            draft = self._part_letter(then["body"], (right,))
+            return {**then, "notices": (draft,), "body": self._with_part(then["body"], draft, (right,))}
+        return then
+
     async def _deed_done(self, item: Item, m: ConfirmDone) -> None:
         """A right was carried out: what a deed ends, ends with its proof; the person hears of a stop of marketing."""
         body = self.body.model_copy(
@@ -728,19 +767,13 @@ class PrivacyRequest(AsksPeople):
         )
         said = Evidence(kind="", happened_at=m.done_at, reference=m.reference, by_person=True, correction=m.correction)
         changes = self._deed_ends(body, m.right, said)
-        then = self._if_done(body)
-        if m.right in UNCHECKED and then["to"] != "answering":
-            # the rest still waits: the person is told of the stop now
-            draft = self._part_letter(body, (m.right,))
-            then["notices"] = (draft,)
-            then["body"] = self._with_part(then["body"], draft, (m.right,))
         await self.record(
             "done",
             said=item,
             duty=body.terms.own[m.right][0],
             facts={"right": m.right, "done_at": m.done_at.isoformat(), "reference": m.reference},
             changes=changes,
-            **then,
+            **self._told_now(m.right, self._if_done(body)),
         )
 
     def _deed_ends(self, body: PrivacyBody, right: Right, said: Evidence) -> tuple[Change, ...]:

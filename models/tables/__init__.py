@@ -27,6 +27,7 @@ from models.tables.case import (
     TimelineRow,
 )
 from models.tables.claim import PaymentOrderRow
+from models.tables.consent import ConsentRow
 from models.tables.coverage import FindingRow, LearntRow
 from models.tables.documents import DocumentRow
 from models.tables.incoming import IncomingRow
@@ -67,6 +68,7 @@ __all__ = [
     "ClientRow",
     "ClockRow",
     "ConcernedRow",
+    "ConsentRow",
     "DecisionPartRow",
     "DecisionRow",
     "DirectoryRow",

@@ -51,6 +51,12 @@ RULES = {
     "first_copy_free": "tests/workflows/test_privacy_parts.py::"
     "test_the_first_copy_is_free_and_a_further_one_may_cost_a_fee_with_its_reason",
     "erasure_grounds": "tests/system/test_kept_by.py::test_erasure_is_refused_only_on_the_controllers_own_grounds",
+    "consent_proof": "tests/system/test_consents.py::test_without_proof_it_is_no_consent_until_there_is_one",
+    "consent_informed": "tests/system/test_consents.py::"
+    "test_a_consent_without_the_information_that_comes_first_is_refused",
+    "marketing_channel": "tests/rules/test_consent.py::test_marketing_goes_only_by_the_channel_consented_to",
+    "purchase_contact": "tests/rules/test_consent.py::"
+    "test_an_unfinished_purchase_is_asked_about_for_seven_days_and_that_product_only",
     "storage_exception": "tests/system/test_storage.py::"
     "test_a_documented_exception_keeps_longer_and_only_where_there_are_any",
     "legal_hold": "tests/system/test_storage.py::test_a_legal_hold_keeps_what_is_over_until_it_is_lifted",
@@ -142,6 +148,7 @@ async def _other_rights(world: World) -> None:
     """Requests for each right with a row of its own, as far as that row leaves its trace."""
     for organisation in ("DZ", "SE", "GJ"):
         await world.stage(await file(world, organisation, *rights.DECIDED, "marketing_objection"), "identifying")
+    await world.stage(await file(world, "SE", "consent_withdrawal"), "carrying_out")
     case = await file(world, "DZ", "portability", transfer_to="SIA Cita Klīnika")
     await identify(world, case, MONDAY)
     await world.stage(case, "assessing")

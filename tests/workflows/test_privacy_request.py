@@ -670,10 +670,8 @@ async def test_a_withdrawn_request_ends_without_judgment(world: World) -> None:
 
 
 async def test_a_filing_is_refused_with_all_its_faults(world: World) -> None:
-    """A right that comes later says so; a controller without privacy terms takes none."""
+    """A right is asked for once; a controller without privacy terms takes none."""
     await world.begin(MONDAY)
-    with pytest.raises(Refusal, match="consent_withdrawal is not handled yet"):
-        await file(world, "DZ", "consent_withdrawal")
     with pytest.raises(Refusal, match="asked for once"):
         await file(world, "DZ", "access", "access")
     with pytest.raises(Refusal, match="no terms for privacy requests"):

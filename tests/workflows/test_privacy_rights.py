@@ -837,10 +837,8 @@ async def test_the_hash_goes_with_the_person(world: World) -> None:
 # ---- what is filed --------------------------------------------------------------------------------------------------
 
 
-async def test_a_consent_that_is_withdrawn_is_named_as_not_handled_yet(world: World) -> None:
+async def test_what_belongs_to_another_right_is_refused(world: World) -> None:
     await world.begin(MONDAY)
-    with pytest.raises(Refusal, match="consent_withdrawal is not handled yet"):
-        await world.file("privacy_request", "SE", content("SE", "consent_withdrawal"), received_at=MONDAY)
     with pytest.raises(Refusal, match="only where portability"):
         await world.file("privacy_request", "SE", content("SE", "access", transfer_to="UAB Kita"), received_at=MONDAY)
     assert WAY["SE"] == ("email", "signed_request_copy")
