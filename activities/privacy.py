@@ -81,8 +81,10 @@ class PrivacyStore:
 
     kind = "privacy_request"
 
-    def __init__(self, keyring: Keyring) -> None:
+    def __init__(self, keyring: Keyring, *, replays: bool = False) -> None:
+        """`replays` puts steps back that were recorded once: who asked was judged then, and the step says how."""
         self._keyring = keyring
+        self._replays = replays
         self.acts: Mapping[str, ActHandler] = {
             "privacy.identify": self._identify,
             "privacy.answer": self._answer,
@@ -163,12 +165,12 @@ class PrivacyStore:
         identified_at = datetime.fromisoformat(data["identified_at"])
         faults: list[str] = []
         known: dict[str, Any] = {}
-        if "authority" in data:
+        if "authority" in data and not self._replays:
             authority = Authority.model_validate(data["authority"])
             until, against = await self._represented(session, intake, authority, data["channel"], identified_at)
             faults += against
             known |= {"represented_by": authority.kind, "represented_until": until and until.isoformat()}
-        if "signature" in data:
+        if "signature" in data and not self._replays:
             seen, against = await self._signed(session, intake, data["signature"], identified_at)
             faults += against
             known |= {"signature": seen and seen.model_dump(mode="json")}

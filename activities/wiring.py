@@ -120,16 +120,16 @@ def build(
 
 def build_replay(sessions: Sessions, keyring: Keyring, client: Client, provider: IdentityProvider) -> Replay:
     """What `reconcile` puts proofs back with; it knows no carrier and no bank."""
-    return Replay(sessions, keyring, client, provider, _stores(keyring))
+    return Replay(sessions, keyring, client, provider, _stores(keyring, replays=True))
 
 
-def _stores(keyring: Keyring) -> dict[str, KindStore]:
+def _stores(keyring: Keyring, *, replays: bool = False) -> dict[str, KindStore]:
     stores = (
         ClaimStore(keyring),
         AccessStore(keyring),
         WithdrawalStore(keyring),
         AuthenticatorDecisionStore(keyring),
-        PrivacyStore(keyring),
+        PrivacyStore(keyring, replays=replays),
         LatePremiumStore(),
         RenewalStore(),
         PremiumRefundStore(),

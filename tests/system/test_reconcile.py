@@ -124,8 +124,10 @@ async def record(world: World) -> dict[str, list[dict[str, Any]]]:
     found: dict[str, list[dict[str, Any]]] = {}
     async with world.sessions() as session:
         models = [m for m in vars(tables).values() if isinstance(m, type) and issubclass(m, SQLModel)]
-        # when a mailbox or folder was looked at last is nothing that a case knows
-        for model in (m for m in models if hasattr(m, "__table__") and m is not tables.IncomingRow):
+        # when a mailbox or folder was looked at last is nothing that a case knows; a verdict on a signature lies in the
+        # store alone, and what it came to in the step of the identification
+        apart = (tables.IncomingRow, tables.SignatureRow)
+        for model in (m for m in models if hasattr(m, "__table__") and m not in apart):
             table, rows = str(model.__tablename__), []
             for row in (await session.exec(select(model))).all():
                 if isinstance(row, tables.ScreeningRow) and row.key == row.party:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 from sqlmodel import select
 
+from activities.privacy import PrivacyStore
 from integrations.signatures import PadesValidator, TrustList
 from models.errors import Refusal
 from models.signature import Report
-from models.tables import SignatureRow
+from models.tables import IdentificationRow, SignatureRow
 from operations.samples import Samples, read
 from operations.signatures import Signatures
 from tests import pki
@@ -193,6 +194,28 @@ async def test_a_report_needs_a_person_and_does_not_overrule_what_was_altered(wo
         await signatures.enter(case, "c" * 64, right, "op-99", AHEAD)
     with pytest.raises(Refusal, match="no privacy request"):
         await signatures.enter("privacy_request:GJ:none", "c" * 64, right, "op-1", AHEAD)
+
+
+async def test_a_restored_store_takes_an_identification_as_it_was_judged(world: World) -> None:
+    """The verdict is in no history: it can have gone with the store that is brought up to its histories."""
+    await world.begin(MONDAY)
+    case = await file(world, "GJ", "access")
+    await world.stage(case, "identifying")
+    data = {
+        "channel": "email",
+        "way": "qualified_signature",
+        "identified_at": MONDAY.isoformat(),
+        "document": "dms/1",
+        "representation": None,
+        "signature": "e" * 64,
+    }
+    async with world.sessions() as session, session.begin():
+        with pytest.raises(Refusal, match="no verdict on this document"):
+            await PrivacyStore(world.keyring).acts["privacy.identify"](session, case, data, MONDAY)
+        again = PrivacyStore(world.keyring, replays=True)
+        assert await again.acts["privacy.identify"](session, case, data, MONDAY) is None
+        assert await session.get(IdentificationRow, case) is not None
+        await session.rollback()
 
 
 # ---- doubt ----------------------------------------------------------------------------------------------------------
