@@ -177,7 +177,7 @@ async def _other_rights(world: World) -> None:
     await world.stage(case, "assessing")
     await rights.decide(world, case, "erasure", published=True)
     await world.stage(case, "carrying_out")
-    steps = [{"controller": "UAB Paieška", "outcome": "asked", "done_at": world.now().isoformat()}]
+    steps = [{"controller": "UAB Paieška", "outcome": "asked", "done_at": MONDAY.isoformat()}]
     await world.say(case, "record_steps", steps=steps, reference="dms/published")
     case = await file(world, "SE", "restriction")
     await identify(world, case, MONDAY)
