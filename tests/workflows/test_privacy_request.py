@@ -587,7 +587,10 @@ async def test_what_is_in_use_is_kept_with_its_ground_and_named_in_the_answer(wo
     assert still_open in _plain(letter)
     assert "GDPR 17(3)(b)" in _plain(letter)
     await world.advance(case, MONDAY + timedelta(days=9))
-    assert set(await hits(world, who)) == {still_open}
+    found = await hits(world, who)
+    # the request keeps whom to look for when the ground of what it left has ended, and nothing else of the person
+    assert set(found) == {still_open, case}
+    assert set(found[case]) == {"kept"}
     async with world.sessions() as session:
         party = await session.get(PartyRow, (still_open, "subject"))
     assert party is not None
