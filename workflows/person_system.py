@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from temporalio import workflow
 
-from workflows.case import Case, Item, accepts
+from workflows.case import Case, Item, accepts, utc
 
 with workflow.unsafe.imports_passed_through():
     from activities.privacy import PrivacyActivities
@@ -201,7 +201,7 @@ class AsksPeople(Case):
         """Each who was asked, by system and act."""
         lines = []
         for one in self.body.asked:
-            answered = f"{one.answered_at:%Y-%m-%d %H:%M %Z}" if one.answered_at else "**not answered**"
+            answered = utc(one.answered_at) if one.answered_at else "**not answered**"
             found = f", {len(self.body.found.get(one.system, ()))} found" if one.act == "search" else ""
             kept = f", kept {len(one.kept)}" if one.kept else ""
             lines.append(f"- **{one.subject}:** {answered}{found if one.answered_at else ''}{kept}")

@@ -1898,7 +1898,7 @@ def _signature_lines(seen: Seen | None) -> list[str]:
     if seen is None:
         return []
     by = "Termins" if seen.by == "termins" else f"a person in {seen.service}"
-    lines = [f"- **Signature:** made {seen.signed_at:%Y-%m-%d %H:%M %Z}, validated by {by}"]
+    lines = [f"- **Signature:** made {utc(seen.signed_at)}, validated by {by}"]
     return lines + [f"- **Not verified:** {what}" for what in seen.not_verified]
 
 
