@@ -71,7 +71,7 @@ class StartAtVirtualNow(Interceptor):
                 handle = await super().start_workflow(input)
                 if input.start_delay is not None and await _waits(handle):
                     # a little less than the delay: a skip that is still under way when the case first rests goes on
-                    # to the case's next timer, days ahead (once in twenty starts without this, with 60 ms once in thousands)
+                    # to the next timer, days ahead (once in twenty starts without this, with 60 ms once in thousands)
                     await environment.fast_forward(handle, delay - timedelta(milliseconds=100))
                 return handle
 
