@@ -79,6 +79,15 @@ FACTS: dict[str, dict[str, object]] = {
         "amount": Decimal("730.00"),
         "reason": "The risk has changed",
     },
+    "internal-person-system": {
+        "case": "privacy_request:SE:2026-000007",
+        "title": "Paper archive",
+        "system": "archive",
+        "act": "erase",
+        "wanted": "destroy",
+        "records": ["archive:1"],
+        "last_day": date(2026, 12, 21),
+    },
     "internal-task": {
         "case": "task:SE:SE-3.2_reception_1",
         "duty": "SE-3.2",
@@ -181,6 +190,8 @@ FACTS: dict[str, dict[str, object]] = {
             {"title": "Marketing", "outcome": "fulfilled", "ground": None, "clause": None, "more": []},
             {"title": "Objection", "outcome": "refused", "ground": "A claim", "clause": "20.2", "more": ["One line"]},
         ],
+        "attach": "archive",
+        "outstanding": ["Paper archive"],
         "authority": "Valstybinė duomenų apsaugos inspekcija",
     },
     "privacy-lifting": PRIVACY | {"reason": "The dispute has ended."},
@@ -239,7 +250,7 @@ def test_every_letter_says_all_its_facts(template: str, language: str) -> None:
     assert letter.language == language
     assert facts_of(template, language) == FACTS[template].keys()
     codes = {"upheld", "pay_reduced", "requester", "limit", "fulfilled", "in_part", "refused", "compensated_by_others"}
-    codes |= {"responsible", "breach"}
+    codes |= {"responsible", "breach", "erase"}
     said = letter.subject + letter.text
     assert [word for word in words(FACTS[template]) if word not in codes and word not in said] == []
     if any(isinstance(fact, date) for fact in FACTS[template].values()):

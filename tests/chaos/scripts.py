@@ -678,19 +678,25 @@ async def privacy_erasure(life: Life) -> None:
     await life.rests(case, "closed")
 
 
-async def _asked(life: Life, organisation: str, *rights: str, way: str, **more: Any) -> str:
-    """A request by e-mail whose person is identified and whose data are gathered."""
-    content = {"rights": list(rights), "channel": "email", "identified_by": way, "person": _person(life), **more}
+def _in_person(life: Life, *rights: str, **more: Any) -> dict[str, Any]:
+    """What is filed of somebody who comes and wants the answer by e-mail."""
+    said = {"rights": list(rights), "channel": "in_person", "answer_channel": "email", "person": _person(life)}
+    return said | {"identified_by": "identity_document", **more}
+
+
+async def _asked(life: Life, organisation: str, *rights: str, **more: Any) -> str:
+    """A request in person whose person is identified and whose data are gathered."""
+    content = _in_person(life, *rights, **more)
     case = await life.file("privacy_request", organisation, content, received_at=life.ago(hours=3))
-    identified = {"way": way, "identified_at": life.ago(hours=2), "document": "dms/id-1"}
-    await life.say(case, "identify_person", when="identifying", **identified)
+    seen = {"way": "identity_document", "identified_at": life.ago(hours=2), "document": "dms/id-1"}
+    await life.say(case, "identify_person", when="identifying", **seen)
     return case
 
 
 async def privacy_rights(life: Life) -> None:
     """One right is told before the others; data are corrected, recipients told, a mark is set and taken away."""
     rights = ("rectification", "restriction", "objection")
-    case = await _asked(life, "DZ", *rights, way="qualified_signature")
+    case = await _asked(life, "DZ", *rights)
     refused = {"outcome": "refused", "ground": "compelling_grounds", "reason": "Notiek tiesvedība."}
     await life.say(case, "assess_right", when="assessing", right="objection", **refused)
     await life.say(case, "answer_part", when="assessing", rights=["objection"])
@@ -713,13 +719,13 @@ async def privacy_rights(life: Life) -> None:
 
 async def privacy_transfer(life: Life) -> None:
     """Marketing stops whoever asks; the data go to another controller, and are erased once that has them."""
-    rights = ["portability", "erasure", "marketing_objection"]
-    more: dict[str, Any] = {"transfer_to": "SIA Cita Klīnika", "answer_channel": "portal"}
-    content = {"rights": rights, "channel": "email", "identified_by": None, "person": _person(life), **more}
+    rights = ("portability", "erasure", "marketing_objection")
+    more = {"transfer_to": "SIA Cita Klīnika", "answer_channel": "portal", "identified_by": None}
+    content = _in_person(life, *rights, **more)
     case = await life.file("privacy_request", "DZ", content, received_at=life.ago(hours=3))
     stopped = {"right": "marketing_objection", "done_at": life.ago(hours=2), "reference": "crm/1"}
     await life.say(case, "confirm_done", when="identifying", **stopped)
-    seen = {"way": "qualified_signature", "identified_at": life.ago(hours=1), "document": "dms/id-1"}
+    seen = {"way": "identity_document", "identified_at": life.ago(hours=1), "document": "dms/id-1"}
     await life.say(case, "identify_person", when="identifying", **seen)
     for right, how in (("portability", {"transfer": "feasible"}), ("erasure", {})):
         await life.say(case, "assess_right", when="assessing", right=right, outcome="fulfilled", **how)
@@ -738,14 +744,9 @@ async def privacy_transfer(life: Life) -> None:
 
 async def privacy_joined(life: Life) -> None:
     """The same person asks the same again: the earlier request answers both."""
-    first = await _asked(life, "GJ", "access", "objection", way="qualified_signature")
+    first = await _asked(life, "GJ", "access", "objection")
     await life.rests(first, "assessing")
-    content = {
-        "rights": ["objection"],
-        "channel": "email",
-        "identified_by": "qualified_signature",
-        "person": _person(life),
-    }
+    content = _in_person(life, "objection")
     again = await life.file("privacy_request", "GJ", content, received_at=life.ago(hours=1))
     await life.say(again, "join_request", when="identifying", into=first)
     await life.rests(again, "closed")
@@ -766,7 +767,7 @@ async def privacy_clinic(life: Life) -> None:
         "reason": "Vyksta byla.",
         "keep": ["clinic:visits"],
     }
-    case = await _asked(life, "GJ", "access", "erasure", way="qualified_signature")
+    case = await _asked(life, "GJ", "access", "erasure")
     await life.say(case, "assess_right", when="assessing", right="erasure", **kept)
     await life.rests(case, "resting")
     await life.until_day(12)
