@@ -77,7 +77,7 @@ class Report(Model):
     """What a person found in another validator's report: for what Termins does not validate itself."""
 
     service: Text
-    """Where it was validated, such as eparaksts.lv."""
+    """Where it was validated, such as signatures.example."""
     report: Text
     """Reference to the report of that validation."""
     validated_at: Instant

@@ -14,11 +14,15 @@ from tests.world import World
 
 async def validated(world: World, case: str, at: datetime, **more: Any) -> str:
     """SHA-256 of a document that the person who asks is said to have signed; the report is kept for the case."""
-    async with world.sessions() as session:
-        asks = await session.get(PartyRow, (case, "representative")) or await session.get(PartyRow, (case, "subject"))
-    assert asks is not None
+
+    async def known() -> PartyRow | None:
+        async with world.sessions() as session:
+            subject = await session.get(PartyRow, (case, "subject"))
+            return await session.get(PartyRow, (case, "representative")) or subject
+
+    asks: PartyRow = await world.until(known, "the case is opened")
     report = {
-        "service": "eparaksts.lv",
+        "service": "signatures.example",
         "report": "dms/validation-1",
         "validated_at": at,
         "signed_at": at,

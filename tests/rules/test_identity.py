@@ -109,7 +109,7 @@ def test_what_was_signed_later_identifies_nobody_before() -> None:
 def test_what_a_person_found_elsewhere_is_said_to_be_so() -> None:
     said = {
         "sha256": "b" * 64,
-        "service": "eparaksts.lv",
+        "service": "signatures.example",
         "report": "dms/1",
         "validated_at": AT,
         "signed_at": AT,
@@ -119,7 +119,7 @@ def test_what_a_person_found_elsewhere_is_said_to_be_so() -> None:
     }
     seen, _ = signed_by(Validated.model_validate(said), "Ieva Krūmiņa", "010190-11111", AT)
     assert seen is not None
-    assert (seen.by, seen.service) == ("person", "eparaksts.lv")
+    assert (seen.by, seen.service) == ("person", "signatures.example")
     seen, faults = signed_by(Validated.model_validate(said), "Ieva Krūmiņa", "010190-11112", AT)
     assert (seen, len(faults)) == (None, 1)
 

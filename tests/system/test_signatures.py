@@ -99,7 +99,7 @@ async def test_a_report_from_elsewhere_is_entered_by_an_operator(
     container.write_bytes(b"PK a container of another maker")
     now = datetime.now(UTC).isoformat()
     report = {
-        "service": "eparaksts.lv",
+        "service": "signatures.example",
         "report": "dms/501",
         "validated_at": now,
         "signed_at": now,
@@ -117,7 +117,7 @@ async def test_a_report_from_elsewhere_is_entered_by_an_operator(
     kept = await ask(decides, *words)
     assert (kept["by"], kept["case"]) == ("person", case)
     told = (await cli(decides, *words)).stdout
-    assert "validated by op-542 in eparaksts.lv" in told
+    assert "validated by op-542 in signatures.example" in told
     said.write_text(json.dumps({**report, "statement": "probably", "name": None, "more": 1}))
     faults = (await ask(decides, *words, code=1))["faults"]
     assert len(faults) == 3

@@ -155,12 +155,12 @@ async def test_what_another_validator_found_is_said_to_be_a_persons_word(world: 
     assert row is not None
     assert (row.state["body"]["signature"]["by"], row.state["body"]["signature"]["service"]) == (
         "person",
-        "eparaksts.lv",
+        "signatures.example",
     )
     async with world.sessions() as session:
         [kept] = (await session.exec(select(SignatureRow).where(SignatureRow.case == case))).all()
     assert (kept.by, kept.actor, kept.used_at) == ("person", "op-1", MONDAY)
-    assert "validated by a person in eparaksts.lv" in await world.details(case)
+    assert "validated by a person in signatures.example" in await world.details(case)
     with pytest.raises(Refusal, match="identified already"):
         await validated(world, case, MONDAY)
 
@@ -171,7 +171,7 @@ async def test_a_report_needs_a_person_and_does_not_overrule_what_was_altered(wo
     signatures = Signatures(world.sessions)
     sha256 = await verdict_on(world, case, pki.changed(await signed(signer(who))))
     said = {
-        "service": "eparaksts.lv",
+        "service": "signatures.example",
         "report": "dms/1",
         "validated_at": AHEAD,
         "signed_at": AHEAD + SECOND,
