@@ -104,7 +104,7 @@ async def test_a_run_that_begins_again_is_told_what_was_done_though_the_case_has
 async def test_a_name_in_a_claim_is_screened_anew_and_an_account_number_is_left(world: World) -> None:
     await world.begin(AT)
     person = Person()
-    held = await past(world, person)
+    held = await past(world, person, kind="claim")
     name = {"category": "user.name", "was": person.name, "now": "Ērika Zvirbule-Kalniņa"}
     iban = {"category": "user.financial.bank_account", "was": person.iban, "now": "LV80BANK0000435195001"}
     case = await rectification(world, person, name, iban)

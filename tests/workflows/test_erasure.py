@@ -10,7 +10,7 @@ from sqlmodel import select
 
 from integrations.identity import external_id
 from models.errors import Refusal
-from models.tables import AccountRow, CaseRow, DirectoryRow, IntakeRow, PartyRow, SignInRow
+from models.tables import AccountRow, BellRow, CaseRow, DirectoryRow, IntakeRow, PartyRow, SignInRow
 from operations import accounts
 from operations.access import accesses
 from operations.erase_account import erase, erase_without_case, place_hold, ring_unobstructed
@@ -271,7 +271,10 @@ async def test_a_legal_hold_keeps_everything_and_nobody_is_shown_it(world: World
     shown = await show_case(world.sessions, world.now(), life.case, personal=True)
     assert [party.name for party in shown.parties if party.party == "user"] == [None]
     assert "legal_hold" in await world.details(life.case)
-    assert await ring_unobstructed(world.sessions, world.now) == 0
+    await ring_unobstructed(world.sessions, world.now)
+    async with world.sessions() as session:
+        rung = (await session.exec(select(BellRow).where(BellRow.case == life.case, BellRow.reason == "account"))).all()
+    assert not [bell for bell in rung if bell.heard_at is None]
     await world.advance(life.case, MONDAY + 30 * DAY)
     assert await life.status("BL-16-erase") == "held"
     with pytest.raises(Refused, match="stands already"):
