@@ -70,9 +70,9 @@ class StartAtVirtualNow(Interceptor):
                     input.start_delay = delay
                 handle = await super().start_workflow(input)
                 if input.start_delay is not None and await _waits(handle):
-                    # A little less than the delay: a skip that is still under way when the case first rests goes on to the
-                    # next timer, days ahead (once in twenty starts without this, with 60 ms once in thousands). With
-                    # 100 ms the case is behind what it is told of the present.
+                    # A little less than the delay: a skip that is still under way when the case first rests goes on to
+                    # the next timer, days ahead (once in twenty starts without this, with 60 ms once in thousands).
+                    # With 100 ms the case is behind what it is told of the present.
                     await environment.fast_forward(handle, delay - timedelta(milliseconds=60))
                 return handle
 
