@@ -68,14 +68,18 @@ class Correction(Model):
     second_person: Actor
 
 
+Seal = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")]
+"""What the codec endpoint writes into a message: sealed once, taken once, however often the sealed bytes are sent."""
+
+
 class Message(Model):
     """What somebody says to a case. The class name in snake_case is the update's name."""
 
     case: str = Field(description="the case this is meant for")
     actor: Actor
     """Who says it: written by the codec endpoint, which knows the operator, or by a backend that holds keys."""
-    once: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{32}$")] | None = None
-    """Written by the codec endpoint: sealed once, taken once, however often the sealed bytes are sent."""
+    once: Seal | None = None
+    """Written by the codec endpoint."""
 
     role: ClassVar[Role] = "handle"
     """What an operator needs to say it."""
@@ -466,6 +470,8 @@ class StartCase(Model):
     actor: str | None = None
     once: str | None = None
     """These two are written by the codec endpoint; whoever starts a case says nothing by it."""
+    spent: tuple[Seal, ...] = ()
+    """The seals that the run before refused, which nobody may use again; only a case itself goes on with them."""
 
 
 class OpenCase(Model):

@@ -251,6 +251,7 @@ class Case:
         start, faults = parse(StartCase, *(a.value if isinstance(a, errors.InClear) else a for a in (message, *more)))
         if start is None:
             return Outcome(case=self.id, result="refused", faults=faults)
+        self.spent.update(start.spent)
         opened = await workflow.execute_activity_method(
             CaseActivities.open,
             OpenCase(
@@ -329,9 +330,6 @@ class Case:
             raise refused(errors.BAD_MESSAGE, *faults)
         if parsed.case != self.id:
             raise refused(errors.BAD_MESSAGE, "case: this message is meant for another case")
-        if parsed.once in self.spent:
-            # its sealed text stands in the history: nobody else may say it for its sender when it would be allowed
-            raise refused(errors.NOT_ALLOWED_NOW, "this was refused before: seal it again to say it again")
         # while a step is on its way to the store, what is allowed after it is not known here: asked when it is taken
         # one that was recorded before (a reset, a sender who asks again) is answered, not judged anew
         known = info is not None and self.state is not None and self._step_of(info.id, parsed) is not None
@@ -341,6 +339,9 @@ class Case:
 
     def refusal(self, message: Message) -> tuple[str, ...]:
         """Why the case does not take this message now; empty if it does. Asked again when the message is taken."""
+        if message.once in self.spent:
+            # its sealed text stands in the history: nobody else may say it for its sender when it would be allowed
+            return ("this was refused before: seal it again to say it again",)
         if self.diverged:
             return () if isinstance(message, AdoptRecord) else ("the case has diverged: adopt_record comes first",)
         if type(message) in self.always:
@@ -462,7 +463,7 @@ class Case:
             return
         if workflow.info().is_continue_as_new_suggested():
             self.clocks.disarm()
-            workflow.continue_as_new(StartCase(case=self.id).model_dump())
+            workflow.continue_as_new(StartCase(case=self.id, spent=tuple(sorted(self.spent))).model_dump())
 
     async def _tick(self, tick: Tick) -> ClockState | None:
         entry = "reminded" if tick.what == "reminder" else "due"

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import date, datetime, timedelta
+from itertools import cycle
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text
@@ -519,6 +521,26 @@ async def test_continue_as_new_at_every_resting_point_changes_nothing(world: Wor
         if place is restless_world:
             assert len(runs) > 1
     assert stories[0] == stories[1]
+
+
+async def test_a_seal_that_was_refused_is_refused_in_the_next_run_too(restless_world: World) -> None:
+    """Its text stands in the history: nobody else may say it, once it would be allowed."""
+    world = restless_world
+    case = await deciding(world)
+    message = {"case": case, "handler": "op-2", "once": uuid4().hex}
+    with pytest.raises(Refused, match="no operator"):
+        await world.send(case, "assign_case", {"actor": "op-4711", **message})
+    first = (await world.handle(case).describe()).run_id
+    handlers = cycle(("op-3", "op-4"))
+
+    async def goes_on() -> bool:
+        await world.say(case, "assign_case", handler=next(handlers))
+        return (await world.handle(case).describe()).run_id != first
+
+    await world.until(goes_on)
+    with pytest.raises(Refused, match="refused before"):
+        await world.send(case, "assign_case", {"actor": "op-1", **message})
+    assert (await world.say(case, "assign_case", handler="op-2"))["entry"] == "assigned"
 
 
 # ---- recount --------------------------------------------------------------------------------------------------------
