@@ -251,7 +251,10 @@ class CaseActivities:
         now = self._now()
         for draft in t.notices:
             await self._queue(session, t, draft, now, internal=False)
-        for draft, _ in ledger.notices:
+        to_staff = [draft for draft, _ in ledger.notices]
+        if t.said is not None and t.said.second is not None:
+            to_staff.append(_to_second_person(t, t.said.actor, t.said.second))
+        for draft in to_staff:
             await self._queue(session, t, draft, now, internal=True)
         for order in t.orders:
             if await session.get(PaymentOrderRow, (t.case, order.key)) is None:
@@ -301,7 +304,7 @@ class CaseActivities:
         entry.link = row.head = proof.next_link(row.head, entry)
         session.add(entry)
         self._keep_state(row, t)
-        return recorded, bool(t.bells or ledger.notices or t.acts or row.kind in FILES_BESIDE)
+        return recorded, bool(t.bells or to_staff or t.acts or row.kind in FILES_BESIDE)
 
     async def _held(self, session: AsyncSession, case: str, step: int) -> Sequence[TimelineRow]:
         """What is recorded from this step on."""
@@ -390,6 +393,12 @@ class CaseActivities:
             missed=_fitting(missed),
             hits=hits,
         )
+
+
+def _to_second_person(t: Transition, actor: str, second: str) -> NoticeDraft:
+    """Whoever is named as having looked at late evidence hears of it: nobody answers for what they never saw."""
+    facts = {"case": t.case, "step": t.step, "entry": t.entry.replace("_", " "), "by": actor}
+    return NoticeDraft(key=f"second:{t.step}", template="internal-second-person", party=second, facts=facts)
 
 
 def digest_of(transition: Mapping[str, Any], key: DataKey) -> str:

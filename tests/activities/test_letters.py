@@ -209,6 +209,7 @@ FACTS: dict[str, dict[str, object]] = {
         "list": "2026-11-20 b103679d7e15",
     },
     "internal-authority": {"case": "claim:BTA:2026-000123", "amount": Decimal("18400.00"), "nobody": False},
+    "internal-second-person": {"case": "claim:BTA:2026-000123", "step": 12, "entry": "payment confirmed", "by": "op-1"},
     "internal-notice": {"case": "claim:BTA:2026-000123", "text": "The bank rejected the payment."},
 }
 EVERY = [(template, language) for template in FACTS for language in LANGUAGES]

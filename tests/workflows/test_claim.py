@@ -545,6 +545,17 @@ async def test_a_person_who_makes_an_overdue_payment_kept_needs_a_reason_a_docum
         case, "confirm_payment", **paid_on("2027-03-22", correction={**correction, "second_person": "op-2"})
     )
     assert await _is(world, case, "BTA-10.5c", "C1", "kept")
+    # nobody answers for what they never saw: the second person hears of it
+    [told] = [n for n in (await world.notices(case)).values() if n.template == "internal-second-person"]
+    assert (told.party, told.facts["by"], told.internal) == ("op-2", "op-1", True)
+
+    async def went_out() -> bool:
+        return (await world.notices(case))[told.key].sent_at is not None
+
+    await world.until(went_out)
+    [mail] = [m for m in world.mails("op-2@") if f"otrā persona, {case}" in str(m["Subject"])]
+    assert "op-1" in text_of(mail)
+    assert "dms/77" not in text_of(mail)
 
 
 @pytest.mark.parametrize(("day", "fault"), [("2027-03-05", "future"), ("2027-02-27", "before the clock's start")])
