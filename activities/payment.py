@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlmodel import select
+from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.limits import approver
 from activities.screening import SCREEN, keep, version
 from activities.store import ActHandler
 from integrations.bank import Bank, BankUnavailable, OrderRefused, PaymentOrder, iban_fault
@@ -24,8 +26,12 @@ from models.now import Now
 from models.screening import PartyHit
 from models.tables import CaseRow, NoticeRow, PartyRow, PaymentOrderRow, ScreeningRow
 from operations.intake import Sessions
-from rules.rulebook import book, duty_for
+from rules.authority import limits
+from rules.rulebook import Rulebook, book, duty_for
 from rules.screening import birth_date, screen
+
+ACCOUNT_BY = "account_by"
+"""Of a party: who said the account that stands now, other than its owner in the filing."""
 
 
 class PaymentActivities:
@@ -59,6 +65,8 @@ class PaymentActivities:
         at = self._now()
         if party is None or party.iban is None or party.name is None:
             return OrderIssued(key=ref.key, refused="no account")
+        if await self._needs_second(row, party, rulebook):
+            return OrderIssued(key=ref.key, refused="a second person says the same account: the sum is above the limit")
         screened, hits = await self._screen(row, party.name, party.personal_code)
         if hits:
             return OrderIssued(key=ref.key, screened=version(screened), hits=hits)
@@ -92,6 +100,39 @@ class PaymentActivities:
             ).one()
             row.issued_at, row.reference = proof.submitted_at, proof.reference
             return _issued(row, screened)
+
+    async def _needs_second(self, order: PaymentOrderRow, party: PartyRow, rulebook: Rulebook) -> bool:
+        """Whether an account that one person changed waits for another to say it too; who has the authority is told.
+
+        Only above the sum for which a decision needs a second person: what two approved shall not go where one says.
+        """
+        above = rulebook.values.get("second_approval_above")
+        by = party.other.get(ACCOUNT_BY)
+        if above is None or by is None or len(set(by)) > 1:
+            return False
+        same_payee = (PaymentOrderRow.case == order.case, PaymentOrderRow.party == order.party)
+        async with self._sessions() as session, session.begin():
+            waiting = select(PaymentOrderRow).where(*same_payee, col(PaymentOrderRow.issued_at).is_(None))
+            # all that waits for this payee: a sum is not made small by its parts
+            amount = sum((one.amount for one in (await session.exec(waiting)).all()), Decimal(0))
+            if amount <= Decimal(str(above)):
+                return False
+            table = limits(rulebook.organisation)
+            key = f"account:{order.key}"
+            if table and await session.get(NoticeRow, (order.case, key)) is None:
+                who = await approver(session, rulebook.organisation, amount, by[0])
+                session.add(
+                    NoticeRow(
+                        case=order.case,
+                        key=key,
+                        template="internal-account",
+                        party=who or max(table, key=lambda role: table[role]),
+                        internal=True,
+                        facts={"payment": order.key, "amount": str(amount), "by": by[0]},
+                        queued_at=self._now(),
+                    )
+                )
+        return True
 
     async def _screen(
         self, order: PaymentOrderRow, name: str, code: str | None
@@ -155,6 +196,9 @@ async def set_account(session: AsyncSession, case: str, data: dict[str, Any], at
     party = await session.get(PartyRow, (case, data["claimant"]))
     if party is None:
         raise Refusal("claimant: there is no such claimant")
+    if by := data.get("by"):
+        again = party.other.get(ACCOUNT_BY, ()) if party.iban == data["iban"] else ()
+        party.other = {**party.other, ACCOUNT_BY: [*again, by]}
     party.iban = data["iban"]
     party.to_screen = True
 

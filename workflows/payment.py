@@ -179,7 +179,10 @@ class Paying(Case):
         )
 
     async def payee_corrected(self, item: Item, m: CorrectPayee) -> None:
-        """Another account: held orders go out, a rejected one is replaced by a new order of the same sum."""
+        """Another account: held orders go out, a rejected one is replaced by a new order of the same sum.
+
+        Above the sum for which a decision needs a second person the order is held until another says the same account.
+        """
         payments, orders, keys = [], [], []
         for payment in self.body.payments:
             again = payment
@@ -197,7 +200,7 @@ class Paying(Case):
             "payee_corrected",
             said=item,
             facts={"claimant": m.claimant, "payment": ", ".join(keys)},
-            acts=(Act(name=self.account_act, data={"claimant": m.claimant, "iban": m.iban}),),
+            acts=(Act(name=self.account_act, data={"claimant": m.claimant, "iban": m.iban, "by": m.actor}),),
             orders=tuple(orders),
             body=self.body.model_copy(update={"payments": tuple(payments)}),
         )

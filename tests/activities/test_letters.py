@@ -209,6 +209,12 @@ FACTS: dict[str, dict[str, object]] = {
         "list": "2026-11-20 b103679d7e15",
     },
     "internal-authority": {"case": "claim:BTA:2026-000123", "amount": Decimal("18400.00"), "nobody": False},
+    "internal-account": {
+        "case": "claim:BTA:2026-000123",
+        "payment": "C1:indemnity",
+        "amount": Decimal("18400.00"),
+        "by": "op-1",
+    },
     "internal-second-person": {"case": "claim:BTA:2026-000123", "step": 12, "entry": "payment confirmed", "by": "op-1"},
     "internal-notice": {"case": "claim:BTA:2026-000123", "text": "The bank rejected the payment."},
 }

@@ -578,6 +578,27 @@ async def test_a_rejected_payment_is_owed_by_the_same_date_and_ordered_anew(worl
     await world.payment(case, "C1:indemnity:2", "issued")
 
 
+async def test_above_the_limit_another_account_waits_for_a_second_person_who_says_the_same(world: World) -> None:
+    """What two approved does not go where one says: neither twice by one person, nor by two who say two accounts."""
+    case = await deciding(world, amount="15000.00")
+    await world.say(case, "propose_decision", actor="op-1", **proposal("15000.00"))
+    await world.say(case, "approve_decision", actor="op-2")
+    await world.payment(case, "C1:indemnity", "issued")
+    await world.say(
+        case, "reject_payment", actor="system:bank", payment="C1:indemnity", reason="AC01", rejected_on="2027-03-01"
+    )
+    first, other = "LV97HABA0012345678910", "LT121000011101001000"
+    for actor, iban in (("op-1", first), ("op-1", first), ("op-2", other)):
+        await world.say(case, "correct_payee", actor=actor, claimant="C1", iban=iban)
+        await world.payment(case, "C1:indemnity:2", "held")
+    [asked] = [n for n in (await world.notices(case)).values() if n.template == "internal-account"]
+    assert asked.facts["amount"] == "14800.00"
+    await world.say(case, "correct_payee", actor="op-1", claimant="C1", iban=other)
+    await world.payment(case, "C1:indemnity:2", "issued")
+    texts = [p.read_text() for p in (world.var / "bank").glob("*.xml")]
+    assert sorted(other in text for text in texts if case.split(":")[2] in text) == [False, True]
+
+
 async def test_a_bad_iban_holds_the_payment_and_nothing_else(world: World) -> None:
     await world.begin(MONDAY)
     claim = content(await world.policy(), documents=documents(MONDAY))
