@@ -93,6 +93,7 @@ from operations.reconcile import Reconciled
 from operations.reconcile import reconcile as reconcile_cases
 from operations.records import Loaded, Records
 from operations.records import Put as HoldPut
+from operations.recount import PATIENCE
 from operations.recount import recount as recount_cases
 from operations.reset import reset as reset_case
 from operations.setup import setup as set_up
@@ -1283,29 +1284,40 @@ def _print_claimant(console: Console, one: ClaimantSettlement) -> None:
 def recount(
     actor: Annotated[str, typer.Option(help="Who asks for it: an operator code, or system:NAME.")] = "system:starter",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until every case has counted.")] = True,
+    patience: Annotated[
+        int,
+        typer.Option(min=1, max=86400, help="Seconds without any case counting, after which what is left is named."),
+    ] = int(PATIENCE),
     as_json: Json = False,
 ) -> None:
-    """After a change of rulebook or calendar: make these tables the target, and let every open clock count anew."""
-    raise typer.Exit(_run(_recount(actor, wait, as_json), as_json))
+    """After a change of rulebook or calendar: make these tables the target, and let every open clock count anew.
+
+    A case that stands still is named and counts anew once it can; until then the answer is 1.
+    """
+    raise typer.Exit(_run(_recount(actor, wait, patience, as_json), as_json))
 
 
-async def _recount(actor: str, wait: bool, as_json: bool) -> int:
+async def _recount(actor: str, wait: bool, patience: int, as_json: bool) -> int:
     async with connect(engine="needed") as connection:
         with _bar("counting anew") as progress:
-            targets, cases = await recount_cases(
+            done = await recount_cases(
                 connection.sessions,
                 connection.engine,
                 wall_clock,
                 actor,
                 progress if wait else None,
+                patience,
             )
     if as_json:
-        print(json.dumps({"targets": targets, "cases": cases, "waited": wait}))
+        print(json.dumps({**done.model_dump(mode="json"), "waited": wait}))
     else:
-        print(f"{cases} cases {'counted anew' if wait else 'are to count anew'}")
-        for name, version in sorted(targets.items()):
+        counted = f"{done.counted} of {done.cases}" if done.left else str(done.cases)
+        print(f"{counted} cases {'counted anew' if wait else 'are to count anew'}")
+        for name, version in sorted(done.targets.items()):
             print(f"  {name} {version}")
-    return DONE
+        rows = [(left.case, left.stage, left.waits_for) for left in done.left]
+        _section(_console(), "Not counted yet; each does once its run goes on", ("Case", "Stage", "Waits for"), rows)
+    return REFUSED if done.left else DONE
 
 
 class To(StrEnum):

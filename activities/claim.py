@@ -25,6 +25,7 @@ from models.claim import LIMITS_MOVED, Assess, Assessment, ClaimBody, ClaimFilin
 from models.errors import Refusal
 from models.names import case_id
 from models.now import Now
+from models.settlement import NONE
 from models.tables import (
     CaseRow,
     DecisionRow,
@@ -179,6 +180,9 @@ class ClaimStore:
         if not ask.recorded:
             await self._propose(session, case, data, at)
         limits = await Limits.of(session, self._keyring, case, ask.policy, at, lock=True)
+        # who changes the policy holds the same lock: what it says now is what is decided by
+        if ask.recorded in (0, ask.n) and (faults := await self._coverage.unheard_changes(session, case, at)):
+            raise Refusal(*faults)
         ask = await asked(session, ask)
         row = await session.get(DecisionRow, (case, ask.n))
         if row is None:
@@ -196,8 +200,13 @@ class ClaimStore:
             await freeze(session, limits, ask, worked, row, Ruled.model_validate(data["ruled"]))
         row.lines, row.premium = worked.lines, worked.premium
         await session.flush()
-        await limits.take(ask, worked, at)
-        return Amended(body={"salvage": await limits.waiting_for_salvage()})
+        less = await limits.take(ask, worked, at)
+        body: dict[str, Any] = {"salvage": await limits.waiting_for_salvage()}
+        if less:
+            withheld = await limits.withheld_by()
+            body["withheld_by"] = {n: str(amount) for n, amount in withheld.items()}
+            body["withheld"] = str(sum(withheld.values(), start=NONE))
+        return Amended(body=body)
 
     async def _keep_salvage(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         """The owner keeps what is left of a thing (9.3.1)."""

@@ -84,6 +84,26 @@ class CoverageStore:
         said = LearntFacts.model_validate(learnt.facts) if learnt is not None else LearntFacts()
         return await self._find(session, intake, filing, said, at)
 
+    async def unheard_changes(self, session: AsyncSession, case: str, at: datetime) -> tuple[str, ...]:
+        """What of cover is another thing now, since the policy or the occurrence changed and the claim has not heard.
+
+        Its bell waits: whoever refuses a decision for this lets the claim hear it first.
+        """
+        bell = select(BellRow.id).where(
+            BellRow.case == case, BellRow.reason == LOOK_AGAIN, col(BellRow.heard_at).is_(None)
+        )
+        if (await session.exec(bell.limit(1))).first() is None:
+            return ()
+        before = _for_body(await _rows(session, case))["findings"]
+        found = await self.renew(session, case, at)
+        after = found.body["findings"] if found is not None else before
+        return tuple(
+            f"findings: {code} is {after.get(code, 'met').replace('_', ' ')} now, since the policy or another claim "
+            "on the same occurrence changed; the claim looks at it within a minute: judge it, and decide then"
+            for code in sorted({*before, *after}, key=place_of)
+            if before.get(code) != after.get(code)
+        )
+
     # ---- acts -------------------------------------------------------------------------------------------------------
 
     async def _learn(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
@@ -227,6 +247,7 @@ async def _facts(
         circumstance=known.circumstance,
         circumstance_at=circumstance_at,
         named_as=_named_as(parties, policy) if policy is not None else {},
+        assigned_by={f"C{n}": c.assigned_by for n, c in enumerate(filing.claimants, 1) if c.assigned_by is not None},
         others=await _other_policies(session, policy, known, intake) if policy is not None else (),
         first_claim=_first(own, others) if own is not None else None,
         paid_before=paid,

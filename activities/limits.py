@@ -18,7 +18,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from activities.instalments import left_to_agreement
 from integrations.bank import iban_fault
-from models.claim import Assess, Assessment, ClaimantDecision, ClaimFiling, ProvenLoss, read_claim
+from models.claim import RELEASED, Assess, Assessment, ClaimantDecision, ClaimFiling, ProvenLoss, read_claim
 from models.coverage import LearntFacts
 from models.errors import Refusal
 from models.settlement import (
@@ -64,8 +64,6 @@ from security.index import index_of
 from security.keys import Keyring
 
 LANGUAGES: tuple[Language, ...] = ("lv", "lt", "en")
-BELL = "limit"
-"""The reason of a bell: limit was released, or used up."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +217,7 @@ class Limits:
             left, free = _left(terms.limit_aggregate, rows, row)
             left_here, free_here = _left(terms.limit_per_occurrence, same, row)
             if finer or min(free, free_here) > 0 or row.withheld > min(left, left_here):
-                self._session.add(BellRow(case=row.case, reason=BELL, created_at=at))
+                self._session.add(BellRow(case=row.case, reason=RELEASED, created_at=at))
 
     # ---- decide -----------------------------------------------------------------------------------------------------
 
@@ -267,20 +265,25 @@ class Limits:
         about = {c: amount for c, amount in claimed.items() if c[0] not in ask.in_suit and (ask.n == 1 or c in named)}
         return head_faults(ask.heads, self._intake.organisation, about, accepted)
 
-    async def take(self, ask: Assess, worked: Worked, at: datetime) -> None:
-        """Book a decision: parts, limits, premium. Others hear of it if they wait for the limits."""
+    async def take(self, ask: Assess, worked: Worked, at: datetime) -> bool:
+        """Book a decision: parts, limits, premium. Others hear of it if they wait for the limits.
+
+        Whether decisions before it withhold less now.
+        """
         await self.book_premium(worked.premium, at)
         for former in await self._decided_before(ask.n):
             if (former.claimant, former.head) in {(p.claimant, p.head) for p in worked.parts}:
                 # what still waits for salvage is said by this decision anew
                 former.salvage = NONE
         self._session.add_all(worked.parts)
+        less = await self._decided_anew(ask)
         await self._withhold(ask, worked.withheld, at)
         own = await self.own()
         own.taken += worked.payable
         own.deductible += worked.deductible
         own.proven = worked.proven
         await self.ring(at)
+        return less
 
     async def give_back(self, amount: Decimal, at: datetime) -> None:
         """What was decided and will not be paid, since the right to it ended, is free for others."""
@@ -293,6 +296,34 @@ class Limits:
         """Book a rejection: nothing is reserved for what it rejects."""
         await self._withhold(ask, NONE, at)
         await self.ring(at)
+
+    async def _decided_anew(self, ask: Assess) -> bool:
+        """What this decision says anew of a head is withheld by it alone, and by none before it (9.6)."""
+        less = False
+        if ask.recorded not in (0, ask.n) or ask.n == 1:
+            return less
+        await self._session.flush()
+        anew = {_cell(p) for p in ask.losses}
+        rows = select(DecisionRow).where(
+            DecisionRow.case == self._intake.case, DecisionRow.n < ask.n, DecisionRow.withheld > 0
+        )
+        for row in (await self._session.exec(rows)).all():
+            if not anew & {_cell(p) for p in Assess.model_validate(row.asked).losses}:
+                continue
+            less = True
+            rest = await asked(self._session, ask.model_copy(update={"recorded": row.n, "n": ask.n + 1}))
+            if not rest.losses:
+                row.withheld = NONE
+                continue
+            left = await self.work_out(rest, rest.n)
+            # what would be free this instant is not lost: it is released like everything that is withheld
+            row.withheld = left.withheld + left.payable
+        return less
+
+    async def withheld_by(self) -> dict[str, Decimal]:
+        """What each decision still withholds, by its number."""
+        rows = await self._session.exec(select(DecisionRow).where(DecisionRow.case == self._intake.case))
+        return {str(row.n): row.withheld for row in rows.all() if row.withheld}
 
     async def _withhold(self, ask: Assess, withheld: Decimal, at: datetime) -> None:
         """The claim holds what its decisions withhold, and what is claimed before a court."""
@@ -595,15 +626,22 @@ async def asked(session: AsyncSession, ask: Assess) -> Assess:
         return ask
     row = await session.get_one(DecisionRow, (ask.case, ask.recorded))
     handed_over = {*ask.salvage}
+    anew: set[Cell] = set()
     rows = (await session.exec(select(DecisionRow).where(DecisionRow.case == ask.case))).all()
     for later in rows:
-        if later.decided_at is not None and later.n != ask.n and later.asked.get("recorded") == ask.recorded:
+        if later.decided_at is None or later.n in (ask.n, ask.recorded):
+            continue
+        if later.asked.get("recorded") == ask.recorded:
             handed_over |= {*later.asked.get("salvage", ())}
+        elif later.n > ask.recorded and not later.asked.get("recorded"):
+            # new evidence, or a ruling: the later decision says it all of these heads
+            anew |= {_cell(p) for p in Assess.model_validate(later.asked).losses}
     now = {"n": ask.n, "recorded": ask.recorded, "in_suit": ask.in_suit, "automatic": False}
     whole = Assess.model_validate({**row.asked, **now})
     losses = tuple(
         handed(loss) if f"{loss.claimant}:{loss.head}" in handed_over else loss  # 9.3.1
         for loss in whole.losses
+        if _cell(loss) not in anew
     )
     return whole.model_copy(update={"losses": losses, "salvage": tuple(sorted(handed_over))})
 

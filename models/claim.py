@@ -12,7 +12,8 @@ from pydantic import Field, StringConstraints, TypeAdapter, ValidationError, mod
 from models.automatic import Automatic, Registered, Review, Ruled
 from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
-from models.coverage import LearntFacts, Waiting
+from models.coverage import OF_CLAIMANT, AssignedBy, LearntFacts, Waiting
+from models.dispute import Dispute
 from models.instalments import Agreement, HeadByAgreement
 from models.keepable import MOST, path_of, printable
 from models.operator import Role
@@ -47,6 +48,8 @@ class Claimant(Model):
     language: Literal["lv", "lt", "en"] = "lv"
     personal_code: Text | None = None
     iban: Text | None = None
+    assigned_by: AssignedBy | None = None
+    """Who assigned the right, where it is not the claimant's own (11.4)."""
 
 
 class FiledLoss(Model):
@@ -171,6 +174,8 @@ def _one(adapter: TypeAdapter[Any], value: Any, where: str, faults: list[str]) -
         return None
 
 
+RELEASED = "limit"
+"""The reason of a bell: what claims filed earlier held of the limits is free, or used up (9.6, 9.12)."""
 LIMITS_MOVED = "limits: they have given to another claim meanwhile"
 """How a refusal begins after which the same decision is worked out anew (9.6)."""
 
@@ -219,7 +224,7 @@ class HeadOutcome(Model):
     @property
     def finding(self) -> str:
         """The point of cover that the code would be."""
-        return f"{self.code}:{self.claimant}" if self.code == "third_party" else self.code
+        return f"{self.code}:{self.claimant}" if self.code in OF_CLAIMANT else self.code
 
 
 class HeadReason(HeadOutcome):
@@ -337,6 +342,8 @@ class ClaimBody(Model):
     """Entitled to, but reserved by claims filed earlier (9.6)."""
     withheld_by: dict[str, Money] = Field(default_factory=dict)
     """The same by the number of the decision that withheld it."""
+    released: bool = False
+    """Limit was released for what is withheld while the claim was being decided: asked for once that is done."""
     salvage: dict[str, int] = Field(default_factory=dict)
     """Claimant and head whose salvage the owner agreed to hand over → the decision that says so (9.3.1)."""
     suit: Suit | None = None
@@ -350,6 +357,10 @@ class ClaimBody(Model):
     """Exclusions that were raised, with title and, where they have an exception, its question; in English."""
     occurrence: tuple[str, ...] = ()
     """Other claims on the same occurrence, as of the last look; the first of them where there are many."""
+    dispute: Dispute | None = None
+    """With policyholder or insured, not over yet (11.5)."""
+    disputes: int = 0
+    """How many there were."""
     automatic: Automatic | None = None
     """What becomes of the rulebook's own decision; None: this claim is no case for one."""
     review: Review | None = None

@@ -23,8 +23,8 @@ CircumstanceReference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._
 
 LOOK_AGAIN = "cover"
 """The reason of a bell: another claim on the same occurrence came, or the policy changed."""
-UNDECIDED = ("collecting", "deciding")
-"""The stages in which a claim's findings can still change."""
+UNDECIDED = ("collecting", "deciding", "approving")
+"""The stages in which a claim is told that its findings can have changed; whatever comes back to be decided looks."""
 
 
 class Point(Model):
@@ -104,6 +104,15 @@ POINTS: Mapping[str, Point] = {
         ),
         question="Is the claimant neither policyholder, insured, co-insured, one of their group, nor on duty for them?",
     ),
+    "own_right": Point(
+        clause="11.4",
+        label=Label(
+            lv="Prasījumu nav cedējis līguma dalībnieks",
+            lt="Reikalavimo neperleido sutarties dalyvis",
+            en="No party to the contract assigned the right",
+        ),
+        question="Is the right the claimant's own, not assigned by policyholder, insured or co-insured (11.4)?",
+    ),
     "liable": Point(
         clause="2.1",
         label=Label(
@@ -137,7 +146,10 @@ POINTS: Mapping[str, Point] = {
         question="Has the insurer not yet paid for a loss from the same cause (another claimant of it is none)?",
     ),
 }
-"""The points that every claim has, in the order in which they are asked; `third_party` once for each claimant."""
+"""The points that every claim has, in the order in which they are asked; those `OF_CLAIMANT` once for each claimant."""
+OF_CLAIMANT = ("third_party", "own_right")
+AssignedBy = Literal["policyholder", "insured", "co_insured", "third_party"]
+"""Who assigned the right to a claimant who has it by an assignment (11.4)."""
 
 
 class Term(Model):
@@ -238,6 +250,8 @@ class CoverageFacts(Model):
     """When the insured's written report of the circumstance was received, if it was for this policy."""
     named_as: dict[str, Literal["policyholder", "insured", "co_insured"]] = Field(default_factory=dict)
     """Claimants with the name of somebody who is no third party."""
+    assigned_by: dict[str, AssignedBy] = Field(default_factory=dict)
+    """Claimants who say that the right was assigned to them, and by whom."""
     others: tuple[Period, ...] = ()
     first_claim: FirstClaim | None = None
     """None: this one is."""

@@ -259,9 +259,12 @@ def _missed(row: Any, today: date) -> Missed:
 
 
 def _kept(code: str) -> Iterable[Duty]:
-    """The duties of a rulebook that run as a clock in Termins; a night's run has a report of its own."""
-    own = {"schedule:Storage", "rule:legal_hold"}
-    return (d for d in books()[code].duty if d.has_clock and set(d.kept_by) - own)
+    """The duties of a rulebook that run as a clock in Termins; what a rule or a night keeps is told elsewhere."""
+    return (
+        d
+        for d in books()[code].duty
+        if d.has_clock and any(not k.startswith("rule:") and k != "schedule:Storage" for k in d.kept_by)
+    )
 
 
 def _order(line: DutyLine) -> tuple[str, int]:

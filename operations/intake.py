@@ -119,7 +119,9 @@ class Delivered(Model):
 
 
 REOPENS: dict[str, frozenset[str]] = {
-    "claim": frozenset({"report_bounce", "reject_payment", "report_suit", "reopen_claim", "request_review"}),
+    "claim": frozenset(
+        {"report_bounce", "reject_payment", "report_suit", "reopen_claim", "request_review", "report_dispute"}
+    ),
     "access_request": frozenset({"report_bounce", "complete_line"}),
     "authenticator_withdrawal": frozenset({"report_bounce"}),
     "privacy_request": frozenset({"report_bounce", "lift_restriction"}),

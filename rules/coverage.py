@@ -95,7 +95,7 @@ def place_of(code: str) -> tuple[int, tuple[int, ...], str]:
 
 
 def find_coverage(facts: CoverageFacts, organisation: str) -> tuple[Finding, ...]:
-    """One finding for each point of cover, the third party once for each claimant, and one for each duty (8.2)."""
+    """One finding for each point of cover, those of a claimant once for each, and one for each duty (8.2)."""
     found = [
         _in_force(facts),
         _in_period(facts),
@@ -105,6 +105,7 @@ def find_coverage(facts: CoverageFacts, organisation: str) -> tuple[Finding, ...
         _in_time(facts),
         _right_policy(facts),
         *(_third_party(facts, claimant) for claimant in facts.claimants),
+        *(_own_right(facts, claimant) for claimant in facts.claimants),
         _point("liable", "open", {}),
         _point("direct_loss", "open", {}),
         _no_exclusion(facts),
@@ -199,6 +200,13 @@ def _territory(facts: CoverageFacts) -> Finding:
 def _third_party(facts: CoverageFacts, claimant: str) -> Finding:
     named_as = facts.named_as.get(claimant)
     return _point(f"third_party:{claimant}", "not_met" if named_as else "open", {"named_as": named_as})
+
+
+def _own_right(facts: CoverageFacts, claimant: str) -> Finding:
+    """11.4: no party to the contract may assign a claim from it; of what a third party assigns nothing is said."""
+    by = facts.assigned_by.get(claimant)
+    outcome: Outcome = "met" if by is None else "possible" if by == "third_party" else "not_met"
+    return _point(f"own_right:{claimant}", outcome, {"assigned_by": by})
 
 
 def _no_exclusion(facts: CoverageFacts) -> Finding:

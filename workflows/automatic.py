@@ -105,7 +105,7 @@ class ReviewedByPerson(ByInstalments):
                 duty=REVIEW,
                 facts=said,
                 changes=() if running else (Start(duty=REVIEW_RESERVE, anchor_at=item.at),),
-                acts=(act, Act(name="claim.reserve_again")),
+                acts=(act, Act(name="claim.reserve_again"), Act(name="claim.find")),
                 to="deciding",
                 body=self.body.model_copy(update={"review": review.model_copy(update={"by": m.actor})}),
             )

@@ -11,6 +11,7 @@ from workflows.automatic import REVIEW, REVIEW_RESERVE
 from workflows.case import CLOSED, REST, Done, Item, Rung, accepts, utc
 from workflows.court import COURT, BeforeCourt
 from workflows.decisions import DECIDE, TELL
+from workflows.dispute import DISPUTES, Disputed
 from workflows.instalments import ENDED, ORDER_INSTALMENT, PAY, RIGHT_ENDED
 from workflows.salvage import SALVAGE, WithSalvage
 
@@ -58,6 +59,7 @@ with workflow.unsafe.imports_passed_through():
         WithdrawClaim,
     )
     from models.coverage import LOOK_AGAIN, POINTS, JudgeFindings, StateFacts, Waiting, title_of
+    from models.dispute import EndDispute, ReferDispute, ReportDispute
     from models.instalments import AgreeInstalments, ConfirmRight, PayWhole
     from models.recovery import CLAUSES, RecoverPayment
 
@@ -75,14 +77,15 @@ LATER: tuple[type[Message], ...] = (
     CorrectAddress,
     RequestReview,
     ReviewDecision,
+    *DISPUTES,
 )
-"""What still happens to decisions made before: their letters, their payments, and the review of an automatic one."""
+"""What still happens to decisions made before: letters, payments, the review of an automatic one, disputes."""
 AGREED: tuple[type[Message], ...] = (AgreeInstalments, PayWhole, ConfirmRight)
 """What is said of instalments, whatever else happens to a claim that was decided."""
 
 
 @workflow.defn(name="Claim")
-class Claim(BeforeCourt, WithSalvage):
+class Claim(BeforeCourt, WithSalvage, Disputed):
     """One claim: documents, decision within 30 days, letters within 10 working days, payment within 15."""
 
     kind = "claim"
@@ -123,10 +126,10 @@ class Claim(BeforeCourt, WithSalvage):
             *AGREED,
         ),
         "approving": (ApproveDecision, SendBackDecision, WithdrawClaim, *LATER, *COURT, *AGREED),
-        "telling_and_paying": (*LATER, *COURT, *SALVAGE, RecoverPayment, *AGREED),
+        "telling_and_paying": (*LATER, *COURT, *SALVAGE, ReopenClaim, RecoverPayment, *AGREED),
         "in_court": (*LATER, ReportRuling, ReportSuitEnd, *SALVAGE, SetReserve, WithdrawClaim, RecoverPayment, *AGREED),
-        "awaiting_limit": (*LATER, *COURT, *SALVAGE, RecoverPayment, *AGREED),
-        "awaiting_salvage": (*LATER, *COURT, *SALVAGE, RecoverPayment, *AGREED),
+        "awaiting_limit": (*LATER, *COURT, *SALVAGE, ReopenClaim, RecoverPayment, *AGREED),
+        "awaiting_salvage": (*LATER, *COURT, *SALVAGE, ReopenClaim, RecoverPayment, *AGREED),
         "paying_instalments": (*AGREED, *LATER, *COURT, ReopenClaim, RecoverPayment),
         "resting": (
             ReportBounce,
@@ -137,6 +140,7 @@ class Claim(BeforeCourt, WithSalvage):
             ReopenClaim,
             RecoverPayment,
             RequestReview,
+            ReportDispute,
         ),
     }
 
@@ -171,6 +175,9 @@ class Claim(BeforeCourt, WithSalvage):
     decide_by_person = accepts(DecideByPerson)
     request_review = accepts(RequestReview)
     review_decision = accepts(ReviewDecision)
+    report_dispute = accepts(ReportDispute)
+    refer_dispute = accepts(ReferDispute)
+    end_dispute = accepts(EndDispute)
 
     body: ClaimBody
 
@@ -227,8 +234,10 @@ class Claim(BeforeCourt, WithSalvage):
                 )
             case Item(message=RequireDocument() as m) as item:
                 await self._require(item, m)
-            case Rung(bells=bells) if self._rung_for_cover(bells):
-                await self._find_anew()
+            case Rung(bells=bells):
+                self.keep_release(bells)
+                if self._rung_for_cover(bells):
+                    await self._find_anew()
             case event:
                 await self._always(event)
 
@@ -243,12 +252,16 @@ class Claim(BeforeCourt, WithSalvage):
                 await self.record(
                     "sent_back", said=item, to="deciding", body=self.body.model_copy(update={"proposal": None})
                 )
+            case Rung(bells=bells):
+                await self._rung_while_approving(bells)
             case event:
                 await self._always(event)
 
     async def telling_and_paying(self) -> None:
         """10.5: both are told in writing within 10 working days, beside the payment within 15."""
         self._carry_on()
+        if await self.decide_what_was_released():
+            return
         match await self.next():
             case Rung() if self.body.withheld:
                 await self.supplement()
@@ -258,6 +271,8 @@ class Claim(BeforeCourt, WithSalvage):
     async def in_court(self) -> None:
         """9.1.3: while a court hears the claim its ruling is a missing document; nothing else of it is decided."""
         self._carry_on()
+        if await self.decide_what_was_released():
+            return
         match await self.next():
             case Rung() if self.body.withheld:
                 await self.supplement()
@@ -329,6 +344,8 @@ class Claim(BeforeCourt, WithSalvage):
             return {"body": body, "to": "awaiting_salvage"}
         if any(agreement.open for agreement in body.agreements):
             return {"body": body, "to": "paying_instalments"}
+        if body.dispute is not None:
+            return {"body": body} if self.case.stage == self.paying else {"body": body, "to": self.paying}
         now = workflow.now()
         return {
             "body": body.model_copy(update={"finished_at": now}),
@@ -345,6 +362,21 @@ class Claim(BeforeCourt, WithSalvage):
     async def _find_anew(self) -> None:
         """5.4, 6.5, 6.6: the occurrence's first claim can be another one now, the contract not in force any more."""
         await self.record("cover_looked_at", acts=(Act(name="claim.find"),), heard=self.unheard)
+
+    async def _rung_while_approving(self, bells: Bells) -> None:
+        """A proposal rests on what was found of cover: where that is another thing now, it goes back to the handler."""
+        self.keep_release(bells)
+        if not self._rung_for_cover(bells):
+            return
+        before = self.body.findings
+        await self._find_anew()
+        if self.body.findings != before and self.case.stage == "approving" and not self.diverged:
+            await self.record(
+                "sent_back",
+                facts={"reason": "what was found of cover has changed"},
+                to="deciding",
+                body=self.body.model_copy(update={"proposal": None}),
+            )
 
     # ---- documents --------------------------------------------------------------------------------------------------
 
@@ -450,7 +482,7 @@ class Claim(BeforeCourt, WithSalvage):
                 Start(duty=DECIDE, anchor_at=m.received_at),
                 Start(duty=REVIEW_RESERVE, anchor_at=workflow.now()),
             ),
-            acts=(Act(name="claim.reserve_again"),),
+            acts=(Act(name="claim.reserve_again"), Act(name="claim.find")),
             to="deciding",
         )
 
@@ -558,6 +590,8 @@ class Claim(BeforeCourt, WithSalvage):
                 await self._agreement(item)
             case Item(message=DecideByPerson() | RequestReview() | ReviewDecision()) as item:
                 await self._about_automatic(item)
+            case Item(message=ReportDispute() | ReferDispute() | EndDispute()) as item:
+                await self.about_dispute(item)
             case Item(message=CorrectAddress() as m) as item:
                 await self._correct_address(item, m)
             case Item(message=SetPolicy() as m) as item:
@@ -705,6 +739,8 @@ class Claim(BeforeCourt, WithSalvage):
                 return ("automatic: the rulebook decides nothing of this claim by itself",)
             case RequestReview() | ReviewDecision():
                 return self.review_faults(message, now)
+            case ReportDispute() | ReferDispute() | EndDispute():
+                return self.dispute_faults(message, now)
             case ReopenClaim() if message.received_at > now:
                 return ("received_at: lies in the future",)
         return ()
@@ -756,7 +792,7 @@ class Claim(BeforeCourt, WithSalvage):
             pointless.add(RecoverPayment)
         if not body.salvage:
             pointless |= {*SALVAGE}
-        pointless |= self.pointless_of_automatic()
+        pointless |= self.pointless_of_automatic() | self.pointless_of_disputes()
         return [m for m in super().possible() if m not in pointless]
 
     def waiting(self, stage: str, body: ClaimBody) -> str:
@@ -786,7 +822,7 @@ class Claim(BeforeCourt, WithSalvage):
                 refused = [k for k, s in body.notices.items() if s == "refused"]
                 waits += [f"an address: {k}" for k in refused if k.startswith(LETTERS)]
                 waits += [f"the carrier: {k}" for k, s in body.notices.items() if s == "queued"]
-                return ", ".join([*waits, *self.waits_of_agreements(body.agreements)])
+                return ", ".join([*waits, *self.waits_of_agreements(body.agreements), *self.waits_of_dispute(body)])
             case "in_court":
                 of = ", ".join(body.suit.claimants) if body.suit is not None else ""
                 return f"the court: the ruling on the claim of {of} (9.1.3)"
@@ -812,7 +848,7 @@ class Claim(BeforeCourt, WithSalvage):
             what = f"{proposal.outcome.replace('_', ' ')}, {proposal.total} EUR ({taken_off})"
             lines += [f"- **Decision:** {what}, {decided}"]
             lines += [f"- **{h.outcome.capitalize()}:** {h.claimant} {h.head}, {h.code}" for h in proposal.heads]
-        lines += self.story_of_automatic()
+        lines += self.story_of_automatic() + self.story_of_dispute()
         lines += [f"- **Awarded to {a.claimant}:** {a.amount} EUR by a ruling in force" for a in body.awards]
         if body.suit is not None:
             lines += [f"- **Before a court:** the claim of {', '.join(body.suit.claimants)}"]

@@ -66,6 +66,7 @@ class BeforeCourt(Deciding):
                 "reference": m.reference,
             },
             changes=tuple(Start(duty=PAY_AWARD, subject=a.subject, anchor_at=m.in_force_at) for a in awards),
+            acts=(Act(name="claim.find"),),
             to="deciding",
             body=self.body.model_copy(update={"suit": None, "awards": awards, "proposal": self._standing_proposal()}),
         )
@@ -78,7 +79,16 @@ class BeforeCourt(Deciding):
         facts = {"ended_at": m.ended_at.isoformat(), "reference": m.reference}
         if suit.undecided and self.case.stage != "collecting":
             anew = () if self.clocks.running(DECIDE) else (Start(duty=DECIDE, anchor_at=m.ended_at),)
-            await self.record("suit_ended", said=item, duty=DECIDE, facts=facts, changes=anew, to="deciding", body=body)
+            await self.record(
+                "suit_ended",
+                said=item,
+                duty=DECIDE,
+                facts=facts,
+                changes=anew,
+                acts=(Act(name="claim.find"),),
+                to="deciding",
+                body=body,
+            )
             return
         then = self.finished(body)
         await self.record("suit_ended", said=item, facts=facts, changes=then.pop("rest", ()), **then)

@@ -16,9 +16,10 @@ from workflows.instalments import PAY
 with workflow.unsafe.imports_passed_through():
     from activities.claim import ClaimActivities
     from models.automatic import BY_RULEBOOK, Ruled
-    from models.case import Act, Change, Evidence, Message, NoticeDraft, OrderDraft, Start, Stop, Void
+    from models.case import Act, Bells, Change, Evidence, Message, NoticeDraft, OrderDraft, Start, Stop, Void
     from models.claim import (
         LIMITS_MOVED,
+        RELEASED,
         Assess,
         Assessment,
         ClaimantDecision,
@@ -29,7 +30,7 @@ with workflow.unsafe.imports_passed_through():
         ProposeDecision,
         subject_of,
     )
-    from models.coverage import POINTS, is_duty, title_of
+    from models.coverage import OF_CLAIMANT, POINTS, is_duty, title_of
     from models.instalments import BY_AGREEMENT, Agreement
 
 DECIDE = "BTA-10.5a"
@@ -40,7 +41,7 @@ ATTEMPTS = 3
 """How often an automatic decision is worked out anew because the limits gave to another claim meanwhile."""
 OF_PART_9 = re.compile(r"9\.(?!11\b)\d{1,2}(\.\d{1,2})?")
 """Clauses that a rejection can rest on beside a finding: what the indemnity is and how it is proven."""
-OF_HEADS = ("activity", "third_party", "liable", "direct_loss", "no_repetition")
+OF_HEADS = ("activity", "third_party", "own_right", "liable", "direct_loss", "no_repetition")
 """Points of cover that can be met for one head and not for another, as exclusions can."""
 
 
@@ -277,6 +278,19 @@ class Deciding(ReviewedByPerson):
 
     # ---- supplements ------------------------------------------------------------------------------------------------
 
+    def keep_release(self, bells: Bells) -> None:
+        """A bell of the limits that comes while the claim is decided is not lost: the step that hears it says so."""
+        if self.body.withheld and RELEASED in bells.reasons:
+            self.body = self.body.model_copy(update={"released": True})
+
+    async def decide_what_was_released(self) -> bool:
+        """Decide what was released while something else of the claim was; False if nothing was."""
+        if not self.body.released:
+            return False
+        self.body = self.body.model_copy(update={"released": False})
+        await self.supplement()
+        return True
+
     async def supplement(self) -> None:
         """9.6, 9.12: what earlier claims released is decided at once, or the rest is told to lie with the insured."""
         for base, withheld in sorted(self.body.withheld_by.items()):
@@ -396,8 +410,15 @@ class Deciding(ReviewedByPerson):
         """A reason as it stands in a letter; of a rejection with the clause and its title in the reader's language."""
         if self.body.findings is None or proposal.outcome != "reject":
             return reason
-        code, _, words = reason.partition(":")
-        return {"ground": self._grounds().get(code.strip(), code.strip()), "reason": words.strip()}
+        code, words = self._said_for(reason)
+        return {"ground": self._grounds().get(code, code), "reason": words}
+
+    def _said_for(self, reason: str) -> tuple[str, str]:
+        """The code that a reason begins with, also one of a claimant (`third_party:C1`), and the words."""
+        grounds = self._grounds()
+        own = next((code for code in grounds if ":" in code and reason.strip().startswith(f"{code}:")), None)
+        code, _, words = reason.strip().removeprefix(own or "").partition(":")
+        return own or code.strip(), words.strip()
 
     # ---- what people see --------------------------------------------------------------------------------------------
 
@@ -468,7 +489,7 @@ class Deciding(ReviewedByPerson):
             return faults
         grounds = self._grounds()
         for n, reason in enumerate(m.reasons):
-            code, _, words = (part.strip() for part in reason.partition(":"))
+            code, words = self._said_for(reason)
             if not words or not (code in grounds or OF_PART_9.fullmatch(code)):
                 known = ", ".join(dict.fromkeys(grounds.values())) or "none yet: judge_findings says so"
                 faults.append(
@@ -522,7 +543,8 @@ def left_to_agreements(proposal: Proposal) -> tuple[Agreement, ...]:
 def _limited_to_heads(m: ProposeDecision) -> set[str]:
     """What is not met for some heads only, by the decision's own word: those it rejects, for that reason.
 
-    That a claimant is no third party holds for all that this claimant claims. The contract, its period, territory and
+    That a claimant is no third party, or has the right from a party to the contract, holds for all that this claimant
+    claims. The contract, its period, territory and
     the claim's time are those of the whole claim.
     """
     paid = {loss.claimant for loss in m.losses}
@@ -531,7 +553,7 @@ def _limited_to_heads(m: ProposeDecision) -> set[str]:
         for one in m.heads
         if one.outcome == "reject"
         and (one.code in OF_HEADS or one.code.startswith("4."))
-        and not (one.code == "third_party" and one.claimant in paid)
+        and not (one.code in OF_CLAIMANT and one.claimant in paid)
     }
 
 

@@ -57,5 +57,8 @@ class Recount:
         ):
             rounds += 1
             workflow.set_current_details(f"Round {rounds}: cases are counting anew.")
+            if workflow.info().is_continue_as_new_suggested():
+                # a case that stands still is rung for as long as it does
+                workflow.continue_as_new(message)
             await workflow.sleep(timedelta(seconds=min(2**rounds, 60)), summary="let the cases count")
         return rounds

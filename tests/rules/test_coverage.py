@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from models.coverage import (
+    OF_CLAIMANT,
     POINTS,
     Cover,
     CoverageFacts,
@@ -348,6 +349,25 @@ def test_each_claimant_has_a_finding_and_one_with_the_insureds_name_is_no_third_
     }
 
 
+@pytest.mark.parametrize(
+    ("by", "outcome"),
+    [
+        (None, "met"),
+        ("policyholder", "not_met"),
+        ("insured", "not_met"),
+        ("co_insured", "not_met"),
+        # the document says nothing of it: the handler does
+        ("third_party", "possible"),
+    ],
+)
+def test_a_right_that_a_party_to_the_contract_assigned_is_not_paid(by: str | None, outcome: str) -> None:
+    """11.4: neither insured nor policyholder may assign what they have against the insurer."""
+    known = facts(claimants=("C1", "C2"), assigned_by={} if by is None else {"C2": by})
+    every = {f.code: f for f in find_coverage(known, "BTA")}
+    assert (every["own_right:C1"].outcome, every["own_right:C2"].outcome) == ("met", outcome)
+    assert every["own_right:C2"].clause == "11.4"
+
+
 # ---- 6. exclusions --------------------------------------------------------------------------------------------------
 
 
@@ -480,8 +500,8 @@ ANY = st.builds(
 def test_every_point_has_a_finding_and_the_same_facts_give_the_same(given_facts: CoverageFacts) -> None:
     every = find_coverage(given_facts, "BTA")
     assert every == find_coverage(given_facts, "BTA")
-    names = [name for name in POINTS if name != "third_party"]
-    claimants = [f"third_party:{c}" for c in given_facts.claimants]
+    names = [name for name in POINTS if name not in OF_CLAIMANT]
+    claimants = [f"{name}:{c}" for name in OF_CLAIMANT for c in given_facts.claimants]
     assert sorted(f.code for f in every) == sorted([*names, *claimants, *BREACHES])
     assert all(f.label == label_of("BTA", f.code) for f in every)
     assert all(clause_of("BTA", f.code) for f in every)

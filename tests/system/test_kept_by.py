@@ -38,6 +38,14 @@ RULES = {
     "test_a_circumstance_reported_in_the_period_carries_a_later_notice_of_loss",
     "cover_repetition": "tests/rules/test_coverage.py::test_a_loss_from_a_cause_already_paid_for_is_a_finding",
     "cover_breach": "tests/workflows/test_coverage.py::test_a_breached_duty_is_no_bar_but_its_share_must_be_said",
+    "cover_assignment": "tests/rules/test_coverage.py::test_a_right_that_a_party_to_the_contract_assigned_is_not_paid",
+    "cover_reporting": "tests/rules/test_policy.py::test_the_extended_reporting_period",
+    "suspension": "tests/rules/test_policy.py::test_a_suspension_has_no_effect_before_the_statute_allows_it",
+    "limit_used_up": "tests/workflows/test_limits.py::"
+    "test_what_cannot_be_released_any_more_is_told_as_lying_with_the_insured",
+    "insurers_refund": "tests/rules/test_policy.py::test_refunds",
+    "compensated_by_others": "tests/workflows/test_recovery.py::"
+    "test_what_others_compensated_is_demanded_with_its_own_clause",
     "screening": "tests/workflows/test_screening.py::"
     "test_a_hit_holds_the_payment_and_tells_the_compliance_officer_who_clears_it",
     "secrets": "tests/workflows/test_access_request.py::test_the_secret_is_nowhere_but_in_the_users_mail",

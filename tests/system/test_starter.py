@@ -392,6 +392,31 @@ async def test_recount_makes_every_outdated_clock_count_anew(world: World, where
     assert "0 cases counted anew" in (await cli(where, "recount")).stdout
 
 
+async def test_recount_names_a_case_that_stands_still_and_does_not_wait_for_ever(
+    world: World, where: Environment
+) -> None:
+    """Its run is gone: nobody hears the bell. The next recount, once it runs again, leaves nothing."""
+    case = await complete(world, where, datetime.now(UTC))
+    await world.handle(case).terminate()
+    async with world.sessions() as session, session.begin():
+        await session.exec(update(ClockRow).where(col(ClockRow.case) == case).values(rulebook_version="2020-01-01"))
+    # the worker of the tests lives in the same process, and what it logs comes before
+    left = json.loads((await cli(where, "recount", "--patience", "3", "--json", code=1)).stdout.splitlines()[-1])
+    assert [(one["case"], one["stage"]) for one in left["left"]] == [(case, "deciding")]
+    shown = await cli(where, "recount", "--patience", "1", code=1)
+    assert "0 of 1 cases counted anew" in shown.stdout
+    assert case in shown.stdout
+
+    async def swept() -> bool:
+        sweep = await world.client.start_workflow("Sweep", id=f"sweep-{uuid4()}", task_queue=TASK_QUEUE)
+        return bool((await sweep.result())["restarted"])
+
+    await world.until(swept, "the sweep starts it again")
+    done = json.loads((await cli(where, "recount", "--json")).stdout.splitlines()[-1])
+    assert (done["left"], done["counted"]) == ([], done["cases"])
+    assert (await world.clock(case, "BTA-10.5a")).rulebook_version == book("BTA").version
+
+
 @pytest.mark.parametrize("to", ["first", "last"])
 async def test_a_reset_repeats_nothing_that_is_recorded(world: World, where: Environment, to: str) -> None:
     case = await complete(world, where, datetime.now(UTC))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.workflows.test_claim import MONDAY, content, deciding, documents, paid_on, proposal
-from tests.workflows.test_limits import body, claim, row, tight
+from tests.workflows.test_limits import body, claim, row, supplemented, tight
 from tests.world import RIGA, Refused, World
 
 FRIDAY = datetime(2027, 3, 5, 0, 0, tzinfo=RIGA)
@@ -168,6 +168,105 @@ async def test_an_award_beyond_the_limit_is_paid_as_far_as_it_goes_and_nothing_e
     await world.stage(case, "resting")
     clock = await world.clock(case, "BTA-10.5d", "C1")
     assert (clock.status, clock.reason) == ("void", "the decision pays nothing of the award")
+
+
+async def _withheld(world: World) -> tuple[str, str]:
+    """An earlier claim that holds 1 200 of a limit of 1 500, and one decided with 1 200: 300 paid, 900 withheld."""
+    policy = await tight(world)
+    first, second = await claim(world, policy), await claim(world, policy)
+    await world.say(second, "propose_decision", **proposal())
+    await world.payment(second, "C1:indemnity", "issued")
+    await world.say(second, "confirm_payment", actor="system:bank", **paid_on("2027-03-01"))
+    await world.stage(second, "awaiting_limit")
+    return first, second
+
+
+async def test_what_is_released_while_an_award_is_decided_is_not_lost(world: World) -> None:
+    """9.6: the earlier claim is decided with 700 while the later one's award waits for its decision: the bell comes
+    once, and the 500 are decided as soon as that is done."""
+    first, second = await _withheld(world)
+    await sued(world, second)
+    await world.stage(second, "awaiting_limit")
+    await ruled(world, second, "1200.00")
+    await world.stage(second, "deciding")
+    await world.say(first, "propose_decision", **proposal("700.00"))
+
+    async def heard() -> bool:
+        return bool((await body(world, second))["released"])
+
+    await world.until(heard, "the bell is heard while it is decided")
+    await world.say(second, "propose_decision", **proposal(outcome="reject", reasons=["9.3.2: not proven"]))
+    after = await supplemented(world, second, 3)
+    assert [p["amount"] for p in after["payments"]] == ["300.00", "500.00"]
+    assert (after["withheld"], after["released"]) == ("0.00", False)
+    found = await row(world, second)
+    assert [str(a) for a in (found.taken, found.withheld, found.reserved)] == ["800.00", "0.00", "0.00"]
+
+
+async def test_what_an_award_decides_anew_is_withheld_once_and_released_once(world: World) -> None:
+    """9.6: 900 of the loss were withheld; the court awards the same 1 200. They are withheld by the second decision
+    instead of the first, not by both; 500 are released in one supplement, and nobody is told twice that the rest of
+    400 lies with the insured (9.12)."""
+    first, second = await _withheld(world)
+    await sued(world, second)
+    await ruled(world, second, "1200.00")
+    await world.say(second, "propose_decision", **proposal("1200.00"))
+    after = await body(world, second)
+    assert (after["withheld"], after["withheld_by"]) == ("900.00", {"2": "900.00"})
+    found = await row(world, second)
+    assert [str(a) for a in (found.taken, found.withheld, found.reserved)] == ["300.00", "900.00", "900.00"]
+    await world.say(first, "propose_decision", **proposal("700.00"))
+    after = await supplemented(world, second, 3)
+    await world.settled(second)
+    after = await body(world, second)
+    assert (after["decisions"], after["withheld"]) == (3, "0.00")
+    assert [p["amount"] for p in after["payments"]] == ["300.00", "500.00"]
+    assert "used_up" not in [n.facts.get("outcome") for n in (await world.notices(second)).values()]
+
+
+async def test_of_two_heads_that_wait_only_the_one_decided_anew_is_withheld_anew(world: World) -> None:
+    """Two claimants with 600 each, 150 of each paid and 450 withheld; evidence for the first one's 600 changes nothing
+    of the second one's 450."""
+    policy = await tight(world)
+    first = await claim(world, policy)
+    people = [{"name": f"Persona {n}", "email": f"w{n}@example.lv", "iban": "LV97HABA0012345678910"} for n in (1, 2)]
+    losses = [{"claimant": n, "head": "property_damaged", "amount": "600.00"} for n in (1, 2)]
+    filing = content(policy, claimants=people, losses=losses, documents=documents(MONDAY))
+    second = await world.file("claim", "BTA", filing, received_at=MONDAY + timedelta(minutes=1))
+    await world.stage(second, "deciding")
+    await world.covered(second)
+    both = [{"claimant": c, "head": "property_damaged", "proven": "600.00"} for c in ("C1", "C2")]
+    await world.say(second, "propose_decision", outcome="pay", losses=both)
+    for c in ("C1", "C2"):
+        await world.payment(second, f"{c}:indemnity", "issued")
+        done = {**paid_on("2027-03-01"), "payment": f"{c}:indemnity"}
+        await world.say(second, "confirm_payment", actor="system:bank", **done)
+    await world.stage(second, "awaiting_limit")
+    evidence = {"reason": "new_evidence", "received_at": MONDAY.isoformat(), "text": "a better invoice"}
+    await world.say(second, "reopen_claim", **evidence)
+    await world.say(second, "propose_decision", outcome="pay", losses=both[:1])
+    after = await body(world, second)
+    assert (after["withheld"], after["withheld_by"]) == ("900.00", {"1": "450.00", "2": "450.00"})
+    await world.say(first, "propose_decision", **proposal("700.00"))
+    await supplemented(world, second, 4)
+    await world.settled(second)
+    after = await body(world, second)
+    paid_out = sum(float(p["amount"]) for p in after["payments"])
+    assert (paid_out, after["withheld"]) == (800.0, "0.00")
+
+
+async def test_new_evidence_comes_also_while_the_limit_is_waited_for(world: World) -> None:
+    """A claim can wait for years for what earlier ones hold; its 30 days for new evidence begin with the receipt."""
+    _, second = await _withheld(world)
+    evidence = {"reason": "new_evidence", "received_at": MONDAY.isoformat(), "text": "a better invoice"}
+    assert "reopen_claim" in await world.details(second)
+    await world.say(second, "reopen_claim", **evidence)
+    await world.stage(second, "deciding")
+    clock = await world.clock(second, "BTA-10.5a")
+    assert (clock.n, clock.status) == (2, "running")
+    await world.say(second, "propose_decision", **proposal())
+    waits = await world.stage(second, "awaiting_limit")
+    assert "900.00 EUR" in waits.waits_for
 
 
 async def test_new_evidence_opens_a_claim_again_and_only_the_difference_is_paid(world: World) -> None:

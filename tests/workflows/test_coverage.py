@@ -247,6 +247,16 @@ async def test_a_rejection_may_rest_on_a_clause_of_part_9_and_name_a_finding_by_
     assert "- Notikums nav apdrošināšanas teritorijā (noteikumu 3.3. punkts): it happened in Tartu" in text
 
 
+async def test_a_rejection_names_a_point_of_one_claimant_by_the_code_that_the_case_shows(world: World) -> None:
+    case = await filed(world)
+    await judge(world, case, "third_party:C1", "not_met", reason="a daughter company of the insured")
+    await world.say(case, "propose_decision", outcome="reject", reasons=["third_party:C1: viena koncerna uzņēmums"])
+    await world.stage(case, "resting")
+    [text] = [t for t in await letters(world, case, "anna.berzina@example.lv") if "noraidīt" in t]
+    line = "- Pretenzijas iesniedzējs nav trešā persona (noteikumu 1. punkts): viena koncerna uzņēmums"
+    assert line in text
+
+
 # ---- facts that are learnt ------------------------------------------------------------------------------------------
 
 
@@ -429,6 +439,86 @@ async def test_a_policy_that_changes_is_looked_at_again_by_its_undecided_claims(
     assert (await waiting(world, case))["in_force"] == "not_met"
     with pytest.raises(Refused, match="in_force"):
         await world.say(case, "propose_decision", **proposal())
+
+
+async def _sold(world: World, policy: str) -> None:
+    """The contract ended before the event."""
+    policies = Policies(world.sessions, world.keyring, world.now, world.intake)
+    await policies.end(policy, {"by": "policyholder", "last_day": "2027-02-10", "reason": "sold"})
+
+
+async def _looked(world: World, case: str) -> None:
+    await world.handle(case).signal("look_again")
+
+    async def heard() -> bool:
+        return "cover_looked_at" in await world.entries(case)
+
+    await world.until(heard, "the claim looks again")
+
+
+async def test_nothing_is_decided_by_a_cover_that_changed_before_the_claim_heard_of_it(world: World) -> None:
+    """The bell of the change still waits: the decision is refused with what is another thing now, and nothing of it
+    stays. Once the claim has looked, the handler judges it as ever."""
+    policy = await world.policy()
+    case = await filed(world, policy=policy)
+    await world.covered(case)
+    await _sold(world, policy)
+    with pytest.raises(Refused, match=r"findings: in_force is not met now"):
+        await world.say(case, "propose_decision", **proposal())
+    assert (await waiting(world, case), await world.entries(case)) == ({}, ["received", "findings_judged"])
+    await _looked(world, case)
+    assert (await waiting(world, case))["in_force"] == "not_met"
+
+
+async def test_a_bell_of_cover_that_changed_nothing_holds_up_no_decision(world: World) -> None:
+    """5.4: another claim on the same occurrence came; the first one is decided before it hears of it."""
+    case = await filed(world, occurrence="ICE-12")
+    await world.covered(case)
+    await filed(world, occurrence="ICE-12")
+    await world.say(case, "propose_decision", **proposal())
+    await world.stage(case, "telling_and_paying")
+
+
+async def test_a_proposal_goes_back_when_what_was_found_of_cover_is_another_thing(world: World) -> None:
+    """11.1: the contract was ended while a second person had not approved: refused before the claim hears of it, and
+    sent back to the handler when it does."""
+    policy = await world.policy()
+    case = await filed(world, policy=policy, losses=[{"head": "property_damaged", "amount": "15000.00"}])
+    await world.covered(case)
+    await world.say(case, "propose_decision", **proposal("15000.00"))
+    await world.stage(case, "approving")
+    await _sold(world, policy)
+    with pytest.raises(Refused, match=r"findings: in_force is not met now"):
+        await world.say(case, "approve_decision", actor="op-2")
+    await _looked(world, case)
+    row = await world.stage(case, "deciding")
+    assert (row.state["body"]["proposal"], row.state["body"]["findings"]["in_force"]) == (None, "not_met")
+    assert (await world.entries(case))[-2:] == ["cover_looked_at", "sent_back"]
+    with pytest.raises(Refused, match="in_force"):
+        await world.say(case, "propose_decision", **proposal("15000.00"))
+
+
+async def test_a_proposal_stays_where_a_look_at_cover_finds_the_same(world: World) -> None:
+    case = await filed(world, occurrence="ICE-13", losses=[{"head": "property_damaged", "amount": "15000.00"}])
+    await world.covered(case)
+    await world.say(case, "propose_decision", **proposal("15000.00"))
+    await filed(world, occurrence="ICE-13")
+    await _looked(world, case)
+    await world.say(case, "approve_decision", actor="op-2")
+    await world.stage(case, "telling_and_paying")
+
+
+async def test_whatever_comes_back_to_be_decided_is_looked_at_again(world: World) -> None:
+    """A claim that rests hears of no change of its policy: new evidence opens it with what is found now."""
+    policy = await world.policy()
+    case = await filed(world, policy=policy)
+    await world.covered(case)
+    await world.say(case, "propose_decision", **proposal(outcome="reject", reasons=["9.3.2: nothing is proven"]))
+    await world.stage(case, "resting")
+    await _sold(world, policy)
+    evidence = {"reason": "new_evidence", "received_at": MONDAY.isoformat(), "text": "the invoice came"}
+    await world.say(case, "reopen_claim", **evidence)
+    assert await waiting(world, case) == {"in_force": "not_met", "in_period": "not_met"}
 
 
 async def test_a_claim_of_before_has_no_findings_and_is_decided_without_them(worker_world: World) -> None:
@@ -626,3 +716,46 @@ async def test_the_body_of_a_claim_stays_small(world: World) -> None:
     """A few bytes for each point that waits, none for the others."""
     case = await deciding(world)
     assert await waiting(world, case) == {}
+
+
+# ---- assignments ----------------------------------------------------------------------------------------------------
+
+
+async def test_nobody_is_paid_who_has_the_right_from_a_party_to_the_contract(world: World) -> None:
+    """11.4: filed so, it is not met; a claimant of whom it is learnt later is raised by the code."""
+    people = [
+        {"name": "SIA Prasījumu Birojs", "email": "b@example.lv", "assigned_by": "insured"},
+        {"name": "Jana Kļaviņa", "email": "j@example.lv", "iban": "LV97HABA0012345678910"},
+    ]
+    losses = [{"claimant": n, "head": "property_damaged", "amount": "500.00"} for n in (1, 2)]
+    case = await filed(world, claimants=people, losses=losses)
+    assert (await waiting(world, case))["own_right:C1"] == "not_met"
+    await world.say(
+        case,
+        "judge_findings",
+        findings=[{"code": f"third_party:{c}", "outcome": "met"} for c in ("C1", "C2")]
+        + [{"code": code, "outcome": "met"} for code in ("activity", "liable", "direct_loss", "no_exclusion")],
+    )
+    both = [{"claimant": c, "head": "property_damaged", "proven": "500.00"} for c in ("C1", "C2")]
+    with pytest.raises(Refused, match=r"own_right:C1 .* is not met"):
+        await world.say(case, "propose_decision", outcome="pay", losses=both)
+    rejected = {
+        "claimant": "C1",
+        "head": "property_damaged",
+        "outcome": "reject",
+        "code": "own_right",
+        "text": "cesija",
+    }
+    await world.say(case, "propose_decision", outcome="pay_reduced", losses=both[1:], heads=[rejected])
+    await world.payment(case, "C2:indemnity", "issued")
+    row = await world.row(case)
+    assert row is not None
+    assert [p["key"] for p in row.state["body"]["payments"]] == ["C2:indemnity"]
+
+
+async def test_an_assignment_that_is_learnt_later_bars_the_payment(world: World) -> None:
+    case = await filed(world)
+    await world.covered(case)
+    await judge(world, case, "own_right:C1", "not_met", reason="the policyholder sold the claim")
+    with pytest.raises(Refused, match="own_right:C1"):
+        await world.say(case, "propose_decision", **proposal())
