@@ -526,6 +526,22 @@ def _print_case(shown: reading.Shown) -> None:
     )
     _section(
         console,
+        "Signatures",
+        ("SHA-256", "Validated by", "Kept", "Identified by it", "Verdict", "What was found"),
+        [
+            (
+                v.sha256,
+                "Termins" if v.by == "termins" else v.actor,
+                at(v.kept_at),
+                at(v.used_at),
+                "valid" if v.valid else "not valid",
+                "\n".join(v.said),
+            )
+            for v in shown.signatures
+        ],
+    )
+    _section(
+        console,
         "Timeline",
         ("Step", "When", "What", "Duty", "Who", "Stage", "Facts"),
         [
@@ -644,6 +660,47 @@ async def _answer_password(case: str, as_json: bool) -> int:
         password = await privacy.answer_password_of(connection.sessions, connection.keyring, case)
     print(json.dumps({"case": case, "password": password}) if as_json else password)
     return DONE
+
+
+@app.command(epilog=EXIT_CODES)
+def answer(
+    case: Case,
+    out: Annotated[Path, typer.Option(help="The folder that the files are written to; it is made if there is none.")],
+    as_json: Json = False,
+) -> None:
+    """Write the answer to a privacy request that a person hands over: the letter as PDF, and the copy of the data.
+
+    By portal, by post or in person; never by e-mail what holds health data. Then say so to the case:
+    confirm_answer_sent, or confirm_letter_sent of a part. The files hold personal data: delete them afterwards.
+    """
+    raise typer.Exit(_run(_answer(case, out, as_json), as_json))
+
+
+async def _answer(case: str, out: Path, as_json: bool) -> int:
+    from activities.by_hand import answer_files  # noqa: PLC0415  # what writes letters, for this alone
+
+    async with connect(engine="not needed") as connection:
+        files = await answer_files(connection.sessions, case, wall_clock())
+    try:
+        await asyncio.to_thread(_write_private, out, files)
+    except OSError as e:
+        raise typer.BadParameter(f"--out: {out}: {e.strerror}") from None
+    if as_json:
+        print(json.dumps({"case": case, "files": [str(out / name) for name in sorted(files)]}))
+    else:
+        for name in sorted(files):
+            print(out / name)
+    return DONE
+
+
+def _write_private(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Files that only their owner reads; what is there under their names is replaced."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for name, content in files.items():
+        path = folder / name
+        path.unlink(missing_ok=True)
+        path.touch(mode=0o600)
+        path.write_bytes(content)
 
 
 @app.command(name="signature", epilog=EXIT_CODES)
@@ -3015,7 +3072,9 @@ async def _records_hold(data: Any, actor: str | None, as_json: bool) -> int:
         marked = held.Marked()
         if put.stands:
             code = data.get("person")
-            marked = await held.mark(connection.sessions, systems, put.organisation, put.hold, wall_clock(), code)
+            marked = await held.mark(
+                connection.sessions, connection.keyring, systems, put.organisation, put.hold, wall_clock(), code
+            )
     return _say_hold(put, marked, as_json)
 
 
@@ -3240,7 +3299,16 @@ async def _erasures_replay(since: datetime, only: tuple[str, ...], yes: bool, as
                 shown.update(tasks[name], completed=compared, description=f"{name}: {compared} people compared")
 
             try:
-                done = await erasures.replay(every, ledger, since, wall_clock(), do=yes, only=only, progress=progress)
+                done = await erasures.replay(
+                    every,
+                    ledger,
+                    since,
+                    wall_clock(),
+                    do=yes,
+                    only=only,
+                    progress=progress,
+                    sessions=connection.sessions,
+                )
             except erasures.LedgerFaults as e:
                 _fail(REFUSED, (str(e),), as_json)
     if as_json:

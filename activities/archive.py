@@ -25,6 +25,8 @@ CONTROLLER = _label("Pārzinis", "Duomenų valdytojas", "Controller")
 REFERENCE = _label("Atsauce", "Nuoroda", "Reference")
 SYSTEM = _label("Datu sistēma", "Duomenų sistema", "Data system")
 NOTHING = _label("Nekas netiek glabāts.", "Nieko nesaugoma.", "Nothing is held.")
+WITHHELD = _label("[nav izsniegts]", "[nepateikta]", "[withheld]")
+"""In the place of a field that the person does not get: somebody else's, or a trade secret (SE-16.9)."""
 KINDS: dict[str, Label] = {
     "claim": _label("apdrošināšanas atlīdzības pieteikums", "draudimo išmokos prašymas", "insurance claim"),
     "access_request": _label("piekļuves pieprasījums", "prieigos prašymas", "request for access to the client zone"),
@@ -207,3 +209,22 @@ def lines_of(value: Any, path: str = "") -> Iterable[tuple[str, str]]:
             yield from lines_of(inner, f"{path}.{i}")
     elif value is not None:
         yield path, str(value)
+
+
+def masked(value: Any, path: str, instead: str) -> tuple[Any, bool]:
+    """The value with what stands under a path masked, and whether anything does: `rows.2.notes`, `*` for each."""
+    step, _, rest = path.partition(".")
+    if isinstance(value, dict):
+        items: list[tuple[Any, Any]] = list(value.items())
+    elif isinstance(value, list):
+        items = [(str(n), inner) for n, inner in enumerate(value, 1)]
+    else:
+        return value, False
+    found = False
+    after = []
+    for key, inner in items:
+        if step in (key, "*") and inner is not None:
+            inner, there = masked(inner, rest, instead) if rest else (instead, True)  # noqa: PLW2901  # the one instead
+            found = found or there
+        after.append((key, inner))
+    return (dict(after) if isinstance(value, dict) else [inner for _, inner in after]), found

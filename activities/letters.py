@@ -118,6 +118,19 @@ def attached(template: str, language: str, facts: Mapping[str, object]) -> str |
     return name.render(facts) if name is not None else None
 
 
+def written(template: str, language: str, facts: Mapping[str, object]) -> tuple[str, str]:
+    """Subject and text of the letter `template` in `language` (lv, lt, en), for paper too. Raises `LetterFault`."""
+    subject, body, _, needed = _template(template, language)
+    if missing := sorted(needed - facts.keys()):
+        raise LetterFault(f"{template}.{language}: missing facts: {', '.join(missing)}")
+    try:
+        return subject.render(facts), body.render(facts).strip() + "\n"
+    except UndefinedError as fault:
+        raise LetterFault(f"{template}.{language}: {fault.message}") from None
+    except LetterFault as fault:
+        raise LetterFault(f"{template}.{language}: {fault}") from None
+
+
 def render(
     template: str,
     language: str,
@@ -130,20 +143,12 @@ def render(
 
     Raises `LetterFault`, and pydantic's `ValidationError` for an address or a subject that cannot be mailed.
     """
-    subject, body, _, needed = _template(template, language)
-    if missing := sorted(needed - facts.keys()):
-        raise LetterFault(f"{template}.{language}: missing facts: {', '.join(missing)}")
-    try:
-        subject_text, text = subject.render(facts), body.render(facts)
-    except UndefinedError as fault:
-        raise LetterFault(f"{template}.{language}: {fault.message}") from None
-    except LetterFault as fault:
-        raise LetterFault(f"{template}.{language}: {fault}") from None
+    subject_text, text = written(template, language, facts)
     return Letter(
         id=id,
         to=to,
         sender=sender,
         subject=subject_text,
-        text=text.strip() + "\n",
+        text=text,
         language=cast("Language", language),
     )

@@ -132,6 +132,9 @@ class Post:
         if (unwanted := await self._unwanted(notice)) is not None:
             return await self._close(case, key, refused=unwanted)
         rulebook = book(row.organisation)
+        if notice.facts.get("attach") == "archive" and rulebook.values.get("privacy", {}).get("health_data"):
+            # whatever was queued: the last gate before the mail (SE-33.4.6)
+            return await self._close(case, key, refused="health data go by e-mail only encrypted")
         language = party.language if party is not None and not notice.internal else rulebook.language
         to = (
             self._staff.format(role=notice.party, organisation=row.organisation.lower())
@@ -281,7 +284,7 @@ def _facts(
         elif isinstance(value, dict) and set(value) == {"asked_in"}:
             facts[name] = _asked(wanted, language) if wanted is not None else None
         else:
-            facts[name] = _say(_named(_grounded(value, case.organisation), known.names), language)
+            facts[name] = say(_named(_grounded(value, case.organisation), known.names), language)
     if isinstance(facts.get("titles"), str):
         facts["title"] = facts["titles"]
     if party is not None:
@@ -324,15 +327,16 @@ def _named(value: Any, names: dict[str, str]) -> Any:
     return value
 
 
-def _say(value: Any, language: str) -> Any:
+def say(value: Any, language: str) -> Any:
+    """A fact of a draft in one language, with days and amounts as such."""
     if isinstance(value, dict) and set(value) == {"lv", "lt", "en"}:
-        return _say(value[language], language)
+        return say(value[language], language)
     if isinstance(value, dict) and set(value) == {"title_of"}:
-        return _say(asked(value["title_of"]).title.model_dump(), language)
+        return say(asked(value["title_of"]).title.model_dump(), language)
     if isinstance(value, list):
-        return [_say(v, language) for v in value]
+        return [say(v, language) for v in value]
     if isinstance(value, dict):
-        return {k: _say(v, language) for k, v in value.items()}
+        return {k: say(v, language) for k, v in value.items()}
     if isinstance(value, str) and _DAY.match(value):
         return date.fromisoformat(value)
     if isinstance(value, str) and _MONEY.match(value):

@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.archive import archive_files, portable_files
+from activities.archive import WITHHELD, archive_files, masked, portable_files
 from activities.privacy_consents import stopped_by
 from activities.store import ActHandler, Amended, Opening
 from integrations.data_systems import DataSystem, Found, Subject, SystemDown, normal_code
@@ -41,6 +41,7 @@ from models.privacy import (
     Right,
     SystemCount,
     Terms,
+    Withheld,
 )
 from models.rectification import Datum, Rectified
 from models.settlement import Label
@@ -59,9 +60,10 @@ from models.tables import (
     SignatureRow,
 )
 from operations.erasures import Ledger
+from operations.holds import hold_in_system, none_is_placed
 from operations.intake import Sessions
 from operations.kept import remember
-from operations.own_store import OwnStore, ends_by_itself, erase_own
+from operations.own_store import IN_USE, OwnStore, ends_by_itself, erase_own
 from operations.refusing import term_in_system
 from rules.calendar import load
 from rules.identity import may_represent, signed_by
@@ -420,7 +422,7 @@ class PrivacyActivities:
         # a request for access keeps what was gathered even if it is refused meanwhile: it was asked for together
         copies = copies or [right for right in ("access",) if right in body.rights]
         withheld = {
-            right: {w.record for w in assessment.withheld if w.record}
+            right: [w for w in assessment.withheld if w.record]
             for right in COPIES
             if (assessment := body.assessments.get(right)) is not None
         }
@@ -430,13 +432,11 @@ class PrivacyActivities:
         )
         if down := [s.name for s, answer in zip(self._systems, asked, strict=True) if isinstance(answer, Exception)]:
             raise _down(*down) from next(answer for answer in asked if isinstance(answer, Exception))
-        held: set[str] = set()
         for system, answer in zip(self._systems, asked, strict=True):
             if isinstance(answer, BaseException):
                 raise answer
             found, records = answer
-            found = await self._with_terms(system, found, organisation, work.case, at)
-            held |= {f.record for f in found}
+            found = await self._with_what_keeps(system, found, organisation, work.case, at)
             others = [f for f in found if f.record != work.case]
             counts.append(
                 SystemCount(
@@ -448,17 +448,25 @@ class PrivacyActivities:
             )
             gathered.append((system.name, system.title, records))
         on_paper = _on_paper(body)
-        held |= {record["record"] for _, _, records in on_paper for record in records}
-        counts += [SystemCount(system=name, title=title, held=len(records)) for name, title, records in on_paper]
+        for name, title, records in on_paper:
+            papers = tuple(record["record"] for record in records)
+            keeps = await self._kept_by(name, organisation, work.case, at) if papers else None
+            counts.append(SystemCount(system=name, title=title, held=len(papers), in_use=papers if keeps else ()))
+        held = {record["record"] for _, _, records in [*gathered, *on_paper] for record in records}
+        unfound: set[str] = set()
         if copies:
             files: dict[str, dict[str, str]] = {}
             if "access" in copies:
-                shown = _without([*gathered, *on_paper], withheld.get("access", set()))
+                shown, missing = _without([*gathered, *on_paper], withheld.get("access", []), language, held)
+                unfound |= missing
                 abroad = self._abroad(body, {c.system for c in counts if c.held})
                 files |= archive_files(book(organisation), work.case.split(":")[2], language, at, shown, abroad)
             if "portability" in copies:
                 # what people keep is not processed automatically (GDPR 20(1)(b), SE-19.1.2)
-                files |= portable_files(_without(gathered, {work.case, *withheld.get("portability", set())}))
+                others_only = [(name, title, _but(records, {work.case})) for name, title, records in gathered]
+                given, missing = _without(others_only, withheld.get("portability", []), language, held)
+                unfound |= missing
+                files |= portable_files(given)
             async with self._sessions() as session, session.begin():
                 row = await session.get(ArchiveRow, work.case)
                 if row is None:
@@ -466,7 +474,7 @@ class PrivacyActivities:
                     session.add(row)
                 row.gathered_at = at
                 row.systems = {"files": files, "held": {c.system: c.held for c in counts}}
-        return Gathered(at=at, systems=tuple(counts), unfound=tuple(sorted(set().union(*withheld.values()) - held)))
+        return Gathered(at=at, systems=tuple(counts), unfound=tuple(sorted(unfound)))
 
     def _abroad(self, body: PrivacyBody, holding: set[str]) -> dict[str, Label]:
         """The safeguards of the transfers, of each system that holds something in a third country (SE-16.11)."""
@@ -601,7 +609,7 @@ class PrivacyActivities:
                 for record in (f.record for f in fresh[system.name]):
                     if record not in plan["erase"].get(system.name, {}):
                         continue
-                    if not await self._answers(system, system.erase(person, record, self._now())):
+                    if not await self._erase_unheld(system, organisation, person, record, work.case):
                         await self._keep(work.case, organisation, system.name, record, ground)
         raise ApplicationError("the second look still finds something", type=errors.OUTSIDE_DOWN)
 
@@ -631,21 +639,46 @@ class PrivacyActivities:
         for system in self._systems:
             found = await self._answers(system, system.locate(organisation, person, self._now()))
             found = tuple(f for f in found if f.record not in kept)
-            fresh[system.name] = await self._with_terms(system, found, organisation, own, self._now())
+            fresh[system.name] = await self._with_what_keeps(system, found, organisation, own, self._now())
         return fresh
 
-    async def _with_terms(
-        self, system: DataSystem, found: tuple[Found, ...], organisation: str, own: str, at: datetime
-    ) -> tuple[Found, ...]:
-        """What another system holds, kept where a storage term that names a legal duty or claim runs on it."""
-        if system.name == OwnStore.name or not found:
-            return found
+    async def _erase_unheld(
+        self, system: DataSystem, organisation: str, person: Subject, record: str, own: str
+    ) -> bool:
+        """Erase a record; False if it is in use, or a legal hold keeps it. None is placed in the meantime (SE-11.4).
+
+        The own store looks for holds itself, in the transaction that erases.
+        """
+        if system.name == OwnStore.name:
+            return await self._answers(system, system.erase(person, record, self._now()))
+        async with self._sessions() as session, session.begin():
+            await none_is_placed(session)
+            whose = (await session.exec(select(RequestRow.person).where(RequestRow.case == own))).one_or_none()
+            if await hold_in_system(session, organisation, whose, system.name) is not None:
+                return False
+            return await self._answers(system, system.erase(person, record, self._now()))
+
+    async def _kept_by(self, system: str, organisation: str, own: str, at: datetime) -> dict[str, Any] | None:
+        """What keeps all that a system beside the own store holds of the person, and its last day, where it has one.
+
+        That is a legal hold, else a storage term that names a legal duty or claim.
+        """
         async with self._sessions() as session:
             person = (await session.exec(select(RequestRow.person).where(RequestRow.case == own))).one_or_none()
-            term = await term_in_system(session, organisation, person, system.name, at)
-        if term is None:
+            if await hold_in_system(session, organisation, person, system) is not None:
+                return {"in_use": IN_USE["hold"], "until": None}
+            term = await term_in_system(session, organisation, person, system, at)
+        return None if term is None else {"in_use": term.said, "until": term.until}
+
+    async def _with_what_keeps(
+        self, system: DataSystem, found: tuple[Found, ...], organisation: str, own: str, at: datetime
+    ) -> tuple[Found, ...]:
+        """What a system holds, and of another one than the own store what keeps that in spite of an erasure."""
+        if system.name == OwnStore.name or not found:
             return found
-        kept = {"in_use": term.said, "until": term.until}
+        kept = await self._kept_by(system.name, organisation, own, at)
+        if kept is None:
+            return found
         return tuple(f if f.in_use is not None else f.model_copy(update=kept) for f in found)
 
     async def _marked(self, person: Subject, keep: Mapping[str, str]) -> tuple[str, ...]:
@@ -746,11 +779,34 @@ async def _request_row(session: AsyncSession, case: str, organisation: str) -> R
     return row
 
 
-def _without(
-    gathered: list[tuple[str, Label, list[dict[str, Any]]]], withheld: set[str]
-) -> list[tuple[str, Label, list[dict[str, Any]]]]:
-    """What was gathered without the records that the person does not get."""
-    return [(name, title, [r for r in records if r["record"] not in withheld]) for name, title, records in gathered]
+Told = list[tuple[str, Label, list[dict[str, Any]]]]
+"""Name and title of each system, and its records."""
+
+
+def _but(records: list[dict[str, Any]], withheld: set[str]) -> list[dict[str, Any]]:
+    return [record for record in records if record["record"] not in withheld]
+
+
+def _without(gathered: Told, withheld: Sequence[Withheld], language: str, held: set[str]) -> tuple[Told, set[str]]:
+    """What was gathered without the records and fields that the person does not get, and what of these is not held."""
+    whole = {w.record for w in withheld if w.record and w.field is None}
+    unfound = whole - held
+    left = [(name, title, _but(records, whole)) for name, title, records in gathered]
+    instead = str(getattr(WITHHELD, language))
+    for one in withheld:
+        if one.field is None or one.named is None:
+            continue
+        found = False
+        for _, _, records in left:
+            for n, record in enumerate(records):
+                if record["record"] == one.record:
+                    said = {name: value for name, value in record.items() if name != "record"}
+                    after, hit = masked(said, one.field, instead)
+                    records[n] = {"record": record["record"], **after}
+                    found = found or hit
+        if not found:
+            unfound.add(one.named)
+    return left, unfound
 
 
 def _on_paper(body: PrivacyBody) -> list[tuple[str, Label, list[dict[str, Any]]]]:

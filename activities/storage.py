@@ -44,7 +44,9 @@ class StorageActivities:
         for _ in range(STEPS):
             if await storage.step(self._sessions, self._keyring, self._backups, self._now, asked.n):
                 continue
-            if not await kept.step(self._sessions, self._keyring, self._systems, self._ledger, self._now, asked.n):
+            if await kept.step(self._sessions, self._keyring, self._systems, self._ledger, self._now, asked.n):
+                continue
+            if not await kept.nobody_left(self._sessions, self._keyring, asked.n):
                 return False
         return True
 

@@ -68,6 +68,9 @@ EXPLAINED: tuple[Right, ...] = ("automated_decision_review", "information")
 UNCHECKED: tuple[Right, ...] = ("marketing_objection", "consent_withdrawal")
 """Rights for which nobody has to prove who they are: a stop harms nobody, and withdrawing is as easy as consenting."""
 
+SUBJECT, REPRESENTATIVE = "subject", "representative"
+"""The parties of a request."""
+
 SIGNED = "qualified_signature"
 """The way of identification that needs a validator's verdict."""
 
@@ -409,9 +412,22 @@ class Withheld(Model):
 
     what: Text
     record: Text | None = None
-    """A record of the store that is left out as a whole; without it the words say what was masked."""
+    """A record that is left out as a whole, such as `clinic:visits`; without it the words say what was masked."""
+    field: Text | None = None
+    """Of that record this field alone is masked, as the copy names it: `rows.2.notes`, `rows.*.notes` of every row."""
     ground: Text
     until: Day | None = None
+
+    @model_validator(mode="after")
+    def _of_what(self) -> Withheld:
+        if self.field is not None and self.record is None:
+            raise ValueError("field: only with the record that it is of")
+        return self
+
+    @property
+    def named(self) -> str | None:
+        """What has to be there, so that something is withheld: a record, or a field of one."""
+        return f"{self.record} {self.field}" if self.field is not None else self.record
 
 
 class Recipient(Model):
@@ -598,6 +614,8 @@ class PrivacyBody(Model):
     gate_said: bool = False
     encrypted: bool = False
     """It goes by mail as an encrypted file, whose password a person handed over by another channel."""
+    password_with: str | None = None
+    """Who was given that password: the data subject or the representative."""
     notices: dict[str, Letter] = Field(default_factory=dict)
     ended: tuple[tuple[str, str], ...] = ()
     """Duty and subject of the clocks that the answer ended; a bounce reopens them."""
@@ -740,6 +758,23 @@ class PrivacyBody(Model):
         sent = {key: rights for key, rights in self.parts.items() if self.notices.get(key) == "sent"}
         return tuple(r for key, rights in sent.items() for r in rights if r not in self.parts_open.get(key, ()))
 
+    def brings_copy(self, rights: tuple[Right, ...]) -> bool:
+        """Whether an answer about these rights comes with a copy of the data."""
+        return any(right in COPIES and self.result(right) != "refused" for right in rights)
+
+    def without(self, rights: tuple[Right, ...]) -> tuple[str, ...]:
+        """The systems whose holders have not answered yet, without which a copy is given."""
+        if "access" not in rights or self.result("access") == "refused":
+            return ()
+        late = self.people_left("hand_out")
+        return (*self.searching, *(system for system in late if system not in self.searching))
+
+    def reader(self, now: datetime) -> str:
+        """Who is told: the representative who proved the right to ask, while it lasts; else the data subject."""
+        until = self.represented_until
+        represents = self.represented_by is not None and self.representative_mail
+        return REPRESENTATIVE if represents and (until is None or now < until) else SUBJECT
+
     @property
     def accepted(self) -> str:
         """The ways of identification that this controller accepts, by channel."""
@@ -762,7 +797,8 @@ class PrivacyBody(Model):
         kept = dict(self.erased.kept) if self.erased is not None else {}
         if assessment is not None and assessment.ground is not None:
             held = {record for person in self.people or () for record in self.records_of(person.name)}
-            kept |= dict.fromkeys((record for record in assessment.keep if record in held), assessment.ground)
+            wanted = (*assessment.keep, *self.in_use_on_paper)
+            kept |= dict.fromkeys((record for record in wanted if record in held), assessment.ground)
         for asked in self.asked:
             kept |= asked.kept
         return kept
@@ -772,10 +808,16 @@ class PrivacyBody(Model):
         every = tuple(f"{system}:{n}" for n in range(1, len(self.found.get(system, ())) + 1))
         left_out: set[str] = set()
         if act == "hand_out" and (access := self.assessments.get("access")) is not None:
-            left_out = {w.record for w in access.withheld if w.record}
+            left_out = {w.record for w in access.withheld if w.record and w.field is None}
         if act == "erase" and (erasure := self.assessments.get("erasure")) is not None:
-            left_out = set(erasure.keep)
+            left_out = {*erasure.keep, *self.in_use_on_paper}
         return tuple(record for record in every if record not in left_out)
+
+    @property
+    def in_use_on_paper(self) -> tuple[str, ...]:
+        """What people keep and a legal hold or a storage term does not let go, as it was when all was gathered."""
+        people = {person.name for person in self.people or ()}
+        return tuple(record for system in self.systems if system.system in people for record in system.in_use)
 
     def items_for(self, asked: Asked) -> tuple[HeldItem, ...]:
         """What an act is about."""
@@ -884,7 +926,9 @@ class AssessRight(PrivacyMessage):
         default=None, description="the statute that limits the right, or the proof that it is unfounded or excessive"
     )
     withheld: tuple[Withheld, ...] = Field(
-        default=(), max_length=50, description="access or portability in part: what, record, ground, until"
+        default=(),
+        max_length=50,
+        description="access or portability in part: what, record, field (rows.2.notes; * for each), ground, until",
     )
     keep_until: Day | None = Field(
         default=None, description="erasure in part: the last day on which what is kept is needed, if it is known"

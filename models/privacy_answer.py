@@ -7,6 +7,30 @@ from typing import Any
 from models.privacy import COPIES, GROUNDS, RECIPIENT_OUTCOMES, RIGHTS, STEP_OUTCOMES, Fee, PrivacyBody, Right
 
 
+def answer_facts(body: PrivacyBody) -> dict[str, Any]:
+    """What the letter of the whole answer says, but for what is attached."""
+    return {
+        "controller": body.terms.controller,
+        "authority": body.terms.authority,
+        "court": True,
+        "rights": [right_line(body, right) for right in body.rights],
+        "systems": [{"name": s.title.model_dump(), "found": found_line(s.held)} for s in body.systems],
+    }
+
+
+def part_facts(body: PrivacyBody, rights: tuple[Right, ...]) -> dict[str, Any]:
+    """What the letter of a partial answer says, but for what is attached."""
+    facts: dict[str, Any] = {
+        "controller": body.terms.controller,
+        "authority": body.terms.authority,
+        "rights": [right_line(body, right) for right in rights],
+    }
+    if without := body.without(rights):
+        titles = {person.name: person.title for person in body.people or ()}
+        facts["outstanding"] = [titles[system].model_dump() for system in without]
+    return facts
+
+
 def found_line(n: int) -> dict[str, str]:
     """How much a data system holds."""
     if n == 0:

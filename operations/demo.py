@@ -69,6 +69,8 @@ WIDE = 140  # columns from which each case has one line
 UNWATCHED = 160  # columns where nobody watches: a file or a pipe wraps nothing by itself
 LOG_LINES = 15
 WAITS_LENGTH = 80  # characters
+DATA_SYSTEMS = SAMPLES / "data-systems.toml"
+"""Where the samples' data lie beside the own store, unless the installation names a file of its own."""
 TOKENS = "operators.json"
 """Under the var folder: code → token."""
 SIGN_IN = ("op-1", "op-3")
@@ -388,7 +390,11 @@ async def _child(
             stdout=log,
             stderr=log,
             cwd=ROOT,
-            env={**os.environ, "TERMINS_VAR": str(settings.var)},
+            env={
+                **os.environ,
+                "TERMINS_VAR": str(settings.var),
+                "TERMINS_DATA_SYSTEMS": str(settings.data_systems or DATA_SYSTEMS),
+            },
             start_new_session=True,
             preexec_fn=end_with_parent(signal.SIGTERM),
         )

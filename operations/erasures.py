@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Literal
@@ -19,6 +20,9 @@ from pydantic import ValidationError
 from integrations.data_systems import DataSystem, Subject, SystemDown, normal_code, normal_name
 from models.common import Model
 from operations.appending import append, read
+from operations.holds import hold_in_system, none_is_placed
+from operations.intake import Sessions
+from operations.own_store import OwnStore
 from security.index import index_of
 from security.keys import Keyring
 
@@ -91,6 +95,10 @@ class Ledger:
             email=await self._mark(organisation, "email", email) if email else None,
             named=await self._mark(organisation, "named", f"{name}\n{email}") if name and email else None,
         )
+
+    async def index(self, personal_code: str) -> bytes | None:
+        """The keyed hash by which legal holds know this person; none without a code."""
+        return await index_of(self._keyring, "personal_code", personal_code) if normal_code(personal_code) else None
 
     async def begin(
         self, organisation: str, person: Subject, case: str, records: Mapping[str, Iterable[str]], at: datetime
@@ -238,10 +246,12 @@ async def replay(
     do: bool,
     only: Iterable[str] = (),
     progress: Progress = lambda _system, _n: None,
+    sessions: Sessions | None = None,
 ) -> Replayed:
     """Find what came back by the restore of a dump made at `since`, and with `do` erase it again. Twice is the same.
 
-    Only records that the ledger names are touched. `only`: these systems; without any, all.
+    Only records that the ledger names are touched. `only`: these systems; without any, all. `sessions`: the store, in
+    which the legal holds stand that keep what another system holds; the own store looks itself.
 
     Raises:
         LedgerFaults: As `Ledger.erasures`.
@@ -262,7 +272,8 @@ async def replay(
             mine = [one for one in wanted if one.system == name and one.organisation == organisation]
             try:
                 found = await _known_again(system, ledger, organisation, mine, looked, progress)
-                back += await _erased_again(system, ledger, organisation, mine, found, at, do=do)
+                erase = _Eraser(system, ledger, organisation, sessions, at)
+                back += await _erased_again(erase, mine, found, do=do)
             except SystemDown:
                 if name not in down:
                     down.append(name)
@@ -307,16 +318,33 @@ def _is(erasure: Erasure, marks: Marks) -> bool:
     return marks.email is not None and erasure.marks.email == marks.email
 
 
+@dataclass(frozen=True)
+class _Eraser:
+    """Erases in one system what came back of one organisation."""
+
+    system: DataSystem
+    ledger: Ledger
+    organisation: str
+    sessions: Sessions | None
+    at: datetime
+
+    async def erase(self, person: Subject, record: str) -> str | None:
+        """Nothing where it was erased; else why not. No hold is placed in the meantime."""
+        if self.sessions is None or self.system.name == OwnStore.name:
+            return None if await self.system.erase(person, record, self.at) else ""
+        async with self.sessions() as session, session.begin():
+            await none_is_placed(session)
+            whose = await self.ledger.index(person.personal_code)
+            hold = await hold_in_system(session, self.organisation, whose, self.system.name)
+            if hold is not None:
+                return f"legal_hold {hold}"
+            return None if await self.system.erase(person, record, self.at) else ""
+
+
 async def _erased_again(
-    system: DataSystem,
-    ledger: Ledger,
-    organisation: str,
-    wanted: Sequence[Erasure],
-    found: Sequence[tuple[Subject, Marks]],
-    at: datetime,
-    *,
-    do: bool,
+    eraser: _Eraser, wanted: Sequence[Erasure], found: Sequence[tuple[Subject, Marks]], *, do: bool
 ) -> list[Back]:
+    system, ledger, organisation, at = eraser.system, eraser.ledger, eraser.organisation, eraser.at
     back: dict[Key, Back] = {}
     for person, marks in found:
         theirs = {one.record: one for one in wanted if _is(one, marks)}
@@ -325,15 +353,17 @@ async def _erased_again(
             if one is None:
                 continue
             result: Literal["found", "erased", "in_use"] = "found"
+            why = None
             if do:
-                result = "erased" if await system.erase(person, located.record, at) else "in_use"
+                why = await eraser.erase(person, located.record)
+                result = "erased" if why is None else "in_use"
             back[one.case, one.system, one.record] = Back(
                 case=one.case,
                 organisation=organisation,
                 system=one.system,
                 record=one.record,
                 result=result,
-                why=located.in_use or "" if result == "in_use" else "",
+                why=why or located.in_use or "" if result == "in_use" else "",
             )
         if do:
             # the second look

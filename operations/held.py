@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from sqlmodel import col, select
 
 from integrations.data_systems import DataSystem, Subject, SystemDown, normal_code
 from models.common import Model
-from models.tables import PartyRow, RecordHoldRow
+from models.tables import PartyRow, RecordHoldRow, RecordRow
 from operations.intake import Sessions
 from operations.own_store import OwnStore
 from security.index import index_of
@@ -42,23 +42,91 @@ def mark_of(hold: str) -> str:
 
 
 async def mark(
-    sessions: Sessions, systems: Sequence[DataSystem], organisation: str, hold: str, at: datetime, code: str | None
+    sessions: Sessions,
+    keyring: Keyring,
+    systems: Sequence[DataSystem],
+    organisation: str,
+    hold: str,
+    at: datetime,
+    code: str | None,
 ) -> Marked:
-    """Mark all that is about the person of this code, or the case that the hold names. Again is the same."""
-    marked, unmarked, down = 0, [], []
+    """Mark all that is about the person of this code, or what the case or the record that the hold names says.
+
+    Again is the same.
+    """
     if code is not None:
-        person = Subject(name="", personal_code=code)
-        for system in systems:
-            try:
+        return await _each(systems, organisation, hold, at, [code])
+    async with sessions() as session:
+        row = await session.get(RecordHoldRow, (organisation, hold))
+    if row is not None and row.record is not None:
+        return await _of_record(sessions, keyring, systems, row, at)
+    return await _of_case(sessions, systems, organisation, hold)
+
+
+async def _each(
+    systems: Sequence[DataSystem],
+    organisation: str,
+    hold: str,
+    at: datetime,
+    codes: Iterable[str],
+    *,
+    release: bool = False,
+) -> Marked:
+    """All that these systems hold of whoever has one of these codes: marked, or released."""
+    done, unmarked, down = 0, [], []
+    people = [Subject(name="", personal_code=code) for code in codes]
+    for system in systems:
+        try:
+            for person in people:
                 for found in await system.locate(organisation, person, at):
-                    if await system.restrict(person, found.record, "legal_hold", by=mark_of(hold)):
-                        marked += 1
+                    if release:
+                        done += await system.release(person, found.record, mark_of(hold))
+                    elif await system.restrict(person, found.record, "legal_hold", by=mark_of(hold)):
+                        done += 1
                     else:
                         unmarked.append(found.record)
-            except SystemDown:
-                down.append(system.name)
-        return Marked(records=marked, unmarked=tuple(unmarked), down=tuple(down))
-    return await _of_case(sessions, systems, organisation, hold)
+        except SystemDown:
+            down.append(system.name)
+    return Marked(records=done, unmarked=tuple(unmarked), down=tuple(down))
+
+
+async def _of_record(
+    sessions: Sessions,
+    keyring: Keyring,
+    systems: Sequence[DataSystem],
+    row: RecordHoldRow,
+    at: datetime,
+    *,
+    release: bool = False,
+) -> Marked:
+    """What the system of a record that was loaded holds of the person whom it is about.
+
+    A record is a file that people find by its reference, a system knows the person: so all of the person there is kept
+    (`hold_in_system`) and marked. Whoever the record is about, or which system, may be unknown: then people see to it.
+    """
+    async with sessions() as session:
+        record = await session.get(RecordRow, (row.organisation, row.record))
+    nobody = Marked() if release else Marked(unmarked=(str(row.record),))
+    system = next((one for one in systems if record is not None and one.name == record.system), None)
+    if record is None or record.person is None or system is None:
+        return nobody
+    try:
+        codes = await _spelled(keyring, system, row.organisation, record.person)
+    except SystemDown:
+        return Marked(down=(system.name,))
+    marked = await _each([system], row.organisation, row.hold, at, codes, release=release)
+    return marked if marked != Marked() else nobody
+
+
+async def _spelled(keyring: Keyring, system: DataSystem, organisation: str, person: bytes) -> set[str]:
+    """The personal code of whoever has this keyed hash, as a system knows it. Raises `SystemDown`."""
+    spelled: set[str] = set()
+    async for batch in system.people(organisation):
+        for one in batch:
+            code = normal_code(one.personal_code)
+            if code and code not in spelled and await index_of(keyring, "personal_code", code) == person:
+                spelled.add(code)
+    return spelled
 
 
 async def _of_case(
@@ -99,21 +167,18 @@ async def release(
         row = await session.get(RecordHoldRow, (organisation, hold))
     if row is None or row.lifted_at is not None:
         return Marked()
+    if row.record is not None:
+        return await _of_record(sessions, keyring, systems, row, at, release=True)
     if row.person is None:
         return await _of_case(sessions, systems, organisation, hold, release=True)
     released, down = 0, []
     for system in systems:
         try:
-            spelled = set()
-            async for batch in system.people(organisation):
-                for one in batch:
-                    code = normal_code(one.personal_code)
-                    if code and code not in spelled and await index_of(keyring, "personal_code", code) == row.person:
-                        spelled.add(code)
-            for code in spelled:
-                person = Subject(name="", personal_code=code)
-                for found in await system.locate(organisation, person, at):
-                    released += await system.release(person, found.record, mark_of(hold))
+            codes = await _spelled(keyring, system, organisation, row.person)
         except SystemDown:
             down.append(system.name)
+            continue
+        gone = await _each([system], organisation, hold, at, codes, release=True)
+        released += gone.records
+        down += gone.down
     return Marked(records=released, down=tuple(down))

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sqlmodel import col, func, select
+from sqlmodel import col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.names import split_case_id
-from models.tables import CaseRow, PartyRow, RecordHoldRow
+from models.tables import CaseRow, PartyRow, RecordHoldRow, RecordRow
 from security.index import index_of
 from security.keys import Keyring
 
@@ -95,9 +95,14 @@ async def people_of(session: AsyncSession, keyring: Keyring, case: str) -> list[
     return [await index_of(keyring, "personal_code", code) for code in codes if code]
 
 
+async def none_is_placed(session: AsyncSession) -> None:
+    """Until this transaction ends no hold is placed: what is found not to be held now is erased before one is."""
+    await session.exec(select(func.pg_advisory_xact_lock_shared(LOCK)))
+
+
 async def legal_hold_on(session: AsyncSession, keyring: Keyring, case: str) -> str | None:
     """The legal hold that keeps a case from being erased in this transaction; none is placed until it ends."""
-    await session.exec(select(func.pg_advisory_xact_lock_shared(LOCK)))
+    await none_is_placed(session)
     organisation = split_case_id(case)[1]
     holds = select(RecordHoldRow).where(
         RecordHoldRow.organisation == organisation, col(RecordHoldRow.lifted_at).is_(None)
@@ -119,3 +124,22 @@ async def hold_on_person(session: AsyncSession, keyring: Keyring, organisation: 
         return False
     person = await index_of(keyring, "personal_code", code)
     return any(case == record or whose == person for case, whose in rows)
+
+
+async def hold_in_system(session: AsyncSession, organisation: str, person: bytes | None, system: str) -> str | None:
+    """The legal hold that keeps what a system beside the own store holds of somebody, known by the keyed hash.
+
+    It stands on the person, or on a record that was loaded of the person there: a hold names a file, a system knows
+    the person, so all that it holds of the person is kept.
+    """
+    if person is None:
+        return None
+    loaded = select(RecordRow.record).where(
+        RecordRow.organisation == organisation, RecordRow.person == person, RecordRow.system == system
+    )
+    holds = select(RecordHoldRow.hold).where(
+        RecordHoldRow.organisation == organisation,
+        col(RecordHoldRow.lifted_at).is_(None),
+        or_(col(RecordHoldRow.person) == person, col(RecordHoldRow.record).in_(loaded)),
+    )
+    return (await session.exec(holds.order_by(RecordHoldRow.hold))).first()

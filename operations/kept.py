@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Literal
 
-from sqlmodel import col, or_, select
+from sqlmodel import col, exists, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from integrations.data_systems import DataSystem, Found, Subject, SystemDown
@@ -16,9 +16,10 @@ from models.errors import Refusal
 from models.now import Now
 from models.privacy import Erased
 from models.storage import Result
-from models.tables import KeptRow, StorageRunRow
+from models.tables import CaseRow, IntakeRow, KeptRow, PartyRow, StorageItemRow, StorageRunRow
+from operations.erase import against
 from operations.erasures import Ledger
-from operations.holds import standing
+from operations.holds import hold_in_system, standing
 from operations.intake import Sessions
 from operations.operators import may_handle
 from operations.own_store import OwnStore
@@ -30,6 +31,8 @@ from rules.storage import until_over
 from security.index import index_of
 from security.keys import Keyring
 
+AT_ONCE = 25
+"""Cases that are written down together."""
 WHAT = "kept"
 """As what the report of the night counts it."""
 MORE = "the record holds more than was kept: something came later, and a person decides"
@@ -99,6 +102,8 @@ async def _verdict(session: AsyncSession, keyring: Keyring, row: KeptRow, at: da
     if (keeps := stands.on_case(row.record, [person])) is not None:
         return _Verdict(result="held", why=f"{keeps[0]} {keeps[1]}")
     if row.system != OwnStore.name:
+        if (hold := await hold_in_system(session, row.organisation, person, row.system)) is not None:
+            return _Verdict(result="held", why=f"legal_hold {hold}")
         refusing = await term_in_system(session, row.organisation, person, row.system, at)
         if refusing is not None:
             return _Verdict(result="kept", why=refusing.said, until=refusing.until)
@@ -174,7 +179,11 @@ async def step(
     a death left erased is not found again, and counted as erased then.
     """
     async with sessions() as session:
-        at = (await session.get_one(StorageRunRow, n)).at
+        run = await session.get(StorageRunRow, n)
+        if run is None:
+            # the store was restored from before this run
+            return False
+        at = run.at
         case = (
             await session.exec(
                 select(KeptRow.case)
@@ -262,6 +271,49 @@ def _counted_as(why: str) -> str:
     """Why, for the report that counts: which hold, request or day it is, the list says."""
     known = (one for one in ("legal_hold", "privacy_request") if why.startswith(one))
     return next(known, why.partition(" until ")[0])
+
+
+# ---- cases in which nobody is left ----------------------------------------------------------------------------------
+
+WHOLE = ("privacy_request", "renewal", "circumstance", "premium_refund", "late_premium")
+"""Kinds whose closed case goes as a whole, with its key, once everybody in it was erased. An access has a term of its
+own, and a breach, a task or a change of a client's people is the organisation's own record."""
+
+
+async def nobody_left(sessions: Sessions, keyring: Keyring, n: int) -> bool:
+    """Write down for erasure the closed cases in which nobody stands any more; False once this run knows them all.
+
+    What an erasure on request leaves of such a case is its history, with the addresses and corrections that people
+    wrote to it: only the end of its key takes that. What the run writes down it erases, proves and counts itself.
+    """
+    async with sessions() as session, session.begin():
+        run = await session.get(StorageRunRow, n, with_for_update=True)
+        if run is None:
+            return False
+        standing_there = exists().where(col(PartyRow.case) == CaseRow.case, col(PartyRow.erased_at).is_(None))
+        party_there = exists().where(col(PartyRow.case) == CaseRow.case)
+        known = exists().where(col(StorageItemRow.key) == CaseRow.case, col(StorageItemRow.run) == n)
+        rows = (
+            await session.exec(
+                select(CaseRow, IntakeRow)
+                .join(IntakeRow, col(IntakeRow.case) == CaseRow.case)
+                .where(
+                    col(CaseRow.kind).in_(WHOLE),
+                    col(CaseRow.closed_at).is_not(None),
+                    col(IntakeRow.erased_at).is_(None),
+                    party_there,
+                    ~standing_there,
+                    ~known,
+                )
+                .order_by(CaseRow.case)
+            )
+        ).all()
+        free = [row for row, _ in rows if not await against(session, keyring, row.case)]
+        for row in free[:AT_ONCE]:
+            session.add(
+                StorageItemRow(run=n, key=row.case, organisation=row.organisation, duty="", what=row.kind, due=run.at)
+            )
+    return bool(free)
 
 
 # ---- what a person says ---------------------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ from integrations.data_systems import Found, Subject, normal_code, normal_name
 from models.rectification import Corrected, Datum
 from models.settlement import Label
 from models.tables.sealed import Sealed, sealed
-from operations.holds import hold_on_person
+from operations.holds import hold_on_person, none_is_placed
 from operations.intake import Sessions
 from operations.own_consents import OwnConsents, is_consent
 from operations.own_rectify import names_wrong, rectify_parties
@@ -329,6 +329,7 @@ class OwnStore:
         async with self._sessions() as session, session.begin():
             if is_consent(record):
                 return await self._consents.erase(session, person, record, at)
+            await none_is_placed(session)
             connection = await session.connection()
             kind, _, key = record.partition(":")
             if kind not in ("client", "policy"):

@@ -30,6 +30,7 @@ from models.tables import (
     PaymentOrderRow,
     ReviewRow,
     ScreeningRow,
+    SignatureRow,
     TimelineRow,
 )
 from operations import masking
@@ -377,6 +378,21 @@ class Reviewed(Model):
     """The last three only where personal data were asked for."""
 
 
+class Verdict(Model):
+    """What was found of the electronic signatures of a document that came with a request."""
+
+    sha256: str
+    by: str
+    """`termins`, or `person`: validated elsewhere, and entered by an operator."""
+    actor: str
+    kept_at: datetime
+    used_at: datetime | None
+    """When somebody was identified by it."""
+    valid: bool
+    said: tuple[str, ...]
+    """Line by line; names and codes of who signed only where personal data were asked for."""
+
+
 class Report(Model):
     """An event that a sender reported."""
 
@@ -422,6 +438,7 @@ class Shown(Model):
     """Other claims on the same occurrence."""
     automatic: AutomaticDecision | None = None
     reviews: tuple[Reviewed, ...] = ()
+    signatures: tuple[Verdict, ...] = ()
 
 
 async def head(sessions: Sessions, case: str) -> Head:
@@ -527,6 +544,13 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
             await session.exec(select(DecisionRow).where(DecisionRow.case == case, col(DecisionRow.by).is_not(None)))
         ).first()
         reviews = (await session.exec(select(ReviewRow).where(ReviewRow.case == case).order_by(col(ReviewRow.n)))).all()
+        signatures = (
+            await session.exec(
+                select(SignatureRow)
+                .where(SignatureRow.case == case)
+                .order_by(col(SignatureRow.kept_at), SignatureRow.sha256, SignatureRow.by)
+            )
+        ).all()
     hidden = () if personal else PERSONAL
     return Shown(
         head=of,
@@ -592,7 +616,30 @@ async def show_case(sessions: Sessions, now: datetime, case: str, *, personal: b
             Reviewed(**_fields(Reviewed, row, *(() if personal else ("reference", "view", "reason"))))
             for row in reviews
         ),
+        signatures=tuple(_verdict(row, personal=personal) for row in signatures),
     )
+
+
+def _verdict(row: SignatureRow, *, personal: bool) -> Verdict:
+    said = row.verdict
+    signed = said.get("signatures") or ()
+    lines = [f"fault: {fault}" for fault in said.get("faults") or ()]
+    if row.by == "termins":
+        valid = not lines and any(not one["faults"] for one in signed)
+        for n, one in enumerate(signed, 1):
+            lines.append(
+                f"signature {n}: {one['result']} ({one['indication']}), signed {one['signed_at'] or 'unknown'}"
+            )
+            if personal:
+                lines.append(f"signature {n}: by {one['name']}, {one['country']} {one['personal_code']}")
+            lines += [f"signature {n}: fault: {fault}" for fault in one["faults"]]
+            lines += [f"signature {n}: not verified: {what}" for what in one["not_verified"]]
+        lines += [f"not verified: {what}" for what in said.get("not_verified") or ()]
+    else:
+        valid = said.get("statement") is not None
+        lines += [f"validated in {said.get('service')}, report {said.get('report')}, signed {said.get('signed_at')}"]
+        lines += [f"by {said.get('name')}, {said.get('personal_code')}"] if personal else []
+    return Verdict(**_fields(Verdict, row), valid=valid, said=tuple(lines))
 
 
 def _automatic(row: DecisionRow, *, personal: bool) -> AutomaticDecision:

@@ -279,6 +279,7 @@ def _page(story: Story) -> Page:
         writer.limits(),
         writer.findings(),
         writer.documents(),
+        writer.signatures(),
         writer.letters(),
         *writer.counting(),
         writer.timeline(),
@@ -629,6 +630,26 @@ class _Writer:
                     for c in limits.claims
                 ],
                 amounts=range(4, 4 + len(_AMOUNTS)),
+            ),
+        )
+
+    def signatures(self) -> Block:
+        """The verdicts on the electronic signatures of documents that came with a request."""
+        return Block(
+            title="Electronic signatures",
+            table=_table(
+                ("SHA-256", "Validated by", "Kept", "Identified by it", "Verdict", "What was found"),
+                [
+                    (
+                        _code(v.sha256),
+                        Cell(text="Termins" if v.by == "termins" else v.actor),
+                        _code(self._at(v.kept_at)),
+                        _code(self._at(v.used_at)),
+                        Cell(text="valid" if v.valid else "not valid", tone="good" if v.valid else "bad"),
+                        Cell(text="; ".join(v.said)),
+                    )
+                    for v in self._shown.signatures
+                ],
             ),
         )
 

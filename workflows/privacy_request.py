@@ -36,7 +36,9 @@ with workflow.unsafe.imports_passed_through():
         COPIES,
         EXPLAINED,
         EXTENSION_REASONS,
+        REPRESENTATIVE,
         SIGNED,
+        SUBJECT,
         UNCHECKED,
         WAYS,
         AnswerPart,
@@ -70,12 +72,10 @@ with workflow.unsafe.imports_passed_through():
         Transfer,
         WithdrawRequest,
     )
-    from models.privacy_answer import found_line, right_line
+    from models.privacy_answer import answer_facts, part_facts
     from models.rectification import Rectified
     from models.settlement import Label
     from models.signature import Seen
-
-SUBJECT, REPRESENTATIVE = "subject", "representative"
 
 
 @workflow.defn(name="PrivacyRequest")
@@ -103,6 +103,7 @@ class PrivacyRequest(AsksPeople):
             ReportSearch,
             ReportHandling,
             AnswerPart,
+            SendEncrypted,
             ReportTold,
             AssessRight,
             ConfirmDone,
@@ -120,6 +121,7 @@ class PrivacyRequest(AsksPeople):
             ReportHandling,
             ReportRecipients,
             AnswerPart,
+            SendEncrypted,
             ReportTold,
             ExtendRequest,
             RevokeRepresentation,
@@ -138,6 +140,7 @@ class PrivacyRequest(AsksPeople):
             RecordSteps,
             AssessRight,
             AnswerPart,
+            SendEncrypted,
             ExtendRequest,
             RevokeRepresentation,
             WithdrawRequest,
@@ -148,6 +151,7 @@ class PrivacyRequest(AsksPeople):
         "erasing": (
             RevokeRepresentation,
             ReportHandling,
+            SendEncrypted,
             ExtendRequest,
             CorrectAddress,
             ConfirmLetterSent,
@@ -324,20 +328,9 @@ class PrivacyRequest(AsksPeople):
                     **self._then_rest(evidence, self.body),
                 )
             case Item(message=SendEncrypted() as m) as item:
-                body = self.body.model_copy(update={"encrypted": True})
+                body = self._unlocked()
                 draft = self._answer_letter(body)
-                await self.record(
-                    "encrypted",
-                    said=item,
-                    duty=self.body.terms.mail_gate or self.body.terms.answer,
-                    facts={
-                        "channel": m.channel,
-                        "handed_over_at": m.handed_over_at.isoformat(),
-                        "reference": m.reference,
-                    },
-                    notices=(draft,),
-                    body=self._with_letter(draft.key, "queued", body),
-                )
+                await self._encrypted(item, m, (draft,), self._with_letter(draft.key, "queued", body))
             case event:
                 await self._always(event)
 
@@ -611,10 +604,7 @@ class PrivacyRequest(AsksPeople):
         )
 
     def _reader(self, body: PrivacyBody) -> str:
-        """Who is told: the representative who proved the right to ask, while it lasts; else the data subject."""
-        until = body.represented_until
-        represents = body.represented_by is not None and body.representative_mail
-        return REPRESENTATIVE if represents and (until is None or workflow.now() < until) else SUBJECT
+        return body.reader(workflow.now())
 
     def _mail(self, body: PrivacyBody) -> bool:
         return body.has_mail or self._reader(body) == REPRESENTATIVE
@@ -937,40 +927,62 @@ class PrivacyRequest(AsksPeople):
 
     # ---- partial answers --------------------------------------------------------------------------------------------
 
-    def _part_letter(self, body: PrivacyBody, rights: tuple[Right, ...]) -> NoticeDraft:
+    def _part_letter(self, body: PrivacyBody, rights: tuple[Right, ...], key: str | None = None) -> NoticeDraft:
+        """The letter of a partial answer; with `key` it is one that nobody has sent yet, and now goes by mail."""
         reader = self._reader(body)
-        facts: dict[str, Any] = {
-            "controller": body.terms.controller,
-            "authority": body.terms.authority,
-            "rights": [right_line(body, right) for right in rights],
-        }
-        if self._brings_copy(body, rights):
-            facts["attach"] = "archive"
-        if without := self._without(body, rights):
-            titles = {person.name: person.title for person in body.people or ()}
-            facts["outstanding"] = [titles[system].model_dump() for system in without]
+        facts = part_facts(body, rights)
+        if body.brings_copy(rights):
+            facts["attach"] = "encrypted" if body.terms.health_data else "archive"
         return NoticeDraft(
-            key=self._next_key("part", reader),
+            key=key or self._next_key("part", reader),
             template="privacy-part",
             party=reader,
             duty=body.terms.answer,
             facts=facts,
         )
 
-    def _brings_copy(self, body: PrivacyBody, rights: tuple[Right, ...]) -> bool:
-        return any(right in COPIES and body.result(right) != "refused" for right in rights)
-
     def _by_hand(self, body: PrivacyBody, rights: tuple[Right, ...]) -> bool:
         """A copy with health data does not go by plain mail, nor does one that is wanted by another channel."""
-        by_mail = body.answer_channel == "email" and body.has_mail and not body.terms.health_data
-        return self._brings_copy(body, rights) and not by_mail
+        by_mail = body.answer_channel == "email" and body.has_mail
+        readable = not body.terms.health_data or self._can_open(body)
+        return body.brings_copy(rights) and not (by_mail and readable)
 
-    def _without(self, body: PrivacyBody, rights: tuple[Right, ...]) -> tuple[str, ...]:
-        """The systems whose holders have not answered yet, without which a copy is given."""
-        if "access" not in rights or body.result("access") == "refused":
+    def _unlocked(self) -> PrivacyBody:
+        """Whoever is told has the password now."""
+        return self.body.model_copy(update={"encrypted": True, "password_with": self._reader(self.body)})
+
+    def _can_open(self, body: PrivacyBody) -> bool:
+        """Whether whoever is told was given the password by a part of the answer: all that follows goes by mail too."""
+        return body.encrypted and body.password_with == self._reader(body)
+
+    def _locked_parts(self) -> tuple[str, ...]:
+        """Partial answers with a copy of health data that would go by mail, if their reader had the password."""
+        body = self.body
+        if not body.terms.health_data or body.answer_channel != "email" or not body.has_mail or body.encrypted:
             return ()
-        late = body.people_left("hand_out")
-        return (*body.searching, *(system for system in late if system not in body.searching))
+        return tuple(
+            key for key, rights in body.parts.items() if body.notices.get(key) == "refused" and body.brings_copy(rights)
+        )
+
+    async def _parts_encrypted(self, item: Item, m: SendEncrypted) -> None:
+        """SE-33.4.6: the password went by another channel; the copies that waited for it go by mail, encrypted."""
+        body = self._unlocked()
+        drafts = tuple(self._part_letter(body, body.parts[key], key) for key in self._locked_parts())
+        for draft in drafts:
+            body = self._with_letter(draft.key, "queued", body)
+        await self._encrypted(item, m, drafts, body)
+
+    async def _encrypted(
+        self, item: Item, m: SendEncrypted, drafts: tuple[NoticeDraft, ...], body: PrivacyBody
+    ) -> None:
+        await self.record(
+            "encrypted",
+            said=item,
+            duty=self.body.terms.mail_gate or self.body.terms.answer,
+            facts={"channel": m.channel, "handed_over_at": m.handed_over_at.isoformat(), "reference": m.reference},
+            notices=drafts,
+            body=body,
+        )
 
     def _with_part(self, body: PrivacyBody, draft: NoticeDraft, rights: tuple[Right, ...]) -> PrivacyBody:
         body = self._with_letter(draft.key, "queued", body)
@@ -980,7 +992,7 @@ class PrivacyRequest(AsksPeople):
         draft = self._part_letter(self.body, m.rights)
         body = self._with_part(self.body, draft, m.rights)
         facts: dict[str, Any] = {"rights": list(m.rights), "results": {r: self.body.result(r) for r in m.rights}}
-        if without := self._without(self.body, m.rights):
+        if without := self.body.without(m.rights):
             facts["without"] = list(without)
             body = body.model_copy(update={"parts_open": {**body.parts_open, draft.key: ("access",)}})
         notices: tuple[NoticeDraft, ...] = (draft,)
@@ -1025,7 +1037,11 @@ class PrivacyRequest(AsksPeople):
         if body.answer_channel != "email" or not self._mail(body):
             return {"to": "answering", "acts": acts, "body": body}
         if body.terms.health_data and self._has_copy(body):
-            return {"to": "answering", "acts": acts, "body": body.model_copy(update={"mail_refused": True})}
+            if not self._can_open(body):
+                refused = body.model_copy(update={"mail_refused": True, "encrypted": False})
+                return {"to": "answering", "acts": acts, "body": refused}
+            # the gate stands in the timeline since the part; by plain mail it does not go now either
+            body = body.model_copy(update={"mail_refused": True, "gate_said": True})
         draft = self._answer_letter(body)
         return {
             "to": "answering",
@@ -1038,13 +1054,7 @@ class PrivacyRequest(AsksPeople):
         return any(body.granted(right) for right in COPIES)
 
     def _answer_letter(self, body: PrivacyBody) -> NoticeDraft:
-        facts: dict[str, Any] = {
-            "controller": body.terms.controller,
-            "authority": body.terms.authority,
-            "court": True,
-            "rights": [right_line(body, right) for right in body.rights],
-            "systems": [{"name": s.title.model_dump(), "found": found_line(s.held)} for s in body.systems],
-        }
+        facts = answer_facts(body)
         if self._has_copy(body):
             facts["attach"] = "encrypted" if body.encrypted else "archive"
         reader = self._reader(body)
@@ -1277,6 +1287,8 @@ class PrivacyRequest(AsksPeople):
                     continue
                 draft = self._part_letter(body, rights)
                 body = self._with_part(body, draft, rights)
+                if body.without(rights):
+                    body = body.model_copy(update={"parts_open": {**body.parts_open, draft.key: ("access",)}})
                 drafts.append(draft)
             elif what == "answer" and self.case.stage == "answering":
                 drafts.append(self._answer_letter(body))
@@ -1322,6 +1334,8 @@ class PrivacyRequest(AsksPeople):
                 await self._transferred(item, m)
             case Item(message=AnswerPart() as m) as item:
                 await self._part_answered(item, m)
+            case Item(message=SendEncrypted() as m) as item:
+                await self._parts_encrypted(item, m)
             case Item(message=ReportTold() as m) as item:
                 await self._told_orally(item, m)
             case Item(message=JoinRequest() as m) as item:
@@ -1449,7 +1463,7 @@ class PrivacyRequest(AsksPeople):
         waiting = [k for k, s in body.notices.items() if s == "refused" and not k.startswith("answer:")]
         if m.notice not in waiting:
             faults.append("notice: mail has not failed to take it; failed: " + (", ".join(waiting) or "none"))
-        copy = self._brings_copy(body, body.parts.get(m.notice, ()))
+        copy = body.brings_copy(body.parts.get(m.notice, ()))
         if m.channel == "email" and copy and body.terms.health_data:
             faults.append(f"channel: {_clause(body)}: health data by e-mail only encrypted; portal or post")
         if m.sent_at > workflow.now():
@@ -1654,10 +1668,12 @@ class PrivacyRequest(AsksPeople):
     def _encryption_faults(self, m: SendEncrypted) -> tuple[str, ...]:
         body = self.body
         faults = []
-        if not body.mail_refused:
-            faults.append("this answer needs no encryption, or does not go by e-mail")
         if body.encrypted:
             faults.append("it goes by e-mail already; another address: correct_address")
+        elif self.case.stage == "answering" and not body.mail_refused:
+            faults.append("this answer needs no encryption, or does not go by e-mail")
+        elif self.case.stage != "answering" and not self._locked_parts():
+            faults.append("no part of the answer waits for that: answer_part gives the copy")
         if m.handed_over_at > workflow.now():
             faults.append("handed_over_at: lies in the future")
         if m.handed_over_at < body.received_at:
@@ -1793,7 +1809,8 @@ class PrivacyRequest(AsksPeople):
             JoinRequest: not body.duplicates,
             LiftRestriction: bool(self._lifting_faults()),
             RevokeRepresentation: not body.represented or body.revoked,
-            SendEncrypted: not body.mail_refused or body.encrypted,
+            SendEncrypted: body.encrypted
+            or not (body.mail_refused if self.case.stage == "answering" else self._locked_parts()),
             WithdrawRequest: bool(body.done) or body.restricted is not None,
             ExtendRequest: bool(self._extension_faults()),
             ConfirmLetterSent: not refused,
@@ -1841,11 +1858,11 @@ class PrivacyRequest(AsksPeople):
         if body.identified_at:
             lines.append(f"- **Identified:** {utc(body.identified_at)}")
             lines += _signature_lines(body.signature)
+        elif body.needs_identity:
+            lines.append(f"- **Not identified.** Came with: {body.came_with or 'nothing'}")
         if body.represented_by:
             until = f", until {utc(body.represented_until)}" if body.represented_until else ""
             lines.append(f"- **Represented by:** {body.represented_by}{', revoked' if body.revoked else ''}{until}")
-        else:
-            lines.append(f"- **Not identified.** Came with: {body.came_with or 'nothing'}")
         for right, assessment in body.assessments.items():
             ground = f" ({assessment.ground})" if assessment.ground else ""
             lines.append(f"- **{right}:** {assessment.outcome}{ground}")

@@ -26,6 +26,7 @@ from operations.erase import erased_before
 from operations.erasures import LEDGER, Ledger, LedgerFaults, Replayed, replay
 from operations.local import Postgres
 from operations.own_store import OwnStore
+from operations.records import Records
 from tests import clinic
 from tests.activities.test_privacy import AT, Person, dump, past, request
 from tests.conftest import make_world, virtual_temporal
@@ -175,6 +176,29 @@ async def test_after_a_restore_what_was_erased_since_the_dump_is_erased_again_an
     assert {one.again_at for one in proven} == {LATER}
     again = await house.replay(since=since)
     assert (again.back, again.clean) == ((), True)
+
+
+async def test_a_legal_hold_keeps_what_a_restore_brought_back(house: House) -> None:
+    """SE-11.4: in the clinic as in the own store; the replay names the hold, and erases once it is lifted."""
+    world, person = house.world, Person()
+    await past(world, person)
+    await enrol(house.engine, person, 2310)
+    case = await request(world, person, outcome="fulfilled")
+    await house.other.dump()
+    stood = await house.left(person)
+    since = world.now()
+    await house.erase(case)
+    await house.other.restore()
+    records = Records(world.sessions, world.keyring, world.now)
+    said = {"organisation": "GJ", "hold": "suit-1", "document": "dms/1", "person": person.code}
+    await records.hold(said)
+    done = await house.replay(since=since, sessions=world.sessions)
+    assert {(one.system, one.result, one.why) for one in done.back} == {("clinic", "in_use", "legal_hold suit-1")}
+    assert await house.left(person) == stood
+    await records.lift("GJ", "suit-1")
+    again = await house.replay(since=since, sessions=world.sessions)
+    assert {one.result for one in again.back} == {"erased"}
+    assert await house.left(person) == set()
 
 
 async def test_only_one_system_was_restored(house: House) -> None:

@@ -18,7 +18,7 @@ from models.errors import Refusal
 from models.privacy import Erased, PrivacyWork
 from models.settlement import Label
 from models.storage import StorageReport
-from models.tables import CaseRow, KeptRow, PartyRow, PolicyRow, RecordRow
+from models.tables import CaseRow, IntakeRow, KeptRow, PartyRow, PolicyRow, RecordRow
 from operations import held, kept, refusing, storage
 from operations.erase import erase
 from operations.erasures import Ledger
@@ -28,6 +28,7 @@ from operations.own_store import OwnStore
 from operations.reading import NotFound
 from operations.records import Records
 from rules.rulebook import book
+from security.keys import KeyDestroyed
 from tests import clinic
 from tests.activities.test_privacy import AT, Crash, Person, case_row, crashing, dump, past, request
 from tests.conftest import make_world, virtual_temporal
@@ -100,6 +101,9 @@ async def night(world: World, *more: DataSystem, at: datetime = NIGHT) -> Storag
         pass
     while await kept.step(world.sessions, world.keyring, every(world, *more), ledger(world), lambda: at, n):
         pass
+    while await kept.nobody_left(world.sessions, world.keyring, n):
+        while await storage.step(world.sessions, world.keyring, world.var / "backups", lambda: at, n):
+            pass
     await storage.end(world.sessions, lambda: at, n)
     return await storage.report(world.sessions, n)
 
@@ -168,6 +172,106 @@ async def test_what_a_hold_keeps_goes_the_night_after_it_is_lifted(own: World) -
     assert not [line for line in again.lines if line.what == "kept" and line.result == "erased"]
 
 
+async def test_a_hold_wins_in_every_system_and_nothing_goes_until_it_is_lifted(own: World, house: AsyncEngine) -> None:
+    """SE-11.4: a person decided to erase in full; what other systems hold is kept as what the own store holds is."""
+    person, system = Person(), clinic_of(house)
+    await enrol(house, person, 30)
+    stood = await clinic.everywhere(house, *person.traces[:-1])
+    reference = await hold(own, person)
+    case = await request(own, person, outcome="fulfilled")
+    gathered = await PrivacyActivities(own.sessions, every(own, system), own.now).gather(PrivacyWork(case=case))
+    in_use = {one.system: one.in_use for one in gathered.systems}
+    assert {"clinic:visits", "clinic:patients"} <= set(in_use["clinic"])
+    done = await erased(own, case, system)
+    assert done.erased == 0
+    assert set(done.kept) == set(in_use["clinic"])
+    assert await clinic.everywhere(house, *person.traces[:-1]) == stood
+    await close(own, case)
+    await night(own, system)
+    assert await standing(own, case) == set(done.kept)
+    await records(own).lift("GJ", reference)
+    await night(own, system)
+    assert await standing(own, case) == set()
+    assert await clinic.everywhere(house, *person.traces[:-1]) == set()
+
+
+class Sued(Clinic):
+    """The clinic, where a suit begins right after it was first asked what it holds."""
+
+    world: World
+    person: Person
+    reference: str | None = None
+
+    async def locate(self, organisation: str, person: Subject, today: datetime) -> tuple[Found, ...]:
+        found = await super().locate(organisation, person, today)
+        if self.reference is None:
+            self.reference = await hold(self.world, self.person)
+        return found
+
+
+async def test_a_hold_that_is_placed_after_the_look_wins_too(own: World, house: AsyncEngine) -> None:
+    """Each record is erased only while no hold can be placed; the ledger of erasures does not name what stayed."""
+    person = Person()
+    await enrol(house, person, 31)
+    stood = await clinic.everywhere(house, *person.traces[:-1])
+    system = Sued("clinic", TITLE, ("GJ",), house, described(clinic.DATASET), "restricted")
+    system.world, system.person = own, person
+    case = await request(own, person, outcome="fulfilled")
+    done = await erased(own, case, system)
+    assert done.erased == 0
+    assert "clinic:visits" in done.kept
+    assert await clinic.everywhere(house, *person.traces[:-1]) == stood
+    assert case not in {one.case for one in await ledger(own).erasures()}
+    assert system.reference is not None
+    await records(own).lift("GJ", system.reference)
+
+
+async def test_a_hold_on_a_file_keeps_and_marks_what_its_system_holds_of_that_person(
+    own: World, house: AsyncEngine
+) -> None:
+    """A hold names a file, the clinic knows the person; another system of the person is none of that file's."""
+    person, system = Person(), clinic_of(house)
+    its = await past(own, person)
+    await enrol(house, person, 32)
+    file = await said(own, person, "GJ-quotes", AT.date())
+    reference = f"suit-{next(_holds)}"
+    await records(own).hold({"organisation": "GJ", "hold": reference, "document": "dms/1", "record": file})
+    marked = await held.mark(own.sessions, own.keyring, every(own, system), "GJ", reference, AT, None)
+    assert marked.records == 2
+    assert "clinic:consents" in marked.unmarked, "its table has no column for a mark"
+    assert await marks(own, house, its["claim"], 32) == (set(), {f"hold:{reference}"})
+    case = await request(own, person, outcome="in_part", ground="legal_claim", reason="Tiesvedība.")
+    done = await erased(own, case, system)
+    assert {one.system for one in done.records} == {"clinic"}
+    await close(own, case)
+    await night(own, system)
+    assert await standing(own, case) == set(done.kept)
+    system.down = True
+    down = await held.release(own.sessions, own.keyring, every(own, system), "GJ", reference, AT)
+    assert down.down == ("clinic",)
+    system.down = False
+    await held.release(own.sessions, own.keyring, every(own, system), "GJ", reference, AT)
+    assert await marks(own, house, its["claim"], 32) == (set(), {"legal_claim"})
+    await records(own).lift("GJ", reference)
+    await night(own, system)
+    assert await standing(own, case) == set()
+
+
+async def test_a_held_file_about_nobody_who_is_known_is_left_to_people(own: World, house: AsyncEngine) -> None:
+    """Without a personal code, or in a system that is not asked, nobody can be found: the file itself is named."""
+    for more in ({}, {"system": "attic", "person": "010101-11111"}):
+        file = f"box-{next(_holds)}"
+        stated = [{"duty": "GJ-quotes", "since": AT.date().isoformat()}]
+        facts = {"organisation": "GJ", "record": file, "system": "clinic", "purposes": stated, **more}
+        await records(own).say(facts)
+        await records(own).hold({"organisation": "GJ", "hold": f"h-{file}", "document": "dms/1", "record": file})
+        systems = every(own, clinic_of(house))
+        marked = await held.mark(own.sessions, own.keyring, systems, "GJ", f"h-{file}", AT, None)
+        assert marked == held.Marked(unmarked=(file,))
+        assert await held.release(own.sessions, own.keyring, systems, "GJ", f"h-{file}", AT) == held.Marked()
+        await records(own).lift("GJ", f"h-{file}")
+
+
 async def listed(world: World, *more: DataSystem, at: datetime = NIGHT) -> list[kept.KeptLine]:
     """What the list says."""
     return await kept.lines(world.sessions, world.keyring, every(world, *more), at)
@@ -190,6 +294,25 @@ async def test_a_request_that_is_not_answered_yet_keeps_what_it_kept(own: World)
         await erase(own.sessions, own.keyring, case, own.var / "backups", own.now)
     await night(own)
     assert await standing(own, case) == set()
+
+
+async def test_a_closed_case_in_which_nobody_is_left_goes_with_its_key(own: World) -> None:
+    """Only its history was left, with what people wrote to it; a case with somebody else in it stays as it is."""
+    person = Person()
+    its = await past(own, person)
+    case = await request(own, person, outcome="fulfilled")
+    await erased(own, case)
+    async with own.sessions() as session:
+        assert (await session.get_one(IntakeRow, its["former"])).erased_at is None
+    report = await night(own)
+    gone = [one for one in report.erased if one.case in (case, *its.values())]
+    assert [one.case for one in gone] == [its["former"]], "the request itself is open, and in the renewal is another"
+    with pytest.raises(KeyDestroyed):
+        await own.keyring.of(its["former"])
+    async with own.sessions() as session:
+        assert (await session.get_one(IntakeRow, its["former"])).erased_at is not None
+        assert (await session.get_one(PartyRow, (its["claim"], "C2"))).name is not None
+    assert not [one for one in (await night(own)).erased if one.case == its["former"]]
 
 
 # ---- what has an end that can be counted ----------------------------------------------------------------------------
@@ -360,13 +483,14 @@ async def test_a_system_that_is_down_that_night_is_named_and_tried_the_next(own:
     system = clinic_of(house)
     reference = await hold(own, person)
     case = await request(own, person, **VISITS_KEPT, keep_until=AT.date().isoformat())
-    await erased(own, case, system)
+    there = {one.record for one in (await erased(own, case, system)).records if one.system == "clinic"}
     await close(own, case)
     await records(own).lift("GJ", reference)
     system.down = True
     report = await night(own, system)
     assert "the data system clinic does not answer; tried again tomorrow" in {line.why for line in report.lines}
-    assert await standing(own, case) == {"clinic:visits", "clinic:patients"}
+    assert {"clinic:visits", "clinic:patients"} < there
+    assert await standing(own, case) == there
     assert not set(its.values()) & await standing(own, case), "what is elsewhere does not wait for it"
     system.down = False
     await night(own, system)
@@ -413,7 +537,8 @@ async def test_a_hold_restricts_what_it_keeps_and_takes_only_its_own_mark_away(o
     await enrol(house, person, 20)
     first, second = await hold(own, person), await hold(own, person)
     marked = {
-        one: await held.mark(own.sessions, every(own, system), "GJ", one, AT, person.code) for one in (first, second)
+        one: await held.mark(own.sessions, own.keyring, every(own, system), "GJ", one, AT, person.code)
+        for one in (first, second)
     }
     assert marked[first] == marked[second]
     assert "clinic:consents" in marked[first].unmarked, "its table has no column for a mark"
@@ -432,12 +557,12 @@ async def test_a_hold_restricts_what_it_keeps_and_takes_only_its_own_mark_away(o
     await records(own).lift("GJ", second)
 
 
-async def marks(world: World, house: AsyncEngine, case: str) -> tuple[set[str], set[str]]:
+async def marks(world: World, house: AsyncEngine, case: str, patient: int = 20) -> tuple[set[str], set[str]]:
     """What is marked by whom: in the own case, and at the clinic."""
     async with world.sessions() as session:
         party = await session.get_one(PartyRow, (case, "C1"))
     async with house.connect() as connection:
-        said = await connection.exec_driver_sql("SELECT restricted FROM clinic.patients WHERE id = 20")
+        said = await connection.exec_driver_sql("SELECT restricted FROM clinic.patients WHERE id = $1", (patient,))
         return set(party.other.get("restricted_by", ())), set((said.scalar_one() or "").split())
 
 
@@ -447,7 +572,7 @@ async def test_a_hold_on_a_case_restricts_the_people_of_that_case(own: World) ->
     reference = f"suit-{next(_holds)}"
     said = {"organisation": "GJ", "hold": reference, "document": "dms/1", "case": past_of["former"]}
     await records(own).hold(said)
-    assert (await held.mark(own.sessions, every(own), "GJ", reference, AT, None)).records == 1
+    assert (await held.mark(own.sessions, own.keyring, every(own), "GJ", reference, AT, None)).records == 1
     async with own.sessions() as session:
         party = await session.get_one(PartyRow, (past_of["former"], "subject"))
     assert party.other == {"restricted_by": [f"hold:{reference}"]}

@@ -65,8 +65,21 @@ async def test_a_verdict_is_printed_kept_and_identifies(world: World, trusting: 
     said = {"way": "qualified_signature", "identified_at": now, "document": "dms/1", "signature": kept["sha256"]}
     await world.say(case, "identify_person", **said)
     await world.stage(case, "resting")
-    shown = await cli(trusting, "show", case)
-    assert who["personal_code"] not in shown.stdout
+    [verdict] = (await ask(trusting, "show", case))["signatures"]
+    assert (verdict["valid"], verdict["by"], verdict["sha256"]) == (True, "termins", kept["sha256"])
+    assert verdict["used_at"] is not None
+    assert any("passed (OK)" in line for line in verdict["said"])
+    assert any("the trusted list's own signature" in line for line in verdict["said"])
+    assert who["personal_code"] not in str(verdict)
+    assert who["name"].upper() not in str(verdict)
+    [with_names] = (await ask(trusting, "show", case, "--personal"))["signatures"]
+    assert any(who["name"].upper() in line and who["personal_code"] in line for line in with_names["said"])
+    shown = (await cli(trusting, "show", case)).stdout
+    assert "Identified by it" in shown
+    assert who["personal_code"] not in shown
+    page = (await cli(trusting, "show", case, "--format", "markdown")).stdout
+    assert "Electronic signatures" in page
+    assert who["personal_code"] not in page
     refused = await ask(trusting, "signature", path, "--case", case, code=1)
     assert refused["faults"] == ["case: it is closed"] or refused["faults"] == [
         "case: the person is identified already"
@@ -118,6 +131,10 @@ async def test_a_report_from_elsewhere_is_entered_by_an_operator(
     assert (kept["by"], kept["case"]) == ("person", case)
     told = (await cli(decides, *words)).stdout
     assert "validated by op-542 in signatures.example" in told
+    [verdict] = (await ask(decides, "show", case))["signatures"]
+    assert (verdict["by"], verdict["actor"], verdict["valid"], verdict["used_at"]) == ("person", "op-542", True, None)
+    assert verdict["said"][0].startswith("validated in signatures.example, report dms/501, signed ")
+    assert who["personal_code"] not in str(verdict)
     said.write_text(json.dumps({**report, "statement": "probably", "name": None, "more": 1}))
     faults = (await ask(decides, *words, code=1))["faults"]
     assert len(faults) == 3

@@ -23,9 +23,12 @@ from integrations.data_systems import Subject, SystemDown
 from integrations.http_system import HttpSystem
 from integrations.sql_system import SqlSystem, described
 from models.settlement import Label
+from operations import kept, storage
 from operations.local import Postgres
 from tests import clinic
 from tests.conftest import make_world, virtual_temporal
+from tests.replay.history import opened as in_clear
+from tests.security.search import Search
 from tests.workflows.test_privacy_request import MONDAY, file, hits, identify, person
 from tests.world import World
 
@@ -77,22 +80,49 @@ class House:
         self.calls = calls
 
     async def traces(self, texts: Iterable[str]) -> set[str]:
-        """Where one of these stands, in any case of letters: databases, histories (also opened), files, calls."""
-        any_of = re.compile("|".join(re.escape(text.casefold()) for text in texts))
-        found = {name for name in (*DATABASES, "traces", "traces_keys") if any_of.search(await self._dump(name))}
-        found |= {table for table, row in await self.world.everything_stored() if any_of.search(str(row).casefold())}
+        """Where one of these stands: databases, histories (also opened), files, calls.
+
+        In any case of letters, and in the usual encodings: within JSON, base64, UTF-16, compressed.
+        """
+        wanted = tuple(texts)
+        any_of, forms = re.compile("|".join(re.escape(text.casefold()) for text in wanted)), Search(wanted)
+
+        def stands(data: bytes) -> bool:
+            return bool(any_of.search(data.decode("utf-8", "replace").casefold()) or forms.within(data))
+
+        found = {name for name in (*DATABASES, "traces", "traces_keys") if stands(await self._dump(name))}
+        found |= {table for table, row in await self.world.everything_stored() if stands(str(row).encode())}
         async for run in self.world.client.list_workflows():
             history = (await self.world.client.get_workflow_handle(run.id).fetch_history()).to_json()
-            if any_of.search(f"{history}{await self.world.everything_told(run.id)}".casefold()):
+            if stands(f"{history}{await self._told(run.id)}".encode()):
                 found.add(f"history {run.id}")
         # what the carrier of letters has taken has left the house
         files = [path for path in self.world.var.rglob("*") if path.is_file() and "mail" not in path.parts]
-        found |= {path.name for path in files if any_of.search(path.read_bytes().decode("utf-8", "replace").casefold())}
-        if any_of.search(str(self.calls.held).casefold()):
+        found |= {path.name for path in files if stands(path.read_bytes())}
+        if stands(str(self.calls.held).encode()):
             found.add("calls")
         return found
 
-    async def _dump(self, database: str) -> str:
+    async def night(self) -> None:
+        """The run over the storage terms."""
+        world = self.world
+        n = await storage.begin(world.sessions, "traces", world.now)
+        backups = world.var / "backups"
+        while True:
+            if await storage.step(world.sessions, world.keyring, backups, world.now, n):
+                continue
+            if not await kept.nobody_left(world.sessions, world.keyring, n):
+                break
+        await storage.end(world.sessions, world.now, n)
+
+    async def _told(self, case: str) -> str:
+        """What a history says to whoever has its key; nothing more, once that is destroyed."""
+        client = self.world.client
+        fetched = await client.get_workflow_handle(case).fetch_history()
+        opened = await in_clear(fetched, client.data_converter, client.namespace)
+        return await self.world.everything_told(case) if opened is not None else ""
+
+    async def _dump(self, database: str) -> bytes:
         url = make_url(self.postgres.url())
         where = ("--host", str(url.query["host"]), "--username", str(url.username))
         process = await asyncio.create_subprocess_exec(
@@ -100,7 +130,7 @@ class House:
         )
         dump, _ = await process.communicate()
         assert process.returncode == 0
-        return dump.decode("utf-8", "replace").casefold()
+        return dump
 
 
 @pytest.fixture
@@ -152,10 +182,12 @@ async def test_after_the_erasure_an_independent_search_finds_nothing_anywhere(ho
     former = await file(world, "GJ", "access", who=spelled)
     for case in (represented, former):
         await world.stage(case, "identifying")
+        if case == former:
+            await world.say(case, "correct_address", party="subject", email=who["email"])
         await world.say(case, "withdraw_request", withdrawn_at=MONDAY.isoformat(), document="dms/w")
         await world.stage(case, "closed")
     before = await house.traces(texts)
-    assert {"calls", *DATABASES} <= before
+    assert {"calls", *DATABASES, "intake", "party", f"history {former}"} <= before, "the search finds what is there"
     case = await file(world, "GJ", "erasure", who=who)
     await world.stage(case, "identifying")
     await identify(world, case, MONDAY)
@@ -164,6 +196,8 @@ async def test_after_the_erasure_an_independent_search_finds_nothing_anywhere(ho
     await world.stage(case, "resting")
     await world.advance(case, MONDAY + timedelta(days=9))
     await world.stage(case, "closed")
+    assert await house.traces(texts) == {f"history {former}"}, "what people wrote to a case goes with its key"
+    await house.night()
     assert await house.traces(texts) == set()
     assert represented in await hits(world, ward)
     async with house.engines["traces_clinic"].connect() as connection:

@@ -14,6 +14,11 @@ from activities.privacy import PrivacyActivities
 from models.person_system import ASKED, PersonSystem
 from models.settlement import Label
 from models.tables import ArchiveRow
+from operations.data_systems import people
+from operations.demo import DATA_SYSTEMS
+from operations.records import Records
+from operations.samples import Samples, read
+from settings import Settings
 from tests.workflows.test_privacy_request import MONDAY, SECOND, file, identify, person
 from tests.workflows.test_privacy_rights import carry_out, decide, entered, no_recipients, text_of
 from tests.world import VILNIUS, Refused, World
@@ -335,3 +340,40 @@ async def test_asked_once_however_often_the_worker_dies(worker_world: World) -> 
     assert (await world.entries(case)).count("people_asked") == 1
     letters = [n for n in (await world.notices(case)).values() if n.template == "internal-person-system"]
     assert len(letters) == 1
+
+
+async def test_a_legal_hold_keeps_paper_too_and_nobody_is_asked_to_shred_it(world: World) -> None:
+    """SE-11.4: what a holder found is in use while the hold stands; the answer says that it is kept, and on what."""
+    who = person(language="en")
+    records = Records(world.sessions, world.keyring, world.now)
+    reference = f"suit-paper-{who['personal_code'][:6]}"
+    await world.begin(MONDAY)
+    held = {"organisation": "SE", "hold": reference, "document": "dms/s-1", "person": who["personal_code"]}
+    await records.hold(held)
+    with asking(world, ARCHIVE):
+        case = await gathering(world, "SE", "erasure", who=who)
+    await searched(world, case, "archive", CARD)
+    await world.stage(case, "assessing")
+    with pytest.raises(Refused, match="in use and kept: archive:1"):
+        await world.say(case, "assess_right", right="erasure", outcome="fulfilled")
+    part = {"outcome": "in_part", "ground": "legal_claim", "reason": "A suit."}
+    await world.say(case, "assess_right", right="erasure", **part)
+    await world.stage(case, "resting")
+    assert (ASKED, "archive:erase") not in await world.clocks(case)
+    (mail,) = world.mails(who["email"])
+    assert "Kept: archive:1" in text_of(mail)
+    await records.lift("SE", reference)
+
+
+async def test_the_demo_has_a_request_that_waits_for_who_keeps_paper(world: World) -> None:
+    """By the demo's own file of data systems."""
+    case = "privacy_request:BL:2026-3204"
+    samples = Samples([s for s in read() if s.case == case], world.sessions, world.intake, world.now)
+    with asking(world, *people(Settings(data_systems=DATA_SYSTEMS))):
+        await samples.file()
+        await samples.settle()
+        await entered(world, case, "systems_gathered")
+    row = await world.row(case)
+    assert row is not None
+    assert row.waits_for == "people who keep data: archive:search from records_keeper"
+    assert await clock(world, case, "archive:search") == "running"

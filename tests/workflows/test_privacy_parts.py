@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from pypdf import PdfReader
 
+from activities.notice import NoticeActivities
+from models.case import SendNotices
 from models.person_system import ASKED
+from models.tables import NoticeRow
+from operations.privacy import answer_password_of
 from tests.workflows.test_person_system import ARCHIVE, CARD, asking, clock, gathering, handled, searched
-from tests.workflows.test_privacy_request import DUE, MONDAY, SECOND, file, identify, person
-from tests.workflows.test_privacy_rights import begun, entered, text_of
+from tests.workflows.test_privacy_request import ANSWER, DUE, MONDAY, SECOND, file, identify, person, power_of_attorney
+from tests.workflows.test_privacy_rights import begun, carry_out, decide, entered, text_of
 from tests.world import VILNIUS, Refused, World
 
 HOUR = timedelta(hours=1)
@@ -87,6 +93,117 @@ async def test_health_data_of_a_part_are_handed_over_and_never_mailed_in_clear(w
     assert part not in await world.notices(case)
     await world.say(case, "confirm_letter_sent", channel="portal", **said)
     assert (await world.clocks(case))[("SE-16.10", "access")] == "kept"
+    assert not world.mails(who["email"])
+
+
+@pytest.mark.parametrize("organisation", ["DZ", "SE"])
+async def test_health_data_of_a_part_go_by_mail_encrypted_and_so_does_the_whole_answer(
+    world: World, organisation: str
+) -> None:
+    """SE-33.4.6: the password first; the part ends its right's clock, and what follows needs no second password."""
+    who = person(language="en")
+    case = await begun(world, organisation, "access", "objection", who=who)
+    await world.stage(case, "assessing")
+    handed = {"channel": "phone", "handed_over_at": MONDAY.isoformat(), "reference": "calls/7"}
+    with pytest.raises(Refused, match="no part of the answer waits for that"):
+        await world.say(case, "send_encrypted", **handed)
+    await world.say(case, "answer_part", rights=["access"])
+    assert not world.mails(who["email"])
+    with pytest.raises(Refused, match="future"):
+        await world.say(case, "send_encrypted", **{**handed, "handed_over_at": (MONDAY + 48 * HOUR).isoformat()})
+    await world.say(case, "send_encrypted", **handed)
+    await opened(world, case, await mailed(world, who, "part of your request"), who)
+    await entered(world, case, "letters")
+    right = {"DZ": "DZ-14.8.1", "SE": "SE-16.10"}[organisation]
+    now = await world.clocks(case)
+    assert (now[(right, "access")], now[(ANSWER[organisation], "")]) == ("kept", "running")
+    with pytest.raises(Refused, match="goes by e-mail already"):
+        await world.say(case, "send_encrypted", **handed)
+    await decide(world, case, "objection")
+    await carry_out(world, case, "objection")
+    await world.stage(case, "resting")
+    await opened(world, case, await mailed(world, who, "Answer to your request"), who)
+    assert (await world.clocks(case))[(ANSWER[organisation], "")] == "kept"
+    assert "mail_refused" not in await world.entries(case)
+
+
+async def opened(world: World, case: str, mail: Any, who: dict[str, Any]) -> None:
+    """The mail brings one file, which the case's password alone opens, and says where the password came from."""
+    assert files(mail) == {"personal-data.pdf"}
+    assert "you received its password separately" in text_of(mail)
+    (attachment,) = mail.iter_attachments()
+    sealed = bytes(attachment.get_payload(decode=True))
+    assert who["personal_code"].encode() not in sealed
+    password = await answer_password_of(world.sessions, world.keyring, case)
+    assert password not in text_of(mail)
+    data = PdfReader(io.BytesIO(sealed), password=password).attachments["personal-data.json"][0]
+    assert who["personal_code"] in data.decode()
+
+
+async def test_who_was_not_given_the_password_is_asked_for_it_anew(world: World) -> None:
+    """The representative opened the part; once their right has ended the data subject gets the answer, and no mail."""
+    who = person(language="en")
+    theirs = {"name": "Jonas Jonaitis", "email": f"rep.{who['email']}", "proof": "dms/poa-1"}
+    await world.begin(MONDAY)
+    case = await file(world, "SE", "access", "objection", who=who, representative=theirs)
+    await world.stage(case, "identifying")
+    await identify(world, case, MONDAY, **power_of_attorney("access", "objection"))
+    await world.stage(case, "assessing")
+    await world.say(case, "answer_part", rights=["access"])
+    handed = {"channel": "phone", "handed_over_at": MONDAY.isoformat(), "reference": "calls/7"}
+    await world.say(case, "send_encrypted", **handed)
+    await opened(world, case, await mailed(world, {"email": theirs["email"]}, "part of your request"), who)
+    await world.say(case, "revoke_representation", revoked_at=MONDAY.isoformat(), document="dms/r")
+    await decide(world, case, "objection")
+    await carry_out(world, case, "objection")
+    await world.stage(case, "answering")
+    await entered(world, case, "mail_refused")
+    assert not [mail for mail in world.mails(who["email"]) if theirs["email"] not in str(mail["To"])]
+    await world.say(case, "send_encrypted", **handed)
+    await opened(world, case, await mailed(world, who, "Answer to your request"), who)
+
+
+async def test_a_part_that_came_back_goes_to_the_new_address_with_what_is_still_open(world: World) -> None:
+    """Whoever still searches is named again, and no clock ends by it; the password is still theirs."""
+    who = person(language="en")
+    with asking(world, ARCHIVE):
+        case = await gathering(world, "SE", "access", who=who)
+    await world.say(case, "answer_part", rights=["access"])
+    handed = {"channel": "post", "handed_over_at": MONDAY.isoformat(), "reference": "post/7"}
+    await world.say(case, "send_encrypted", **handed)
+    await mailed(world, who, "part of your request")
+    await entered(world, case, "letters")
+    (part,) = (await world.row(case)).state["body"]["parts"]  # type: ignore[union-attr]  # it is there
+    await world.say(case, "report_bounce", notice=part, bounced_at=MONDAY.isoformat())
+    await world.say(case, "correct_address", party="subject", email=f"new.{who['email']}")
+    again = await mailed(world, {"email": f"new.{who['email']}"}, "part of your request")
+    await opened(world, case, again, who)
+    assert "Paper archive" in text_of(again)
+    await world.until(lambda: _letters(world, case), "both letters are proven")
+    assert (await world.clocks(case))[("SE-16.10", "access")] == "running"
+
+
+async def _letters(world: World, case: str) -> bool:
+    return (await world.entries(case)).count("letters") > 1
+
+
+async def test_no_copy_of_health_data_is_mailed_in_clear_whatever_was_queued(world: World) -> None:
+    """The last gate stands before the carrier, beside what the request thought."""
+    who = person()
+    case = await begun(world, "SE", "access", who=who)
+    await world.stage(case, "answering")
+    async with world.sessions() as session, session.begin():
+        facts = {"attach": "archive", "controller": "x", "authority": "x", "court": True, "rights": [], "systems": []}
+        key = "answer:subject:9"
+        session.add(
+            NoticeRow(
+                case=case, key=key, template="privacy-answer", party="subject", facts=facts, queued_at=world.now()
+            )
+        )
+    owners = [getattr(a, "__self__", None) for a in world.activities]
+    post = next(owner for owner in owners if isinstance(owner, NoticeActivities))
+    (sent,) = (await post.send(SendNotices(case=case, keys=(key,)))).notices
+    assert (sent.sent_at, sent.refused) == (None, "health data go by e-mail only encrypted")
     assert not world.mails(who["email"])
 
 

@@ -706,6 +706,37 @@ async def test_a_withheld_record_is_not_in_the_archive_and_the_answer_says_why_a
         assert secret not in payload(attachment)
 
 
+async def test_one_field_of_a_record_is_masked_and_one_that_is_not_there_stops_the_answer(world: World) -> None:
+    """SE-16.9, DZ-11.2-c: a trade secret in a record goes, the rest of it does not; a wrong name masks nothing."""
+    who = person(language="en")
+    await world.begin(MONDAY)
+    former = await file(world, "GJ", "objection", who=who, identified_by=None, statement="The formula of the glue.")
+    await world.stage(former, "identifying")
+    case = await file(world, "GJ", "access", who=who)
+    await world.stage(case, "identifying")
+    part = {"right": "access", "outcome": "in_part", "ground": "rights_of_others", "reason": "A trade secret."}
+    withheld = {"what": "a formula", "ground": "rights_of_others", "record": former}
+    with pytest.raises(Refused, match="field: only with the record"):
+        await world.say(case, "assess_right", **part, withheld=[{**withheld, "record": None, "field": "filed"}])
+    wrong = [{**withheld, "field": "filed.statements"}]
+    await world.say(case, "assess_right", **part, withheld=wrong)
+    await identify(world, case, MONDAY)
+    row = await world.stage(case, "assessing")
+    assert row.state["body"]["unfound"] == [f"{former} filed.statements"]
+    assert not [mail for mail in world.mails(who["email"]) if list(mail.iter_attachments())]
+    await world.say(case, "assess_right", **part, withheld=[{**withheld, "field": "filed.statement"}])
+    await world.stage(case, "resting")
+    mail = next(m for m in world.mails(who["email"]) if list(m.iter_attachments()))
+    files = {str(a.get_filename()): payload(a) for a in mail.iter_attachments()}
+    for name, written in files.items():
+        assert "formula of the glue" not in written, name
+        assert former in written or name.endswith(".html"), "the rest of the record is there"
+    records = [r for s in json.loads(files["personal-data.json"])["systems"] for r in s["records"]]
+    filed = next(r["filed"] for r in records if r["record"] == former)
+    assert (filed["statement"], filed["rights"]) == ("[withheld]", ["objection"])
+    assert "Withheld: a formula" in text_of(mail)
+
+
 async def test_a_record_to_be_withheld_that_is_not_there_stops_the_answer(world: World) -> None:
     """A name that is wrong would withhold nothing: a person looks again before anything goes out."""
     who = person(language="en")
