@@ -557,7 +557,11 @@ class WithdrawalStore:
             raise Refusal("notice: no such letter was sent")
         notice.bounced_at = datetime.fromisoformat(data["bounced_at"])
         key, owner = f"{NOTICE}:{data['notice']}:late", duty_for(split_case_id(case)[1], NOTICE).owner
-        text = f"{NOTICE}: {data['notice']} came back after the effect: the client was not told ten days ahead"
+        text = {
+            "lv": f"{NOTICE}: {data['notice']} atgriezās pēc stāšanās spēkā; klients nav informēts 10 dienas iepriekš.",
+            "lt": f"{NOTICE}: laiškas {data['notice']} grįžo jau įsigaliojus; klientui nepranešta prieš 10 dienų.",
+            "en": f"{NOTICE}: {data['notice']} came back after the effect; the client was not told ten days ahead.",
+        }
         if await session.get(NoticeRow, (case, key)) is None:
             session.add(
                 NoticeRow(

@@ -7,11 +7,13 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, StrictUndefined
 
-from models.settlement import Label
+from activities.archive_words import KINDS, field_in, value_in
+from models.settlement import Label, Language
 from rules.points import SAFEGUARDS, told
 from rules.rulebook import Rulebook
 
@@ -22,51 +24,28 @@ def _label(lv: str, lt: str, en: str) -> Label:
 
 TITLE = _label("Jūsu personas dati", "Jūsų asmens duomenys", "Your personal data")
 CONTROLLER = _label("Pārzinis", "Duomenų valdytojas", "Controller")
-REFERENCE = _label("Atsauce", "Nuoroda", "Reference")
+REFERENCE = _label("Atsauce", "Numeris", "Reference")
 SYSTEM = _label("Datu sistēma", "Duomenų sistema", "Data system")
 NOTHING = _label("Nekas netiek glabāts.", "Nieko nesaugoma.", "Nothing is held.")
 WITHHELD = _label("[nav izsniegts]", "[nepateikta]", "[withheld]")
 """In the place of a field that the person does not get: somebody else's, or a trade secret (SE-16.9)."""
-KINDS: dict[str, Label] = {
-    "claim": _label("apdrošināšanas atlīdzības pieteikums", "draudimo išmokos prašymas", "insurance claim"),
-    "access_request": _label("piekļuves pieprasījums", "prieigos prašymas", "request for access to the client zone"),
-    "authenticator_withdrawal": _label(
-        "autentifikatora atsaukšana", "autentifikavimo priemonės atšaukimas", "withdrawal of an authenticator"
-    ),
-    "authenticator_decision": _label(
-        "lēmums par autentifikatoru visiem klientiem",
-        "sprendimas dėl autentifikavimo priemonės visiems klientams",
-        "decision about an authenticator for all clients",
-    ),
-    "privacy_request": _label(
-        "pieprasījums par personas datiem", "prašymas dėl asmens duomenų", "request about personal data"
-    ),
-    "late_premium": _label("novēloti samaksāta prēmija", "pavėluotai sumokėta įmoka", "premium paid late"),
-    "circumstance": _label(
-        "paziņojums par apstākli", "pranešimas apie aplinkybę", "report of something that may lead to a claim"
-    ),
-    "premium_refund": _label("prēmijas atmaksa", "įmokos grąžinimas", "refund of a premium"),
-    "recovery": _label("izmaksātās atlīdzības atgūšana", "išmokėtos sumos atgavimas", "recovery of a payment"),
-    "sign_in_review": _label(
-        "pieslēgšanās žurnāla pārskatīšana", "prisijungimų žurnalo peržiūra", "review of the journal of sign-ins"
-    ),
-    "task": _label("uzdevums", "užduotis", "task"),
-    "breach": _label(
-        "personas datu aizsardzības pārkāpums", "asmens duomenų saugumo pažeidimas", "personal data breach"
-    ),
-    "renewal": _label(
-        "atgādinājums par līguma beigām", "priminimas apie sutarties pabaigą", "reminder of a contract's end"
-    ),
-    "client_change": _label("klienta pārstāvju maiņa", "kliento atstovų pakeitimas", "change of a client's people"),
-    "client": _label("klienta pārstāvis", "kliento atstovas", "representative of a client"),
-    "consent": _label("piekrišana", "sutikimas", "consent"),
-    "policy": _label("apdrošināšanas līgums", "draudimo sutartis", "insurance policy"),
-}
 
 _PAGE = Environment(undefined=StrictUndefined, autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
     """<!doctype html>
 <html lang="{{ language }}">
-<head><meta charset="utf-8"><title>{{ title }}</title></head>
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{{ title }}</title>
+<style>
+body { font: 1rem/1.5 sans-serif; max-width: 48rem; margin: 2rem auto; padding: 0 1rem; }
+h2 { margin-top: 2rem; font-size: 1.2rem; }
+h3 { margin-top: 1.5rem; font-size: 1rem; }
+dl { display: grid; grid-template-columns: minmax(10rem, 1fr) 2fr; gap: .25rem 1rem; }
+dt { color: #555; }
+dd { margin: 0; overflow-wrap: anywhere; }
+</style>
+</head>
 <body>
 <h1>{{ title }}</h1>
 <p>{{ controller_word }}: {{ controller }}. {{ reference_word }}: {{ reference }}.</p>
@@ -113,6 +92,7 @@ def archive_files(
     def say(label: Label) -> str:
         return str(getattr(label, language))
 
+    spoken, zone = cast("Language", language), ZoneInfo(rulebook.zone)
     authority = str(rulebook.values["privacy"]["authority"])
     points = [(say(heading), say(text)) for heading, text in told(rulebook.organisation, authority)]
     abroad = [
@@ -147,7 +127,10 @@ def archive_files(
                     {
                         "title": _title(record["record"], say),
                         "name": record["record"].rpartition(":")[2],
-                        "lines": list(lines_of(record)),
+                        "lines": [
+                            (field_in(path, spoken), value_in(path, value, spoken, zone))
+                            for path, value in lines_of(record)
+                        ],
                     }
                     for record in records
                 ],

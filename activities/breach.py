@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import exists, func
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from activities.letters import moment
 from activities.store import ActHandler, Amended, Opening
 from integrations.mail import one_address
 from models.breach import (
@@ -78,7 +80,12 @@ class BreachStore:
 
     async def _announce(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> None:
         """Officer and manager hear of every report at once, from whomever it came."""
-        text = f"{data['report']}: a personal data breach was reported; the 72 hours of {NOTIFY} run"
+        report = data["report"]
+        text = {
+            "lv": f"{report}: ziņots par personas datu aizsardzības pārkāpumu; rit 72 stundu termiņš ({NOTIFY}).",
+            "lt": f"{report}: pranešta apie asmens duomenų saugumo pažeidimą; eina 72 valandų terminas ({NOTIFY}).",
+            "en": f"{report}: a personal data breach was reported; the 72 hours of {NOTIFY} run.",
+        }
         for role in STAFF:
             _tell_staff(session, case, f"{NOTIFY}:{data['report']}:{role}", role, text, at)
 
@@ -88,8 +95,20 @@ class BreachStore:
         _add_reporter(session, case, data["report"], data["reporter"], book(organisation).language)
         if data["was"] is None:
             return
-        text = f"{data['report']}: the breach was known earlier; the 72 hours of {NOTIFY} run from {data['since']}, "
-        text += f"not from {data['was']}"
+        zone = ZoneInfo(book(organisation).zone)
+
+        def said(instant: str, language: str) -> str:
+            return moment(datetime.fromisoformat(instant).astimezone(zone), language)
+
+        since, was = data["since"], data["was"]
+        text = {
+            "lv": f"{data['report']}: pārkāpums kļuvis zināms agrāk. 72 stundu termiņa ({NOTIFY}) sākums: "
+            f"{said(since, 'lv')}. Līdz šim: {said(was, 'lv')}.",
+            "lt": f"{data['report']}: apie pažeidimą sužinota anksčiau. 72 valandų termino ({NOTIFY}) pradžia: "
+            f"{said(since, 'lt')} Iki šiol: {said(was, 'lt')}",
+            "en": f"{data['report']}: the breach was known earlier. The 72 hours of {NOTIFY} run from "
+            f"{said(since, 'en')}, not from {said(was, 'en')}.",
+        }
         for role in STAFF:
             _tell_staff(session, case, f"{NOTIFY}:{data['report']}:{role}", role, text, at)
 
@@ -273,7 +292,8 @@ def _add_reporter(session: AsyncSession, case: str, report: str, name: str | Non
         session.add(PartyRow(case=case, party=report, role="reporter", name=name, language=language))
 
 
-def _tell_staff(session: AsyncSession, case: str, key: str, role: str, text: str, at: datetime) -> None:
+def _tell_staff(session: AsyncSession, case: str, key: str, role: str, text: dict[str, str], at: datetime) -> None:
+    """A letter to one role of staff; `text` by language."""
     session.add(
         NoticeRow(
             case=case,

@@ -14,6 +14,7 @@ from sqlalchemy import bindparam
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlmodel import col, select
 
+from activities.letters import LANGUAGES, day, moment
 from models.case import (
     OPEN,
     Change,
@@ -312,9 +313,10 @@ class Ledger:
     ) -> None:
         facts: dict[str, Any] = {"case": self._case}
         if template == "internal-notice":
-            facts["text"] = f"{row.duty}: recounted; was due {moved}, is due {row.due}, by {row.calendar_version}"
+            assert moved is not None
+            facts["text"] = _recounted(row, moved)
         else:
-            facts |= {"duty": row.duty, "due": shown(row), "titles": duty.title.model_dump()}
+            facts |= {"duty": row.duty, "due": _due_words(row), "titles": duty.title.model_dump()}
         key = f"{row.duty}:{row.subject}:{row.n}:{what}"
         self.notices.append(
             (NoticeDraft(key=key, template=template, party=role, duty=row.duty, subject=row.subject, facts=facts), role)
@@ -389,6 +391,34 @@ def shown(row: ClockRow) -> str:
     if period is not None and period.unit is Unit.hours:
         return f"{row.due.astimezone(ZoneInfo(rulebook.zone)):%a %Y-%m-%d %H:%M %Z}"
     return f"{row.last_day:%a %Y-%m-%d}"
+
+
+def _due_words(row: ClockRow) -> dict[str, str]:
+    """When the duty is due, by language: its last day, or of hours the instant, in the organisation's zone."""
+    rulebook = book(row.organisation)
+    period = duty_for(row.organisation, row.duty).period
+    if period is not None and period.unit is Unit.hours:
+        return {language: moment(row.due.astimezone(ZoneInfo(rulebook.zone)), language) for language in LANGUAGES}
+    return {language: day(row.last_day, language) for language in LANGUAGES}
+
+
+def _recounted(row: ClockRow, was: datetime) -> dict[str, str]:
+    """That a clock was counted anew and ends earlier than before, by language."""
+    zone = ZoneInfo(book(row.organisation).zone)
+    said = {
+        "lv": "{duty}: termiņš ir pārrēķināts un beidzas agrāk. Bija: {was}. Tagad: {now}. Kalendārs: {calendar}.",
+        "lt": "{duty}: terminas perskaičiuotas ir baigiasi anksčiau. Buvo: {was} Dabar: {now} Kalendorius: {calendar}.",
+        "en": "{duty}: the term was counted anew and ends earlier. It was: {was}. It is: {now}. Calendar: {calendar}.",
+    }
+    return {
+        language: text.format(
+            duty=row.duty,
+            was=moment(was.astimezone(zone), language),
+            now=moment(row.due.astimezone(zone), language),
+            calendar=row.calendar_version,
+        )
+        for language, text in said.items()
+    }
 
 
 def view(row: ClockRow) -> ClockState:

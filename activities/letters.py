@@ -17,11 +17,18 @@ from jinja2 import Environment, StrictUndefined, Template, UndefinedError
 from jinja2.meta import find_undeclared_variables
 
 from integrations.mail import Language, Letter
+from models.citing import cited
+from rules import wording
 
 TEMPLATES = Path(__file__).parent.parent / "templates"
 LANGUAGES: tuple[str, ...] = get_args(Language)
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
+_NUMBER = re.compile(
+    r"(?:[,:]? *\b(?:(?:bylos |prašymo )?Nr\.|atsauce|reference|polise|polisas|policy) *|: *)\{\{[^}]*\}\}"
+)
+_HOLE = re.compile(r"\{\{[^}]*\}\}")
+_PART = re.compile(r"^- - ", re.MULTILINE)
 _MONTHS = {
     "lv": "janvāris februāris marts aprīlis maijs jūnijs jūlijs augusts septembris oktobris novembris decembris",
     "lt": "sausio vasario kovo balandžio gegužės birželio liepos rugpjūčio rugsėjo spalio lapkričio gruodžio",
@@ -54,6 +61,12 @@ def day(value: object, language: str) -> str:
     }[language]
 
 
+def moment(at: datetime, language: str) -> str:
+    """An instant in the zone it comes in: `2026. gada 21. decembris, plkst. 14:00`."""
+    time = {"lv": "plkst. {}", "lt": "{} val.", "en": "{}"}[language].format(f"{at:%H:%M}")
+    return f"{day(at.date(), language)}, {time}"
+
+
 def money(value: object, language: str) -> str:
     """An amount of EUR in cents' precision (or its decimal text): `1 234,50 EUR`, in English `EUR 1,234.50`."""
     if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
@@ -65,8 +78,7 @@ def money(value: object, language: str) -> str:
         raise LetterFault("an amount is not a number") from None
     if not exact:
         raise LetterFault("an amount has at most two decimals")
-    text = f"{amount:,.2f}"
-    return f"EUR {text}" if language == "en" else f"{text.translate(str.maketrans(',.', ' ,'))} EUR"
+    return wording.money(amount, cast("Language", language))
 
 
 def _unknown(fact: str) -> str:
@@ -84,6 +96,7 @@ def _environment(language: str) -> Environment:
     environment.globals["unknown"] = _unknown
     environment.filters["day"] = lambda value: day(value, language)
     environment.filters["money"] = lambda value: money(value, language)
+    environment.filters["cited"] = lambda value: cited(str(value), language)
     return environment
 
 
@@ -112,6 +125,12 @@ def facts_of(template: str, language: str) -> frozenset[str]:
     return _template(template, language)[3]
 
 
+def title_of(template: str, language: str) -> str:
+    """What a letter is called where its facts are not at hand: its subject without numbers, dots for the rest."""
+    first, _, _ = (TEMPLATES / f"{template}.{language}.txt").read_text(encoding="utf-8").partition("\n")
+    return _HOLE.sub("…", _NUMBER.sub("", first.removeprefix("Subject: ")))
+
+
 def attached(template: str, language: str, facts: Mapping[str, object]) -> str | None:
     """The name of the PDF that goes with a letter of this template; None where the text goes as mail alone."""
     name = _template(template, language)[2]
@@ -124,7 +143,8 @@ def written(template: str, language: str, facts: Mapping[str, object]) -> tuple[
     if missing := sorted(needed - facts.keys()):
         raise LetterFault(f"{template}.{language}: missing facts: {', '.join(missing)}")
     try:
-        return subject.render(facts), body.render(facts).strip() + "\n"
+        # a part of a point stands below it
+        return subject.render(facts), _PART.sub("  - ", body.render(facts).strip()) + "\n"
     except UndefinedError as fault:
         raise LetterFault(f"{template}.{language}: {fault.message}") from None
     except LetterFault as fault:

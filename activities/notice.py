@@ -285,6 +285,9 @@ def _facts(
             facts[name] = _asked(wanted, language) if wanted is not None else None
         else:
             facts[name] = say(_named(_grounded(value, case.organisation), known.names), language)
+    if isinstance(codes := notice.facts.get("claimant"), str):
+        # the insured reads who claims, not by which codes the case knows them
+        facts["claimant"] = ", ".join(known.names.get(code, code) for code in codes.split(", "))
     if isinstance(facts.get("titles"), str):
         facts["title"] = facts["titles"]
     if party is not None:

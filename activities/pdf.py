@@ -40,7 +40,7 @@ class Sheet(Model):
     """In the sender's zone: its day is the letter's date, and the file says that it was made then."""
     subject: str
     text: str
-    """Paragraphs and lists (`- `), as in the mail."""
+    """Paragraphs and lists (`- `, of parts `  - `), as in the mail."""
     language: Language
 
 
@@ -52,8 +52,8 @@ def pdf(sheet: Sheet) -> bytes:
     for line, follows in _lines(sheet.text):
         if not line:
             page.ln(LEADING * 0.6)
-        elif line.startswith("- "):
-            _item(page, line.removeprefix("- "))
+        elif line.lstrip(" ").startswith("- "):
+            _item(page, line)
         else:
             heads_a_list = line.endswith(":") and follows.startswith("- ")
             page.set_font(style="B" if heads_a_list else "")
@@ -121,8 +121,8 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
 
 def _item(page: Any, text: str) -> None:
     """A point of a list; an amount stands at the right edge, so that those of a calculation are under each other."""
-    left = page.l_margin + INDENT * (1 + text.startswith("- "))
-    text = text.removeprefix("- ")
+    left = page.l_margin + INDENT * (1 + text.startswith("  "))
+    text = text.lstrip(" ").removeprefix("- ")
     found = _SUM.fullmatch(text)
     if found is None:
         _mark(page, left)

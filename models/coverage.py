@@ -99,7 +99,7 @@ POINTS: Mapping[str, Point] = {
         clause="1",
         label=Label(
             lv="Pretenzijas iesniedzējs ir trešā persona",
-            lt="Pretenzijos teikėjas yra trečiasis asmuo",
+            lt="Pretenzijos pareiškėjas yra trečiasis asmuo",
             en="The claimant is a third party",
         ),
         question="Is the claimant neither policyholder, insured, co-insured, one of their group, nor on duty for them?",
@@ -139,8 +139,8 @@ POINTS: Mapping[str, Point] = {
     "no_repetition": Point(
         clause="9.11",
         label=Label(
-            lv="Zaudējumi neatkārtojas no jau atlīdzināta cēloņa",
-            lt="Žala nepasikartojo dėl jau atlygintos priežasties",
+            lv="Zaudējumi nav radušies atkārtoti no cēloņa, par kuru jau atlīdzināts",
+            lt="Žala nepasikartojo dėl priežasties, dėl kurios žala jau atlyginta",
             en="No repetition of a loss that was already paid for",
         ),
         question="Has the insurer not yet paid for a loss from the same cause (another claimant of it is none)?",

@@ -201,7 +201,9 @@ CHANNELS: dict[str, Label] = {
 }
 WAYS: dict[str, Label] = {
     "identity_document": _label(
-        "uzrādot personu apliecinošu dokumentu", "pateikus asmens dokumentą", "with an identity document"
+        "uzrādot personu apliecinošu dokumentu",
+        "pateikus asmens tapatybę patvirtinantį dokumentą",
+        "with an identity document",
     ),
     "signed_request": _label("ar parakstītu pieprasījumu", "pateikus pasirašytą prašymą", "with a signed request"),
     "signed_request_copy": _label(
@@ -223,7 +225,9 @@ WAYS: dict[str, Label] = {
     ),
 }
 GROUNDS: dict[str, Label] = {
-    "legal_duty": _label("juridisks pienākums datus glabāt", "teisinė prievolė saugoti", "a legal duty to keep them"),
+    "legal_duty": _label(
+        "juridisks pienākums datus glabāt", "teisinė prievolė saugoti duomenis", "a legal duty to keep them"
+    ),
     "legal_claim": _label(
         "dati vajadzīgi likumīgu prasību celšanai, īstenošanai vai aizstāvēšanai",
         "duomenys reikalingi teisiniams reikalavimams pareikšti, vykdyti ar apginti",
@@ -255,7 +259,7 @@ GROUNDS: dict[str, Label] = {
     ),
     "statute": _label("ierobežojums likumā", "įstatyme nustatytas apribojimas", "a limit laid down by statute"),
     "accurate": _label(
-        "dati ir pārbaudīti un ir precīzi un pilnīgi",
+        "dati ir pārbaudīti: tie ir precīzi un pilnīgi",
         "duomenys patikrinti, jie tikslūs ir išsamūs",
         "the data were checked; they are accurate and complete",
     ),
@@ -265,7 +269,7 @@ GROUNDS: dict[str, Label] = {
         "none of the grounds for a restriction is given",
     ),
     "not_portable": _label(
-        "datus nesniedzāt Jūs, tos neapstrādā uz piekrišanas vai līguma pamata vai neapstrādā automatizēti",
+        "datus nesniedzāt Jūs, vai arī tos neapstrādā uz piekrišanas vai līguma pamata vai neapstrādā automatizēti",
         "duomenis pateikėte ne Jūs arba jie tvarkomi ne sutikimo ar sutarties pagrindu, arba neautomatizuotai",
         "you did not provide the data, or they are not processed on consent or contract, or not by automated means",
     ),
@@ -283,7 +287,7 @@ GROUNDS: dict[str, Label] = {
         "informācija Jums jau ir", "šią informaciją jau turite", "you have the information already"
     ),
     "disproportionate_effort": _label(
-        "informācijas sniegšana nav iespējama vai prasītu nesamērīgas pūles",
+        "informācijas sniegšana nav iespējama vai tai vajadzētu nesamērīgi lielas pūles",
         "pateikti informaciją neįmanoma arba tam reikėtų neproporcingų pastangų",
         "giving it is impossible or would take a disproportionate effort",
     ),
@@ -300,14 +304,14 @@ GROUNDS: dict[str, Label] = {
 }
 EXTENSION_REASONS: dict[str, Label] = {
     "complexity": _label("pieprasījums ir sarežģīts", "prašymas sudėtingas", "the request is complex"),
-    "number": _label("pieprasījumu ir daudz", "gauta daug prašymų", "many requests were received"),
+    "number": _label("saņemts daudz pieprasījumu", "gauta daug prašymų", "many requests were received"),
 }
 
 RECIPIENT_OUTCOMES: dict[str, Label] = {
     "told": _label("informēts", "informuotas", "told"),
     "impossible": _label("informēt nav iespējams", "informuoti neįmanoma", "could not be told"),
     "disproportionate": _label(
-        "informēšana prasītu nesamērīgas pūles",
+        "informēšanai vajadzētu nesamērīgi lielas pūles",
         "informuoti reikėtų neproporcingų pastangų",
         "telling would take a disproportionate effort",
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from models.citing import cited
 from models.privacy import COPIES, GROUNDS, RECIPIENT_OUTCOMES, RIGHTS, STEP_OUTCOMES, Fee, PrivacyBody, Right
 
 
@@ -35,7 +36,7 @@ def found_line(n: int) -> dict[str, str]:
     """How much a data system holds."""
     if n == 0:
         return {"lv": "nekas netiek glabāts", "lt": "nieko nesaugoma", "en": "nothing held"}
-    return {"lv": f"ieraksti: {n}", "lt": f"įrašų: {n}", "en": f"records: {n}"}
+    return {"lv": f"ierakstu skaits: {n}", "lt": f"įrašų skaičius: {n}", "en": f"records: {n}"}
 
 
 def right_line(body: PrivacyBody, right: Right) -> dict[str, Any]:
@@ -54,13 +55,17 @@ def right_line(body: PrivacyBody, right: Right) -> dict[str, Any]:
     cites = assessment.cites if assessment else None
     kept = kept_words(body) if right == "erasure" else {}
     line["ground"] = {
-        language: ". ".join(
-            part for part in (getattr(GROUNDS[ground], language), cites, reason, kept.get(language)) if part
-        )
+        language: _sentences(getattr(GROUNDS[ground], language), cites, reason, kept.get(language))
         for language in ("lv", "lt", "en")
     }
     line["clause"] = body.terms.grounds[right].get(ground)
     return line
+
+
+def _sentences(*parts: str | None) -> str:
+    """One after the other, with one full stop between them, whether people typed theirs or not."""
+    there = [part.strip() for part in parts if part and part.strip()]
+    return " ".join(part if part.endswith((".", "!", "?")) else f"{part}." for part in there)
 
 
 def kept_words(body: PrivacyBody) -> dict[str, str]:
@@ -75,25 +80,25 @@ def kept_words(body: PrivacyBody) -> dict[str, str]:
     said: dict[str, list[str]] = {"lv": [], "lt": [], "en": []}
     for record in body.kept:
         day = ends.get(record)
-        said["lv"].append(f"{record} (līdz {day:%d.%m.%Y} ieskaitot)" if day else record)
+        said["lv"].append(f"{record} (līdz {day:%d.%m.%Y}. ieskaitot)" if day else record)
         said["lt"].append(f"{record} (iki {day:%Y-%m-%d} imtinai)" if day else record)
         said["en"].append(f"{record} (until {day:%Y-%m-%d} inclusive)" if day else record)
     words = {
-        "lv": "Paturēts: {kept}. Šo datu apstrāde ir ierobežota",
+        "lv": "Saglabāts: {kept}. Šo datu apstrāde ir ierobežota",
         "lt": "Palikta: {kept}. Šių duomenų tvarkymas apribotas",
         "en": "Kept: {kept}. These data are restricted",
     }
     if body.erased.kept:
-        words["lv"] += "; kad pamats beigsies, mēs tos dzēsīsim paši"
-        words["lt"] += "; pagrindui išnykus, juos ištrinsime patys"
+        words["lv"] += "; kad pamats zudīs, tos dzēsīsim bez jauna pieprasījuma"
+        words["lt"] += "; pagrindui išnykus juos ištrinsime be naujo prašymo"
         words["en"] += "; once the ground ends, we erase them ourselves"
     if asked:
-        words["lv"] += "; kamēr beigas nav zināmas, varat lūgt to pārbaudīt"
-        words["lt"] += "; kol pabaiga nežinoma, galite prašyti tai patikrinti"
+        words["lv"] += "; kamēr nav zināms, kad pamats zudīs, varat lūgt to pārbaudīt"
+        words["lt"] += "; kol nežinoma, kada pagrindas išnyks, galite prašyti tai patikrinti"
         words["en"] += "; as long as its end is not known, you may ask us to examine that"
     if set(body.kept) - set(body.erased.kept):
-        words["lv"] += "; par to, kas glabājas pie darbinieka (papīrs), pēc pamata beigām varat lūgt dzēšanu no jauna"
-        words["lt"] += "; dėl to, ką saugo darbuotojas (popierius), pagrindui išnykus galite vėl prašyti ištrinti"
+        words["lv"] += "; to, ko glabā darbinieks (papīru), pēc pamata zušanas varat lūgt iznīcināt no jauna"
+        words["lt"] += "; tai, ką saugo darbuotojas (popierių), pagrindui išnykus galite prašyti sunaikinti iš naujo"
         words["en"] += "; of what a person keeps (paper), you may ask for the erasure again once the ground ends"
     return {language: text.format(kept=", ".join(said[language])) + "." for language, text in words.items()}
 
@@ -107,13 +112,14 @@ def _more_lines(body: PrivacyBody, right: Right) -> list[dict[str, str]]:
     for withheld in assessment.withheld if assessment is not None else ():
         clause = body.terms.grounds[right].get(withheld.ground, "")
         ground = GROUNDS[withheld.ground]
-        until = f"{withheld.until:%d.%m.%Y}" if withheld.until else None
+        until = f"{withheld.until:%d.%m.%Y}." if withheld.until else None
         lines.append(
             {
-                "lv": f"Nav izsniegts: {withheld.what} ({ground.lv}; {clause})" + (f", līdz {until}" if until else ""),
-                "lt": f"Nepateikta: {withheld.what} ({ground.lt}; {clause})"
+                "lv": f"Nav izsniegts: {withheld.what} ({ground.lv}; {cited(clause, 'lv')})"
+                + (f", līdz {until}" if until else ""),
+                "lt": f"Nepateikta: {withheld.what} ({ground.lt}; {cited(clause, 'lt')})"
                 + (f", iki {withheld.until:%Y-%m-%d}" if withheld.until else ""),
-                "en": f"Withheld: {withheld.what} ({ground.en}; {clause})"
+                "en": f"Withheld: {withheld.what} ({ground.en}; {cited(clause, 'en')})"
                 + (f", until {withheld.until:%Y-%m-%d}" if withheld.until else ""),
             }
         )
@@ -124,24 +130,24 @@ def _more_lines(body: PrivacyBody, right: Right) -> list[dict[str, str]]:
     if right == "consent_withdrawal":
         lines.append(
             {
-                "lv": "Tam, kas līdz atsaukumam darīts uz piekrišanas pamata, atsaukums likumību neatņem.",
-                "lt": "Atšaukimas neturi įtakos iki jo sutikimu grįsto duomenų tvarkymo teisėtumui.",
+                "lv": "Atsaukums neietekmē tās apstrādes likumību, kas līdz tam veikta, pamatojoties uz piekrišanu.",
+                "lt": "Atšaukimas nedaro poveikio iki jo atlikto sutikimu grindžiamo duomenų tvarkymo teisėtumui.",
                 "en": "What was done on your consent before its withdrawal remains lawful.",
             }
         )
     if (stopped := body.stopped.get(right)) is not None:
         lines.append(
             {
-                "lv": f"Piekrišanas, kuru darbība ir beigusies: {stopped.consents}.",
-                "lt": f"Nustojusių galioti sutikimų: {stopped.consents}.",
+                "lv": f"Spēku zaudējušo piekrišanu skaits: {stopped.consents}.",
+                "lt": f"Nustojusių galioti sutikimų skaičius: {stopped.consents}.",
                 "en": f"Consents that have ended: {stopped.consents}.",
             }
         )
         if stopped.records:
             lines.append(
                 {
-                    "lv": "Dati, kuriem cita pamata nav, tiek dzēsti.",
-                    "lt": "Duomenys, kuriems tvarkyti kito pagrindo nėra, trinami.",
+                    "lv": "Dati, kuru apstrādei nav cita pamata, tiek dzēsti.",
+                    "lt": "Duomenys, kuriems tvarkyti nėra kito pagrindo, ištrinami.",
                     "en": "Data that nothing else allows us to keep are being erased.",
                 }
             )
@@ -165,7 +171,7 @@ def _more_lines(body: PrivacyBody, right: Right) -> list[dict[str, str]]:
         else:
             lines.append(
                 {
-                    "lv": "Nosūtīt datus tieši citam pārzinim nav tehniski iespējams; tos izsniedzam Jums.",
+                    "lv": "Nosūtīt datus tieši citam pārzinim tehniski nav iespējams; tos izsniedzam Jums.",
                     "lt": "Perduoti duomenų tiesiogiai kitam valdytojui techniškai neįmanoma; pateikiame juos Jums.",
                     "en": "Sending them straight to the other controller is not technically feasible; you get them.",
                 }
@@ -203,8 +209,8 @@ def _handed_out(body: PrivacyBody) -> list[dict[str, str]]:
         pages = sum(item.pages for item in body.items_for(asked))
         lines.append(
             {
-                "lv": f"Dokumentu kopijas ({person.title.lv}), lappuses: {pages}. Tās izsniedzam atsevišķi.",
-                "lt": f"Dokumentų kopijos ({person.title.lt}), puslapių: {pages}. Jas pateikiame atskirai.",
+                "lv": f"Dokumentu kopijas ({person.title.lv}), lappušu skaits: {pages}. Tās izsniedzam atsevišķi.",
+                "lt": f"Dokumentų kopijos ({person.title.lt}), puslapių skaičius: {pages}. Jas pateikiame atskirai.",
                 "en": f"Copies of documents ({person.title.en}), pages: {pages}. You receive them separately.",
             }
         )
@@ -223,7 +229,7 @@ def _fee_line(body: PrivacyBody, fee: Fee) -> dict[str, str]:
     }
     comma = amount.replace(".", ",")
     return {
-        "lv": f"Maksa: {comma} EUR ({why['lv']}; {clause}). {fee.reason}",
-        "lt": f"Mokestis: {comma} EUR ({why['lt']}; {clause}). {fee.reason}",
-        "en": f"Fee: EUR {amount} ({why['en']}; {clause}). {fee.reason}",
+        "lv": f"Maksa: {comma} EUR ({why['lv']}; {cited(clause, 'lv')}). {fee.reason}",
+        "lt": f"Mokestis: {comma} EUR ({why['lt']}; {cited(clause, 'lt')}). {fee.reason}",
+        "en": f"Fee: EUR {amount} ({why['en']}; {cited(clause, 'en')}). {fee.reason}",
     }

@@ -791,8 +791,8 @@ class Case:
             f"- **{'Next date' if first and not first.can_be_late else 'Next due'}:** {_line(first)}",
             f"- **Waits for:** {self.waiting(state.stage, self.body) or acting}",
             f"- **Handler:** {state.handler or 'nobody yet'}",
-            f"- **Possible now:** {', '.join(m.update_name() for m in possible) or 'nothing'}",
             *(f"- **Also:** {_line(c)}" for c in clocks if c is not first),
+            f"- **Possible now:** {', '.join(m.update_name() for m in possible) or 'nothing'}",
         ]
         lines += ["", "### The case", "", *self.story(), ""]
         if possible:
@@ -840,7 +840,10 @@ def _entry(recorded: Recorded) -> Entry:
 
 
 def _line(clock: ClockState | None) -> str:
-    return f"{clock.shown}, {clock.label} {clock.title}, {_status(clock)}" if clock else "nothing is running"
+    if clock is None:
+        return "nothing is running"
+    subject = f" ({clock.subject})" if clock.subject else ""
+    return f"{clock.shown}, {clock.duty} {clock.title}{subject}, {_status(clock)}"
 
 
 def _status(clock: ClockState) -> str:

@@ -201,8 +201,9 @@ class AsksPeople(Case):
         """Each who was asked, by system and act."""
         lines = []
         for one in self.body.asked:
-            answered = utc(one.answered_at) if one.answered_at else "**not answered**"
-            found = f", {len(self.body.found.get(one.system, ()))} found" if one.act == "search" else ""
-            kept = f", kept {len(one.kept)}" if one.kept else ""
-            lines.append(f"- **{one.subject}:** {answered}{found if one.answered_at else ''}{kept}")
+            answered = f"answered {utc(one.answered_at)}" if one.answered_at else "**not answered**"
+            found = f", found: {len(self.body.found.get(one.system, ()))}" if one.act == "search" else ""
+            kept = f", kept: {len(one.kept)}" if one.kept else ""
+            asked = f"{one.system}, to {one.act.replace('_', ' ')}"
+            lines.append(f"- **Asked of {asked}:** {answered}{found if one.answered_at else ''}{kept}")
         return lines

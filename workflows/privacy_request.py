@@ -37,6 +37,7 @@ with workflow.unsafe.imports_passed_through():
         EXPLAINED,
         EXTENSION_REASONS,
         REPRESENTATIVE,
+        RIGHTS,
         SIGNED,
         SUBJECT,
         UNCHECKED,
@@ -1845,16 +1846,30 @@ class PrivacyRequest(AsksPeople):
             case "answering" if body.mail_refused:
                 return "proof from the privacy handler: the answer sent by portal or post, or its password handed over"
             case "answering":
-                return f"proof from the privacy handler that the answer was sent ({body.answer_channel})"
+                return f"proof from the privacy handler that the answer was sent ({CHANNELS[body.answer_channel].en})"
             case "resting":
                 return "a bounce, until the request closes"
         return ""
+
+    def _stands(self, right: Right) -> str:
+        """Where a right stands: decided or not and on which ground, done, told."""
+        body = self.body
+        assessment = body.assessments.get(right)
+        said = assessment.outcome.replace("_", " ") if assessment else ""
+        if assessment is not None and assessment.ground:
+            said += f", {assessment.ground.replace('_', ' ')}"
+        if not said:
+            said = "**not decided**" if right in body.undecided else "needs no decision"
+        if right in body.done:
+            said += f"; done {utc(body.done[right].at)}"
+        return f"{said}; told" if right in body.told else said
 
     def story(self) -> list[str]:
         """Rights, identification, systems, extension, and letters that did not arrive."""
         body = self.body
         received = utc(body.received_at)
-        lines = [f"- **Asked for:** {', '.join(body.rights)}; by {body.channel}, received {received}"]
+        lines = [f"- **Asked:** {CHANNELS[body.channel].en}, received {received}"]
+        lines += [f"- **{RIGHTS[right].en}** ({right}): {self._stands(right)}" for right in body.rights]
         if body.identified_at:
             lines.append(f"- **Identified:** {utc(body.identified_at)}")
             lines += _signature_lines(body.signature)
@@ -1862,27 +1877,24 @@ class PrivacyRequest(AsksPeople):
             lines.append(f"- **Not identified.** Came with: {body.came_with or 'nothing'}")
         if body.represented_by:
             until = f", until {utc(body.represented_until)}" if body.represented_until else ""
-            lines.append(f"- **Represented by:** {body.represented_by}{', revoked' if body.revoked else ''}{until}")
-        for right, assessment in body.assessments.items():
-            ground = f" ({assessment.ground})" if assessment.ground else ""
-            lines.append(f"- **{right}:** {assessment.outcome}{ground}")
+            by = body.represented_by.replace("_", " ")
+            lines.append(f"- **Represented by:** {by}{', revoked' if body.revoked else ''}{until}")
         for system in body.systems:
             used = f", in use: {', '.join(system.in_use)}" if system.in_use else ""
-            lines.append(f"- **{system.system}:** {system.held} records{used}")
+            lines.append(f"- **Data system {system.system}:** records: {system.held}{used}")
         lines += self.people_story()
         if body.erased:
             ends = _ends(body.erased)
             days = {record: f" until {day}" for record, day in ends.items()}
             kept = ", ".join(f"{r} ({ground}{days.get(r, '')})" for r, ground in body.kept.items())
-            lines.append(f"- **Erased:** {body.erased.erased} records" + (f"; kept: {kept}" if kept else ""))
+            lines.append(f"- **Erased:** records: {body.erased.erased}" + (f"; kept: {kept}" if kept else ""))
         if body.restricted:
             left = f"; by hand: {', '.join(body.restricted.left)}" if body.restricted.left else ""
             lifted = "; lifted" if body.lifting and body.lifting.status == "lifted" else ""
-            lines.append(f"- **Restricted:** {body.restricted.records} records{left}{lifted}")
+            lines.append(f"- **Restricted:** records: {body.restricted.records}{left}{lifted}")
         if body.rectified:
             left = f"; by hand: {', '.join(body.rectified.left)}" if body.rectified.left else ""
-            lines.append(f"- **Corrected:** {body.rectified.records} records{left}")
-        lines += [f"- **Done, {right}:** {utc(deed.at)}" for right, deed in body.done.items()]
+            lines.append(f"- **Corrected:** records: {body.rectified.records}{left}")
         if body.transfer:
             lines.append(f"- **Transfer:** {_transfer_state(body.transfer)}")
         for right, recipients in body.recipients.items():
@@ -1891,8 +1903,6 @@ class PrivacyRequest(AsksPeople):
         if body.steps:
             steps = ", ".join(f"{step.outcome} {step.done_at:%Y-%m-%d}" for step in body.steps)
             lines.append(f"- **What was published, steps:** {steps}")
-        if body.told:
-            lines.append(f"- **Told already:** {', '.join(body.told)}")
         if body.unfound:
             lines.append(f"- **To be withheld and not found:** {', '.join(body.unfound)}")
         if body.duplicates:

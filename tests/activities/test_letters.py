@@ -6,8 +6,20 @@ from decimal import Decimal
 
 import pytest
 
-from activities.letters import LANGUAGES, TEMPLATES, LetterFault, attached, day, facts_of, money, render
+from activities.letters import (
+    LANGUAGES,
+    TEMPLATES,
+    LetterFault,
+    attached,
+    day,
+    facts_of,
+    moment,
+    money,
+    render,
+    title_of,
+)
 from integrations.mail import Letter
+from models.citing import cited
 
 DECISION: dict[str, object] = {
     "reference": "2026-000123",
@@ -26,7 +38,6 @@ DUTY: dict[str, object] = {
     "duty": "BTA-10.5a",
     "title": "Decide on the claim",
     "due": date(2026, 12, 21),
-    "stage": "deciding",
 }
 DEBT: dict[str, object] = {
     "reference": "2026-R17",
@@ -367,6 +378,7 @@ def test_days_are_written_as_each_language_does() -> None:
     assert {language: day("2026-12-21", language) for language in LANGUAGES} == DAYS
     assert day(date(2027, 5, 4), "lv") == "2027. gada 4. maijs"
     assert day(date(2027, 2, 16), "lt") == "2027 m. vasario 16 d."
+    assert moment(datetime(2027, 2, 16, 9, 5), "lt") == "2027 m. vasario 16 d., 09:05 val."  # noqa: DTZ001
 
 
 @pytest.mark.parametrize("value", [datetime(2026, 12, 21, 23, 0, tzinfo=UTC), "soon", None, 1])
@@ -384,7 +396,69 @@ def test_an_instant_or_a_word_is_no_day(value: object) -> None:
     ],
 )
 def test_money_is_written_as_each_language_does(value: object, lv: str, en: str) -> None:
-    assert (money(value, "lv"), money(value, "lt"), money(value, "en")) == (lv, lv, en)
+    """No line breaks within an amount."""
+    said = [money(value, language) for language in ("lv", "lt", "en")]
+    assert [one.replace("\N{NO-BREAK SPACE}", " ") for one in said] == [lv, lv, en]
+    assert not any(" " in one for one in said)
+
+
+@pytest.mark.parametrize(
+    ("short", "lv", "lt", "en"),
+    [
+        (
+            "GDPR 17(3)(b)",
+            "VDAR 17. panta 3. punkta b) apakšpunkts",
+            "BDAR 17 straipsnio 3 dalies b punktas",
+            "GDPR 17(3)(b)",
+        ),
+        ("GDPR 12(5)", "VDAR 12. panta 5. punkts", "BDAR 12 straipsnio 5 dalis", "GDPR 12(5)"),
+        ("GDPR 16", "VDAR 16. pants", "BDAR 16 straipsnis", "GDPR 16"),
+        ("14.5.5", "mūsu noteikumu 14.5.5. punkts", "mūsų taisyklių 14.5.5 punktas", "clause 14.5.5 of our rules"),
+        (
+            "11.2 c)",
+            "mūsu noteikumu 11.2. punkta c) apakšpunkts",
+            "mūsų taisyklių 11.2 punkto c papunktis",
+            "clause 11.2 c) of our rules",
+        ),
+        (
+            "lines 96–104",
+            "mūsu noteikumu 96.–104. rinda",
+            "mūsų taisyklių 96–104 eilutės",
+            "lines 96–104 of our rules",
+        ),
+        ("line 289", "mūsu noteikumu 289. rinda", "mūsų taisyklių 289 eilutė", "line 289 of our rules"),
+        (
+            "16; GDPR 12(3)",
+            "mūsu noteikumu 16. punkts; VDAR 12. panta 3. punkts",
+            "mūsų taisyklių 16 punktas; BDAR 12 straipsnio 3 dalis",
+            "clause 16 of our rules; GDPR 12(3)",
+        ),
+        ("Apdrošināšanas līguma likums", *["Apdrošināšanas līguma likums"] * 3),
+    ],
+)
+def test_a_provision_is_cited_as_each_language_does(short: str, lv: str, lt: str, en: str) -> None:
+    """The rulebooks cite shortly; nobody has to know what GDPR is called in English."""
+    assert tuple(cited(short, language) for language in LANGUAGES) == (lv, lt, en)
+
+
+@pytest.mark.parametrize(("template", "language"), EVERY)
+def test_nobody_is_greeted_by_a_name_that_would_have_to_be_declined(template: str, language: str) -> None:
+    """Latvian and Lithuanian greet in the vocative, which cannot be made from a name by rule."""
+    greetings = {"lv": "Labdien", "lt": "Laba diena", "en": "Dear"}
+    lines = (TEMPLATES / f"{template}.{language}.txt").read_text(encoding="utf-8").split("\n")
+    greeting = [line for line in lines if line.startswith(greetings[language])]
+    assert bool(greeting) == (not template.startswith("internal-"))
+    if language != "en":
+        assert set(greeting) <= {"Labdien!", "Laba diena,"}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_letter_is_named_without_its_facts(language: str) -> None:
+    for template in FACTS:
+        title = title_of(template, language)
+        assert len(title) > 5
+        assert not any(hole in title for hole in ("{", "  ", " ,"))
+    assert title_of("BTA-6.5-refusal", "en") == "Premium not accepted"
 
 
 @pytest.mark.parametrize("value", [1.5, "much", None, Decimal("0.005"), True, Decimal("NaN"), "Infinity"])

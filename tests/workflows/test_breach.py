@@ -15,7 +15,7 @@ from integrations.mail import Letter, Proof
 from models.breach import BATCH, Recipient
 from models.errors import Refusal
 from models.tables import BreachEntryRow, NoticeRow, PartyRow, RecipientListRow
-from operations.breach import Breaches, Loaded, affected, register
+from operations.breach import Breaches, Loaded, affected, form, register
 from operations.reading import NotFound
 from operations.reading_json import Item
 from tests.world import RIGA, VILNIUS, Refused, World
@@ -211,7 +211,8 @@ async def test_the_earliest_awareness_of_all_reports_counts(world: World) -> Non
     assert (clock.n, clock.due) == (2, (MONDAY - 5 * HOUR).astimezone(UTC) + 72 * HOUR)
     assert (await world.clock(case, NOTIFY, n=1)).status == "void"
     letter = (await world.notices(case))[f"{NOTIFY}:R3:data_protection_officer"]
-    assert "known earlier" in letter.facts["text"]
+    assert "known earlier" in letter.facts["text"]["en"]
+    assert "kļuvis zināms agrāk" in letter.facts["text"]["lv"]
     assert (await register(world.sessions, "BTA"))[0].organisation == "BTA"
     found = next(one for one in await register(world.sessions, "BTA") if one.case == case)
     assert (found.reports, found.known_at) == (3, MONDAY - 5 * HOUR)
@@ -389,6 +390,9 @@ async def test_people_need_not_be_told_one_by_one_on_three_grounds(world: World,
         said |= {"published_at": present(world).isoformat(), "where": "mājaslapā"}
     await world.say(case, "decide_not_to_tell", **said)
     assert (await world.clock(case, TELL)).status == status
+    page = await form(world.sessions, world.now(), case, personal=False, language="lv")
+    assert "Katru atsevišķi neinformē (34. panta 3. punkts)" in page
+    assert ground not in page, "the form is in words"
     await world.stage(case, "registering")
     with pytest.raises(Refused, match="nobody is left who must be told"):
         await world.say(case, "decide_not_to_tell", **said)

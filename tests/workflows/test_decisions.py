@@ -87,7 +87,8 @@ async def test_a_claimant_who_is_no_third_party_is_rejected_while_another_is_pai
     assert "payment of an insurance indemnity is refused" in letter
     assert "Nav rēķina" not in letter, "what concerns another is not told"
     named = "Jānis Ozols: Mantas bojājums: noraidīts."
-    assert await world.until(lambda: _with(world, case, "ins@jumtumeistari.example", named), "the insured is told")
+    told = await world.until(lambda: _with(world, case, "ins@jumtumeistari.example", named), "the insured is told")
+    assert "Pretenzijas iesniedzējs: Anna Bērziņa, Jānis Ozols." in told, "by their names, not by codes"
     assert ("BTA-10.5c", "C2") not in await world.clocks(case)
     await world.until(lambda: _is(world, case, "BTA-10.5b", "C2", "kept"), "proven sent")
 

@@ -163,8 +163,8 @@ async def test_the_answers_letter_names_what_people_said(world: World) -> None:
     await handled(world, case, "archive", "hand_out")
     await world.stage(case, "resting")
     letter = text_of(world.mails(who["email"])[-1])
-    assert "Papīra arhīvs: ieraksti: 1" in letter
-    assert "Dokumentu kopijas (Papīra arhīvs), lappuses: 12" in letter
+    assert "Papīra arhīvs: ierakstu skaits: 1" in letter
+    assert "Dokumentu kopijas (Papīra arhīvs), lappušu skaits: 12" in letter
 
 
 @pytest.mark.parametrize(("late", "judged"), [(-SECOND, "kept"), (timedelta(0), "late")])

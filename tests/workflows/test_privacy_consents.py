@@ -71,8 +71,8 @@ async def test_a_withdrawn_consent_stops_at_once_and_is_answered_without_identit
     assert not {"gathered", "identification_asked"} & set(entries)
     (mail,) = world.mails(who["email"])
     words = {
-        "lv": ("Piekrišanas atsaukums", "Piekrišanas, kuru darbība ir beigusies: 1.", "atsaukums likumību neatņem"),
-        "lt": ("Sutikimo atšaukimas", "Nustojusių galioti sutikimų: 1.", "Atšaukimas neturi įtakos"),
+        "lv": ("Piekrišanas atsaukums", "Spēku zaudējušo piekrišanu skaits: 1.", "Atsaukums neietekmē"),
+        "lt": ("Sutikimo atšaukimas", "Nustojusių galioti sutikimų skaičius: 1.", "Atšaukimas nedaro poveikio"),
         "en": ("Withdrawal of consent: fulfilled", "Consents that have ended: 1.", "remains lawful"),
     }
     assert all(part in text_of(mail) for part in words[language])

@@ -585,7 +585,7 @@ async def test_what_is_in_use_is_kept_with_its_ground_and_named_in_the_answer(wo
     await world.stage(case, "resting")
     letter = next(m for m in world.mails(who["email"]) if "atvērta" in _plain(m))
     assert still_open in _plain(letter)
-    assert "GDPR 17(3)(b)" in _plain(letter)
+    assert "VDAR 17. panta 3. punkta b) apakšpunkts" in _plain(letter)
     await world.advance(case, MONDAY + timedelta(days=9))
     found = await hits(world, who)
     # the request keeps whom to look for when the ground of what it left has ended, and nothing else of the person
@@ -737,3 +737,20 @@ async def test_the_operator_sees_where_it_stands_and_what_can_be_said(world: Wor
     assert "assess_right" not in details, "erasure is decided once it is known what is held"
     with pytest.raises(Refused, match="once the data are gathered"):
         await world.say(case, "assess_right", right="erasure", outcome="fulfilled")
+
+
+async def test_the_details_say_where_each_right_stands(world: World) -> None:
+    """Whoever asked for themselves and was identified is not shown as not identified."""
+    await world.begin(MONDAY)
+    case = await file(world, "GJ", "access", "erasure", identified_by=None)
+    await world.stage(case, "identifying")
+    await identify(world, case, MONDAY)
+    await world.stage(case, "assessing")
+    details = await world.details(case)
+    assert "**Access to the data** (access): needs no decision" in details
+    assert "**Erasure of the data** (erasure): **not decided**" in details
+    assert "**Identified:** Mon 2027-03-01" in details
+    assert "Not identified" not in details
+    said = {"right": "erasure", "outcome": "refused", "ground": "legal_duty", "reason": "Glabāšanas pienākums."}
+    await world.say(case, "assess_right", **said)
+    assert "(erasure): refused, legal duty" in await world.details(case)

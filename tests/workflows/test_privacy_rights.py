@@ -13,6 +13,7 @@ from pypdf import PasswordType, PdfReader
 from pypdf.errors import PdfReadError
 
 from models import privacy
+from models.citing import cited
 from models.countable import FIRST_YEAR
 from models.errors import Refusal
 from models.tables import ArchiveRow, PartyRow, RequestRow
@@ -241,7 +242,7 @@ async def test_a_refusal_names_the_controllers_ground_the_reasons_the_authority_
     await world.say(case, "assess_right", right=right, outcome="refused", ground=ground, reason="It was looked at.")
     await world.stage(case, "resting")
     letter = text_of(world.mails(who["email"])[-1])
-    assert f"Provision: {clause}" in letter
+    assert f"Provision: {cited(clause, 'en')}" in letter
     assert "It was looked at." in letter
     assert "supervisory authority" in letter
     assert "go to court" in letter

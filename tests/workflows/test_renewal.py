@@ -93,7 +93,7 @@ async def test_a_reminder_goes_out_at_the_lead_time_and_holds_this_contract_only
     for part in (
         "2027. gada 31. marts",
         "pirmā diena: 2027. gada 1. aprīlis; pēdējā diena: 2028. gada 31. marts",
-        "600,00 EUR",
+        "600,00\N{NO-BREAK SPACE}EUR",
     ):
         assert part in said
     facts = (await world.notices(case))[LETTER].facts
