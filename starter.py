@@ -51,11 +51,13 @@ from operations import (
     data_systems,
     duties,
     erasures,
+    gates,
     held,
     kept,
     key_backup,
     loading,
     privacy,
+    processing,
     queues,
     reading,
     reading_csv,
@@ -125,6 +127,7 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Source = Annotated[str, typer.Argument(metavar="[FILE|-]", help="A file; - or nothing is standard input.")]
+OfOrganisation = Annotated[str, typer.Argument(metavar="ORGANISATION", help="SE, DZ, GJ, …")]
 Case = Annotated[str, typer.Argument(help="The case's id, such as claim:BTA:2026-000123.")]
 Personal = Annotated[
     bool, typer.Option("--personal", help="With names and addresses of people, and with what they wrote.")
@@ -2855,6 +2858,128 @@ async def _recurrences_except(organisation: str, duty: str, about: str, message:
 
 # ---- breaches -------------------------------------------------------------------------------------------------------
 
+
+@app.command(name="processing", epilog=EXIT_CODES)
+def processing_(
+    organisation: OfOrganisation,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write them into a .html file, for paper.")] = None,
+    language: Annotated[
+        Literal["lv", "lt", "en"] | None, typer.Option(help="The controller's own, if not said.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Records of processing (GDPR 30): purposes, categories, recipients, terms, transfers, processors, security.
+
+    Made from what holds now: the rulebook, the gates that were decided, and the data systems of this installation.
+    """
+    if out is not None and out.suffix != ".html":
+        raise typer.BadParameter("--out: name a .html file")
+    if out is not None and as_json:
+        raise typer.BadParameter("say either --json or --out")
+    try:
+        systems = data_systems.entries(Settings())
+    except data_systems.ConfigurationFaults as e:
+        _fail(REFUSED, e.faults, as_json)
+
+    async def run() -> int:
+        async with connect(engine="not needed") as connection:
+            made = await processing.records_of_processing(
+                connection.sessions, systems, wall_clock(), organisation, language
+            )
+        if as_json:
+            _json(made)
+            return DONE
+        if out is not None:
+            try:
+                await asyncio.to_thread(out.write_text, processing.page(made), encoding="utf-8")
+            except OSError as e:
+                raise typer.BadParameter(f"--out: {out}: {e.strerror}") from None
+            print(f"{made.controller}  {out}")
+            return DONE
+        print(f"{made.controller}, {made.contact}; kept by the {made.keeper.replace('_', ' ')} ({made.row})")
+        print(f"purposes: {made.purposes}\ncategories: {made.categories}\nrecipients: {made.recipients}")
+        console = _console()
+        _section(
+            console,
+            "Purposes and terms",
+            ("Purpose", "Duty", "Ground", "Kept"),
+            [(a.purpose, a.duty, " ".join(filter(None, (a.ground, a.law))), a.term) for a in made.activities],
+        )
+        for title, gates_ in (
+            ("Processors", made.processors),
+            ("Transfers out of the EEA", made.transfers),
+            ("Impact assessments", made.assessments),
+            ("Planned, not decided", made.open),
+        ):
+            rows = [(g.about, g.duty, str(g.decided_on or "–"), g.ground or "–", g.case or "–") for g in gates_]
+            _section(console, f"{title} ({len(rows)})", ("What", "Gate", "Since", "Ground", "Case"), rows)
+        _section(console, "Data systems", ("Name", "What"), [(s.name, s.title) for s in made.systems])
+        _section(console, "Security", ("Duty", "What"), [(m.duty, m.title) for m in made.security])
+        return DONE
+
+    raise typer.Exit(_run(run(), as_json))
+
+
+gate_app = typer.Typer(
+    help="Gates: whether a processing, a processor, a transfer or an employee's access may start.", no_args_is_help=True
+)
+app.add_typer(gate_app, name="gates", epilog=EXIT_CODES)
+
+
+@gate_app.command(name="list", epilog=EXIT_CODES)
+def gates_list(
+    organisation: Annotated[str | None, typer.Option(help="SE, DZ, GJ, …")] = None, as_json: Json = False
+) -> None:
+    """List what was asked of each gate, and how it stands: the last task about it decides."""
+    if faults := reading.unknown(None, organisation, None):
+        raise typer.BadParameter("; ".join(faults))
+
+    async def run() -> int:
+        async with connect(engine="not needed") as connection:
+            found = await gates.gates(connection.sessions, organisation)
+        if as_json:
+            _json_array(found)
+            return DONE
+        table = _table("Duty", "Clause", "What", "About", "State", "Since", "Ground", "Case")
+        for one in found:
+            said = (one.state, str(one.decided_on or "–"), one.ground or "–", one.case or "–")
+            table.add_row(one.duty, one.clause, one.title, one.about, *said)
+        _console().print(table)
+        return DONE
+
+    raise typer.Exit(_run(run(), as_json))
+
+
+@gate_app.command(name="may", epilog=EXIT_CODES)
+def gates_may(
+    organisation: OfOrganisation,
+    duty: Annotated[str, typer.Argument(metavar="DUTY", help="The gate, such as SE-31.1.")],
+    about: Annotated[str, typer.Argument(metavar="CODE", help="The code of what is planned, as in its task.")],
+    as_json: Json = False,
+) -> None:
+    """Ask whether something may start by a gate: 0 if it may, 1 if not, with the reason.
+
+    It may once its last task says so. What nobody has asked about may not; while a new task about it is open, nothing
+    starts either.
+    """
+
+    async def run() -> int:
+        async with connect(engine="not needed") as connection:
+            asked = {"organisation": organisation, "duty": duty, "about": about}
+            one = await gates.may_start(connection.sessions, asked)
+        if as_json:
+            _json(one)
+        else:
+            since = f" since {one.decided_on}" if one.decided_on else ""
+            ground = f", {one.ground.replace('_', ' ')}" if one.ground else ""
+            case = f", {one.case}" if one.case else ""
+            said = f"{one.state}{since}{ground}"
+            print(f"{'yes' if one.may_start else 'no'}: {said} ({one.duty}, clause {one.clause}{case})")
+        return DONE if one.may_start else REFUSED
+
+    raise typer.Exit(_run(run(), as_json))
+
+
 breach_app = typer.Typer(help="Personal data breaches: the register, the authority's form, and who is to be told.")
 app.add_typer(breach_app, name="breaches", epilog=EXIT_CODES)
 
@@ -3016,7 +3141,6 @@ async def _load_people(case: str, items: Sequence[reading_json.Item], actor: str
 records_app = typer.Typer(help="Records of personal data elsewhere, by their storage terms.", no_args_is_help=True)
 app.add_typer(records_app, name="records", epilog=EXIT_CODES)
 
-OfOrganisation = Annotated[str, typer.Argument(metavar="ORGANISATION", help="SE, DZ, GJ, …")]
 RecordReference = Annotated[str, typer.Argument(metavar="RECORD", help="The record's reference.")]
 
 
@@ -3485,10 +3609,11 @@ def consents_show(
                 one.by or "–",
                 ", ".join(one.channels) or "–",
                 one.source or one.proof or "–",
+                f"{one.clause or '–'}{f', to stop by {_utc(one.due)}' if one.due else ''}",
             )
             for one in shown.history
         ]
-        columns = ("No", "What", "When", "Recorded", "By", "Way", "Channels", "Source")
+        columns = ("No", "What", "When", "Recorded", "By", "Way", "Channels", "Source", "Clause")
         _section(_console(), "History", columns, rows)
         return DONE
 

@@ -17,7 +17,7 @@ from models.errors import Refusal
 from models.names import split_case_id
 from models.now import Now
 from models.tables import CaseRow, ClockRow, IntakeRow, NoticeRow, TurnRow
-from models.task import FIRST, TaskBody, TaskFiling
+from models.task import FIRST, INFORMATION, NOTIFICATION, TaskBody, TaskFiling
 from operations.intake import Intake, Sessions
 from operations.recurrences import open_due
 from rules.period import Unit
@@ -70,6 +70,10 @@ class TaskStore:
             movable=terms.recurs and duty.unit is not Unit.calendar_year,
             follows=terms.follows,
             returns=tuple(d for d in (duty.id, *terms.follows) if "bounce" in rulebook.find(d).reopens),
+            points=terms.points,
+            grounds=terms.grounds,
+            waivers=terms.waivers,
+            notification=INFORMATION if terms.stage == "informing" else NOTIFICATION,
         )
         return Opening(stage=terms.stage, body=body.model_dump(mode="json"))
 

@@ -14,15 +14,29 @@ from models.case import Correction, Day, Instant, Message, Text
 from models.common import Model
 from models.names import PERSONAL_CODE
 
-Stage = Literal["doing", "training", "analysing", "assessing"]
-"""How a task begins: any deed with its proof, a training, an analysis of data, or an impact assessment."""
-About = Literal["department", "employee", "topic", "processing"]
+Stage = Literal["doing", "training", "analysing", "assessing", "deciding", "informing"]
+"""How a task begins: any deed with its proof, a training, an analysis of data, an impact assessment, a gate that is
+decided, or information that a person is given."""
+About = Literal[
+    "department",
+    "employee",
+    "topic",
+    "processing",
+    "processor",
+    "transfer",
+    "contract",
+    "collection",
+    "application",
+    "call",
+]
 
 FOLLOWS: dict[Stage, tuple[str, ...]] = {
     "doing": (),
     "training": ("the row by which a training is recorded",),
     "analysing": ("the row by which excess is reported", "the row by which it is remedied"),
     "assessing": ("the row by which the authority is consulted",),
+    "deciding": (),
+    "informing": (),
 }
 """Stage → what its `follows` names, in this order; a training's may be left out."""
 
@@ -43,6 +57,11 @@ Document = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:
 DutyId = Annotated[str, StringConstraints(pattern=r"^[A-Z]{1,3}-[0-9A-Za-z.-]{1,20}$")]
 
 
+Word = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{2,59}$")]
+"""A condition or a ground, in snake_case."""
+Clause = Annotated[str, StringConstraints(min_length=1, max_length=40)]
+
+
 class TaskTerms(Model):
     """How a duty is kept as a task: `[values.tasks."SE-3.2"]` of a rulebook."""
 
@@ -56,6 +75,13 @@ class TaskTerms(Model):
     it was done last."""
     follows: tuple[str, ...] = ()
     """The rows that are kept by what follows; see `FOLLOWS`."""
+    points: dict[Word, Clause] = Field(default_factory=dict)
+    """Of a gate: all that must be there before what is planned may start; of information: what it must say. Each with
+    its clause."""
+    grounds: dict[Word, Clause] = Field(default_factory=dict)
+    """Of a gate: one of them must carry it; each with its clause."""
+    waivers: dict[Word, Clause] = Field(default_factory=dict)
+    """Of information: on what ground nobody need be given it; each with its clause."""
 
     @property
     def recurs(self) -> bool:
@@ -72,6 +98,14 @@ class TaskTerms(Model):
             faults.append("first_on: needed for a recurring duty of the whole organisation, and only there")
         if not self.recurs and self.first_on is not None:
             faults.append("first_on: only for a duty that recurs (lead_days)")
+        if self.stage not in ("deciding", "informing") and (self.points or self.grounds or self.waivers):
+            faults.append("points, grounds, waivers: only of a gate that is decided, or of information")
+        if self.stage == "informing" and self.grounds:
+            faults.append("grounds: only of a gate that is decided")
+        if self.stage == "deciding" and self.waivers:
+            faults.append("waivers: only of information")
+        if self.stage in ("deciding", "informing") and self.recurs:
+            faults.append("lead_days: a gate and information do not recur")
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -119,11 +153,21 @@ class TaskBody(Model):
     """How often one did."""
     found_at: datetime | None = None
     """From when the term is counted of what follows."""
+    points: dict[str, str] = Field(default_factory=dict)
+    grounds: dict[str, str] = Field(default_factory=dict)
+    waivers: dict[str, str] = Field(default_factory=dict)
+    notification: str = "authority"
+    """The name of what it sends and what can come back."""
+    decided_on: date | None = None
+    ground: str | None = None
+    """Of a gate that was decided."""
     outcome: str | None = None
 
 
 NOTIFICATION = "authority"
 """The name of a task's notification to the authority, as that of a letter that can come back."""
+INFORMATION = "information"
+"""The name of the information that a person is given, as that of a letter that can come back."""
 
 # ---- messages -------------------------------------------------------------------------------------------------------
 
@@ -210,6 +254,39 @@ class DropProcessing(Message):
     document: Document = _DOCUMENT
 
 
+Met = Annotated[tuple[Word, ...], Field(max_length=40)]
+
+
+class DecideGate(Message):
+    """Say whether what is planned may start."""
+
+    decided_on: Day = Field(description="the day of the decision")
+    document: Document = _DOCUMENT
+    may_start: bool = Field(description="whether what is planned may start")
+    met: Met = Field(default=(), description="the conditions that the document shows to be met; see the case")
+    ground: Word | None = Field(default=None, description="the ground that carries it, where the clause asks for one")
+
+
+class GiveInformation(Done):
+    """Say that the person was given the information."""
+
+    given_at: Instant = Field(description="when it was given, with its offset; also before the data came")
+    version: Document = Field(description="which version of the text, such as privacy-notice/4")
+    way: Literal["in_person", "e_mail", "portal", "post", "phone", "advertisement"] = Field(
+        description="in_person, e_mail, portal, post, phone or advertisement"
+    )
+    document: Document = _DOCUMENT
+    met: Met = Field(default=(), description="what it said, where the clause lists that; see the case")
+
+
+class WaiveInformation(Message):
+    """Say why the person need not be given the information."""
+
+    decided_on: Day = Field(description="the day of the decision")
+    ground: Word = Field(description="the ground, by its clause; see the case")
+    document: Document = _DOCUMENT
+
+
 class DropTurn(Message):
     """Leave this turn of a recurring duty out; the next one is counted from its last day."""
 
@@ -237,6 +314,8 @@ PROOFS: dict[str, str] = {
     "start_consultation": "started_on",
     "record_advice": "answered_on",
     "drop_processing": "dropped_on",
+    "decide_gate": "decided_on",
+    "waive_information": "decided_on",
 }
 """Message → its field with the day on which it happened."""
 

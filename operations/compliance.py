@@ -9,22 +9,27 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
-from datetime import date, datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlalchemy import Date, DateTime, Float, Text, false, literal
 from sqlalchemy import case as sql_case
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlmodel import and_, col, func, or_, select
+from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.common import Model
-from models.tables import ClockRow
+from models.tables import ClockRow, ConsentRow
+from operations.consents import TAKEN_BACK
 from operations.duties import PRODUCT, length
 from operations.intake import Sessions
 from operations.queues import begin_of, day_at
 from operations.reading import local, shown
+from rules.consent import to_stop_by
 from rules.rulebook import Duty, books, duty_for
 
 WEEKLY = 92
@@ -117,7 +122,10 @@ class Compliance(Model):
 async def compliance(
     sessions: Sessions, now: datetime, since: date, until: date, organisation: str | None = None
 ) -> Compliance:
-    """The report of the days from `since` to `until`, both included; three statements for any number of cases."""
+    """The report of the days from `since` to `until`, both included; four statements for any number of cases.
+
+    What people took back without a case stands in the register of consents, and is read from there.
+    """
     codes = [organisation] if organisation is not None else sorted(code for code in books() if code != PRODUCT)
     # a span that is not over ends now
     begin, end = begin_of(since), func.least(begin_of(until + timedelta(days=1)), literal(now, DateTime(timezone=True)))
@@ -148,8 +156,16 @@ async def compliance(
             .where(ours, judged, col(ClockRow.can_be_late))
             .group_by(first)
         )
-        found = {row.first: row for row in (await session.exec(counted)).all()}
-    duties = sorted((_line(row) for row in lines), key=lambda d: (d.duty.startswith(f"{PRODUCT}-"), _order(d)))
+        found = {row.first: (row.kept, row.late) for row in (await session.exec(counted)).all()}
+        stops = await _stops(session, codes, since, until, now)
+    for stop in stops:
+        first_day = _period_of(stop.stopped_on, every)
+        kept, late = found.get(first_day, (0, 0))
+        found[first_day] = (kept + (not stop.late), late + stop.late)
+    duties = sorted(
+        (*(_line(row) for row in lines), *_stop_lines(stops, since)),
+        key=lambda d: (d.duty.startswith(f"{PRODUCT}-"), _order(d)),
+    )
     ran = {(line.organisation, line.duty) for line in duties}
     return Compliance(
         since=since,
@@ -157,11 +173,15 @@ async def compliance(
         made_at=now,
         organisations=tuple(codes),
         duties=tuple(duties),
-        missed=tuple(_missed(row, min(day_at(now, row.organisation), until)) for row in clocks),
+        missed=(
+            *(_missed(row, min(day_at(now, row.organisation), until)) for row in clocks),
+            *(_missed_stop(stop) for stop in stops if stop.late),
+        ),
         every=every,
         bars=tuple(
-            Bar(begins=day, kept=found[day].kept if day in found else 0, late=found[day].late if day in found else 0)
+            Bar(begins=day, kept=kept, late=late)
             for day in _periods(since, until, every)
+            for kept, late in [found.get(day, (0, 0))]
         ),
         idle={code: names for code in codes if (names := tuple(d.id for d in _kept(code) if (code, d.id) not in ran))},
     )
@@ -206,6 +226,125 @@ def _counts(ours: Any, begin: Any, end: Any, ended: Any, judged: Any, open_: Any
             or_(col(ClockRow.ended_at).is_(None), col(ClockRow.ended_at) >= begin),
         )
         .group_by(ClockRow.organisation, ClockRow.duty)
+    )
+
+
+class _Stop(Model):
+    """What a person took back in the register of consents, with no case: it stopped with its record."""
+
+    organisation: str
+    duty: str
+    name: str
+    """The consent; of what was taken back as a whole the number of the statement."""
+    purpose: str
+    at: datetime
+    stopped_at: datetime
+    due: datetime
+    latest: datetime
+    stopped_on: date
+
+    @property
+    def late(self) -> bool:
+        return self.stopped_at >= self.latest
+
+    @property
+    def days(self) -> float:
+        return (self.stopped_at - self.at).total_seconds() / DAY
+
+
+async def _stops(session: AsyncSession, codes: Sequence[str], since: date, until: date, now: datetime) -> list[_Stop]:
+    """What was taken back by command in the span; what a request did has a clock of its own."""
+    spans: dict[str, tuple[datetime, datetime]] = {}
+    for code in codes:
+        zone = ZoneInfo(books()[code].zone)
+        begin, end = (datetime.combine(day, time(), zone) for day in (since, until + timedelta(days=1)))
+        spans[code] = (begin, min(end, now))
+    columns: Any = select(
+        *(getattr(ConsentRow, name) for name in ("n", "organisation", "consent", "purpose", "at", "recorded_at"))
+    )
+    query = columns.where(
+        or_(
+            *(
+                and_(
+                    col(ConsentRow.organisation) == code,
+                    col(ConsentRow.recorded_at) >= begin,
+                    col(ConsentRow.recorded_at) < end,
+                )
+                for code, (begin, end) in spans.items()
+            )
+        ),
+        col(ConsentRow.what).in_(TAKEN_BACK),
+        func.coalesce(ConsentRow.source, "").not_like("privacy_request:%"),
+    ).order_by(ConsentRow.n)
+    return [stop for row in (await session.exec(query)).all() if (stop := _stop(row)) is not None]
+
+
+def _stop(row: Any) -> _Stop | None:
+    """A statement as it is judged; None where no row of the rulebook counts a stop."""
+    code, rulebook = row.organisation, books()[row.organisation]
+    due, latest = to_stop_by(rulebook, row.at)
+    if rulebook.consents is None or due is None or latest is None:
+        return None
+    return _Stop(
+        organisation=code,
+        duty=rulebook.consents.withdrawal,
+        name=f"consent:{code}:{row.consent}" if row.consent is not None else f"consent:{code} statement {row.n}",
+        purpose=row.purpose,
+        at=row.at,
+        stopped_at=row.recorded_at,
+        due=due,
+        latest=latest,
+        stopped_on=day_at(row.recorded_at, code),
+    )
+
+
+def _stop_lines(stops: Sequence[_Stop], since: date) -> list[DutyLine]:
+    """A line for each organisation, beside that of the requests under the same row."""
+    lines = []
+    for code in sorted({stop.organisation for stop in stops}):
+        ours = [stop for stop in stops if stop.organisation == code]
+        duty = duty_for(code, ours[0].duty)
+        worst = max(ours, key=lambda stop: stop.days)
+        late = sum(stop.late for stop in ours)
+        lines.append(
+            DutyLine(
+                organisation=code,
+                duty=duty.id,
+                clause=duty.clause,
+                title=f"{duty.title.en} (register of consents)",
+                kind=duty.kind,
+                adopted_from=duty.adopted_from,
+                within=length(duty.amount, duty.unit) if duty.amount is not None else "",
+                can_be_late=duty.can_be_late,
+                recommended=duty.recommended,
+                started=sum(day_at(stop.at, code) >= since for stop in ours),
+                kept=len(ours) - late,
+                late=late,
+                void=0,
+                running=0,
+                overdue=0,
+                median=median(stop.days for stop in ours),
+                worst=worst.days,
+                worst_case=worst.name,
+            )
+        )
+    return lines
+
+
+def _missed_stop(stop: _Stop) -> Missed:
+    duty = duty_for(stop.organisation, stop.duty)
+    return Missed(
+        how="late",
+        organisation=stop.organisation,
+        duty=duty.id,
+        clause=duty.clause,
+        title=duty.title.en,
+        case=stop.name,
+        subject=stop.purpose,
+        n=1,
+        due=local(stop.due, stop.organisation),
+        day=stop.stopped_on,
+        days=(stop.stopped_on - day_at(stop.latest - timedelta(microseconds=1), stop.organisation)).days,
     )
 
 
@@ -271,6 +410,11 @@ def _order(line: DutyLine) -> tuple[str, int]:
     """The order of the rulebooks, organisation by organisation."""
     rows = [d.id for d in books()[line.organisation].duty]
     return line.organisation, rows.index(line.duty) if line.duty in rows else len(rows)
+
+
+def _period_of(day: date, every: Literal["week", "month"]) -> date:
+    """The first day of the week or month in which a day lies."""
+    return day - timedelta(days=day.weekday()) if every == "week" else day.replace(day=1)
 
 
 def _periods(since: date, until: date, every: Literal["week", "month"]) -> list[date]:

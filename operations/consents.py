@@ -61,6 +61,10 @@ SAID = {"at": "given_at", "by": "given_by"}
 """Column → the field as people say it, where they differ."""
 
 
+TAKEN_BACK = ("withdrawn", "objected")
+"""What a person says who takes consents back."""
+
+
 class Put(Model):
     """What became of a consent that was said."""
 
@@ -126,6 +130,10 @@ class Entry(Model):
     channels: tuple[str, ...]
     source: str | None
     proof: str | None
+    clause: str | None = None
+    """The row or clause of its proof; of what was taken back that of the stop."""
+    due: datetime | None = None
+    """Of what was taken back: by when it had to stop; it stopped with the record."""
     late: bool = False
     """Of what was taken back: it was recorded, and so stopped, later than the row of a withdrawal allows."""
 
@@ -560,6 +568,20 @@ async def _later_proof(session: AsyncSession, row: ConsentRow) -> str | None:
 
 
 def _entry(row: ConsentRow) -> Entry:
-    said = {name: getattr(row, name) for name in Entry.model_fields if name != "late"}
-    late = row.what in ("withdrawn", "objected") and _stopped(book(row.organisation), row.at, row.recorded_at).late
-    return Entry.model_validate({**said, "channels": tuple(row.channels), "late": late})
+    judged = ("clause", "due", "late")
+    said = {name: getattr(row, name) for name in Entry.model_fields if name not in judged}
+    return Entry.model_validate({**said, "channels": tuple(row.channels), **_judged(row)})
+
+
+def _judged(row: ConsentRow) -> dict[str, Any]:
+    """Under which clause it was said; of what was taken back also whether it stopped in time."""
+    rulebook = book(row.organisation)
+    terms = rulebook.consents
+    if terms is None:
+        return {}
+    if row.what in ("given", "proved"):
+        return {"clause": terms.proof}
+    if row.what not in TAKEN_BACK:
+        return {}
+    stopped = _stopped(rulebook, row.at, row.recorded_at)
+    return {"clause": terms.withdrawal, "due": stopped.due, "late": stopped.late}

@@ -98,6 +98,15 @@ def systems(settings: Settings) -> tuple[DataSystem, ...]:
     return tuple(system for _, system in _named(settings) if not isinstance(system, PersonSystem))
 
 
+def entries(settings: Settings) -> tuple[Entry, ...]:
+    """What the file says of each system, people among them; none without a file.
+
+    Raises:
+        ConfigurationFaults: As `systems`.
+    """
+    return tuple(entry for entry, _ in _named(settings))
+
+
 def people(settings: Settings) -> tuple[PersonSystem, ...]:
     """The people that the file names; none without a file.
 

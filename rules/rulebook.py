@@ -21,6 +21,7 @@ from models.automatic import Automation
 from models.common import Model
 from models.consent import ConsentTerms
 from models.names import KINDS
+from models.processing import ProcessingTerms
 from models.storage import Keeping, Purpose
 from models.task import TaskTerms
 from rules.period import Period, Roll, Unit
@@ -203,6 +204,7 @@ class Rulebook(Model):
         faults += self._task_faults()
         faults += self._storage_faults()
         faults += self._consent_faults()
+        faults += self._processing_faults(ids)
         if faults:
             raise ValueError("; ".join(faults))
         return self
@@ -307,6 +309,20 @@ class Rulebook(Model):
         cited = {terms.proof, terms.information, terms.withdrawal, *terms.gates.values()}
         faults += [f"values.consent: {one} is not in this file" for one in sorted(cited) if _is_row(one, rows)]
         return faults
+
+    def _processing_faults(self, ids: list[str]) -> list[str]:
+        """Of `[values.processing]`: the row by which records of processing are kept is in this file."""
+        if "processing" not in self.values:
+            return []
+        if misfits := _misfits(ProcessingTerms, self.values["processing"], "values.processing"):
+            return misfits
+        row = ProcessingTerms.model_validate(self.values["processing"]).records
+        return [] if row in ids else [f"values.processing.records: {row} is not in this file"]
+
+    @property
+    def processing(self) -> ProcessingTerms | None:
+        """What it says of records of processing; None where it says nothing."""
+        return ProcessingTerms.model_validate(self.values["processing"]) if "processing" in self.values else None
 
     @property
     def consents(self) -> ConsentTerms | None:

@@ -12,13 +12,15 @@ with workflow.unsafe.imports_passed_through():
     from models.case import Act, Change, Evidence, Message, Outcome, Reopen, ReportBounce, Start, Stop, Tick, Void
     from models.operator import SYSTEM
     from models.task import (
-        NOTIFICATION,
+        INFORMATION,
         ApproveAssessment,
         CompleteAnalysis,
         CompleteTask,
+        DecideGate,
         Done,
         DropProcessing,
         DropTurn,
+        GiveInformation,
         MoveTurn,
         RecordAdvice,
         RecordTraining,
@@ -26,6 +28,7 @@ with workflow.unsafe.imports_passed_through():
         ReportExcess,
         StartConsultation,
         TaskBody,
+        WaiveInformation,
         happened_on,
     )
 
@@ -48,6 +51,8 @@ class Task(Case):
         "assessing": (ApproveAssessment, DropProcessing),
         "consulting": (StartConsultation, DropProcessing),
         "awaiting_advice": (RecordAdvice, DropProcessing, ReportBounce),
+        "deciding": (DecideGate, DropProcessing),
+        "informing": (GiveInformation, WaiveInformation),
         "resting": (ReportBounce,),
     }
 
@@ -60,6 +65,9 @@ class Task(Case):
     start_consultation = accepts(StartConsultation)
     record_advice = accepts(RecordAdvice)
     drop_processing = accepts(DropProcessing)
+    decide_gate = accepts(DecideGate)
+    give_information = accepts(GiveInformation)
+    waive_information = accepts(WaiveInformation)
     drop_turn = accepts(DropTurn)
     move_turn = accepts(MoveTurn)
     report_bounce = accepts(ReportBounce)
@@ -124,6 +132,79 @@ class Task(Case):
                     await self._done(item, m, "assessment_approved", facts=facts, to=CLOSED, outcome="may_start")
             case Item(message=DropProcessing() as m) as item:
                 await self._given_up(item, m)
+
+    async def deciding(self) -> None:
+        """What is planned waits until it is decided: a gate, so no term runs."""
+        if await self._begins():
+            return
+        match await self.next():
+            case Item(message=DecideGate() as m) as item:
+                facts: dict[str, Any] = {"document": m.document, "may_start": m.may_start, "met": list(m.met)}
+                if m.ground is not None:
+                    facts |= {"ground": m.ground, "ground_clause": self.body.grounds[m.ground]}
+                await self.record(
+                    "decided",
+                    said=item,
+                    duty=self.body.duty,
+                    facts={"by": m.actor, **self._on(m), **facts},
+                    acts=(self._checked(m),),
+                    to=CLOSED,
+                    outcome="may_start" if m.may_start else "may_not_start",
+                    body=self.body.model_copy(update={"decided_on": m.decided_on, "ground": m.ground}),
+                )
+            case Item(message=DropProcessing() as m) as item:
+                await self._given_up(item, m)
+
+    async def informing(self) -> None:
+        """The person is given the information, or it is said why that need not be."""
+        if await self._begins(tell=False):
+            return
+        body = self.body
+        match await self.next():
+            case Item(message=GiveInformation() as m) as item:
+                # what was given before the data came, by an advertisement, was in time: no proof lies before its clock
+                evidence = Evidence(
+                    kind="information_given",
+                    happened_at=max(m.given_at, body.since),
+                    reference=m.document,
+                    by_person=True,
+                    correction=m.correction,
+                )
+                stop = Stop(duty=body.duty, subject=body.subject, evidence=evidence)
+                facts = {
+                    "by": m.actor,
+                    "given_at": m.given_at.isoformat(),
+                    "version": m.version,
+                    "way": m.way,
+                    "document": m.document,
+                    "met": list(m.met),
+                }
+                await self.record(
+                    "information_given",
+                    said=item,
+                    duty=body.duty,
+                    facts=facts,
+                    changes=(stop,) if body.clocked else (),
+                    to=CLOSED,
+                    outcome="done" if body.clocked else "may_start",
+                )
+            case Item(message=WaiveInformation() as m) as item:
+                facts = {
+                    "by": m.actor,
+                    "ground": m.ground,
+                    "ground_clause": body.waivers[m.ground],
+                    "document": m.document,
+                }
+                await self.record(
+                    "information_waived",
+                    said=item,
+                    duty=body.duty,
+                    facts={**facts, **self._on(m)},
+                    changes=self.no_more(body.duty, m.ground, body.subject),
+                    acts=(self._checked(m),),
+                    to=CLOSED,
+                    outcome="not_needed" if body.clocked else "may_start",
+                )
 
     # ---- stages: what follows ---------------------------------------------------------------------------------------
 
@@ -203,7 +284,7 @@ class Task(Case):
             return
         match await self.next():
             case Item(message=ReportBounce() as m) as item:
-                await self._returned(item, m, to="doing")
+                await self._returned(item, m, to="informing" if self._informs else "doing")
 
     def with_due(self, tick: Tick) -> dict[str, Any]:
         """It did not come back after all: closed again in the same step."""
@@ -211,7 +292,7 @@ class Task(Case):
 
     # ---- steps ------------------------------------------------------------------------------------------------------
 
-    async def _begins(self) -> bool:
+    async def _begins(self, *, tell: bool = True) -> bool:
         """Start the clock, where there is a term, and tell the owner; True if that was this turn."""
         body = self.body
         if body.duty in body.began:
@@ -222,7 +303,7 @@ class Task(Case):
             duty=body.duty,
             facts={"since": body.since.isoformat(), "owner": body.owner},
             changes=(start,) if body.clocked else (),
-            acts=(Act(name="task.tell", data={"duty": body.duty}),),
+            acts=(Act(name="task.tell", data={"duty": body.duty}),) if tell else (),
             body=self._with_begun(body.duty),
         )
         return True
@@ -270,7 +351,7 @@ class Task(Case):
 
     async def _given_up(self, item: Item, m: DropProcessing) -> None:
         """The head gives the processing up (SE 29.2): nothing is to be assessed or asked any more."""
-        duty = self.body.follows[0]
+        duty = next(iter(self.body.follows), self.body.duty)
         await self.record(
             "processing_dropped",
             said=item,
@@ -300,6 +381,11 @@ class Task(Case):
             to=to,
             body=body,
         )
+
+    @property
+    def _informs(self) -> bool:
+        """Whether it is about information that a person is given."""
+        return self.body.notification == INFORMATION
 
     def _sent(self) -> str | None:
         """The duty whose notification was sent and can come back now; None if there is none."""
@@ -367,14 +453,24 @@ class Task(Case):
         faults = []
         body = self.body
         if isinstance(message, ReportBounce):
-            if message.notice != NOTIFICATION:
-                faults.append(f"notice: only the notification can come back: {NOTIFICATION}")
+            if message.notice != body.notification:
+                what = "information" if self._informs else "notification"
+                faults.append(f"notice: only the {what} can come back: {body.notification}")
             if self._sent() is None:
-                faults.append("nothing was sent to the authority that could come back")
+                said = "given" if self._informs else "sent to the authority"
+                faults.append(f"nothing was {said} that could come back")
             if message.bounced_at > workflow.now():
                 faults.append("bounced_at: lies in the future")
             if message.bounced_at < self._not_before():
                 faults.append("bounced_at: lies before it began")
+        if isinstance(message, DecideGate):
+            faults += self._gate_faults(message)
+        if isinstance(message, GiveInformation):
+            faults += self._unmet(message.met)
+            if message.given_at > workflow.now():
+                faults.append("given_at: lies in the future")
+        if isinstance(message, WaiveInformation) and message.ground not in body.waivers:
+            faults.append(f"ground: {_listed(body.waivers) or 'none: this information must be given'}")
         if isinstance(message, TURNS):
             clock = self.clocks.get(body.duty, body.subject)
             if body.n is None:
@@ -393,17 +489,49 @@ class Task(Case):
                 faults.append("correction.second_person: must be another one than who says it")
         return tuple(faults)
 
+    def _gate_faults(self, m: DecideGate) -> list[str]:
+        """Why what is planned cannot be let start by what was said."""
+        grounds = self.body.grounds
+        faults = [*self._unmet(m.met if m.may_start else tuple(self.body.points)), *self._unknown(m.met)]
+        if m.ground is not None and m.ground not in grounds:
+            faults.append(f"ground: {_listed(grounds) or 'the clause asks for none'}")
+        if m.ground is None and m.may_start and grounds:
+            faults.append(f"ground: missing; one of {_listed(grounds)}")
+        return list(dict.fromkeys(faults))
+
+    def _unmet(self, met: tuple[str, ...]) -> list[str]:
+        """The conditions that were not said to be met."""
+        points = self.body.points
+        missing = [f"met: {point} is missing ({clause})" for point, clause in points.items() if point not in met]
+        return [*missing, *self._unknown(met)]
+
+    def _unknown(self, met: tuple[str, ...]) -> list[str]:
+        points = self.body.points
+        known = _listed(points) or "nothing is listed"
+        return [f"met: {known}; not what was said"] if set(met) - set(points) else []
+
     def possible(self) -> list[type[Message]]:
         """Only what has a point now."""
         clock = self.clocks.get(self.body.duty, self.body.subject)
         late = clock is not None and clock.status == "overdue"
         turns = () if self.body.n is None else (DropTurn, MoveTurn) if self.body.movable and not late else (DropTurn,)
         hidden = {*(m for m in TURNS if m not in turns), *(() if self._sent() else (ReportBounce,))}
+        hidden |= set() if self.body.waivers else {WaiveInformation}
         return [m for m in super().possible() if m not in hidden]
 
     def known(self, model: type[Message]) -> dict[str, Any]:
-        """What the case knows of a message's fields."""
-        return {"notice": NOTIFICATION} if model is ReportBounce else {}
+        """What the case knows of a message's fields; each condition is still to be confirmed."""
+        body = self.body
+        if model is ReportBounce:
+            return {"notice": body.notification}
+        known: dict[str, Any] = {}
+        if model in (DecideGate, GiveInformation) and body.points:
+            known["met"] = [f"‹{point}›" for point in body.points]
+        if model is DecideGate and body.grounds:
+            known["ground"] = f"‹one of: {', '.join(body.grounds)}›"
+        if model is WaiveInformation:
+            known["ground"] = f"‹one of: {', '.join(body.waivers)}›"
+        return known
 
     # ---- what people see --------------------------------------------------------------------------------------------
 
@@ -419,6 +547,8 @@ class Task(Case):
             "remedying": "the data protection officer, who has the excess data remedied",
             "consulting": "the data protection officer, who asks the authority",
             "awaiting_advice": "the authority's answer",
+            "deciding": f"the {owner}, until it is decided whether it may start",
+            "informing": f"the {owner}, who gives the information",
             "resting": "a notification that came back, until it closes",
         }
         return words.get(stage, "")
@@ -431,4 +561,11 @@ class Task(Case):
             lines.append(f"- **{(body.what or 'about').capitalize()}:** {body.about}")
         if body.n is not None:
             lines.append(f"- **Turn:** {body.n}")
+        lists = (("All of", body.points), ("One of", body.grounds), ("Not needed on", body.waivers))
+        lines += [f"- **{name}:** {_listed(words)}" for name, words in lists if words]
         return [*lines, f"- **Counted from:** {utc(body.since)}"]
+
+
+def _listed(words: dict[str, str]) -> str:
+    """Conditions or grounds with their clauses."""
+    return ", ".join(f"{word} ({clause})" for word, clause in words.items())

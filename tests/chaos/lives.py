@@ -17,15 +17,18 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
 from temporalio.client import WorkflowExecutionStatus
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from models.names import TASK_QUEUE
 from models.tables import AccountRow, BellRow, CaseRow, EventRow, NoticeRow, PartyRow, PaymentOrderRow, RecurrenceRow
 from operations.breach import Breaches
+from operations.consents import Consents
 from operations.loading import load
 from operations.policies import Policies
 from operations.reading_json import Item
+from operations.records import Records
 from operations.sign_in import SignIn, asked_of
 from tests.chaos.house import House
 from tests.chaos.scripts import Said
@@ -85,6 +88,8 @@ class Days:
         self._busy = lives
         self._waiting: Counter[int] = Counter()
         self._begun: dict[int, asyncio.Event] = {}
+        self.night = asyncio.Lock()
+        """One run over the storage terms at a time, as the schedule sees to it."""
         self.base = house.now().replace(microsecond=0)
 
     def at(self, day: int) -> datetime:
@@ -288,6 +293,73 @@ class Life:
             return status is not WorkflowExecutionStatus.RUNNING
 
         await self.until(over, "the night's schedule has run")
+
+    async def record(self, reference: str, **said: Any) -> None:
+        """See `scripts.Life`."""
+        facts = {"organisation": "SE", "record": reference, "system": "crm", **said}
+        await persist(self._house, lambda: self._records.say(facts), "the record is written down")
+
+    async def hold(self, reference: str, *, lift: bool = False) -> None:
+        """See `scripts.Life`."""
+        said = {"organisation": "SE", "hold": f"H-{reference}", "document": "dms/suit-1", "record": reference}
+
+        async def held() -> None:
+            await (self._records.lift("SE", said["hold"]) if lift else self._records.hold(said))
+
+        await persist(self._house, held, "the legal hold is said")
+
+    async def destroyed(self, reference: str) -> None:
+        """See `scripts.Life`."""
+        proof = {"proof": "dms/act-1", "way": "beyond_recovery", "destroyed_at": self.ago()}
+        await persist(self._house, lambda: self._records.destroyed("SE", reference, proof), "the proof is taken")
+
+    @property
+    def _records(self) -> Records:
+        connection = self._house.connection
+        return Records(connection.sessions, connection.keyring, self._house.now)
+
+    async def consent(self, reference: str, **said: Any) -> None:
+        """See `scripts.Life`."""
+        text = {"text_version": "rinkodara-3", "text_sha256": "0" * 64, "notice_version": "pranesimas-7"}
+        facts = {"organisation": "GJ", "consent": reference, "given_by": "portal", "proof": "crm/1", **text, **said}
+        facts = {"informed_at": facts["given_at"], **facts}
+        await persist(self._house, lambda: self._consents.give(facts), "the consent is written down")
+
+    async def withdraw(self, reference: str) -> None:
+        """See `scripts.Life`."""
+        said = {"organisation": "GJ", "consent": reference, "withdrawn_by": "link"}
+        await persist(self._house, lambda: self._consents.withdraw(said), "the consent is taken back")
+
+    @property
+    def _consents(self) -> Consents:
+        connection = self._house.connection
+        return Consents(connection.sessions, connection.keyring, self._house.now)
+
+    async def storage_night(self) -> None:
+        """See `scripts.Life`."""
+        # its id is of the run: its steps can be deadly points too
+        night = f"chaos-storage-{self.token}-{self._day}"
+
+        async def over() -> bool:
+            with suppress(WorkflowAlreadyStartedError):
+                await self._house.client.start_workflow(
+                    "Storage", id=night, task_queue=TASK_QUEUE, id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE
+                )
+            status = (await self._house.client.get_workflow_handle(night).describe()).status
+            if status not in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED):
+                raise Stuck(f"{night} ended as {status}")
+            return status is WorkflowExecutionStatus.COMPLETED
+
+        # whoever waits for the nights of others lets others live meanwhile
+        self._room.release()
+        try:
+            await self._days.night.acquire()
+        finally:
+            await self._room.acquire()
+        try:
+            await self.until(over, "the night over the storage terms has run")
+        finally:
+            self._days.night.release()
 
     async def enrol(self, who: dict[str, Any]) -> None:
         """See `scripts.Life`."""

@@ -38,6 +38,7 @@ from models.tables import (
     BreachLetterRow,
     CaseRow,
     ClockRow,
+    ConsentRow,
     DecisionPartRow,
     DecisionRow,
     DirectoryRow,
@@ -51,6 +52,8 @@ from models.tables import (
     NoticeRow,
     PartyRow,
     PaymentOrderRow,
+    RecordHoldRow,
+    RecordRow,
     RequestRow,
     ReviewRow,
     ScreeningRow,
@@ -60,6 +63,7 @@ from models.tables import (
     WithdrawalRow,
 )
 from operations.directory import LocalDirectory
+from security.keys import KeyDestroyed
 from tests.chaos import scimserver
 from tests.chaos.house import House
 from tests.chaos.lives import Answer
@@ -298,12 +302,42 @@ class _Reader:
         return {
             "suspensions": [self.plain(_columns(s)) for s in suspensions],
             "clinic": self.plain(await self._house.patient(int(self._token.partition("x")[2]))),
+            "records": [self.plain(one) for one in await self._records()],
+            "consents": [self.plain(one) for one in await self._consents()],
             "directory": [self.plain({**entry, "id": key in ids}) for key, entry in entries],
             "paid": sorted(self.plain(paid)),
             "half": half,
             "letters": sorted(letters),
             "the last secret works": works,
         }
+
+    async def _records(self) -> list[dict[str, Any]]:
+        """The run's records elsewhere and the holds on them, as they stand."""
+        ours = f"%{self._token}-%"
+        async with self._house.connection.sessions() as session:
+            query = select(RecordRow).where(col(RecordRow.record).like(ours)).order_by(RecordRow.record)
+            records = (await session.exec(query)).all()
+            held = select(RecordHoldRow).where(col(RecordHoldRow.hold).like(ours)).order_by(RecordHoldRow.hold)
+            return [_columns(row) for row in (*records, *(await session.exec(held)).all())]
+
+    async def _consents(self) -> list[dict[str, Any]]:
+        """What was said of the run's consents, whom they still name, and whether the key of each opens anything."""
+        found = []
+        async with self._house.connection.sessions() as session:
+            query = select(ConsentRow).where(col(ConsentRow.consent).like(f"{self._token}-%"))
+            rows = (await session.exec(query.order_by(col(ConsentRow.consent), col(ConsentRow.n)))).all()
+        for row in rows:
+            key = "there"
+            try:
+                await self._house.connection.keyring.of(row.sealed_for)
+            except KeyDestroyed:
+                key = "destroyed"
+            # what was said later has a number that others came before; and which of the runs' nights erased it, an
+            # earlier one of another run or this one's own, is nobody's business
+            erased = ("erased_at", *(("at", "recorded_at") if row.what == "erased" else ()))
+            columns = _columns(row, "n", "text_sha256", *erased)
+            found.append({**columns, "erased": row.erased_at is not None, "key": key})
+        return found
 
     def _payment(self, path: Path) -> str:
         file = ET.parse(path)  # noqa: S314  # our own output

@@ -74,6 +74,30 @@ class Life(Protocol):
         """The schedule opens what recurs and is due."""
         ...
 
+    async def record(self, reference: str, **said: Any) -> None:
+        """Write a record of the clinic down, or more of what is known of it."""
+        ...
+
+    async def hold(self, reference: str, *, lift: bool = False) -> None:
+        """Place a legal hold on a record, or lift it."""
+        ...
+
+    async def destroyed(self, reference: str) -> None:
+        """Prove that a record is destroyed."""
+        ...
+
+    async def consent(self, reference: str, **said: Any) -> None:
+        """Write down a consent of the run's person."""
+        ...
+
+    async def withdraw(self, reference: str) -> None:
+        """Take a consent back, by its reference."""
+        ...
+
+    async def storage_night(self) -> None:
+        """The run over the storage terms of the whole store; one at a time, as the schedule has it."""
+        ...
+
     async def enrol(self, who: dict[str, Any]) -> None:
         """Let somebody be a patient of the clinic, which has a database of its own."""
         ...
@@ -897,6 +921,41 @@ async def tasks(life: Life) -> None:
     await life.rests(other, "closed")
 
 
+async def storage(life: Life) -> None:
+    """Nights over the storage terms: destruction is asked for, held back, proven; consents that were taken back go.
+
+    One was taken back by its reference and one in a request, whose first step stops it; the third is of another
+    purpose, and stands.
+    """
+    who = _person(life)
+    given = {"person": {name: who[name] for name in ("name", "personal_code", "email")}, "given_at": life.ago(days=9)}
+    for name in ("link", "asked"):
+        await life.consent(f"{life.token}-{name}", purpose="marketing", channels=["email"], **given)
+    await life.consent(f"{life.token}-stays", purpose="surveys", channels=["email"], **given)
+    over = [{"duty": "SE-11.2.6", "since": life.ago(days=800)[:10]}]
+    await life.record(f"{life.token}-over", purposes=over)
+    await life.record(f"{life.token}-held", purposes=over)
+    await life.record(f"{life.token}-kept", purposes=[{"duty": "SE-11.2.6", "since": life.ago(days=30)[:10]}])
+    await life.hold(f"{life.token}-held")
+    await life.withdraw(f"{life.token}-link")
+    await life.storage_night()
+    await life.destroyed(f"{life.token}-over")
+    asked = {
+        "rights": ["consent_withdrawal"],
+        "channel": "email",
+        "person": who,
+        "withdraw": {"purposes": ["marketing"], "channels": []},
+    }
+    case = await life.file("privacy_request", "GJ", asked, received_at=life.ago(hours=1))
+    await life.rests(case, "resting")
+    await life.until_day(1)
+    await life.hold(f"{life.token}-held", lift=True)
+    await life.storage_night()
+    await life.destroyed(f"{life.token}-held")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
 SCRIPTS: dict[str, Script] = {
     script.__name__: script
     for script in (
@@ -930,6 +989,7 @@ SCRIPTS: dict[str, Script] = {
         breach,
         breach_joined,
         tasks,
+        storage,
     )
 }
 

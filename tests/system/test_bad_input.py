@@ -64,6 +64,7 @@ FILED = (
     *("10-claim-two-claimants", "22-access-mail-came-back", "23-access-not-authorised", "24-withdrawal-with-fallback"),
     *("30-privacy-access-in-person", "31-privacy-erasure", "33-privacy-not-identified"),
     *("19-client-change", "40-renewal-reminder", "41-late-premium", "52-task-consultation"),
+    *("53-task-processor-gate", "55-task-information-overdue"),
 )
 """The samples whose copies are spoken to: every kind, most stages, a closed one."""
 OLD = 150

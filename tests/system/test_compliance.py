@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import async_sessionmaker
 from sqlmodel import col, func, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from models.tables import ClockRow
+from models.tables import ClockRow, ConsentRow
 from operations import compliance as reporting
 from operations.intake import Sessions
 from operations.local import Postgres
@@ -254,7 +254,7 @@ async def test_the_last_second_of_a_sunday_is_drawn_in_its_week(alone: Sessions)
 # ---- what it costs, and whom it names -------------------------------------------------------------------------------
 
 
-async def test_a_report_is_three_statements_and_opens_nothing_sealed(world: World, postgres: Postgres) -> None:
+async def test_a_report_is_four_statements_and_opens_nothing_sealed(world: World, postgres: Postgres) -> None:
     await deciding(world)
     own = engine(postgres.url("world"), world.keyring)
     of, said = sessions_of(own), list[str]()
@@ -263,7 +263,7 @@ async def test_a_report_is_three_statements_and_opens_nothing_sealed(world: Worl
     event.listen(own.sync_engine, "before_cursor_execute", lambda *a: said.append(a[2]))
     found = await reporting.compliance(of, world.now(), MONDAY.date(), world.now().date())
     await own.dispose()
-    assert len(said) == 3
+    assert len(said) == 4
     assert not any(name in statement for statement in said for name in ("evidence", "reason"))
     assert counts(found)["started"] >= 1
 
@@ -339,3 +339,43 @@ async def test_the_page_is_as_wide_as_the_screen_and_the_paper(alone: Sessions, 
             assert wide == 0
         assert await page.locator("svg[role=img] g").count() == 12
         await browser.close()
+
+
+# ---- what is taken back without a case ------------------------------------------------------------------------------
+
+
+VILNIUS = ZoneInfo("Europe/Vilnius")
+
+
+def taken_back(received: datetime, recorded: datetime, **more: Any) -> ConsentRow:
+    """A statement of the register of consents."""
+    said = {"organisation": "GJ", "what": "withdrawn", "consent": "K-1", "purpose": "marketing", "channels": []}
+    return ConsentRow(**{**said, "at": received, "recorded_at": recorded, "said_by": "op-1", "by": "link", **more})
+
+
+async def test_withdrawals_by_command_are_counted_beside_those_of_requests(alone: Sessions) -> None:
+    """GJ-marketing-stop: kept before the later reading, late from it on; one in a request has a clock of its own."""
+    friday = datetime(2021, 3, 5, 18, tzinfo=VILNIUS)
+    late_from = datetime(2021, 3, 9, tzinfo=VILNIUS)
+    async with alone() as session:
+        session.add_all(
+            (
+                taken_back(friday, friday),
+                taken_back(friday, late_from - SECOND, consent="K-2"),
+                taken_back(friday, late_from, consent="K-3"),
+                taken_back(friday, friday, consent=None, what="objected", said_by="system:portal"),
+                taken_back(friday, friday, consent="K-4", source="privacy_request:GJ:1"),
+                taken_back(friday, datetime(2021, 4, 1, tzinfo=VILNIUS), consent="K-5"),
+            )
+        )
+        await session.commit()
+    span: dict[str, Any] = {"since": date(2021, 3, 1), "until": date(2021, 3, 31)}
+    found = await report(alone, organisation="GJ", now=datetime(2021, 6, 1, tzinfo=VILNIUS), **span)
+    stops = [one for one in found.duties if one.title.endswith("(register of consents)")]
+    assert [(one.duty, one.started, one.kept, one.late) for one in stops] == [("GJ-marketing-stop", 4, 3, 1)]
+    assert (stops[0].worst_case, round(stops[0].worst or 0, 2)) == ("consent:GJ:K-3", 3.25)
+    [missed] = found.missed
+    assert (missed.how, missed.case, missed.subject, missed.days) == ("late", "consent:GJ:K-3", "marketing", 1)
+    assert sum(bar.kept for bar in found.bars) == 3
+    assert sum(bar.late for bar in found.bars) == 1
+    assert "GJ-marketing-stop" not in found.idle["GJ"]

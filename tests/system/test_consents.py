@@ -351,7 +351,10 @@ async def test_a_withdrawal_that_is_entered_late_says_so(own: World, later: time
     stopped = await withdraw(own, entered, consent=said["consent"], received_at=friday.isoformat())
     assert (stopped.due, stopped.late) == (friday + 4 * HOUR, late)
     assert (await may(own, said, friday)).reason == "withdrawn"
-    assert [entry.late for entry in (await consents(own).show("GJ", said["consent"])).history] == [False, late]
+    given_, back = (await consents(own).show("GJ", said["consent"])).history
+    assert (given_.clause, given_.due, given_.late) == ("GDPR 7(1)", None, False)
+    assert (back.clause, back.due, back.late) == ("GJ-marketing-stop", friday + 4 * HOUR, late)
+    assert (back.by, back.at, back.recorded_at) == ("link", friday, entered)
 
 
 async def test_a_faulty_withdrawal_names_every_fault_and_changes_nothing(own: World) -> None:
@@ -625,6 +628,7 @@ async def test_commands_give_ask_take_back_and_show(where: Environment) -> None:
     assert "GJ-marketing-stop" in said_no.stdout
     shown = await cli(where, "consents", "show", "GJ", said["consent"])
     assert "state withdrawn since" in shown.stdout
+    assert "GJ-marketing-stop, to stop by" in shown.stdout
     assert said["person"]["name"] not in shown.stdout
     assert said["person"]["name"] in (await cli(where, "consents", "show", "GJ", said["consent"], "--personal")).stdout
     lines = await ask(where, "consents", "list", "--organisation", "GJ", "--purpose", "marketing")

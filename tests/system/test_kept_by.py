@@ -22,6 +22,7 @@ from operations.loading import load
 from operations.policies import Policies
 from operations.samples import SAMPLES, Samples, read
 from rules.rulebook import books
+from tests.rules.test_rulebook import REGISTER, read_register
 from tests.workflows import test_privacy_rights as rights
 from tests.workflows.test_breach import reported
 from tests.workflows.test_person_system import ARCHIVE, asking
@@ -74,6 +75,8 @@ RULES = {
     "legal_hold": "tests/system/test_storage.py::test_a_legal_hold_keeps_what_is_over_until_it_is_lifted",
     "proof_of_destruction": "tests/system/test_storage.py::"
     "test_paper_is_shredded_and_systems_are_erased_beyond_recovery",
+    "records_of_processing": "tests/system/test_processing.py::"
+    "test_the_records_say_the_seven_points_and_what_was_decided_since",
     "Storage": "tests/system/test_storage.py::test_the_night_finds_each_term_of_each_organisation",
 }
 """What keeps a duty without a workflow → the test that shows it."""
@@ -146,7 +149,7 @@ async def _lived(world: World) -> set[tuple[str, str]]:
 async def _tasks(world: World) -> None:
     """One task of every duty that is kept as one, and a training and an excess to their end."""
     since = world.now().isoformat()
-    for organisation in ("DZ", "SE"):
+    for organisation in ("DZ", "SE", "GJ"):
         for duty, terms in books()[organisation].tasks.items():
             about = {"about": f"kept-{duty.lower().replace('.', '-')}"} if terms.about else {}
             said = {"duty": duty, "since": since, **about, **({"n": 1} if terms.recurs else {})}
@@ -250,6 +253,17 @@ def test_what_keeps_a_duty_leaves_its_trace(
         path, function = RULES[name].split("::")
         names = [getattr(node, "name", "") for node in ast.walk(ast.parse((ROOT / path).read_text()))]
         assert function in names
+
+
+@pytest.mark.skipif(not REGISTER.exists(), reason="the register lies beside the project only where it is developed")
+def test_every_duty_of_parts_d_to_f_is_kept() -> None:
+    """By itself, or as one duty with another clause; part D is breaches and gates, E storage terms, F what recurs."""
+    rows = {duty.id: (book, duty) for book in books().values() for duty in book.duty if duty.adopted_from is None}
+    text = REGISTER.read_text(encoding="utf-8")
+    ids = [row["id"] for row in read_register(text[text.index("\n## D. ") :])]
+    assert {"DZ-17.2", "SE-11.2.1", "GJ-renewal"} <= set(ids)
+    keepers = {one: (book.find(duty.same_as) if duty.same_as else duty).kept_by for one, (book, duty) in rows.items()}
+    assert [one for one in ids if not keepers[one]] == []
 
 
 @pytest.mark.parametrize(("organisation", "foreign"), [("DZ", "public_health"), ("SE", "trade_secret")])

@@ -272,7 +272,7 @@ async def test_a_filing_is_refused_with_all_its_faults(world: World) -> None:
     await world.begin(MONDAY)
     since = MONDAY.isoformat()
     refused: list[tuple[str, str, dict[str, Any], str]] = [
-        ("SE", "x", {"duty": "SE-33.4.2", "since": since}, "kept as no task"),
+        ("SE", "x", {"duty": "SE-37.1", "since": since}, "kept as no task"),
         ("BL", "x", {"duty": "BL-4", "since": since}, "names no tasks"),
         ("SE", "x", {"duty": "SE-34.2", "since": since}, "content.about: missing; the code of the employee"),
         ("SE", "x", {"duty": "SE-25.5", "about": "a", "since": since}, "about the whole organisation"),
