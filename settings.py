@@ -14,6 +14,8 @@ from pydantic_settings import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
+from integrations.mail import is_this_machine
+
 _DRIVER = "postgresql+asyncpg"
 
 SECRETS = "TERMINS_SECRETS"
@@ -193,6 +195,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "TERMINS_MAIL_IN=imap needs TERMINS_IMAP_HOST, TERMINS_IMAP_USER and TERMINS_IMAP_PASSWORD"
             )
+        if self.smtp_security == "none" and self.smtp_host is not None and not is_this_machine(self.smtp_host):
+            raise ValueError("TERMINS_SMTP_SECURITY=none is for a relay on this machine only (SE-33.3.12)")
         if (self.smtp_user is None) != (self.smtp_password is None):
             raise ValueError("TERMINS_SMTP_USER and TERMINS_SMTP_PASSWORD belong together")
         return self

@@ -1809,6 +1809,34 @@ def sign_in_check(
     raise typer.Exit(_run(_at_desk(ask_desk), as_json))
 
 
+@sign_in_app.command(name="change-password", epilog=EXIT_CODES)
+def sign_in_change_password(client: OfClient, username: Username, address: FromWhere, as_json: Json = False) -> None:
+    """Let a user of the local directory set an own password: two lines of standard input, the present one and the new.
+
+    After it the user signs in with the new one; until the first such change nothing else is open (SE-33.3.4.4).
+    """
+    present, new = _line("Present password: "), _line("New password: ")
+
+    async def ask_desk(desk: SignIn) -> int:
+        await desk.change_password(asked_of(client=client, username=username, address=address), present, new)
+        print(json.dumps({"changed": True}) if as_json else "changed")
+        return DONE
+
+    raise typer.Exit(_run(_at_desk(ask_desk), as_json))
+
+
+@sign_in_app.command(name="password-changed", epilog=EXIT_CODES)
+def sign_in_password_changed(client: OfClient, username: Username, as_json: Json = False) -> None:
+    """Say that another provider let the user set an own password: the account is open from now on."""
+
+    async def ask_desk(desk: SignIn) -> int:
+        await desk.report_password_changed(client, username)
+        print(json.dumps({"recorded": True}) if as_json else "recorded")
+        return DONE
+
+    raise typer.Exit(_run(_at_desk(ask_desk), as_json))
+
+
 @sign_in_app.command(name="session", epilog=EXIT_CODES)
 def sign_in_session(
     session: Session,
@@ -1953,9 +1981,9 @@ async def _at_desk(ask_desk: Callable[[SignIn], Awaitable[int]]) -> int:
             raise NotAnswering(str(e)) from None
 
 
-def _line() -> str:
+def _line(prompt: str = "Password: ") -> str:
     """One line of standard input, without showing it where somebody types it."""
-    return getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    return getpass(prompt) if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
 
 
 # ---- operators ------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ from integrations.mail import Letter, MailOut, MailRefused, MailUnavailable, Pro
 from models import errors
 from models.access import (
     ASKED,
+    NO_AUTHENTICATOR,
     AccessBody,
     AccessFiling,
     Action,
@@ -81,8 +82,8 @@ from security.keys import Keyring
 
 NOTICE = "BL-3-notice"
 EFFECT_DAY = "T-effect-day"
-NONE = "none"
-"""What a change says where login data shall take the place of an authenticator, or where there is no last day."""
+NONE = NO_AUTHENTICATOR
+"""What a line says where login data shall take the place of an authenticator, or where there is no last day."""
 USER = "user"
 """The user in the case of an account's life."""
 LOGIN_DATA = "BL-4-secret"
@@ -375,10 +376,13 @@ class AccessStore:
             **party.other,
             **{n: v for n in ("email", "phone", "personal_code") if (v := getattr(party, n)) is not None},
         }
-        line = read_line({**former, **data["fields"]})
         intake = (await session.exec(select(IntakeRow).where(IntakeRow.case == case))).one()
         filing = AccessFiling.model_validate(intake.content)
         client = await session.get_one(ClientRow, filing.client)
+        said = {**former, **data["fields"]}
+        if filing.action == "issue" and said.get("authenticator", "").strip().lower() == NONE:
+            del said["authenticator"]  # a change takes one away by this word; here there is none yet
+        line = read_line(said)
         judged, doubts = await self._judged(session, client, filing.action, line, at)
         others = (
             await session.exec(

@@ -26,6 +26,7 @@ from rich.console import Console
 
 from bench import parts, show
 from bench.bare import Bare
+from bench.decision import decided
 from bench.house import house
 from bench.kinds import kinds
 from bench.product import Product
@@ -36,7 +37,7 @@ from bench.worker import __doc__ as options_of_the_worker
 from bench.worker import read
 from operations.logs import configure
 
-PARTS = ("kinds", "sign_in", "storage", "transitions", "lives", "latency", "recovery", "timers", "held")
+PARTS = ("kinds", "sign_in", "decision", "storage", "transitions", "lives", "latency", "recovery", "timers", "held")
 MOST_VARIANTS = 3
 UNWATCHED = 120  # columns where nobody watches
 
@@ -83,10 +84,13 @@ async def measure(
         if "sign_in" in wanted:
             progress("questions whether somebody may sign in")
             yield "sign_in", await sign_ins(home, *((2_000, 20_000, 200) if quick else (100_000, 1_000_000, 2_000)))
+        if "decision" in wanted:
+            progress("a decision for many clients")
+            yield "decision", await decided(home, 100 if quick else 1_000)
         if "storage" in wanted:
             progress("nights over the storage terms")
             yield "storage", await nights(home, 2_000 if quick else 10_000)
-        if not set(wanted) - {"kinds", "sign_in", "storage"}:
+        if not set(wanted) - {"kinds", "sign_in", "decision", "storage"}:
             return
         bare = await stack.enter_async_context(Bare.at(home))
         product = await stack.enter_async_context(Product.at(home, "product"))

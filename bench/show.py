@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from bench.decision import Decided
 from bench.kinds import Kind
 from bench.measure import Cpu
 from bench.parts import Cost, Held, Latency, Lateness, Recovery
@@ -129,6 +130,22 @@ def _sign_in(rows: list[Asked]) -> list[Lines]:
     return [("May this user sign in: one question at a time", 1, header, lines)]
 
 
+def _decision(rows: list[Decided]) -> list[Lines]:
+    lines = [
+        (
+            *(r.said, f"{r.clients:,}", "" if r.opened is None else f"{r.opened:.1f}"),
+            *(f"{r.told:.1f}", f"{r.shown:.1f}", r.events, r.steps, r.children),
+            *(f"{r.cpu * 1000:.0f}", f"{r.before:.0f}", f"{r.most:.0f}"),
+        )
+        for r in rows
+    ]
+    header = (
+        *("said for all", "clients", "last opened s", "last told s", "all shown s"),
+        *("events", "steps", "children", "CPU ms each", "worker MB", "at most"),
+    )
+    return [("A decision for everybody: its small case, and how soon each client has one", 1, header, lines)]
+
+
 def _storage(rows: list[Night]) -> list[Lines]:
     lines = [(r.subject, f"{r.records:,}", f"{r.seconds:.1f}", f"{r.cpu:.1f}", f"{r.grown:.0f}") for r in rows]
     return [("A night over the storage terms", 1, ("", "records", "seconds", "CPU s", "MB grown"), lines)]
@@ -137,6 +154,7 @@ def _storage(rows: list[Night]) -> list[Lines]:
 TABLES: dict[str, Callable[[list[Any]], list[Lines]]] = {
     "kinds": _kinds,
     "sign_in": _sign_in,
+    "decision": _decision,
     "storage": _storage,
     "transitions": _costs("One more message, from the update to its record"),
     "lives": _costs("A whole case"),

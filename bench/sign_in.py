@@ -39,6 +39,7 @@ WITH a AS (
         WHEN a.status <> 'active' THEN a.status
         WHEN a.locked_at IS NOT NULL THEN 'locked'
         WHEN c.contract_from > current_date OR c.contract_until < current_date THEN 'no_contract'
+        WHEN a.secret_set_at IS NULL THEN 'wrong'
         WHEN NOT c.any_address AND NOT EXISTS (
             SELECT 1 FROM jsonb_array_elements_text(c.addresses) n WHERE cast(:address AS inet) <<= n::cidr
         ) THEN 'address'
@@ -55,8 +56,9 @@ FROM answer RETURNING result
 is measured against."""
 
 ACCOUNTS = """
-INSERT INTO account (client, username, "case", subject, must_change, status, created_at, first_sign_in_at)
-SELECT 'C' || n % :clients, 'B' || n, 'access_request:BL:bench', 'U1', false, 'active', now(), now()
+INSERT INTO account
+    (client, username, "case", subject, must_change, status, created_at, first_sign_in_at, secret_set_at)
+SELECT 'C' || n % :clients, 'B' || n, 'access_request:BL:bench', 'U1', false, 'active', now(), now(), now()
 FROM generate_series(1, :accounts) n
 """
 JOURNAL = """
@@ -82,7 +84,7 @@ class Asked:
 
 
 async def sign_ins(house: House, accounts: int, entries: int, questions: int) -> list[Asked]:
-    """Questions for accounts drawn at random, each subject's turn after the other's, so that drift tells on none."""
+    """Questions for accounts drawn at random, the subjects by turns, so that drift and warm pages tell on none."""
     room = await house.room("sign_in")
     await asyncio.to_thread(migrate, room.database_url)
     keys = keyring(room.keys_database_url, MasterKeyFile(Path(room.var) / "master"))
@@ -143,7 +145,8 @@ async def _measured(made: Sessions, desk: SignIn, accounts: int, questions: int)
     for n in range(WARM + questions):
         number = dice.randrange(1, accounts)
         who = {"client": f"C{number % CLIENTS}", "username": f"B{number}", "address": OFFICE}
-        for name, subject in subjects.items():
+        # forwards and backwards by turns: whoever comes first reads what the others then find at hand
+        for name, subject in subjects.items() if n % 2 == 0 else reversed(subjects.items()):
             wall, cpu = perf_counter(), process_time()
             await subject(who)
             if n >= WARM:

@@ -209,9 +209,9 @@ class SmtpOut:
         start_tls: bool = True,
         timeout: float = 30.0,
     ) -> None:
-        """`timeout` in seconds, for each step. A password without TLS is refused, except on this machine."""
-        if password is not None and not start_tls and not is_this_machine(host):
-            raise ValueError("a password goes to a mail server only with start_tls")
+        """`timeout` in seconds, for each step. Without TLS nothing leaves this machine: letters name people."""
+        if not start_tls and not is_this_machine(host):
+            raise ValueError("letters and passwords go to a mail server elsewhere only with start_tls")
         self._host = host
         self._port = port
         self._username = username

@@ -289,6 +289,9 @@ class CompleteLine(Message):
     country: Literal["LV", "LT", "EE"] | None = None
     phone: Text | None = None
     email: Text | None = None
+    authenticator: Text | None = Field(
+        default=None, description="another authenticator in the place of one that was refused, or none: login data"
+    )
     valid_until: Text | None = None
 
     @property
@@ -297,8 +300,15 @@ class CompleteLine(Message):
         said = {name: getattr(self, name) for name in LINE_FIELDS}
         return {name: value for name, value in said.items() if value is not None}
 
+    @property
+    def by_login_data(self) -> bool:
+        """Login data shall take the place of the authenticator that the line named."""
+        return self.authenticator is not None and self.authenticator.strip().lower() == NO_AUTHENTICATOR
 
-LINE_FIELDS = ("first_name", "last_name", "personal_code", "country", "phone", "email", "valid_until")
+
+NO_AUTHENTICATOR = "none"
+"""What a line says where login data shall take the place of an authenticator."""
+LINE_FIELDS = ("first_name", "last_name", "personal_code", "country", "phone", "email", "authenticator", "valid_until")
 """What a completion may say of a user."""
 
 

@@ -51,7 +51,10 @@ def _nobody(value: str) -> str:
 
 
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,29}$"), AfterValidator(_nobody)]
-"""What a task is about: a department, an employee's number, a topic. Part of the case's name, so never a person's."""
+"""What a task is about: a department, an employee's number, a processor's code, a topic.
+
+Part of the case's name, so never a person's.
+"""
 Document = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:-]{0,99}$"), AfterValidator(_nobody)]
 """Where a document is found: its number in the organisation's own system."""
 DutyId = Annotated[str, StringConstraints(pattern=r"^[A-Z]{1,3}-[0-9A-Za-z.-]{1,20}$")]

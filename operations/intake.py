@@ -223,7 +223,14 @@ class Intake:
             if cases is not None:
                 query = query.where(col(IntakeRow.case).in_(cases))
             waiting = (await session.exec(query)).all()
-        return sum([await self.start(case, kind) for case, kind in waiting])
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def start(case: str, kind: str) -> bool:
+            async with room:
+                return await self.start(case, kind)
+
+        # a decision for everybody files a thousand
+        return sum(await asyncio.gather(*(start(case, kind) for case, kind in waiting)))
 
     async def restart_ended(self) -> int:
         """Start again what was ended around its case (terminated, timed out): a duty does not end by a click.

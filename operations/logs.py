@@ -35,6 +35,16 @@ def replays_are_silent(_: Any, __: str, event: MutableMapping[str, Any]) -> Muta
     return event
 
 
+def error_without_text(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Tell of an error type and place: its text can quote a row, and a terminal's traceback shows every variable."""
+    given = event.pop("exc_info", None)
+    raised = sys.exc_info() if given is True else given
+    error = raised[1] if isinstance(raised, tuple) else raised
+    if isinstance(error, BaseException):
+        event["error"], event["at"] = _type(error), _at(error)
+    return event
+
+
 def where(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Add which case speaks, and which attempt of which activity."""
     if activity.in_activity():
@@ -122,6 +132,7 @@ def configure(stream: TextIO | None = None) -> None:
             replays_are_silent,
             structlog.contextvars.merge_contextvars,
             where,
+            error_without_text,
             redact,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

@@ -177,12 +177,15 @@ class SignIn:
         """The provider let the user set an own password: the account is open from now on.
 
         Raises:
-            Refusal: There is no such account.
+            Refusal: There is no such account, or it has no login data: what was set is void with what it was set by,
+                by a leak (BL-8), a letter that came back, other login data under way, or the account's end.
         """
         async with self._sessions() as session, session.begin():
             account = await session.get(AccountRow, (client, username), with_for_update=True)
             if account is None:
                 raise Refusal("username: there is no such account")
+            if account.status == "ended" or account.secret_set_at is None:
+                raise Refusal("username: the account has no login data that could be changed")
             await secret_set(session, account, self._now(), by_user=True)
 
     async def _proof(self, asked: SignInAsked, secret: str) -> Proof:
@@ -222,8 +225,8 @@ class SignIn:
             session.add(entry)
             if standing is not None:
                 await _follow(session, asked, standing, result, at)
-                if proof == "own" and standing.must_change:
-                    # it was set, and whoever set it could not say so any more
+                if proof == "own" and standing.must_change and standing.login_data:
+                    # it was set, and whoever set it could not say so any more; what is void stays void (BL-8)
                     account = await session.get_one(AccountRow, (asked.client, asked.username))
                     await secret_set(session, account, at, by_user=True)
         code = "not_known" if proof in ("wrong", "closed") else _said(asked, result)

@@ -234,7 +234,7 @@ class Notable(Model):
     why: tuple[str, ...]
     """`failed`, `locked`, `new_address`, `odd_hour`."""
     address: str | None = None
-    """Only for whoever may see personal data."""
+    """Only for whoever may see personal data; of a user whose data are restricted for nobody."""
 
 
 async def notable(sessions: Sessions, organisation: str, month: str, *, personal: bool) -> list[Notable]:
@@ -252,8 +252,15 @@ async def notable(sessions: Sessions, organisation: str, month: str, *, personal
         .where(ClientRow.organisation == organisation, SignInRow.at >= begins, SignInRow.at < ends, failed | odd | new)
         .order_by(col(SignInRow.at), col(SignInRow.id))
     )
+    # of whoever's data are restricted nobody is shown the address, whoever asks (BL-16-erase)
+    closed = (
+        select(AccountRow.client, AccountRow.username)
+        .join(ClientRow, col(ClientRow.client) == col(AccountRow.client))
+        .where(ClientRow.organisation == organisation, col(AccountRow.restricted_at).is_not(None))
+    )
     async with sessions() as session:
         rows = (await session.exec(query)).all()
+        restricted = frozenset((await session.exec(closed)).all())
     found = []
     for row, is_odd, is_new in rows:
         said = {
@@ -269,7 +276,7 @@ async def notable(sessions: Sessions, organisation: str, month: str, *, personal
                 at=row.at,
                 result=row.result,
                 why=tuple(why for why, holds in said.items() if holds),
-                address=row.address if personal else None,
+                address=row.address if personal and (row.client, row.username) not in restricted else None,
             )
         )
     return found

@@ -70,6 +70,10 @@ class VirtualNow:
         self._offset = at - datetime.now(UTC)
         await self.set_database(self._offset)
 
+    def set_worker(self, offset: timedelta) -> None:
+        """Move the activities' clock alone."""
+        self._offset = offset
+
     async def set_database(self, offset: timedelta) -> None:
         """Move the database's clock alone."""
         async with self._database.begin() as connection:

@@ -362,6 +362,8 @@ class AccessRequest(Case):
         if carried_out:
             new = line.model_copy(update={**sound, "status": "asked", "received_at": m.received_at})
         else:
+            if m.by_login_data:
+                sound |= {"authenticator": False, "agreed": False}
             new = line.model_copy(update={**sound, "status": "sending", "letters": line.letters + 1})
         changes: list[Change] = [*self.no_more(REST, "line_completed")]
         if line.status == "incomplete":
@@ -525,6 +527,8 @@ class AccessRequest(Case):
             faults.append("received_at: lies in the future or before the request")
         if line.status == "bounced" and set(m.fields) != {"email"}:
             faults.append("only the email is missing in this line")
+        if "authenticator" in m.fields and not any(fault.startswith("authenticator:") for fault in line.faults):
+            faults.append("authenticator: it was not refused in this line")
         if not m.fields:
             faults.append("say what was missing: " + ", ".join(line.faults))
         return tuple(faults)

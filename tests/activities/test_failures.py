@@ -10,7 +10,7 @@ from temporalio.api.failure.v1 import Failure
 
 from activities.letters import LetterFault
 from models.converter import PlainFailureConverter, data_converter
-from operations.logs import PlainFormatter, redact
+from operations.logs import PlainFormatter, error_without_text, redact
 
 
 class Person(BaseModel):
@@ -49,6 +49,22 @@ def test_a_logged_exception_has_no_text() -> None:
     logger.warning("failed", exc_info=_fault())
     assert "ValidationError" in stream.getvalue()
     assert "Anna" not in stream.getvalue()
+
+
+def test_an_exception_that_we_log_ourselves_has_neither_text_nor_variables() -> None:
+    """As `log.exception` hands it on, and as a caller may: on a terminal too."""
+    secret = "K7PQR-22222"
+    try:
+        raise _fault(secret)
+    except ValidationError as e:
+        told = [
+            error_without_text(None, "", {"event": "x", "exc_info": given}) for given in (True, e, (type(e), e, None))
+        ]
+    for event in told:
+        assert (event["error"], "exc_info" in event) == ("ValidationError", False)
+        assert event["at"]
+        assert secret not in str(event)
+    assert error_without_text(None, "", {"event": "x"}) == {"event": "x"}
 
 
 def test_keys_that_hold_personal_data_are_redacted() -> None:

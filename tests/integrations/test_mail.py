@@ -155,9 +155,12 @@ async def test_a_server_without_tls_gets_nothing_when_tls_is_asked_for(loopback:
     assert server.accepted == []
 
 
-def test_a_password_never_travels_in_clear() -> None:
+def test_neither_letters_nor_a_password_leave_this_machine_in_clear() -> None:
+    """SE-33.3.12: nothing is sent; login data are among the letters."""
     with pytest.raises(ValueError, match="start_tls"):
         SmtpOut("mail.example", 25, "termins", "password", start_tls=False)
+    with pytest.raises(ValueError, match="start_tls"):
+        SmtpOut("mail.example", 25, start_tls=False)
 
 
 @pytest.mark.parametrize(

@@ -70,3 +70,20 @@ def test_where_data_went_to_a_third_country_the_safeguards_are_named(language: s
     assert getattr(said, language) in files["personal-data.html"]["text"]
     plain = archive_files(book("SE"), "R1", language, AT, systems)
     assert len(json.loads(plain["personal-data.json"]["text"])["about"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("lv", ("autentifikācijas pakalpojumu sniedzējs", "neatkarīgs pārzinis")),
+        ("lt", ("autentifikavimo paslaugų teikėjas", "savarankiškas duomenų valdytojas")),
+        ("en", ("the provider of authentication", "a controller of its own")),
+    ],
+)
+def test_the_provider_of_an_authenticator_is_named_as_a_controller_of_its_own(
+    language: str, words: tuple[str, str]
+) -> None:
+    """BL-16-recipient: in the answer to whoever asks for the own data, by clause, in each language."""
+    recipients = points("BL").recipients
+    assert recipients.clause == "3, 16"
+    assert all(word in getattr(recipients, language) for word in words)

@@ -276,6 +276,7 @@ def test_a_wrong_database_address_is_refused_without_repeating_it(
     [
         ({"TERMINS_MAIL": "smtp"}, "TERMINS_SMTP_HOST"),
         ({"TERMINS_SMTP_USER": "termins"}, "TERMINS_SMTP_PASSWORD"),
+        ({"TERMINS_SMTP_HOST": "mail.example", "TERMINS_SMTP_SECURITY": "none"}, "this machine only"),
         ({"TERMINS_MAIL_IN": "imap", "TERMINS_IMAP_HOST": "imap.example"}, "TERMINS_IMAP_PASSWORD"),
         ({"TERMINS_MAIL": "pigeon"}, "'maildir' or 'smtp'"),
         ({"TERMINS_IDENTITY": "scim", "TERMINS_SCIM_URL": "https://idp.example/v2"}, "TERMINS_SCIM_TOKEN"),

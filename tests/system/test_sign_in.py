@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import event, text
 from sqlmodel import col, select
 from typer.testing import CliRunner
 
@@ -101,6 +102,32 @@ async def test_an_active_user_signs_in_from_an_agreed_address(world: World, desk
     async with world.sessions() as session:
         reasons = (await session.exec(select(BellRow.reason).where(BellRow.case == "credential:BL:none"))).all()
     assert reasons == ["account"]
+
+
+async def test_a_question_is_one_read_by_two_keys_and_one_entry(world: World, desk: SignIn) -> None:
+    """Nothing else is asked of the store, and no table is read through, however long journal and accounts are."""
+    who = await user(world, first_sign_in_at=MONDAY)
+    asked: list[str] = []
+
+    def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        if who["client"] in str(parameters):
+            asked.append(statement)
+
+    async with world.sessions() as session:
+        database = (await session.connection()).engine.sync_engine
+    event.listen(database, "before_cursor_execute", note)
+    try:
+        assert (await ask(desk, who)).allowed
+    finally:
+        event.remove(database, "before_cursor_execute", note)
+    assert [statement.split()[0] for statement in asked] == ["SELECT", "INSERT"]
+    question = asked[0].replace("$1", f"'{who['client']}'").replace("$2", f"'{who['username']}'")
+    async with world.sessions() as session:
+        connection = await session.connection()
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))  # a table of tests is small
+        plan = (await connection.execute(text(f"EXPLAIN {question}"))).scalars().all()
+    reads = [step.strip(" ->").split("  (")[0] for step in plan if "Scan using" in step or "Seq Scan" in step]
+    assert sorted(reads) == ["Index Scan using account_pkey on account", "Index Scan using client_pkey on client"]
 
 
 @pytest.mark.parametrize(
@@ -391,6 +418,26 @@ async def test_another_provider_says_that_the_password_was_changed(world: World,
         await desk.report_password_changed(who["client"], "neviens")
 
 
+@pytest.mark.parametrize(
+    ("values", "code"),
+    [({"status": "suspended"}, "suspended"), ({"status": "ended"}, "ended"), ({}, "not_known")],
+)
+async def test_login_data_that_are_void_are_not_brought_back_by_a_password_that_was_set_with_them(
+    world: World, desk: SignIn, values: dict[str, Any], code: str
+) -> None:
+    """BL-8: set with what leaked, and a crash kept it from being written down; the directory has not heard yet."""
+    who, secret = await with_secret(world)
+    await LocalDirectory(world.sessions, world.now).set_own_password(
+        external_id(who["client"], who["username"]), secret, OWN
+    )
+    await change(world, who, must_change=True, secret_set_at=None, **values)
+    assert (await desk.with_password(asked_of(**who), OWN)).code == code
+    with pytest.raises(Refusal, match="no login data"):
+        await desk.report_password_changed(who["client"], who["username"])
+    account = await account_of(world, who)
+    assert (account.secret_set_at, account.must_change) == (None, True)
+
+
 def test_the_first_sign_in_is_by_an_authenticator_where_the_rulebook_adopts_that(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -613,6 +660,12 @@ async def test_the_command_line_asks_and_shows_the_same(world: World, where: dic
     assert (await cli(where, *asked, OFFICE, "--failed", "--json", code=1))["code"] == "not_known"
     assert (await cli(where, *asked, OFFICE, "--password", "--json", data="wrong\n", code=1))["code"] == "not_known"
     assert "faults" in await cli(where, *asked, "nowhere", "--json", code=1)
+    changing = ("sign-in", "change-password", who["client"], who["username"], OFFICE, "--json")
+    faults = (await cli(where, *changing, data=f"wrong\n{OWN}\n", code=1))["faults"]
+    assert faults == ["password: the present one is not right"]
+    said_by_another = ("sign-in", "password-changed", who["client"])
+    assert await cli(where, *said_by_another, who["username"], "--json") == {"recorded": True}
+    assert "no such account" in (await cli(where, *said_by_another, "neviens", "--json", code=1))["faults"][0]
     opened = ("sign-in", "opened", number, "polise-1", "--action", "read", "--json")
     assert await cli(where, *opened, "--purpose", "claim_handling") == {"recorded": True}
     assert "purpose" in (await cli(where, *opened, code=1))["faults"][0]
@@ -626,20 +679,35 @@ async def test_the_command_line_asks_and_shows_the_same(world: World, where: dic
         ("address", None),
         ("wrong", None),
         ("wrong", None),
+        ("wrong", None),
     ]
     shown = await cli(where, "sign-in", "journal", who["client"], "--personal", "--json")
-    assert [line["address"] for line in shown] == [OFFICE, HOME, OFFICE, OFFICE]
+    assert [line["address"] for line in shown] == [OFFICE, HOME, OFFICE, OFFICE, OFFICE]
     month = f"{world.now().astimezone(RIGA):%Y-%m}"
     made = await cli(where, "sign-in", "month", "BL", month, "--json")
     (mine,) = (line["counted"] for line in made["users"] if line["username"] == who["username"])
-    assert (mine["allowed"], mine["failed"], mine["opened"]) == (1, 2, 1)
-    assert [line["why"][0] for line in made["notable"] if line["username"] == who["username"]][-2:] == ["failed"] * 2
+    assert (mine["allowed"], mine["failed"], mine["opened"]) == (1, 3, 1)
+    assert [line["why"][0] for line in made["notable"] if line["username"] == who["username"]][-3:] == ["failed"] * 3
     faults = (await cli(where, "sign-in", "month", "GJ", "soon", "--json", code=1))["faults"]
     assert [fault.split(":")[0] for fault in faults] == ["organisation", "month"]
     today = f"{world.now().astimezone(RIGA):%Y-%m-%d}"
     refused = await cli(where, "sign-in", "remove", "BL", "--before", today, "--json", code=1)
     assert "SE-33.3.10" in refused["faults"][0]
     await cli(where, "sign-in", "journal", "K-none", "--json", code=3)
+
+
+@pytest.mark.usefixtures("present")
+async def test_the_first_own_password_is_set_on_the_command_line(world: World, where: dict[str, str]) -> None:
+    """SE-33.3.4.4: only its change is open before; the passwords come by standard input and stand in no answer."""
+    who, secret = await with_secret(world)
+    asked = (who["client"], who["username"], OFFICE, "--json")
+    before = await cli(where, "sign-in", "check", *asked, "--password", data=f"{secret}\n", code=1)
+    assert before["code"] == "change_password"
+    refused = await cli(where, "sign-in", "change-password", *asked, data=f"{secret}\nīsa\n", code=1)
+    assert "fewer than 8" in refused["faults"][0]
+    assert await cli(where, "sign-in", "change-password", *asked, data=f"{secret}\n{OWN}\n") == {"changed": True}
+    assert (await cli(where, "sign-in", "check", *asked, "--password", data=f"{OWN}\n"))["allowed"]
+    assert not (await cli(where, "sign-in", "check", *asked, "--password", data=f"{secret}\n", code=1))["allowed"]
 
 
 async def cli(where: dict[str, str], *words: str, data: str | None = None, code: int = 0) -> Any:

@@ -186,7 +186,11 @@ async def corrected(world: World, case: str, email: str = "zanete.otra@noliktava
         ((2027, 3, 2, 0, 30), (2027, 3, 5)),  # Tuesday, though Monday in UTC
         ((2027, 6, 7, 23, 30), (2027, 6, 10)),  # the same in summer time
         ((2027, 3, 5, 20, 0), (2027, 3, 10)),  # a Friday evening: Monday and Tuesday
+        ((2027, 3, 6, 12, 0), (2027, 3, 10)),  # a Saturday: Monday and Tuesday
         ((2027, 3, 25, 10, 0), (2027, 4, 1)),  # before Easter and the change to summer time
+        ((2027, 6, 22, 10, 0), (2027, 6, 29)),  # before Midsummer, Wednesday and Thursday: Friday and Monday
+        ((2027, 6, 24, 12, 0), (2027, 6, 29)),  # on Midsummer Day
+        ((2028, 11, 17, 10, 0), (2028, 11, 23)),  # 18 November is a Saturday, so the Monday is a day off too
     ],
 )
 async def test_two_working_days_from_the_local_day_of_receipt(
@@ -599,6 +603,33 @@ async def test_an_authenticator_that_the_contract_does_not_list_is_a_fault_of_it
     assert [(x["status"], x["doubts"]) for x in row.state["body"]["lines"]] == [
         ("confirmed", ["authenticator:unlisted"])
     ]
+
+
+async def test_a_refused_authenticator_is_replaced_by_another_or_by_login_data(world: World) -> None:
+    """BL-4: the completed line has its own two working days, and what goes out is what the user then signs in with."""
+    await world.begin(MONDAY)
+    client = await world.customer(contract="L-1", authenticators=["ebank-one"])
+    people = [user(authenticator="smart-id"), user(authenticator="smart-id"), user(phone="")]
+    case = await world.file("access_request", "BL", content(client, *people))
+    await world.stage(case, "resting")
+    tuesday = MONDAY + timedelta(days=1)
+    await world.advance(case, tuesday)
+    complete = {"received_at": tuesday.isoformat()}
+    with pytest.raises(Refused, match="authenticator: it was not refused in this line"):
+        await world.say(case, "complete_line", line="U3", phone="+371 20000000", authenticator="ebank-one", **complete)
+    with pytest.raises(Refused, match="authenticator: unlisted"):
+        await world.say(case, "complete_line", line="U1", authenticator="mobile-id", **complete)
+    await world.say(case, "complete_line", line="U1", authenticator="ebank-one", **complete)
+    await world.say(case, "complete_line", line="U2", authenticator="None", **complete)
+    await world.stage(case, "resting")
+    assert [await line(world, case, name) for name in ("U1", "U2", "U3")] == ["confirmed", "issued", "incomplete"]
+    found = {a.subject: (a.authenticator, a.secret_set_at is not None) for a in await accounts(world, client)}
+    assert found == {"U1": ("ebank-one", False), "U2": (None, True)}
+    for name in ("U1", "U2"):
+        clock = await world.clock(case, "BL-4", name)
+        assert (clock.n, clock.status, clock.due) == (2, "kept", WEDNESDAY_DUE + timedelta(days=1))
+    [mail] = world.mails(people[1]["email"])
+    assert await works(world, client, mail)
 
 
 # ---- cancel ---------------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
 """The effect of a withdrawal is never early: whatever callers say, clocks show, and however often a run dies.
 
-No workflow is here: the store is asked by a caller that makes every mistake (ticks before their time, moves and bounces
-with wrong words, the effect asked for at any time, again and again). What must not be is judged from the notices as
-they were really sent, counted here by hand. Of the two clocks that stamp a notice one is not behind, and of the three
+First without a workflow: the store is asked by a caller that makes every mistake (ticks before their time, moves and
+bounces with wrong words, the effect asked for at any time, again and again). Then with the case itself, its messages,
+repeats, deaths and clocks that leap. What must not be is judged from the notices as they were really sent, counted here
+by hand. Of the two clocks that stamp a notice one is not behind, and of the three
 that guard an effect one is not ahead: with all of them wrong nobody could know the time.
 """
 
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import count
 from typing import Any, get_args
@@ -41,7 +43,7 @@ from operations.directory import LocalDirectory
 from operations.intake import Intake
 from rules.rulebook import Duty, duty_for
 from tests.workflows.test_authenticator_withdrawal import account
-from tests.world import RIGA, World
+from tests.world import RIGA, Refused, World
 
 _numbers = count(1)
 MONDAY = datetime(2027, 3, 1, 10, 0, tzinfo=RIGA)
@@ -328,9 +330,9 @@ class Life:
 
     # ---- what must not be -------------------------------------------------------------------------------------------
 
-    def judge(self) -> None:
-        """The effect came now: was it free?"""
-        now = self.true()
+    def judge(self, now: datetime | None = None) -> None:
+        """The effect came now, or then: was it free?"""
+        now = now or self.true()
         assert not self.withdrawn, "after the decision was withdrawn"
         assert self.sent, "nobody is told"
         assert now >= min(_ten_full_days(sent) for sent, _ in self.sent.values()), "before ten full days"
@@ -369,7 +371,13 @@ async def live(world: World, life: tuple[Any, ...]) -> bool:
     return (await one.row()).effective_at is not None
 
 
-async def searched(world: World, examples: int, *of: st.SearchStrategy[Any]) -> int:
+async def _lived(world: World, life: Any, live: Callable[[World, Any], Awaitable[bool]]) -> bool:
+    return await live(world, life)
+
+
+async def searched(
+    world: World, examples: int, of: st.SearchStrategy[Any], live: Callable[[World, Any], Awaitable[bool]] = live
+) -> int:
     """Search through lives in a thread of its own, as hypothesis knows no event loop; how many had an effect."""
     loop, effects, early = asyncio.get_running_loop(), 0, list[AssertionError]()
 
@@ -382,11 +390,11 @@ async def searched(world: World, examples: int, *of: st.SearchStrategy[Any]) -> 
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
-    @given(lives(*of))
+    @given(of)
     def search(life: tuple[Any, ...]) -> None:
         nonlocal effects
         try:
-            effects += asyncio.run_coroutine_threadsafe(live(world, life), loop).result()
+            effects += asyncio.run_coroutine_threadsafe(_lived(world, life, live), loop).result()
         except AssertionError as e:
             early.append(e)
             raise
@@ -405,7 +413,7 @@ async def searched(world: World, examples: int, *of: st.SearchStrategy[Any]) -> 
 
 async def test_the_effect_is_never_early(world: World) -> None:
     """For end and limit, for one and for all; and the search is no idle one: many of its lives have an effect."""
-    assert await searched(world, 40, steps) >= 10
+    assert await searched(world, 40, lives(steps)) >= 10
 
 
 PLANTS: dict[str, tuple[str, Callable[..., Any], tuple[st.SearchStrategy[Any], ...]]] = {
@@ -430,7 +438,232 @@ async def test_the_search_finds_an_effect_that_was_planted_early(
     if name == "duty_for":
         monkeypatch.setattr(ledger_module, name, instead)
     with pytest.raises(AssertionError, match=r"before|withdrawn|nobody"):
-        await searched(world, 200, *of)
+        await searched(world, 200, lives(*of))
+
+
+# ---- with the case itself -------------------------------------------------------------------------------------------
+
+AHEAD, BEHIND = timedelta(days=9), timedelta(days=-9)
+CLOCKS: dict[str, tuple[timedelta, timedelta]] = {
+    "right": (RIGHT, RIGHT),
+    "worker ahead": (AHEAD, RIGHT),
+    "worker behind": (BEHIND, RIGHT),
+    "database ahead": (RIGHT, AHEAD),
+    "both ahead": (AHEAD, AHEAD),
+}
+"""How far the clocks of worker and database are from the present; the server's leaps by itself."""
+
+said = st.one_of(
+    st.tuples(st.just("move"), st.integers(0, 25)),
+    st.tuples(st.sampled_from(["bounce", "hurry", "again"])),
+    st.tuples(st.sampled_from(["bounce older", "correct", "withdraw"])),
+)
+happens = st.one_of(
+    st.tuples(st.sampled_from(["leap", "crash", "recount"])),
+    st.tuples(st.just("set clocks"), st.sampled_from(sorted(CLOCKS))),
+)
+played = st.tuples(
+    st.sampled_from(["end", "limit"]),
+    st.one_of(st.none(), st.integers(0, 25)),
+    st.lists(st.one_of(waits, waits, said, happens), max_size=7),
+)
+
+
+class Played(Life):
+    """A withdrawal whose case runs: told by its messages, killed, begun again, and lied to by clocks."""
+
+    def __init__(self, world: World) -> None:
+        super().__init__(world)
+        self.clock = CLOCKS["right"]
+        self.leapt = False
+        self.since = MONDAY
+        """The present when this step began: no letter of it went out earlier."""
+        self.last: tuple[str, str, dict[str, Any]] | None = None
+        self.judged = False
+
+    async def begin_case(self, scope: str, day: int | None) -> None:
+        """File the decision for a client with a user, by clocks that agree."""
+        await self.world.begin(MONDAY)
+        self.ahead = self.world.now.ahead()
+        self.client = await self.world.customer()
+        name = f"never-{next(_numbers)}"
+        await account(self.world, self.client, authenticator=name)
+        self.day = (self.true() + timedelta(days=day)).astimezone(RIGA).date() if day is not None else None
+        content = {"client": self.client, "authenticator": name, "scope": scope, "decided_by": "op-9"}
+        content |= {"limitation": "Tikai lasīt."} if scope == "limit" else {}
+        content |= {"takes_effect_on": self.day.isoformat()} if self.day is not None else {}
+        self.case = await self.world.file("authenticator_withdrawal", "BL", content)
+        await self.world.stage(self.case, "running")
+        await self.look()
+
+    async def play(self, what: str, *arguments: Any) -> None:
+        """One step, unless the case has closed; then what there is now is looked at."""
+        row = await self.world.row(self.case)
+        if row is None or row.closed_at is not None:
+            return
+        self.since = self.true()
+        await getattr(self, what.replace(" ", "_"))(*arguments)
+        await self.quiet()
+        await self.look()
+
+    async def quiet(self) -> None:
+        """Nothing is on its way but what was tried and refused: an effect that is asked for too early."""
+
+        async def still() -> bool:
+            raw = (await self.world.handle(self.case).describe()).raw_description
+            waits = [a for a in raw.pending_activities if a.attempt <= 1]
+            return not waits and not raw.HasField("pending_workflow_task")
+
+        await self.world.until(still, f"{self.case} is quiet")
+
+    async def look(self) -> None:
+        """Which letters went out since, and whether there is an effect: then judge it, once."""
+        notices = await self.world.notices(self.case)
+        for key, notice in notices.items():
+            is_notice = key.startswith((f"{NOTICE}:responsible:", "BL-3-moved:responsible:"))
+            if is_notice and notice.sent_at is not None and notice.bounced_at is None and key not in self.sent:
+                self.sent[key] = (self.since, self.day)
+                self.moved = False
+        if (at := (await self.row()).effective_at) is not None and not self.judged:
+            # what the database's clock said then, without what it was wrong by
+            self.judge(max(self.since, at - self.clock[1]))
+            self.judged = True
+        await self._touched()
+
+    # ---- what happens -----------------------------------------------------------------------------------------------
+
+    async def wait(self, hours: int) -> None:
+        """Time passes for everybody."""
+        self.ahead += timedelta(hours=hours)
+        await self._show()
+        await self._server_to(self.true() + (AHEAD if self.leapt else RIGHT))
+
+    async def leap(self) -> None:
+        """The server's clock runs ahead, and stays so until the case begins again."""
+        self.leapt = True
+        await self._show()
+        await self._server_to(self.true() + AHEAD)
+
+    async def set_clocks(self, which: str) -> None:
+        """Worker's and database's clocks show something else from now on."""
+        self.clock = CLOCKS[which]
+        await self._show()
+
+    async def crash(self) -> None:
+        """The run is gone, and a new one begins from the record."""
+        shown, self.clock, self.leapt = self.clock, CLOCKS["right"], False
+        await self._show()
+        await self.world.handle(self.case).terminate()
+        await self.world.intake.start(self.case, "authenticator_withdrawal")
+        await self.quiet()
+        await self.look()
+        self.clock = shown
+        await self._show()
+
+    async def recount(self) -> None:
+        """By a rulebook with a shorter notice."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(ledger_module, "duty_for", shorter)
+            await self.world.ring(self.case, "recount")
+            await self.quiet()
+
+    async def _show(self) -> None:
+        worker, database = self.clock
+        if self.leapt and min(worker, database) > RIGHT:
+            # of the three one is not ahead
+            database = RIGHT
+        self.clock = worker, database
+        # one after the other, and at no moment more of them ahead than before or after
+        await self.world.now.set_database(self.ahead)
+        self.world.now.set_worker(self.ahead + worker)
+        await self.world.now.set_database(self.ahead + database)
+
+    async def _server_to(self, at: datetime) -> None:
+        handle = self.world.handle(self.case)
+        present = await self.world.environment.get_current_time(handle)
+        if at > present:
+            await self.world.environment.fast_forward(handle, at - present)
+        await self.quiet()
+
+    # ---- what is said -----------------------------------------------------------------------------------------------
+
+    async def _say(self, name: str, **message: Any) -> bool:
+        """Whether the case took it."""
+        id_ = f"said-{next(_numbers)}"
+        try:
+            await self.world.say(self.case, name, id=id_, **message)
+        except Refused:
+            return False
+        self.last = (name, id_, message)
+        return True
+
+    async def move(self, days: int, anew: bool = False) -> None:
+        """Another day for the effect."""
+        day = (self.true() + timedelta(days=days)).astimezone(RIGA).date()
+        if await self._say("move_effect", takes_effect_on=day.isoformat(), reason="client_asked"):
+            self.day, self.moved = day, True
+
+    async def bounce(self, wrongly: bool = False) -> None:
+        """The newest letter that reached somebody comes back, or an older one."""
+        reached = list(self.sent)
+        if not reached or (wrongly and len(reached) == 1):
+            return
+        key = reached[0 if wrongly else -1]
+        if await self._say("report_bounce", notice=key, bounced_at=self.true().isoformat()):
+            del self.sent[key]
+
+    async def bounce_older(self) -> None:
+        """Of several letters the first comes back."""
+        await self.bounce(wrongly=True)
+
+    async def correct(self) -> None:
+        """Another address, to which what came back goes once more."""
+        await self._say("correct_address", party="responsible", email="ilze.jauna@noliktavas.example")
+
+    async def withdraw(self) -> None:
+        """There will be no effect."""
+        self.withdrawn |= await self._say("withdraw_decision", reason="decision_reversed")
+
+    async def hurry(self) -> None:
+        """An operator wants it now."""
+        await self._say("take_effect", reason="in_a_hurry")
+
+    async def again(self) -> None:
+        """The last message once more, as a caller repeats it whose connection broke."""
+        if self.last is not None:
+            name, id_, message = self.last
+            with suppress(Refused):
+                await self.world.say(self.case, name, id=id_, **message)
+
+
+async def play(world: World, life: tuple[Any, ...]) -> bool:
+    """Live it with its case; whether there was an effect.
+
+    Raises:
+        AssertionError: It was early.
+    """
+    scope, day, then = life
+    one = Played(world)
+    await one.begin_case(scope, day)
+    for step in (*then, ("set clocks", "right"), *(("wait", 13 * 24),) * 2):
+        await one.play(*step)
+    return (await one.row()).effective_at is not None
+
+
+async def test_no_message_death_or_clock_brings_the_effect_of_a_case_forward(world: World) -> None:
+    """The case itself: said to and repeated, killed and begun again, recounted, by clocks that leap in its life."""
+    assert await searched(world, 25, played, play) >= 5
+
+
+async def test_the_search_finds_an_effect_that_a_case_was_let_have_early(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the guard in the store two clocks that are wrong are enough."""
+    monkeypatch.setattr(access_module, "too_early", lambda *_: [])
+    wrong = [("set clocks", "database ahead"), ("leap",)]
+    leaps = st.tuples(st.just("end"), st.none(), st.lists(waits, min_size=1, max_size=3).map(lambda w: [*wrong, *w]))
+    with pytest.raises(AssertionError, match="before ten full days"):
+        await searched(world, 40, leaps, play)
 
 
 # ---- acts with a ground of their own --------------------------------------------------------------------------------

@@ -250,6 +250,11 @@ async def test_an_address_is_new_where_the_user_had_signed_in_from_another(world
         (2, HOME),
         (6, "2001:db8::9"),
     ]
+    async with world.sessions() as session, session.begin():
+        account = await session.get_one(AccountRow, (office.client, office.username))
+        account.restricted_at = world.now()
+    shown = await notable(world.sessions, "BL", "2028-02", personal=True)
+    assert {line.address for line in shown if line.username == office.username} == {None}, "restricted: to nobody"
 
 
 async def test_odd_hours_are_those_of_the_wall_clock_there(world: World) -> None:

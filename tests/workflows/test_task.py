@@ -127,12 +127,16 @@ async def test_a_second_later_it_is_late_unless_two_people_say_that_it_was_done_
 
 @pytest.mark.parametrize(
     ("duty", "about", "due", "late_after"),
-    [("DZ-17.1", None, "2027-03-15", "2027-03-22"), ("DZ-16.4", "D-17", "2027-03-08", "2027-03-09")],
+    [
+        ("DZ-17.1", None, "2027-03-15", "2027-03-22"),
+        ("DZ-16.4", "D-17", "2027-03-08", "2027-03-09"),
+        ("SE-33.3.13", None, "2027-03-09", "2027-03-12"),  # Thursday the 11th is a holiday there
+    ],
 )
 async def test_what_is_to_be_done_now_escalates_first_and_is_late_later(
     world: World, duty: str, about: str | None, due: str, late_after: str
 ) -> None:
-    """DZ-17.1, DZ-16.4: from one delay on it escalates, from another it is late."""
+    """DZ-17.1, DZ-16.4, SE-33.3.13: from one delay on it escalates, from another it is late."""
     content = {"about": about} if about else {}
     cases = [await filed(world, duty, datetime(2027, 3, 8, 9, tzinfo=RIGA), content=content) for _ in range(2)]
     clock = await world.clock(cases[0], duty)
@@ -147,6 +151,27 @@ async def test_what_is_to_be_done_now_escalates_first_and_is_late_later(
         await world.say(case, "complete_task", done_on=at.date().isoformat(), document="dms/8", **more)
         await closed(world, case, "done")
         assert (await world.clock(case, duty)).status == status
+
+
+async def test_a_processors_access_is_taken_away_within_hours(world: World) -> None:
+    """SE-2.8: escalated after four hours, late after a day; both are elapsed hours, whatever the day of the week."""
+    friday = datetime(2027, 3, 26, 18, tzinfo=VILNIUS)  # the clock leaps in the night to Sunday
+    case = await filed(world, "SE-2.8", friday, content={"about": code("LAB")})
+    clock = await world.clock(case, "SE-2.8")
+    assert (clock.due, clock.latest) == (friday + timedelta(hours=4), friday + timedelta(hours=24))
+    assert "**Processor:** LAB" in await world.details(case)
+    await world.advance(case, clock.due - SECOND)
+    assert (await world.clock(case, "SE-2.8")).status == "running"
+    await world.advance(case, clock.due)
+    assert (await world.clock(case, "SE-2.8")).status == "overdue"
+    assert [n.party for key, n in (await world.notices(case)).items() if key.endswith("overdue")] == [
+        "security_officer"
+    ]
+    sunday = friday + timedelta(days=2)
+    await world.advance(case, sunday)
+    await world.say(case, "complete_task", done_on=sunday.date().isoformat(), document="dms/2027-31")
+    await closed(world, case, "done")
+    assert (await world.clock(case, "SE-2.8")).status == "late"
 
 
 async def test_a_training_is_recorded_with_date_topic_and_people(world: World) -> None:
