@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from pathlib import Path
+from time import monotonic
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -68,12 +69,14 @@ class StartAtVirtualNow(Interceptor):
                 delay = now.ahead()
                 if delay > timedelta(seconds=1) and input.start_signal is None:
                     input.start_delay = delay
+                begun = monotonic()
                 handle = await super().start_workflow(input)
                 if input.start_delay is not None and await _waits(handle):
-                    # A little less than the delay: a skip that is still under way when the case first rests goes on to
-                    # the next timer, days ahead (once in twenty starts without this, with 60 ms once in thousands).
-                    # With 100 ms the case is behind what it is told of the present.
-                    await environment.fast_forward(handle, delay - timedelta(milliseconds=60))
+                    # A little less than is left of the delay: a skip that is still under way when the case first rests
+                    # goes on to the next timer, days ahead, and a case far behind what it is told of the present finds
+                    # that to lie in the future.
+                    left = delay - timedelta(seconds=monotonic() - begun)
+                    await environment.fast_forward(handle, left - timedelta(milliseconds=40))
                 return handle
 
         return Outbound(next)

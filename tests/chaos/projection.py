@@ -71,6 +71,8 @@ from tests.chaos.points import TOKEN, token_of
 from tests.world import RIGA
 
 INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2}|)")
+WORDED = re.compile(r"(?<=\bplkst\.\s)\d{2}:\d{2}\b|(?<=\d,\s)\d{2}:\d{2}\b|(?<=\bd\.,\s)\d{2}:\d{2}\b")
+"""The time of an instant in words: `plkst. 11:48`, `25 November 2026, 11:48`, `2026 m. lapkričio 25 d., 11:48 val.`"""
 CODE = re.compile(r"\b\d{6}-?\d{5}\b")
 NAME = re.compile(r"Krūmiņ\w+")
 SECRET = re.compile(r"(?<=Vienreizējā parole: )\S+")
@@ -397,6 +399,7 @@ class _Reader:
                     value = value.replace(digest, f"‹{name}›")
                 value = TOKEN.sub("‹run›", value)
                 value = INSTANT.sub(lambda found: _day_of(found[0]), value)
+                value = WORDED.sub(lambda found: found[0] if found[0] == "00:00" else "‹time›", value)
                 value = LIST.sub("‹list›", MESSAGE_ID.sub("‹another each time›", value))
                 value = REMINDER.sub("‹time›", value)
                 return NAME.sub("‹name›", CODE.sub("‹code›", value))

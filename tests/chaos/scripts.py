@@ -691,7 +691,10 @@ async def privacy_access(life: Life) -> None:
 
 
 async def privacy_erasure(life: Life) -> None:
-    """A former request that was taken back is erased, as a person decided; at the end this request's own record too."""
+    """A former request that was taken back is erased, as a person decided; the night takes what is left of its record.
+
+    The night is this script's own: another's may have been there before, and then comes to the same.
+    """
     before = await _request(life, "erasure")
     await life.say(before, "withdraw_request", when="assessing", withdrawn_at=life.ago(), document="dms/withdrawn-1")
     await life.rests(before, "closed")
@@ -700,6 +703,7 @@ async def privacy_erasure(life: Life) -> None:
     await life.rests(case, "resting")
     await life.until_day(12)
     await life.rests(case, "closed")
+    await life.storage_night()
 
 
 def _in_person(life: Life, *rights: str, **more: Any) -> dict[str, Any]:

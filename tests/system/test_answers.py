@@ -79,7 +79,7 @@ async def test_a_part_that_is_to_be_handed_over_is_written_too(
     await world.say(case, "answer_part", rights=["access"])
     told = await ask(where, "answer", case, "--out", str(tmp_path / "part"))
     assert {Path(name).name for name in told["files"]} == {"part-1.pdf", "personal-data.json", "personal-data.html"}
-    assert "Pielikumā ir līdz šim apkopotā" in text(tmp_path / "part" / "part-1.pdf")
+    assert "Pielikumā ir Jūsu datu kopija" in text(tmp_path / "part" / "part-1.pdf")
 
 
 async def test_what_is_no_request_or_no_folder_is_said(world: World, where: Environment, tmp_path: Path) -> None:
