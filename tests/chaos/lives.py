@@ -288,9 +288,16 @@ class Life:
 
         async def over() -> bool:
             with suppress(WorkflowAlreadyStartedError):
-                await self._house.client.start_workflow("Recurrences", id=night, task_queue=TASK_QUEUE)
+                await self._house.client.start_workflow(
+                    "Recurrences",
+                    id=night,
+                    task_queue=TASK_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                )
             status = (await self._house.client.get_workflow_handle(night).describe()).status
-            return status is not WorkflowExecutionStatus.RUNNING
+            if status not in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED):
+                raise Stuck(f"{night} ended as {status}")
+            return status is WorkflowExecutionStatus.COMPLETED
 
         await self.until(over, "the night's schedule has run")
 

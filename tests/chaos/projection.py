@@ -83,6 +83,9 @@ LIST = re.compile(r"\bL-[0-9a-f]{16}\b")
 """The name of a list of people, made under the key of its case."""
 MESSAGE_ID = re.compile(r"\b[0-9a-f]{40}\b")
 
+HEARD = ("sent", "refused")
+"""What a step says of the letters to many people that it heard of, in numbers."""
+
 REPORTED = SearchAttributeKey.for_keyword_list("TemporalReportedProblems")
 BOTH = re.compile(r"both\d+-")
 """What the ids of two events have in common that were said at once."""
@@ -255,8 +258,12 @@ class _Reader:
                 {**group, "clocks": sorted(group["clocks"], key=lambda clock: json.dumps(clock, sort_keys=True))}
                 for group in self.plain(_timeline(timeline))
             ],
-            # whoever becomes known is screened by a sweep, on whichever day that comes
-            **{name: [_columns(r, "screened_at") for r in found] for name, found in tables.items()},
+            # whoever becomes known is screened by a sweep, on whichever day that comes; and of whom is erased the night
+            # takes what is left, an earlier one of another run or this one's own
+            **{
+                name: [{**_columns(r, "screened_at", "erased_at"), "erased": _erased(r)} for r in found]
+                for name, found in tables.items()
+            },
             "notices": [_columns(n) for n in notices],
             "orders": [_columns(o) for o in orders],
             # which words refuse the second of two that came at once depends on where it was met
@@ -445,7 +452,10 @@ def _group(day: date, entries: list[TimelineRow]) -> dict[str, Any]:
     facts: dict[str, dict[str, Any]] = {}
     for entry in entries:
         what = f"{entry.entry} {entry.duty or ''} {entry.facts.get('subject', '')}".strip()
-        facts[what] = {**facts.get(what, {}), **entry.facts}
+        before, said = facts.get(what, {}), entry.facts
+        # of how many letters a step heard together is nobody's business; all steps together hear of all
+        heard = {name: before[name] + said[name] for name in HEARD if name in before and name in said}
+        facts[what] = {**before, **said, **heard}
     clocks = [
         {k: v for k, v in clock.items() if k not in ("derivation", "counted")}
         for entry in entries
@@ -461,6 +471,10 @@ def _group(day: date, entries: list[TimelineRow]) -> dict[str, Any]:
 
 def _columns(row: SQLModel, *without: str) -> dict[str, Any]:
     return {name: getattr(row, name) for name in type(row).model_fields if name not in without}
+
+
+def _erased(row: SQLModel) -> bool:
+    return getattr(row, "erased_at", None) is not None
 
 
 def _day(at: datetime) -> str:

@@ -871,6 +871,7 @@ async def breach_joined(life: Life) -> None:
     again = await life.file("breach", "BTA", earlier, received_at=life.ago(hours=1))
     await life.say(again, "join_breach", when="assessing", into=stays)
     await life.rests(again, "closed")
+    await life.rests(stays, "assessing")
     await life.until_day(5)
     found = {"risk": "risk", "assessed_at": life.ago(), "reason": "Vēstule ir atvērta"}
     await life.say(stays, "assess_risk", when="assessing", **found)
