@@ -72,11 +72,11 @@ class StartAtVirtualNow(Interceptor):
                 begun = monotonic()
                 handle = await super().start_workflow(input)
                 if input.start_delay is not None and await _waits(handle):
-                    # A little less than is left of the delay: a skip that is still under way when the case first rests
-                    # goes on to the next timer, days ahead, and a case far behind what it is told of the present finds
-                    # that to lie in the future.
-                    left = delay - timedelta(seconds=monotonic() - begun)
-                    await environment.fast_forward(handle, left - timedelta(milliseconds=40))
+                    # A little less than the delay, and than is left of it: a skip that is still under way when the case
+                    # first rests goes on to the next timer, days ahead. No less than needed: by what is not skipped
+                    # the case is behind what it is told of the present, and finds that to lie in the future.
+                    behind = max(timedelta(milliseconds=60), timedelta(seconds=monotonic() - begun + 0.03))
+                    await environment.fast_forward(handle, delay - behind)
                 return handle
 
         return Outbound(next)

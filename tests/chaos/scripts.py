@@ -743,6 +743,7 @@ async def privacy_rights(life: Life) -> None:
     await life.rests(case, "resting")
     await life.until_day(12)
     await life.rests(case, "closed")
+    await life.storage_night()
 
 
 async def privacy_transfer(life: Life) -> None:
@@ -768,6 +769,7 @@ async def privacy_transfer(life: Life) -> None:
     await life.rests(case, "resting")
     await life.until_day(12)
     await life.rests(case, "closed")
+    await life.storage_night()
 
 
 async def privacy_joined(life: Life) -> None:
@@ -800,6 +802,7 @@ async def privacy_clinic(life: Life) -> None:
     await life.rests(case, "resting")
     await life.until_day(12)
     await life.rests(case, "closed")
+    await life.storage_night()
 
 
 # ---- breaches and tasks ---------------------------------------------------------------------------------------------

@@ -81,12 +81,24 @@ MESSAGES: dict[str, type[Message]] = {
 
 
 def _copy(sample: Sample, reference: str) -> Sample:
-    """A sample under another reference; a policy of its own takes that as its number."""
+    """A sample under another reference; a policy of its own takes that as its number.
+
+    What the sample itself said, if it was filed here, is news again: another deputy, another client who objected to
+    nothing.
+    """
     filing = {**sample.filing, "reference": reference}
+    content = filing["content"] = {**filing["content"]}
+    new = {"name": f"SIA {reference}", "email": f"{reference.lower()}@pasts.example"}
+    if filing["kind"] == "client_change":
+        *others, deputy = content["requesters"]
+        content["requesters"] = [*others, {**deputy, **new, "code": reference}]
     if sample.policy is None:
         return sample.model_copy(update={"filing": filing})
-    filing["content"] = {**filing["content"], "policy": reference}
-    return sample.model_copy(update={"filing": filing, "policy": {**sample.policy, "policy": reference}})
+    content["policy"] = reference
+    policy = {**sample.policy, "policy": reference}
+    if filing["kind"] == "renewal":
+        policy |= {who: {**policy[who], **new} for who in ("policyholder", "insured")}
+    return sample.model_copy(update={"filing": filing, "policy": policy})
 
 
 @dataclass(repr=False)
