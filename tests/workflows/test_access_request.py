@@ -355,7 +355,7 @@ async def test_a_closed_request_is_opened_again_by_a_bounce(world: World) -> Non
         case,
         "mail-1",
         "report_bounce",
-        {"actor": "system:mail", "notice": "BL-4:U1:1", "bounced_at": world.now().isoformat()},
+        {"actor": "system:mail", "notice": "BL-4:U1:1", "bounced_at": (world.now() - timedelta(minutes=1)).isoformat()},
     )
     await world.stage(case, "issuing")
     assert (await world.clock(case, "BL-4", "U1")).status == "overdue"

@@ -301,7 +301,8 @@ async def test_a_closed_change_is_opened_again_by_a_bounce(world: World) -> None
     await world.stage(case, "resting")
     await world.advance(case, (await world.clock(case, "T-rest")).due + timedelta(hours=1))
     await world.stage(case, "closed")
-    bounce = {"actor": "system:mail", "notice": NEW, "bounced_at": world.now().isoformat()}
+    bounced_at = (world.now() - timedelta(minutes=1)).isoformat()
+    bounce = {"actor": "system:mail", "notice": NEW, "bounced_at": bounced_at}
     await world.intake.submit_event(case, "mail-1", "report_bounce", bounce)
     await world.stage(case, "telling")
     async with world.sessions() as session:
