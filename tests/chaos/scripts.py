@@ -743,7 +743,6 @@ async def privacy_rights(life: Life) -> None:
     await life.rests(case, "resting")
     await life.until_day(12)
     await life.rests(case, "closed")
-    await life.storage_night()
 
 
 async def privacy_transfer(life: Life) -> None:
