@@ -37,6 +37,10 @@ def double_payment(journal: Journal) -> None:
 
 BETWEEN = Point("planted between two commits", 1)
 """Where a worker must die for a clock to be lost."""
+MADE = Point("planted account made", 1)
+"""Where it must die for an account to be made twice."""
+MAILED = Point("planted login data mailed", 1)
+"""Where it must die for login data to be dead before they arrive."""
 
 
 def lost_clock(journal: Journal) -> None:
@@ -71,7 +75,9 @@ def second_account(journal: Journal) -> None:
     async def planted(self: LocalDirectory, account: NewAccount) -> str:
         attempt = activity.info().attempt
         name = f"{account.username}#{attempt}" if attempt > 1 else account.username
-        return await make(self, account.model_copy(update={"username": name}))
+        provider_id = await make(self, account.model_copy(update={"username": name}))
+        journal.passes(activity.info().workflow_id or "", MADE.step)
+        return provider_id
 
     setattr(LocalDirectory, "make", planted)  # noqa: B010  # as above
 
@@ -85,10 +91,14 @@ def second_secret(journal: Journal) -> None:
         async def issue(self, ask: IssueAccess) -> Issued:
             async with self.telling() as session:
                 notice = await access._notice(session, ask.case, ask.key)
+                login_data = notice.template == access.LOGIN_DATA
                 account = await access._account_written_to(session, self._keyring, notice)
                 if account is not None and account.provider_id is not None:
                     await self._provider.set_secret(account.provider_id, one_time_secret(), must_change=True)
-            return await issue(self, ask)
+            issued = await issue(self, ask)
+            if login_data:
+                journal.passes(ask.case, MAILED.step)
+            return issued
 
     setattr(AccessActivities, "issue", Planted.issue)  # noqa: B010  # as above
 
