@@ -407,6 +407,8 @@ class Limits:
             reserved_by_earlier=Reserved(
                 occurrence=sum((r.reserved for r in earlier if r.occurrence == own.occurrence), NONE),
                 aggregate=sum((r.reserved for r in earlier), NONE),
+                # what a claim withholds was worked out with all that it bears
+                deductible=sum((r.reserved - r.withheld for r in earlier if r.occurrence == own.occurrence), NONE),
             ),
             readings=Readings(
                 liability_before_deductible=bool(self.rulebook.values.get("liability_before_deductible", True)),
@@ -513,6 +515,7 @@ class Limits:
                 before,
                 {cell: paid for cell, (paid, _) in cells.items()},
                 handed_over=bool(waited - waits),
+                earlier_bore=entered.taken.deductible > 0,
             ),
             source=entered,
         )
@@ -698,6 +701,7 @@ def _lines(
     decided: Mapping[Cell, Decimal],
     *,
     handed_over: bool,
+    earlier_bore: bool,
 ) -> dict[str, dict[str, list[str]]]:
     """The lines of each claimant's letter in each language."""
     lines: dict[str, dict[str, list[str]]] = {}
@@ -706,7 +710,9 @@ def _lines(
         paid = sum((amount for (who, _), amount in decided.items() if who == claimant), NONE)
         lines[claimant] = {
             language: list(
-                explain_supplement(settlement, claimant, language, added, paid, handed_over=handed_over)
+                explain_supplement(
+                    settlement, claimant, language, added, paid, handed_over=handed_over, earlier_bore=earlier_bore
+                )
                 if before
                 else explain(settlement, claimant, language)
             )

@@ -220,10 +220,14 @@ class Taken(Model):
 
 
 class Reserved(Model):
-    """What open claims filed earlier hold of the limits, in EUR (clause 9.6: occurrence, 9.10: period)."""
+    """What open claims filed earlier hold of the limits, in EUR (clause 9.6: occurrence, 9.10: period).
+
+    `deductible`: what they may still bear of the occurrence's, which is borne in the order of filing (9.5).
+    """
 
     occurrence: Money = NONE
     aggregate: Money = NONE
+    deductible: Money = NONE
 
 
 class Payer(StrEnum):

@@ -754,6 +754,7 @@ _OUTCOMES = {
     "supplement": "pay what was withheld (9.6)",
     "salvage": "pay the rest, for the salvage was handed over (9.3.1)",
     "used_up": "nothing more: the limit is used up (9.12)",
+    "bears_deductible": "nothing more: this claim bears the deductible (9.5)",
 }
 _STANDING: dict[str, Tone] = {"met": "good", "not_met": "bad"}
 _LETTER: dict[str, Tone] = {"sent": "good", "waits": "open", "came back": "bad", "not sendable": "bad"}

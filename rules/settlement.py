@@ -38,6 +38,7 @@ from rules.wording import (
     DEDUCTIBLE,
     EACH_A_PERSON,
     HEADS,
+    LEFT_TO_EARLIER,
     LIABILITY,
     ONE_PERSON,
     OTHER_INSURERS,
@@ -119,10 +120,12 @@ def explain_supplement(
     before: Decimal,
     *,
     handed_over: bool = False,
+    earlier_bore: bool = False,
 ) -> tuple[str, ...]:
     """The lines of a supplementary decision's letter: what is added to what was decided before, and the whole again.
 
-    It is added since earlier claims let go of a limit (9.6), or since salvage was `handed_over` (9.3.1).
+    It is added since earlier claims let go of a limit (9.6), or since salvage was `handed_over` (9.3.1); where
+    `earlier_bore` of the deductible (9.5), for that too.
     """
     if handed_over:
         by_salvage = label(
@@ -146,6 +149,17 @@ def explain_supplement(
         added,
         before,
     )
+    if earlier_bore:
+        first = label(
+            "Papildus izmaksājami {}; līdz šim izlemts izmaksāt {}. Par agrāk iesniegtajām pretenzijām ir izlemts: "
+            "šī daļa vairs nav jāaiztur to limitam un pašriskam (noteikumu 9.5. un 9.6. punkts).",
+            "Papildomai mokama {}; iki šiol nuspręsta išmokėti {}. Dėl anksčiau pateiktų pretenzijų nuspręsta: šios "
+            "dalies nebereikia sulaikyti jų limitui ir išskaitai (taisyklių 9.5 ir 9.6 punktai).",
+            "{} more is payable; {} was decided so far. Claims filed earlier are decided: this part need no longer be "
+            "held back for their limit and deductible (clauses 9.5 and 9.6).",
+            added,
+            before,
+        )
     return (in_(first, language), *explain(settlement, claimant, language))
 
 
@@ -177,20 +191,7 @@ def explain(settlement: Settlement, claimant: str, language: Language) -> tuple[
     # what was taken off within a head stands there already
     lines += [_paid(used, language) for used in found.sums if used.used and not used.clause.startswith("9.2")]
     if found.withheld:
-        lines.append(
-            in_(
-                label(
-                    "Jums ir tiesības saņemt vēl līdz {}, ievērojot noteikumu 9.6. punktu: šo atbildības limita daļu "
-                    "pagaidām aizņem agrāk iesniegtas pretenzijas.",
-                    "Jūs turite teisę gauti dar iki {}, laikantis taisyklių 9.6 punkto: šią atsakomybės limito dalį "
-                    "kol kas rezervuoja anksčiau pateiktos pretenzijos.",
-                    "You are entitled to up to {} more, subject to clause 9.6: claims filed earlier have reserved this "
-                    "part of the limit of liability for the time being.",
-                    found.withheld,
-                ),
-                language,
-            )
-        )
+        lines.append(in_(_withheld(found), language))
     if used_up(found) and not found.withheld:
         lines.append(
             in_(
@@ -206,6 +207,40 @@ def explain(settlement: Settlement, claimant: str, language: Language) -> tuple[
             )
         )
     return tuple(lines)
+
+
+def _withheld(claimant: ClaimantSettlement) -> Label:
+    """What is withheld, and by which of the two that claims filed earlier come first in: limit and deductible."""
+    cut = [step for step in claimant.steps if step.clause in ("9.6", "9.10") and step.after < step.before]
+    if all(step.label != LEFT_TO_EARLIER for step in cut):
+        return label(
+            "Jums ir tiesības saņemt vēl līdz {}, ievērojot noteikumu 9.6. punktu: šo atbildības limita daļu pagaidām "
+            "aizņem agrāk iesniegtas pretenzijas.",
+            "Jūs turite teisę gauti dar iki {}, laikantis taisyklių 9.6 punkto: šią atsakomybės limito dalį kol kas "
+            "rezervuoja anksčiau pateiktos pretenzijos.",
+            "You are entitled to up to {} more, subject to clause 9.6: claims filed earlier have reserved this part of "
+            "the limit of liability for the time being.",
+            claimant.withheld,
+        )
+    if all(step.label == LEFT_TO_EARLIER for step in cut):
+        return label(
+            "Jums ir tiesības saņemt vēl līdz {}, ievērojot noteikumu 9.5. un 9.6. punktu: pašrisku vispirms sedz "
+            "agrāk iesniegtas pretenzijas, un tās vēl nav izlemtas.",
+            "Jūs turite teisę gauti dar iki {}, laikantis taisyklių 9.5 ir 9.6 punktų: išskaita pirmiausia tenka "
+            "anksčiau pateiktoms pretenzijoms, o dėl jų dar nenuspręsta.",
+            "You are entitled to up to {} more, subject to clauses 9.5 and 9.6: claims filed earlier bear the "
+            "deductible first, and they are not decided yet.",
+            claimant.withheld,
+        )
+    return label(
+        "Jums ir tiesības saņemt vēl līdz {}, ievērojot noteikumu 9.5. un 9.6. punktu: agrāk iesniegtas pretenzijas "
+        "pagaidām aizņem daļu atbildības limita, un tās vispirms sedz pašrisku.",
+        "Jūs turite teisę gauti dar iki {}, laikantis taisyklių 9.5 ir 9.6 punktų: anksčiau pateiktos pretenzijos kol "
+        "kas rezervuoja dalį atsakomybės limito, ir joms pirmiausia tenka išskaita.",
+        "You are entitled to up to {} more, subject to clauses 9.5 and 9.6: claims filed earlier have reserved a part "
+        "of the limit of liability for the time being, and they bear the deductible first.",
+        claimant.withheld,
+    )
 
 
 def _to_insured(part: HeadAmount, language: Language) -> str:
@@ -270,13 +305,21 @@ class _Course:
     sharing: set[str] = field(default_factory=set)
     """Claimants who share a limit that was too small for them: their odd cents are dealt out together."""
     deducted: Fraction = Fraction(0)
+    limited: Fraction = Fraction(0)
+    """Of all cells together, what the limits left."""
     premium: Fraction = Fraction(0)
     used: list[_Use] = field(default_factory=list)
     """What others paid, each sum where it was used."""
 
     @classmethod
-    def of(cls, case: SettlementInput, worked: Mapping[Cell, Worked], *, reserve: bool) -> _Course:
-        """The whole course; with `reserve`, earlier claims hold back the part of the limits they reserved."""
+    def of(
+        cls, case: SettlementInput, worked: Mapping[Cell, Worked], *, reserve: bool, left_to_earlier: bool = True
+    ) -> _Course:
+        """The whole course; with `reserve`, earlier claims hold back the part of the limits they reserved.
+
+        What open claims filed earlier may bear of the occurrence's deductible is left to them, and with `reserve` held
+        back until they did; without `left_to_earlier`, this filing bears it.
+        """
         course = cls(
             amounts={cell: part.accepted for cell, part in worked.items()},
             own=frozenset((loss.claimant, loss.head) for loss in case.losses if loss.own_costs),
@@ -294,13 +337,15 @@ class _Course:
         if case.readings.liability_before_deductible:
             course.take_liability(case)
         course.take_other_insurers(case)
-        course.take_deductible(case)
+        course.take_deductible(case, left_to_earlier=left_to_earlier)
         if case.readings.unpaid_premium_with_deductible:
             course.take_premium(case)
         if not case.readings.liability_before_deductible:
             course.take_liability(case)
         course.keep_limits(case)
+        course.limited = course.total(course.amounts)
         if reserve:
+            course.keep_left_to_earlier(case, worked)
             course.keep_reserved(case)
         course.take_reductions(case)
         course.take_compensated(case, worked)
@@ -323,8 +368,11 @@ class _Course:
 
     def fit(self, cells: Iterable[Cell], room: Decimal) -> None:
         """Fit the cells into `room` EUR, pro rata; the insured's own costs get what the third parties leave."""
+        self.fit_cents(cells, cents(room))
+
+    def fit_cents(self, cells: Iterable[Cell], left: Fraction) -> None:
+        """The same of cents, and fractions of them."""
         members = frozenset(cells)
-        left = cents(room)
         self.caps.append(_Cap(members, int(left)))
         for tier in (members - self.own, members & self.own):
             total = self.total(tier)
@@ -419,7 +467,7 @@ class _Course:
             ),
         )
 
-    def take_deductible(self, case: SettlementInput) -> None:
+    def take_deductible(self, case: SettlementInput, *, left_to_earlier: bool) -> None:
         deductible = case.policy.deductible
         total = self.total(self.amounts)
         if deductible.kind is DeductibleKind.percent:
@@ -432,7 +480,8 @@ class _Course:
                 Share(deductible.value),
             )
         elif deductible.basis is Basis.per_occurrence:
-            self.deduct(self.amounts, _left(deductible.value, case.taken.deductible))
+            left = _left(deductible.value, case.taken.deductible)
+            self.deduct(self.amounts, left - _left_to_earlier(case) if left_to_earlier else left)
             note = label(
                 "Pašrisks ir {} par vienu apdrošināšanas gadījumu, to ietur vienu reizi pretenziju iesniegšanas "
                 "secībā; iepriekš ieturēts {}.",
@@ -516,6 +565,26 @@ class _Course:
         if not any(head in OF_DEATH for _, head in self.amounts):
             return None
         return ONE_PERSON if case.policy.death_is_one_person else EACH_A_PERSON
+
+    def keep_left_to_earlier(self, case: SettlementInput, worked: Mapping[Cell, Worked]) -> None:
+        """No more than if this filing bore what it leaves of the deductible to those before it."""
+        if not (left := _left_to_earlier(case)):
+            return
+        alone = _Course.of(case, worked, reserve=False, left_to_earlier=False)
+        self.fit_cents(self.amounts, alone.limited)
+        self.keep(
+            "9.6",
+            LEFT_TO_EARLIER,
+            label(
+                "Agrāk iesniegtās, vēl neizlemtās pretenzijas pirmās sedz pašrisku, līdz {}; aizturētā daļa nav "
+                "atteikta.",
+                "Anksčiau pateiktoms, dar neišspręstoms pretenzijoms išskaita tenka pirmiausia, iki {}; sulaikyta "
+                "dalis nėra atmesta.",
+                "Claims filed earlier that are not decided yet bear the deductible first, up to {}; the part held back "
+                "is not refused.",
+                left,
+            ),
+        )
 
     def keep_reserved(self, case: SettlementInput) -> None:
         policy, taken, reserved = case.policy, case.taken, case.reserved_by_earlier
@@ -765,6 +834,14 @@ def _sums(loss: Loss, worked: Worked, uses: Iterable[_Use]) -> Iterable[UsedSum]
 
 def _step(clause: str, title: Label, before: int, after: int, note: Label | None) -> Step:
     return Step(clause=clause, label=title, before=eur(before), after=eur(after), note=note)
+
+
+def _left_to_earlier(case: SettlementInput) -> Decimal:
+    """What of the occurrence's deductible open claims filed earlier may still bear: not taken yet, no percentage."""
+    deductible = case.policy.deductible
+    if deductible.kind is DeductibleKind.percent or deductible.basis is not Basis.per_occurrence:
+        return Decimal(0)
+    return min(case.reserved_by_earlier.deductible, _left(deductible.value, case.taken.deductible))
 
 
 def _left(limit: Decimal, used: Decimal) -> Decimal:

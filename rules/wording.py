@@ -107,6 +107,9 @@ AGGREGATE = label(
     "Apdrošināšanas perioda kopējais limits", "Bendras draudimo laikotarpio limitas", "Aggregate limit for the period"
 )
 RESERVED = label("Rezervēts agrākām pretenzijām", "Rezervuota ankstesnėms pretenzijoms", "Reserved for earlier claims")
+LEFT_TO_EARLIER = label(
+    "Pašrisks agrākām pretenzijām", "Išskaita ankstesnėms pretenzijoms", "Deductible of earlier claims"
+)
 REDUCTION = label(
     "Samazinājums par neizpildītu pienākumu", "Sumažinimas dėl neįvykdytos pareigos", "Reduction for a breached duty"
 )

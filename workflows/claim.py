@@ -827,7 +827,7 @@ class Claim(BeforeCourt, WithSalvage, Disputed):
                 of = ", ".join(body.suit.claimants) if body.suit is not None else ""
                 return f"the court: the ruling on the claim of {of} (9.1.3)"
             case "awaiting_limit":
-                return f"claims filed earlier: they have reserved the limit for the other {body.withheld} EUR (9.6)"
+                return f"claims filed earlier: limit or deductible is theirs first, for {body.withheld} EUR (9.5, 9.6)"
             case "awaiting_salvage":
                 return f"the owner, to hand over what is left of {', '.join(body.salvage)} (9.3.1)"
             case "resting":
@@ -853,7 +853,7 @@ class Claim(BeforeCourt, WithSalvage, Disputed):
         if body.suit is not None:
             lines += [f"- **Before a court:** the claim of {', '.join(body.suit.claimants)}"]
         if body.withheld:
-            lines += [f"- **Withheld:** {body.withheld} EUR more, once claims filed earlier leave the limit free (9.6)"]
+            lines += [f"- **Withheld:** {body.withheld} EUR, until claims filed earlier are decided (9.5, 9.6)"]
         lines += [f"- **Salvage of {s}:** the rest is due once it is handed over (9.3.1)" for s in body.salvage]
         lines += self._cover_story()
         lines += [f"- **Payment {p.key}:** {p.amount} EUR, {p.status}" for p in body.payments]

@@ -306,7 +306,9 @@ class Deciding(ReviewedByPerson):
         if assessed.faults or not (assessed.total or assessed.changed):
             return
         at = workflow.now()
-        outcome = "supplement" if assessed.total else "used_up"
+        # what earlier claims held back of the deductible, this one bears
+        nothing = "used_up" if assessed.used_up else "bears_deductible"
+        outcome = "supplement" if assessed.total else nothing
         proposal = proposal_of(assessed, n, "pay", "", ())
         told = (*(c.claimant for c in proposal.claimants if c.payable or not assessed.total), "insured")
         payments, orders, clocks = self.payments_of(proposal, at, "supplement")

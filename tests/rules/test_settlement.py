@@ -33,7 +33,7 @@ from models.settlement import (
     TakenByPerson,
     TakenOfSublimit,
 )
-from rules.settlement import explain, settle
+from rules.settlement import explain, settle, used_up
 
 D = Decimal
 CENT = D("0.01")
@@ -132,6 +132,72 @@ def test_the_deductible_of_an_occurrence_is_taken_once_over_its_filings() -> Non
 
     assert [str(s.deductible) for s in (first, second, third)] == ["300.00", "200.00", "0.00"]
     assert [str(s.payable) for s in (first, second, third)] == ["0.00", "800.00", "50.00"]
+
+
+def test_what_earlier_claims_may_bear_of_the_deductible_is_held_back_and_not_deducted() -> None:
+    """9.5, 9.6: deductible 500, of which open claims filed earlier may bear 200. Of 1 000, 300 is deducted and 200 held
+    back: 500 is paid as if this claim bore all, and 700 in the end if they bear theirs."""
+    terms = policy(deductible=Deductible(value=D("500")))
+    settlement = settle(case(loss("C1", "1000"), terms=terms, reserved_by_earlier=Reserved(deductible=D("200"))))
+    claimant = only(case(loss("C1", "1000"), terms=terms, reserved_by_earlier=Reserved(deductible=D("200"))))
+
+    assert (str(claimant.payable), str(claimant.withheld), str(settlement.deductible)) == ("500.00", "200.00", "300.00")
+    assert ("9.6", "700.00", "500.00") in shown(claimant)
+    assert not used_up(claimant)
+    lines = {
+        language: explain(settlement, "C1", language)[-1].replace("\N{NO-BREAK SPACE}", " ")
+        for language in ("lv", "lt", "en")
+    }
+    assert lines["en"] == (
+        "You are entitled to up to EUR 200.00 more, subject to clauses 9.5 and 9.6: claims filed earlier bear the "
+        "deductible first, and they are not decided yet."
+    )
+    assert "pašrisku vispirms sedz agrāk iesniegtas pretenzijas" in lines["lv"]
+    assert "išskaita pirmiausia tenka anksčiau pateiktoms pretenzijoms" in lines["lt"]
+
+
+@pytest.mark.parametrize(
+    ("deductible", "taken", "may_bear", "expected"),
+    [
+        # more than the deductible has left is borne by nobody
+        (Deductible(value=D("500")), "0", "9000", ("500.00", "500.00")),
+        (Deductible(value=D("500")), "400", "9000", ("900.00", "100.00")),
+        (Deductible(value=D("500")), "500", "9000", ("1000.00", "0.00")),
+        # of these two nobody bears a part of what is another's
+        (Deductible(kind=DeductibleKind.percent, value=D("10")), "0", "9000", ("900.00", "0.00")),
+        (Deductible(value=D("500"), basis=Basis.per_person), "0", "9000", ("500.00", "0.00")),
+    ],
+)
+def test_no_more_of_the_deductible_is_held_back_than_is_left_of_one_per_occurrence(
+    deductible: Deductible, taken: str, may_bear: str, expected: tuple[str, str]
+) -> None:
+    claimant = only(
+        case(
+            loss("C1", "1000"),
+            terms=policy(deductible=deductible),
+            taken=Taken(deductible=D(taken)),
+            reserved_by_earlier=Reserved(deductible=D(may_bear)),
+        )
+    )
+
+    assert (str(claimant.payable), str(claimant.withheld)) == expected
+
+
+def test_where_the_limit_is_paid_whoever_bears_the_deductible_nothing_is_held_back() -> None:
+    """Limit 400, deductible 300: of 1 000 the limit is due, with the deductible and without. Where the limit is 900, it
+    is 700 now and 200 held back; and where earlier claims also reserve 600 of it, 300 now, with both reasons."""
+    left = Deductible(value=D("300"))
+    bears = Reserved(deductible=D(300))
+    small = only(case(loss("C1", "1000"), terms=policy("400", deductible=left), reserved_by_earlier=bears))
+    large = only(case(loss("C1", "1000"), terms=policy("900", deductible=left), reserved_by_earlier=bears))
+    reserved = Reserved(deductible=D(300), occurrence=D(600))
+    both = settle(case(loss("C1", "1000"), terms=policy("900", deductible=left), reserved_by_earlier=reserved))
+
+    assert (str(small.payable), str(small.withheld)) == ("400.00", "0.00")
+    assert (str(large.payable), str(large.withheld)) == ("700.00", "200.00")
+    assert (str(both.payable), str(both.withheld)) == ("300.00", "600.00")
+    assert "have reserved a part of the limit" in explain(both, "C1", "en")[-1]
+    assert "bear the deductible first" in explain(both, "C1", "en")[-1]
 
 
 def test_the_deductible_of_an_occurrence_is_shared_pro_rata_within_a_filing() -> None:
@@ -595,7 +661,9 @@ def cases(draw: st.DrawFn) -> SettlementInput:
         liability_share=draw(percents),
         reductions=tuple(Reduction(clause=c, percent=D(draw(st.integers(0, 50)))) for c in reductions),
         reserved_by_earlier=Reserved(
-            occurrence=draw(amounts), aggregate=draw(st.sampled_from([Decimal(0), Decimal(5)]))
+            occurrence=draw(amounts),
+            aggregate=draw(st.sampled_from([Decimal(0), Decimal(5)])),
+            deductible=draw(st.one_of(st.just(Decimal(0)), amounts)),
         ),
         other_insurers=draw(st.sampled_from([(), (OtherInsurer(insurer="A", limit=D(7000)),)])),
         recommended=draw(st.sampled_from([(), (Recommended(claimant=keys[0][0], amount=draw(amounts)),)])),
@@ -709,10 +777,27 @@ def test_a_limit_that_binds_is_used_to_the_cent(losses: list[Decimal], limit: De
 
 @settings(deadline=None)
 @given(cases())
+def test_what_is_paid_now_is_no_more_than_if_no_earlier_claim_bore_anything(filing: SettlementInput) -> None:
+    """Whatever becomes of them, nothing is to be asked back."""
+    reserved = filing.reserved_by_earlier.model_copy(update={"deductible": Decimal(0)})
+    alone = settle(filing.model_copy(update={"reserved_by_earlier": reserved}))
+
+    # of claimants who then share a limit the odd cent can be another's
+    assert settle(filing).payable <= alone.payable + CENT * (len(filing.losses) - 1)
+
+
+@settings(deadline=None)
+@given(cases())
 def test_what_is_withheld_is_what_the_reserve_alone_holds_back(filing: SettlementInput) -> None:
-    """Payable and withheld together are what would be payable if no earlier claim reserved anything."""
+    """Payable and withheld together are what would be payable if no earlier claim reserved anything, and each bore all
+    of the deductible that it may."""
     settlement = settle(filing)
-    free = settle(filing.model_copy(update={"reserved_by_earlier": Reserved()}))
+    bearing = filing.policy.deductible
+    borne = filing.taken.deductible
+    if bearing.kind is DeductibleKind.amount and bearing.basis is Basis.per_occurrence:
+        borne += filing.reserved_by_earlier.deductible
+    taken = filing.taken.model_copy(update={"deductible": borne})
+    free = settle(filing.model_copy(update={"reserved_by_earlier": Reserved(), "taken": taken}))
 
     assert free.withheld == 0
     assert [(c.claimant, c.payable + c.withheld, c.uncompensated) for c in settlement.claimants] == [

@@ -192,6 +192,58 @@ async def test_what_was_released_goes_to_the_earliest_who_waits(world: World) ->
     await world.until(all_of_it, "the whole limit is taken and nobody waits")
 
 
+@pytest.mark.parametrize(
+    ("proven", "borne", "more"), [("1000.00", 200, "200.00"), ("150.00", 150, "150.00"), ("200.00", 200, "200.00")]
+)
+async def test_the_deductible_is_borne_in_the_order_of_filing_whoever_is_decided_first(
+    world: World, proven: str, borne: int, more: str
+) -> None:
+    """9.5, 9.6: the later claim is decided first: 1 000 of 1 200, and 200 wait for what the earlier one bears of the
+    deductible of 200. What it bears is released, in a decision of its own; together it is borne once."""
+    policy = await tight(world, "9000.00", deductible={"kind": "amount", "value": "200.00"})
+    first, second = [await claim(world, policy, occurrence="roof-7") for _ in range(2)]
+    await world.say(second, "propose_decision", **proposal())
+    after = await body(world, second)
+    assert (after["proposal"]["total"], after["withheld"]) == ("1000.00", "200.00")
+    assert (await row(world, second)).deductible == 0
+    await world.say(first, "propose_decision", **proposal(proven))
+    assert (await row(world, first)).deductible == borne
+    after = await supplemented(world, second)
+    assert (after["withheld"], after["payments"][1]["amount"]) == ("0.00", more)
+    assert (await row(world, second)).deductible == 200 - borne
+
+
+async def test_who_bears_the_deductible_in_the_end_is_told_so(world: World) -> None:
+    """9.5: the earlier claim is rejected and bears nothing: the later one bears it all, and both readers are told."""
+    policy = await tight(world, "9000.00", deductible={"kind": "amount", "value": "200.00"})
+    first, second = [await claim(world, policy, occurrence="roof-7") for _ in range(2)]
+    await world.say(second, "propose_decision", **proposal())
+    await world.say(first, "propose_decision", **proposal(outcome="reject", reasons=["9.1: nothing is proven"]))
+    after = await supplemented(world, second)
+    assert (after["withheld"], len(after["payments"])) == ("0.00", 1)
+    own = await row(world, second)
+    assert [own.deductible, own.taken, own.reserved] == [200, 1000, 0]
+    outcomes = {key: n.facts.get("outcome") for key, n in (await world.notices(second)).items()}
+    assert [outcomes[f"BTA-10.5b:{party}.2:1"] for party in ("C1", "insured")] == ["bears_deductible"] * 2
+    await confirmed(world, second, "C1:indemnity")
+    await world.stage(second, "resting")
+    texts = [text_of(m) for m in world.mails("anna.berzina@example.lv") if second.split(":")[2] in str(m["Subject"])]
+    assert any("pašrisks ir jāsedz no šīs pretenzijas" in text for text in texts)
+
+
+async def test_a_deductible_that_was_borne_stays_borne_when_an_earlier_filing_comes_later(world: World) -> None:
+    """9.5: once. The claim that was made to the insured a week before bears none of it, and lowers nobody's."""
+    policy = await tight(world, "9000.00", deductible={"kind": "amount", "value": "200.00"})
+    received_first = await claim(world, policy, occurrence="roof-7")
+    await world.say(received_first, "propose_decision", **proposal())
+    assert (await body(world, received_first))["proposal"]["total"] == "1000.00"
+    week_ago = (MONDAY - timedelta(days=7)).isoformat()
+    filed_first = await claim(world, policy, occurrence="roof-7", first_made_at=week_ago, first_made_to="insured")
+    await world.say(filed_first, "propose_decision", **proposal())
+    assert (await body(world, filed_first))["proposal"]["total"] == "1200.00"
+    assert [(await row(world, c)).deductible for c in (received_first, filed_first)] == [200, 0]
+
+
 async def test_above_the_limit_the_withheld_part_counts_for_the_second_approval(world: World) -> None:
     """What is approved is the entitlement: the supplement is then paid without asking again."""
     policy = await tight(world, "15000.00")
