@@ -136,9 +136,10 @@ class CaseActivities:
 
     async def _find(self, session: AsyncSession, ask: OpenCase) -> IntakeRow:
         if ask.inline:
-            checked = check({**await self._filing(ask), "kind": ask.workflow_kind}, self._now())
+            now = self._now()
+            checked = check({**await self._filing(ask), "kind": ask.workflow_kind}, now)
             await ask_store(session, checked)
-            row, _ = await keep(session, self._keyring, checked, self._now())
+            row, _ = await keep(session, self._keyring, checked, now)
             return row
         case = ask.case or ask.workflow_id
         found = await session.get(IntakeRow, case)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, ValidationInfo
@@ -39,18 +40,42 @@ def _countable(day: date) -> date:
 FIRST_YEAR, LAST_YEAR = 1900, 2199
 """What people may say. At the ends of time itself a change of zone, or one more day, is an error."""
 
-SAID_NOW = "said now"
-"""The context in which what somebody says is validated, before it is taken: what a history or the store holds was said
-before a bound was known, and is read without."""
+AHEAD = timedelta(minutes=1)
+"""How far the clock of whoever says something may be ahead of the clock of whoever hears it."""
+
+
+def heard(at: datetime, now: datetime) -> datetime:
+    """An instant as it is heard at this one: what has come cannot have happened later, so a little ahead is now."""
+    return now if now < at <= now + AHEAD else at
+
+
+@dataclass
+class Hearing:
+    """The context in which what somebody says is validated; what a record holds was heard before, and is read without.
+
+    `new`: it is not taken yet. A history holds what was taken before a bound was known, and takes it again.
+    """
+
+    at: datetime
+    new: bool = False
+    ahead: bool = False
+    """Whether an instant in it was ahead of `at`."""
+
+
+def _heard(at: datetime, info: ValidationInfo) -> datetime:
+    if isinstance(info.context, Hearing) and (now := heard(at, info.context.at)) != at:
+        info.context.ahead = True
+        return now
+    return at
 
 
 def _counted_from(at: datetime, info: ValidationInfo) -> datetime:
-    if info.context == SAID_NOW and (fault := uncountable(at)) is not None:
+    if isinstance(info.context, Hearing) and info.context.new and (fault := uncountable(at)) is not None:
         raise ValueError(fault)
     return at
 
 
-OldInstant = Annotated[datetime, AfterValidator(_with_zone)]
+OldInstant = Annotated[datetime, AfterValidator(_with_zone), AfterValidator(_heard)]
 """A date and time with an offset, from which nothing is counted: it may lie before the calendars."""
 Instant = Annotated[OldInstant, AfterValidator(_counted_from)]
 """A date and time with an offset. A term may be counted from it, so whoever says it now stays in the calendars."""
@@ -122,11 +147,8 @@ M = TypeVar("M", bound=Model)
 SEAL_IT = "the message came in clear: send it through the codec endpoint (/encode), which says who you are"
 
 
-def parse(model: type[M], message: Any, *more: Any, context: str | None = None) -> tuple[M | None, tuple[str, ...]]:
-    """The message as this model, or all its faults at once. Texts name fields, never values.
-
-    `context` is `SAID_NOW` for what is not taken yet.
-    """
+def parse(model: type[M], message: Any, *more: Any, context: Hearing | None = None) -> tuple[M | None, tuple[str, ...]]:
+    """The message as this model, or all its faults at once. Texts name fields, never values."""
     if more:
         return None, (f"one JSON object is needed, not {1 + len(more)} arguments",)
     if message is None:

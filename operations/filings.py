@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from models.access import AccessFiling, AuthenticatorDecisionFiling, WithdrawalFiling
 from models.breach import NOTIFY, REGISTER, TELL, BreachFiling
-from models.case import SAID_NOW, Filing
+from models.case import Filing, Hearing, heard
 from models.claim import read_claim
 from models.client_change import ClientChangeFiling
 from models.common import Model
@@ -63,12 +63,13 @@ def check(data: Any, now: datetime) -> Checked:
     try:
         filing = Filing.model_validate(data)
     except ValidationError as e:
-        raise Refusal(*faults_of(e), *_name_faults(data), *_content_faults(data)) from None
-    faults = [*_name_faults(data), *_content_faults(data)]
+        raise Refusal(*faults_of(e), *_name_faults(data), *_content_faults(data, now)) from None
+    faults = [*_name_faults(data), *_content_faults(data, now)]
     if filing.kind == "task" and not faults:
         faults += _task_faults(filing)
     if filing.kind == "privacy_request" and not faults:
         faults += _withdrawal_faults(filing)
+    filing = filing.model_copy(update={"received_at": heard(filing.received_at, now)})
     if filing.received_at > now:
         faults.append("received_at: lies in the future")
     elif filing.received_at < COUNTABLE_FROM:
@@ -120,12 +121,12 @@ CONTENT: dict[str, type[Model]] = {
 """Kind → what the content of its filing must be; a claim is read leniently instead."""
 
 
-def _content_faults(data: dict[str, Any]) -> list[str]:
+def _content_faults(data: dict[str, Any], now: datetime) -> list[str]:
     kind, value = data.get("kind"), data.get("content")
     if not isinstance(kind, str) or kind not in CONTENT or not isinstance(value, dict):
         return []
     try:
-        CONTENT[kind].model_validate(value, context=SAID_NOW)
+        CONTENT[kind].model_validate(value, context=Hearing(now, new=True))
     except ValidationError as e:
         return faults_of(e, "content.")
     return []
@@ -232,6 +233,7 @@ def _claim(data: dict[str, Any], now: datetime) -> Checked:
     received_at = now
     try:
         received_at = Filing.model_validate({**_WHOLE, "received_at": data.get("received_at")}).received_at
+        received_at = heard(received_at, now)
         if received_at > now:
             faults.append("received_at: lies in the future; the instant of entry is taken")
             received_at = now

@@ -25,7 +25,6 @@ with workflow.unsafe.imports_passed_through():
     from activities.notice import NoticeActivities
     from models import errors, names
     from models.case import (
-        SAID_NOW,
         SEAL_IT,
         Act,
         AdoptRecord,
@@ -37,6 +36,7 @@ with workflow.unsafe.imports_passed_through():
         Change,
         ClockState,
         Entry,
+        Hearing,
         Listen,
         Message,
         NoticeDraft,
@@ -150,7 +150,7 @@ def accepts(model: type[Message]) -> Any:
         if info is not None and (fault := names.id_fault(info.id)) is not None:
             raise refused(errors.BAD_MESSAGE, f"update id: {fault}")
         # nor is there the bound of instants: a history may hold older ones
-        self.check(model, message, *more, context=SAID_NOW)
+        self.check(model, message, *more, context=Hearing(workflow.now(), new=True))
 
     handler.__name__ = name
     handler.__qualname__ = f"Case.{name}"
@@ -318,7 +318,7 @@ class Case:
 
     # ---- messages ---------------------------------------------------------------------------------------------------
 
-    def check(self, model: type[Message], message: Any, *more: Any, context: str | None = None) -> Message:
+    def check(self, model: type[Message], message: Any, *more: Any, context: Hearing | None = None) -> Message:
         """The message, or a refusal that names every fault. Changes nothing (validators must not)."""
         if workflow.info().workflow_id != self.id or self.ended is not None:
             raise refused(errors.NOT_ALLOWED_NOW, "this case has ended")
@@ -335,6 +335,14 @@ class Case:
         known = info is not None and self.state is not None and self._step_of(info.id, parsed) is not None
         if self.state is not None and not known and not self.recording and (reason := self.refusal(parsed)):
             raise refused(errors.NOT_ALLOWED_NOW, *reason)
+        return parsed
+
+    def hear(self, model: type[Message], message: Any, *more: Any) -> Message:
+        """The message as it is taken: what it says of the next moment happened now."""
+        context = Hearing(workflow.now())
+        parsed = self.check(model, message, *more, context=context)
+        if context.ahead and not workflow.patched("clocks-of-senders"):
+            return self.check(model, message, *more)
         return parsed
 
     def refusal(self, message: Message) -> tuple[str, ...]:
@@ -361,7 +369,7 @@ class Case:
 
     async def receive(self, model: type[Message], message: Any, *more: Any) -> Entry:
         """Put the message into the inbox and answer when its record is committed."""
-        parsed = self.check(model, message, *more)
+        parsed = self.hear(model, message, *more)
         info = workflow.current_update_info()
         assert info is not None
         item = Item(info.id, parsed, workflow.now())

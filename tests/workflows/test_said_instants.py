@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
@@ -11,15 +11,16 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from models.case import FIRST_YEAR, LAST_YEAR, SAID_NOW, AdoptRecord, Message, parse
+from models.case import AHEAD, FIRST_YEAR, LAST_YEAR, AdoptRecord, Hearing, Message, heard, parse
 from models.claim import read_claim
 from models.countable import COUNTABLE_FROM, COUNTABLE_UNTIL, TOO_EARLY, TOO_LATE
 from models.errors import Refusal
 from models.keepable import in_words, path_of
+from models.tables import IntakeRow
 from operations.filings import CONTENT, check
 from rules.calendar import load
 from rules.period import Period, Unit, count
-from tests.workflows.test_claim import content
+from tests.workflows.test_claim import MONDAY, content
 from tests.world import Refused, World
 from workflows import registry
 from workflows.case import Case, utc
@@ -39,6 +40,8 @@ OLDER = {"first_made_at", "notice_received_at", "obtained_at"}
 """Facts from which no term of a case is counted: they may lie before the calendars."""
 EARLY = ("1990-01-01T00:00:00+02:00", "2019-12-31T23:59:59+02:00", "2020-01-01T23:59:59+00:00")
 LATE = ("2040-01-01T00:00:00+00:00", "2199-12-31T00:00:00+02:00")
+NOW = datetime(2027, 3, 1, 8, tzinfo=UTC)
+HEARD = Hearing(NOW, new=True)
 BEYOND = ("0001-01-01T00:00:00+14:00", "1899-12-31T00:00:00+02:00", "2200-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00")
 
 
@@ -69,7 +72,7 @@ def _at(path: tuple[Any, ...], value: Any) -> Any:
     return value
 
 
-def _faults(model: type[BaseModel], said: Any, context: str | None = SAID_NOW) -> list[str]:
+def _faults(model: type[BaseModel], said: Any, context: Hearing | None = HEARD) -> list[str]:
     try:
         model.model_validate(said, context=context)
     except ValidationError as e:
@@ -126,7 +129,7 @@ def test_a_day_lies_within_the_years_that_people_say(name: str, path: tuple[Any,
 
 def test_every_fault_is_named_at_once() -> None:
     said = {"case": "breach:SE:1", "actor": "op-1", "risk": "some", "assessed_at": EARLY[0]}
-    parsed, faults = parse(MESSAGES["assess_risk"], said, context=SAID_NOW)
+    parsed, faults = parse(MESSAGES["assess_risk"], said, context=HEARD)
     assert parsed is None
     assert [fault.split(":")[0] for fault in faults] == ["risk", "assessed_at", "reason"]
 
@@ -167,6 +170,63 @@ async def test_a_message_that_cannot_be_counted_from_changes_nothing(world: Worl
         assert refusal.value.type == "BadMessage"
     assert await world.entries(case) == before
     await world.say(case, "assign_case", handler="op-7")
+
+
+# ---- clocks of senders ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        (-AHEAD, -AHEAD),
+        (timedelta(0), timedelta(0)),
+        (timedelta(microseconds=1), timedelta(0)),
+        (AHEAD, timedelta(0)),
+        (AHEAD + timedelta(microseconds=1), AHEAD + timedelta(microseconds=1)),
+    ],
+)
+def test_what_was_said_a_moment_ahead_of_our_clock_is_heard_as_now(said: timedelta, taken: timedelta) -> None:
+    assert heard(NOW + said, NOW) == NOW + taken
+
+
+@pytest.mark.parametrize(("name", "path"), INSTANTS, ids=_named(INSTANTS))
+def test_every_instant_of_a_message_is_heard_so(name: str, path: tuple[Any, ...]) -> None:
+    if name not in MESSAGES:
+        return
+    hearing = Hearing(NOW)
+    _faults(WHOLE[name], _at(path, (NOW + AHEAD).isoformat()), hearing)
+    assert hearing.ahead
+
+
+async def test_a_message_of_a_clock_that_is_ahead_happened_now(world: World) -> None:
+    """Half a minute ahead is taken as now; two minutes are a fault, as a day is."""
+    await world.begin(MONDAY)
+    case = await world.file("claim", "BTA", content(await world.policy()))
+    await world.stage(case, "collecting")
+    document = {"document": "proof_of_amount", "reference": "dms/1"}
+    with pytest.raises(Refused, match="received_at: lies in the future"):
+        await world.say(case, "add_document", received_at=(world.now() + 2 * AHEAD).isoformat(), **document)
+    answer = await world.say(case, "add_document", received_at=(world.now() + AHEAD / 2).isoformat(), **document)
+    row = await world.row(case)
+    assert row is not None
+    came = next(r for r in row.state["body"]["requirements"] if r["document"] == "proof_of_amount")
+    assert datetime.fromisoformat(came["received_at"]) <= datetime.fromisoformat(answer["at"])
+
+
+async def test_a_filing_of_a_clock_that_is_ahead_was_received_as_it_came(world: World) -> None:
+    """Sent again it is the same; what differs by more is another one."""
+    await world.begin(MONDAY)
+    said = content(await world.policy())
+    ahead = world.now() + AHEAD / 2
+    case = await world.file("claim", "BTA", said, reference="CLOCK-1", received_at=ahead)
+    await world.stage(case, "collecting")
+    async with world.sessions() as session:
+        row = await session.get_one(IntakeRow, case)
+    assert row.received_at == row.recorded_at < ahead
+    assert not row.faults
+    assert await world.file("claim", "BTA", said, reference="CLOCK-1", received_at=ahead) == case
+    with pytest.raises(Refusal, match="received_at: differs"):
+        await world.file("claim", "BTA", said, reference="CLOCK-1", received_at=row.received_at - AHEAD)
 
 
 # ---- as people see them ---------------------------------------------------------------------------------------------
