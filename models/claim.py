@@ -592,6 +592,13 @@ class SetReserve(Message):
     reason: Text = Field(description="why, such as what the documents prove so far")
 
 
+class TakeOverHandling(Message):
+    """Handle a claim or a suit in the insured's name: the insured then owes all information and help (8.1.10)."""
+
+    what: Literal["claim", "suit"] = Field(description="claim, or suit if one is before a court")
+    reference: Text = Field(description="where the decision to take it over is kept")
+
+
 class ReportSuit(Message):
     """A court hears the claim: its ruling is a missing document (9.1.3); also after a rejection or the end."""
 

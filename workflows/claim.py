@@ -55,6 +55,7 @@ with workflow.unsafe.imports_passed_through():
         SendBackDecision,
         SetPolicy,
         SetReserve,
+        TakeOverHandling,
         WaiveDocument,
         WithdrawClaim,
     )
@@ -67,6 +68,8 @@ LETTERS = (TELL, REVIEW, RIGHT_ENDED)
 """Letters without which a claim does not rest: of a duty that they keep, or of the end of a right (9.2.4)."""
 ASKED = "asked"
 """What the key of a letter begins with that asks for a document: party, and the step that asks, follow."""
+HANDLING = "BTA-8.1.10"
+"""What the insured owes once the insurer handles the claim or the suit; begins the key of the letter that says so."""
 LATER: tuple[type[Message], ...] = (
     ConfirmPayment,
     RejectPayment,
@@ -78,8 +81,10 @@ LATER: tuple[type[Message], ...] = (
     RequestReview,
     ReviewDecision,
     *DISPUTES,
+    TakeOverHandling,
 )
-"""What still happens to decisions made before: letters, payments, the review of an automatic one, disputes."""
+"""What still happens to decisions made before: letters, payments, the review of an automatic one, disputes, and the
+handling of what they left open."""
 AGREED: tuple[type[Message], ...] = (AgreeInstalments, PayWhole, ConfirmRight)
 """What is said of instalments, whatever else happens to a claim that was decided."""
 
@@ -108,6 +113,7 @@ class Claim(BeforeCourt, WithSalvage, Disputed):
             CorrectAddress,
             ClearHit,
             ConfirmHit,
+            TakeOverHandling,
             *COURT,
         ),
         "deciding": (
@@ -162,6 +168,7 @@ class Claim(BeforeCourt, WithSalvage, Disputed):
     confirm_hit = accepts(ConfirmHit)
     report_bounce = accepts(ReportBounce)
     correct_address = accepts(CorrectAddress)
+    take_over_handling = accepts(TakeOverHandling)
     report_suit = accepts(ReportSuit)
     report_ruling = accepts(ReportRuling)
     report_suit_end = accepts(ReportSuitEnd)
@@ -572,6 +579,8 @@ class Claim(BeforeCourt, WithSalvage, Disputed):
                 await self.about_payments(item)
             case Item(message=ReportBounce() as m) as item:
                 await self._bounced(item, m)
+            case Item(message=TakeOverHandling() as m) as item:
+                await self._taken_over(item, m)
             case Item(message=ReportSuit() as m) as item:
                 await self.suit_filed(item, m)
             case Item(message=ReportRuling() as m) as item:
@@ -641,6 +650,18 @@ class Claim(BeforeCourt, WithSalvage, Disputed):
                     to=CLOSED,
                     outcome="withdrawn",
                 )
+
+    async def _taken_over(self, item: Item, m: TakeOverHandling) -> None:
+        """8.1.10: the insurer may handle the claim or the suit in the insured's name, and the insured is told so."""
+        key = f"{HANDLING}:insured:1"
+        await self.record(
+            "handling_taken_over",
+            said=item,
+            duty=HANDLING,
+            facts={"what": m.what, "reference": m.reference},
+            notices=(NoticeDraft(key=key, template="claim-handling", party="insured"),),
+            body=self.body.model_copy(update={"notices": {**self.body.notices, key: "queued"}}),
+        )
 
     async def _agreement(self, item: Item) -> None:
         match item.message:
@@ -724,6 +745,8 @@ class Claim(BeforeCourt, WithSalvage, Disputed):
                     return ("party: " + ", ".join((*body.claimants, "insured")),)
             case SetReserve() if body.policy is None:
                 return ("policy: not known yet; set_policy comes first",)
+            case TakeOverHandling():
+                return self._handling_faults(message)
             case WithdrawClaim():
                 faults = ["withdrawn_at: lies in the future"] if message.withdrawn_at > now else []
                 return (*faults, *(["a decision was made: it cannot be withdrawn any more"] if body.decided_at else []))
@@ -744,6 +767,18 @@ class Claim(BeforeCourt, WithSalvage, Disputed):
             case ReopenClaim() if message.received_at > now:
                 return ("received_at: lies in the future",)
         return ()
+
+    def _handling_faults(self, message: TakeOverHandling) -> tuple[str, ...]:
+        faults = [] if self.body.policy else ["policy: not known yet; set_policy comes first"]
+        if self._handles():
+            faults.append("handling: it was taken over already")
+        if message.what == "suit" and self.body.suit is None:
+            faults.append("what: no suit is under way; report_suit comes first")
+        return tuple(faults)
+
+    def _handles(self) -> bool:
+        """Whether the insurer handles the claim or the suit in the insured's name."""
+        return any(key.startswith(f"{HANDLING}:") for key in self.body.notices)
 
     def known(self, model: type[Message]) -> dict[str, Any]:
         """What the case can fill in of a message."""
@@ -852,6 +887,8 @@ class Claim(BeforeCourt, WithSalvage, Disputed):
         lines += [f"- **Awarded to {a.claimant}:** {a.amount} EUR by a ruling in force" for a in body.awards]
         if body.suit is not None:
             lines += [f"- **Before a court:** the claim of {', '.join(body.suit.claimants)}"]
+        if self._handles():
+            lines += ["- **Handled by us** in the insured's name; the insured owes all information and help (8.1.10)"]
         if body.withheld:
             lines += [f"- **Withheld:** {body.withheld} EUR, until claims filed earlier are decided (9.5, 9.6)"]
         lines += [f"- **Salvage of {s}:** the rest is due once it is handed over (9.3.1)" for s in body.salvage]

@@ -65,6 +65,7 @@ FACTS: dict[str, dict[str, object]] = {
         "reference": "2026-000123",
         "asked": {"title": "Roof inspection protocol", "reason": "The photos do not show the frame."},
     },
+    "claim-handling": {"reference": "2026-000123"},
     "claim-instalments-ended": {
         "reference": "2026-000123",
         "claimant": "Anna Bērziņa",

@@ -103,6 +103,8 @@ UNKEPT = {
     "GJ-portal-first": "no book whose users sign in here has it; adopting it is enough (tests/system/test_sign_in.py)",
 }
 """Rows of the register's part B that nothing keeps, and why."""
+UNKEPT_ADOPTED = {("BTA", "GJ-automated"): "nothing here makes offers by itself: a reminder repeats the policy's terms"}
+"""Rows that an organisation adopted, where nothing can start them, and why."""
 
 KEPT = [(book.organisation, duty.id, kept) for book in books().values() for duty in book.duty for kept in duty.kept_by]
 
@@ -287,6 +289,17 @@ def test_every_duty_of_parts_d_to_f_is_kept() -> None:
     assert {"DZ-17.2", "SE-11.2.1", "GJ-renewal"} <= set(ids)
     keepers = {one: (book.find(duty.same_as) if duty.same_as else duty).kept_by for one, (book, duty) in rows.items()}
     assert [one for one in ids if not keepers[one]] == []
+
+
+def test_every_row_of_claims_and_every_adopted_row_has_a_keeper_or_a_reason() -> None:
+    rows = json.loads((ROOT / "tests/rules/register_ids.json").read_text(encoding="utf-8"))
+    ids = [row["id"] for row in rows]
+    part = ids[: ids.index("BTA-8.1.10") + 1]
+    assert {"BTA-10.5a", "BTA-6.5", "BTA-11.3"} <= set(part)
+    adopted = {(book.organisation, duty.id) for book in books().values() for duty in book.duty if duty.adopted_from}
+    owned = {(book.organisation, duty.id) for book in books().values() for duty in book.duty if duty.id in part}
+    kept_here = {(organisation, duty) for organisation, duty, _ in KEPT}
+    assert {one for one in owned | adopted if one not in kept_here} == set(UNKEPT_ADOPTED)
 
 
 def test_every_row_of_access_has_a_keeper_or_a_reason() -> None:

@@ -328,3 +328,21 @@ async def test_a_letter_of_a_later_decision_that_came_back_is_sent_again_as_it_w
     body_part = letter.get_body(preferencelist=("plain",))
     assert body_part is not None
     assert "900,00 EUR" in body_part.get_content().replace("\N{NO-BREAK SPACE}", " ")
+
+
+async def test_once_the_insurer_handles_the_suit_the_insured_is_told_what_it_owes(world: World) -> None:
+    """8.1.10: all information and help. Said once; no suit is taken over before there is one."""
+    case = await deciding(world)
+    with pytest.raises(Refused, match="what: no suit is under way"):
+        await world.say(case, "take_over_handling", what="suit", reference="dms/handling")
+    await sued(world, case)
+    await world.say(case, "take_over_handling", what="suit", reference="dms/handling")
+    assert "handling_taken_over" in await world.entries(case)
+    await world.until(lambda: _told_of_handling(world, case), "the insured is told")
+    with pytest.raises(Refused, match="handling: it was taken over already"):
+        await world.say(case, "take_over_handling", what="claim", reference="dms/handling")
+
+
+async def _told_of_handling(world: World, case: str) -> bool:
+    notice = (await world.notices(case)).get("BTA-8.1.10:insured:1")
+    return notice is not None and notice.sent_at is not None
