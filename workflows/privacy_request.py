@@ -989,6 +989,20 @@ class PrivacyRequest(AsksPeople):
         body = self._with_letter(draft.key, "queued", body)
         return body.model_copy(update={"parts": {**body.parts, draft.key: rights}})
 
+    def _rights_that_came_back(self, body: PrivacyBody) -> tuple[Right, ...]:
+        """Rights of partial answers that reached nobody and that no other letter tells; a copy by hand goes by hand."""
+        if self.case.stage in ("answering", "lifting"):
+            # the whole answer tells of all of them
+            return ()
+        back: list[Right] = []
+        told: set[Right] = set()
+        for key, rights in body.parts.items():
+            if body.notices.get(key) in ("queued", "sent"):
+                told.update(rights)
+            elif not self._by_hand(body, rights):
+                back += rights
+        return tuple(right for right in dict.fromkeys(back) if right not in told)
+
     async def _part_answered(self, item: Item, m: AnswerPart) -> None:
         draft = self._part_letter(self.body, m.rights)
         body = self._with_part(self.body, draft, m.rights)
@@ -1276,21 +1290,21 @@ class PrivacyRequest(AsksPeople):
         drafts = []
         for what in ("identify", "extension", "part", "answer", "joined", "lifting"):
             letters = {k: s for k, s in body.notices.items() if k.startswith(f"{what}:")}
+            if what == "part":
+                # each part tells of its own rights: that another one arrived says nothing of this one
+                if rights := self._rights_that_came_back(body):
+                    draft = self._part_letter(body, rights)
+                    body = self._with_part(body, draft, rights)
+                    if body.without(rights):
+                        body = body.model_copy(update={"parts_open": {**body.parts_open, draft.key: ("access",)}})
+                    drafts.append(draft)
+                continue
             if "refused" not in letters.values() or {"queued", "sent"} & set(letters.values()):
                 continue
             if what == "identify" and body.identified_at is None:
                 drafts.append(self._identify_letter())
             elif what == "extension" and body.extension is not None and body.extension.status == "untold":
                 drafts.append(self._extension_letter(body))
-            elif what == "part" and self.case.stage != "answering":
-                rights = tuple(r for key in letters for r in body.parts.get(key, ()))
-                if self._by_hand(body, rights):
-                    continue
-                draft = self._part_letter(body, rights)
-                body = self._with_part(body, draft, rights)
-                if body.without(rights):
-                    body = body.model_copy(update={"parts_open": {**body.parts_open, draft.key: ("access",)}})
-                drafts.append(draft)
             elif what == "answer" and self.case.stage == "answering":
                 drafts.append(self._answer_letter(body))
             elif what == "joined" and body.joined is not None:

@@ -186,7 +186,8 @@ class _Reader:
         self._house = house
         self._cases = cases
         self._token = token_of(cases[0]) or ""
-        self._letters: dict[str, str] = {}
+        self._named: dict[str, str] = {}
+        """What is another digest in each run → what it stands for."""
 
     # ---- the store --------------------------------------------------------------------------------------------------
 
@@ -239,9 +240,13 @@ class _Reader:
                 await session.exec(select(AccountRow).where(AccountRow.case == case).order_by(col(AccountRow.username)))
             ).all()
         for notice in notices:
-            self._letters[hashlib.sha256(f"{case}#{notice.key}".encode()).hexdigest()[:40]] = notice.key
+            self._named[hashlib.sha256(f"{case}#{notice.key}".encode()).hexdigest()[:40]] = notice.key
         for order in orders:
-            self._letters[end_to_end_id(f"{case}#{order.key}")] = order.key
+            self._named[end_to_end_id(f"{case}#{order.key}")] = order.key
+        for limit in tables["limits"]:
+            # made under the key of the ledger from words of the run; two claims on one occurrence have the same one
+            if limit.occurrence != case:
+                self._named.setdefault(limit.occurrence, f"occurrence of {case}")
         described = await self._house.client.get_workflow_handle(case).describe()
         return {
             "case": {
@@ -402,7 +407,7 @@ class _Reader:
             case datetime():
                 return _day(value)
             case str():
-                for digest, name in self._letters.items():
+                for digest, name in self._named.items():
                     value = value.replace(digest, f"‹{name}›")
                 value = TOKEN.sub("‹run›", value)
                 value = INSTANT.sub(lambda found: _day_of(found[0]), value)

@@ -296,15 +296,22 @@ async def claim_in_court(life: Life) -> None:
     await life.rests(case, "closed")
 
 
-async def claim_supplemented(life: Life) -> None:
-    """Two claims on one policy: the later one gets what the earlier one leaves, and the rest when it releases that."""
-    limits = {"limit": "1500.00", "aggregate": "1500.00"}
-    first = await claim_filed(life, life.ago(hours=2), **limits)
-    second = await claim_filed(life, life.ago(hours=1), **limits)
+async def _later_first(life: Life, proven: str, occurrence: str | None = None, **policy: Any) -> None:
+    """Of two claims on one policy the later one is decided first; what it waits for comes with the other's decision."""
+    neighbour = {
+        "name": "Jānis Kalniņš",
+        "email": f"janis.{life.token}@example.lv",
+        "iban": "LV80BANK0000435195001",
+    }
+    first = await claim_filed(life, life.ago(hours=2), said={"occurrence": occurrence}, **policy)
+    said = {"occurrence": occurrence, "claimants": [neighbour]}
+    second = await claim_filed(life, life.ago(hours=1), said=said, **policy)
+    # a claim on the same occurrence rings the other: it looks at that before anything is paid
+    await life.rests(first, "deciding")
     await _decide(life, second)
     await _pay(life, second)
     await life.rests(second, "awaiting_limit")
-    await _decide(life, first, "700.00")
+    await _decide(life, first, proven)
     await _pay(life, second, "C1:supplement-2")
     await _pay(life, first)
     await life.rests(first, "resting")
@@ -312,6 +319,47 @@ async def claim_supplemented(life: Life) -> None:
     await life.until_day(12)
     await life.rests(first, "closed")
     await life.rests(second, "closed")
+
+
+async def claim_supplemented(life: Life) -> None:
+    """The later one gets what the earlier one leaves of the limit, and the rest when it releases that."""
+    await _later_first(life, "700.00", limit="1500.00", aggregate="1500.00")
+
+
+async def claim_deductible(life: Life) -> None:
+    """One occurrence: the later one gets what the earlier one bears of the deductible, and bears what that leaves."""
+    await _later_first(life, "250.00", occurrence=f"roof-{life.token}")
+
+
+async def claim_disputed(life: Life) -> None:
+    """The sum is disputed before it is paid: arbitration has it decided once more. A dispute opens the closed claim."""
+    # the other one lay about: whoever opens a closed claim on a later day meets a run whose own time is the machine's
+    lay = life.ago()
+    case = await claim_filed(life, life.ago(hours=1))
+    await _decide(life, case, "700.00")
+    disputed = {"by": "insured", "about": "amount", "reference": "dms/dispute"}
+    paying = {"when": "telling_and_paying", "waits_for": "the bank: C1:indemnity"}
+    await life.say(case, "report_dispute", received_at=life.ago(), **disputed, **paying)
+    await _pay(life, case)
+    await life.rests(case, "telling_and_paying", "the negotiation with the insured")
+    # longer than any rest
+    await life.until_day(12)
+    referred = {"to": "arbitration", "referred_at": life.ago(), "reference": "dms/arbitration"}
+    await life.say(case, "refer_dispute", when="telling_and_paying", waits_for="the negotiation", **referred)
+    award = {"outcome": "anew", "ended_at": life.ago(), "reference": "dms/award"}
+    await life.say(case, "end_dispute", when="telling_and_paying", waits_for="the arbitration", **award)
+    await _decide(life, case, "1100.00")
+    await _pay(life, case, "C1:indemnity-2")
+    await life.rests(case, "resting")
+    await life.until_day(21)
+    await life.rests(case, "closed")
+    again = {"by": "policyholder", "about": "cover", "received_at": lay, "reference": "dms/dispute-2"}
+    await life.say(case, "report_dispute", when="closed", **again)
+    dropped = {"outcome": "dropped", "ended_at": lay, "reference": "dms/dropped"}
+    await life.say(case, "end_dispute", when="telling_and_paying", waits_for="with the policyholder", **dropped)
+    await life.rests(case, "resting")
+    await life.until_day(40)
+    await life.rests(case, "closed")
 
 
 async def claim_with_salvage(life: Life) -> None:
@@ -899,8 +947,13 @@ async def breach_joined(life: Life) -> None:
     await life.rests(stays, "closed")
 
 
+async def _opened(life: Life, duty: str, **said: Any) -> str:
+    content = {"duty": duty, "since": life.ago(hours=1), **said}
+    return await life.file("task", duty.partition("-")[0], content, received_at=life.ago())
+
+
 async def tasks(life: Life) -> None:
-    """The schedule opens two turns in its night: one with excess data, and one that is missed; and a single duty."""
+    """The schedule opens two turns in its night: one with excess data, and one that is missed; two single duties."""
     timely, missed = f"{life.token}-A", f"{life.token}-B"
     await life.recurs("SE-3.2", timely, done_on=life.ago(days=340)[:10])
     await life.recurs("SE-3.2", missed, done_on=life.ago(days=362)[:10])
@@ -922,10 +975,60 @@ async def tasks(life: Life) -> None:
     await life.say(single, "report_bounce", when="closed", **back)
     await life.say(single, "complete_task", when="doing", **sent)
     await life.rests(single, "closed")
+    held = await _opened(life, "SE-34.2", about=f"{life.token}-E")
+    training: dict[str, Any] = {"held_on": life.day(), "topic": "ICT", "participants": 12, "attendance_list": "hr/1"}
+    await life.say(held, "record_training", when="training", **training)
+    await life.rests(held, "closed")
     await life.until_day(6)
     done: dict[str, Any] = {"done_on": life.day(), "document": "dms/analysis-2", "excess": False}
     await life.say(other, "complete_analysis", when="analysing", **done)
     await life.rests(other, "closed")
+
+
+async def gates(life: Life) -> None:
+    """What is planned waits: for a decision, for an impact assessment and the authority's answer, or is given up."""
+    gate, assessed, dropped = [
+        await _opened(life, duty, about=f"{life.token}-{n}") for n, duty in enumerate(("SE-31.1", "SE-26.1", "SE-24.1"))
+    ]
+    decided: dict[str, Any] = {"decided_on": life.day(), "document": "dms/no-1", "may_start": False}
+    await life.say(gate, "decide_gate", when="deciding", met=["audits"], **decided)
+    await life.rests(gate, "closed")
+    approved: dict[str, Any] = {"approved_on": life.day(), "document": "dms/impact-1", "consult": True}
+    await life.say(assessed, "approve_assessment", when="assessing", **approved)
+    given_up = {"dropped_on": life.day(), "document": "dms/given-up-1"}
+    await life.say(dropped, "drop_processing", when="deciding", **given_up)
+    await life.rests(dropped, "closed")
+    asked = {"started_on": life.day(), "document": "dms/asked-1"}
+    await life.say(assessed, "start_consultation", when="consulting", **asked)
+    back = {"actor": "system:mail", "notice": "authority", "bounced_at": life.ago()}
+    await life.say(assessed, "report_bounce", when="awaiting_advice", **back)
+    await life.say(assessed, "start_consultation", when="consulting", **asked)
+    await life.rests(assessed, "awaiting_advice")
+    await life.until_day(6)
+    answered: dict[str, Any] = {"answered_on": life.day(), "document": "dms/advice-1", "may_start": True}
+    await life.say(assessed, "record_advice", when="awaiting_advice", **answered)
+    await life.rests(assessed, "closed")
+
+
+async def information(life: Life) -> None:
+    """Who has it is given none; what was given in time and written down late comes back, and is given again, late."""
+    waived = await _opened(life, "SE-15.1", about=f"{life.token}-0")
+    why = {"decided_on": life.day(), "ground": "has_it_already", "document": "dms/waived-1"}
+    await life.say(waived, "waive_information", when="informing", **why)
+    await life.rests(waived, "closed")
+    # its hours are over before this day, whatever the time: in one run they would end today, and later tomorrow
+    day, offset = life.ago(days=7)[:10], life.ago(days=7)[-6:]
+    noon, ten_past = (f"{day}T12:{minute}:00{offset}" for minute in ("00", "10"))
+    given = await _opened(life, "DZ-14.1", about=f"{life.token}-1", since=noon)
+    text = {"version": "notice/4", "document": "dms/given-1"}
+    agreed = {"reason": "written down a week later", "document": "dms/agreed-1", "second_person": "op-2"}
+    in_time: dict[str, Any] = {"given_at": ten_past, "way": "e_mail", "correction": agreed, **text}
+    await life.say(given, "give_information", when="informing", **in_time)
+    await life.rests(given, "closed")
+    back = {"actor": "system:mail", "notice": "information", "bounced_at": life.ago()}
+    await life.say(given, "report_bounce", when="closed", **back)
+    await life.say(given, "give_information", when="informing", given_at=life.ago(), way="post", **text)
+    await life.rests(given, "closed")
 
 
 async def storage(life: Life) -> None:
@@ -973,6 +1076,8 @@ SCRIPTS: dict[str, Script] = {
         claim_contested,
         claim_in_court,
         claim_supplemented,
+        claim_deductible,
+        claim_disputed,
         claim_with_salvage,
         claim_in_instalments,
         claim_automatic,
@@ -996,6 +1101,8 @@ SCRIPTS: dict[str, Script] = {
         breach,
         breach_joined,
         tasks,
+        gates,
+        information,
         storage,
     )
 }

@@ -55,6 +55,8 @@ RULES = {
     "purpose_of_opening": "tests/system/test_sign_in.py::"
     "test_nothing_is_opened_without_a_purpose_nor_after_the_session",
     "journal_kept": "tests/system/test_sign_in.py::test_the_journal_goes_when_its_longest_term_is_over",
+    "free_form": "tests/workflows/test_privacy_request.py::"
+    "test_a_request_without_the_form_is_taken_and_nothing_waits_for_it",
     "limits_by_statute": "tests/workflows/test_privacy_rights.py::"
     "test_a_limit_cites_its_statute_and_an_unfounded_request_its_proof",
     "answer_in_common_format": "tests/workflows/test_privacy_rights.py::"

@@ -14,9 +14,10 @@ from models.case import SendNotices
 from models.person_system import ASKED
 from models.tables import NoticeRow
 from operations.privacy import answer_password_of
+from tests.workflows.test_limits import body
 from tests.workflows.test_person_system import ARCHIVE, CARD, asking, clock, gathering, handled, searched
 from tests.workflows.test_privacy_request import ANSWER, DUE, MONDAY, SECOND, file, identify, person, power_of_attorney
-from tests.workflows.test_privacy_rights import begun, carry_out, decide, entered, text_of
+from tests.workflows.test_privacy_rights import begun, carry_out, decide, entered, no_recipients, text_of
 from tests.world import VILNIUS, Refused, World
 
 HOUR = timedelta(hours=1)
@@ -185,6 +186,102 @@ async def test_a_part_that_came_back_goes_to_the_new_address_with_what_is_still_
 
 async def _letters(world: World, case: str) -> bool:
     return (await world.entries(case)).count("letters") > 1
+
+
+async def _part(world: World, case: str, *rights: str) -> str:
+    """A part of the answer about these rights went out; the key of its letter."""
+    before = set((await body(world, case))["parts"])
+    await world.say(case, "answer_part", rights=list(rights))
+    [key] = set((await body(world, case))["parts"]) - before
+    return str(key)
+
+
+async def _stands(world: World, case: str, key: str, status: str) -> None:
+    async def it_does() -> bool:
+        return bool((await body(world, case))["notices"][key] == status)
+
+    await world.until(it_does, f"{key} {status}")
+
+
+async def _corrected(world: World, case: str, email: str) -> list[str]:
+    """The person has another address; the letters that go out again for that."""
+    await world.say(case, "correct_address", party="subject", email=email)
+    [*_, facts] = [row.facts for row in await world.timeline(case) if row.entry == "address_corrected"]
+    return list(facts["again"])
+
+
+async def _clocks(world: World, case: str, right: str) -> set[str]:
+    return {status for (_, subject), status in (await world.clocks(case)).items() if subject == right}
+
+
+async def _refused(world: World, case: str, *rights: str) -> None:
+    for right in rights:
+        ground = "not_automated" if right == "automated_decision_review" else "unfounded_or_excessive"
+        said = {"outcome": "refused", "ground": ground, "reason": "Lēmumu pieņēma cilvēks.", "cites": "dms/proof"}
+        if ground == "not_automated":
+            del said["cites"]
+        await world.say(case, "assess_right", right=right, **said)
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+async def test_a_part_that_came_back_is_sent_again_whatever_became_of_the_others(world: World, lost: int) -> None:
+    """Of three parts one comes back: its rights alone go to the new address, once; the others arrived."""
+    who = person(language="en")
+    rights = ("objection", "restriction", "automated_decision_review")
+    case = await begun(world, "DZ", *rights, "rectification", who=who)
+    await _refused(world, case, *rights)
+    keys = [await _part(world, case, right) for right in rights]
+    for key in keys:
+        await _stands(world, case, key, "sent")
+    assert await _clocks(world, case, rights[lost]) == {"kept"}
+    await world.say(case, "report_bounce", notice=keys[lost], bounced_at=MONDAY.isoformat())
+    assert await _clocks(world, case, rights[lost]) == {"running"}
+    [again] = await _corrected(world, case, f"new.{who['email']}")
+    await mailed(world, {"email": f"new.{who['email']}"}, "part of your request")
+    assert (await body(world, case))["parts"][again] == [rights[lost]]
+    await _stands(world, case, again, "sent")
+    assert await _clocks(world, case, rights[lost]) == {"kept"}
+    assert await _corrected(world, case, f"newer.{who['email']}") == [], "nothing that arrived is sent again"
+    assert len(world.mails(f"new.{who['email']}")) == 1
+
+
+async def test_a_part_that_came_back_does_not_wait_for_a_copy_that_is_handed_over(world: World) -> None:
+    """Nobody may mail the copy of health data; what came back beside it goes to the new address all the same."""
+    who = person(language="en")
+    case = await begun(world, "DZ", "access", "objection", "rectification", who=who)
+    by_hand = await _part(world, case, "access")
+    assert (await body(world, case))["notices"][by_hand] == "refused"
+    await _refused(world, case, "objection")
+    key = await _part(world, case, "objection")
+    await _stands(world, case, key, "sent")
+    await world.say(case, "report_bounce", notice=key, bounced_at=MONDAY.isoformat())
+    [again] = await _corrected(world, case, f"new.{who['email']}")
+    mail = await mailed(world, {"email": f"new.{who['email']}"}, "part of your request")
+    assert not files(mail)
+    assert (await body(world, case))["parts"][again] == ["objection"]
+
+
+async def test_what_the_whole_answer_told_does_not_go_out_again_beside_a_later_letter(world: World) -> None:
+    """No mail reaches the person: part and answer go by post. An address that is known later is for what comes then."""
+    await world.begin(MONDAY)
+    who = person(email=None, language="en")
+    case = await file(world, "DZ", "objection", "restriction", who=who, channel="post", identified_by="signed_request")
+    await world.stage(case, "identifying")
+    await identify(world, case, MONDAY, way="signed_request")
+    await world.stage(case, "assessing")
+    await _refused(world, case, "objection")
+    part = await _part(world, case, "objection")
+    await _stands(world, case, part, "refused")
+    await decide(world, case, "restriction")
+    await carry_out(world, case, "restriction")
+    await entered(world, case, "restricted")
+    await no_recipients(world, case, "restriction")
+    await world.stage(case, "answering")
+    await world.say(case, "confirm_answer_sent", channel="post", sent_on="2027-03-01", reference="post/1")
+    await world.say(case, "lift_restriction", reason="The dispute is over.")
+    await _stands(world, case, "lifting:subject:1", "refused")
+    assert await _corrected(world, case, f"late.{case[-7:].lower()}@example.lv") == ["lifting:subject:2"]
+    await entered(world, case, "restriction_lifted")
 
 
 async def test_no_copy_of_health_data_is_mailed_in_clear_whatever_was_queued(world: World) -> None:

@@ -489,6 +489,53 @@ async def test_elsewhere_the_clock_runs_from_receipt_whatever_happens(world: Wor
     assert {"identify:subject:1", "identify:subject:2"} <= set(await world.notices(case))
 
 
+@pytest.mark.parametrize(
+    ("right", "channel", "way"),
+    [
+        ("access", "in_person", None),
+        ("access", "phone", None),
+        ("access", "email", None),
+        ("access", "post", "signed_request"),
+        ("erasure", "post", None),
+        ("erasure", "portal", None),
+    ],
+)
+async def test_a_request_without_the_form_is_taken_and_nothing_waits_for_it(
+    world: World, right: str, channel: str, way: str | None
+) -> None:
+    """SE-16.5, SE-21.5: free words, whatever the right and the channel. The clocks run from the receipt and stay so.
+
+    What is asked for is who asks, never a form; identified, it goes on at once.
+    """
+    await world.begin(MONDAY)
+    who = person()
+    words = "Labdien, norėčiau žinoti, ką apie mane saugote, ir daugiau to nebenoriu."
+    case = await file(world, "SE", right, who=who, channel=channel, identified_by=way, statement=words)
+    await world.stage(case, "identifying")
+    clocks = clocks_of("SE", right)
+    for duty, subject in clocks:
+        clock = await world.clock(case, duty, subject)
+        assert (clock.anchor_at, clock.due, clock.status) == (MONDAY, DUE["SE"], "running")
+    if way is None:
+        await world.until(lambda: _entry(world, case, "letters"))
+        (letter,) = world.mails(who["email"])
+        assert "veidlap" not in letter.get_content().lower(), "no form is asked for"
+    else:
+        assert not world.mails(who["email"]), "a signed letter of any form shows who asks"
+    seen = MONDAY + timedelta(days=10)
+    await world.advance(case, seen)
+    await identify(world, case, seen, way="signed_request", channel="in_person")
+    await world.stage(case, "answering" if right == "access" else "assessing")
+    for duty, subject in clocks:
+        clock = await world.clock(case, duty, subject)
+        assert (clock.n, clock.anchor_at, clock.due, clock.status) == (1, MONDAY, DUE["SE"], "running")
+    if right == "access":
+        said = {"channel": "post", "reference": "post/1", "sent_at": seen.isoformat()}
+        await world.say(case, "confirm_answer_sent", **said)
+        await world.stage(case, "resting")
+        assert {(await world.clocks(case))[key] for key in clocks} == {"kept"}
+
+
 @pytest.mark.parametrize("organisation", ["DZ", "GJ", "SE", "BL"])
 async def test_a_wrong_way_is_refused_and_the_accepted_ones_are_named(world: World, organisation: str) -> None:
     await world.begin(MONDAY)
