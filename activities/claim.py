@@ -263,11 +263,13 @@ class ClaimStore:
         if order.issued_at is not None and order.executed_on is None:
             await _paid(session, case, order.amount)
         await executed(session, case, data, at)
+        await self._coverage.paid(session, case, at)
 
     async def _rejected(self, session: AsyncSession, case: str, data: dict[str, Any], at: datetime) -> Any:
         order = await order_of(session, case, data["key"])
         if order.executed_on is not None:
             await _paid(session, case, -order.amount)
+            await self._coverage.paid(session, case, at)
         await rejected(session, case, data, at)
 
 

@@ -67,13 +67,22 @@ class CoverageStore:
 
     async def begin(self, session: AsyncSession, intake: IntakeRow, filing: ClaimFiling, at: datetime) -> Amended:
         """Work the findings of a new claim out; others on its occurrence that are not decided look again (5.4)."""
-        undecided = select(CaseRow.case).where(
-            col(CaseRow.case).in_([row.case for row in await _on_the_same_occurrence(session, intake)]),
-            col(CaseRow.stage).in_(UNDECIDED),
-        )
-        for case in (await session.exec(undecided.order_by(CaseRow.case).limit(SHOWN))).all():
+        for case in (await _undecided_beside(session, intake))[:SHOWN]:
             session.add(BellRow(case=case, reason=LOOK_AGAIN, created_at=at))
         return await self._find(session, intake, filing, LearntFacts(), at)
+
+    async def paid(self, session: AsyncSession, case: str, at: datetime) -> None:
+        """Something of a claim was paid, or came back: whoever it makes a repetition, or no more one, looks again."""
+        intake = await session.get_one(IntakeRow, case)
+        if not (beside := await _undecided_beside(session, intake)):
+            return
+        await self._keyring.load(beside)
+        own, day = await _third_parties(session, case), await _event_day(session, case)
+        for other in beside:
+            theirs = await _third_parties(session, other)
+            same = any(_same_person(a, b) for a in own for b in theirs)
+            if same or day is None or await _event_day(session, other) != day:
+                session.add(BellRow(case=other, reason=LOOK_AGAIN, created_at=at))
 
     async def renew(self, session: AsyncSession, case: str, at: datetime) -> Amended | None:
         """Work them out again; None for a claim of before there were findings."""
@@ -312,6 +321,13 @@ async def _on_the_same_occurrence(session: AsyncSession, intake: IntakeRow) -> S
         )
     )
     return found.all()
+
+
+async def _undecided_beside(session: AsyncSession, intake: IntakeRow) -> Sequence[str]:
+    """The other claims on the same occurrence of which nothing is decided yet."""
+    beside = [row.case for row in await _on_the_same_occurrence(session, intake)]
+    undecided = select(CaseRow.case).where(col(CaseRow.case).in_(beside), col(CaseRow.stage).in_(UNDECIDED))
+    return (await session.exec(undecided.order_by(CaseRow.case))).all() if beside else ()
 
 
 def _first(own: LimitRow, others: Sequence[LimitRow]) -> FirstClaim | None:

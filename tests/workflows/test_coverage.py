@@ -560,6 +560,28 @@ async def test_the_same_person_again_from_a_cause_already_paid_for_is_a_finding(
         assert (await waiting(world, case)).get("no_repetition") == stands
 
 
+async def test_what_is_paid_while_another_claim_of_the_person_is_open_makes_that_a_repetition(world: World) -> None:
+    """9.11: the earlier claim looks again once the later one is paid, and once more when the money comes back."""
+    policy = await world.policy()
+    earlier, later = [await filed(world, policy=policy, occurrence="ICE-9") for _ in range(2)]
+    somebody = [{"name": "Jānis Kalniņš", "email": "janis.kalnins@example.lv"}]
+    another = await filed(world, policy=policy, occurrence="ICE-9", claimants=somebody)
+    await world.covered(later)
+    await world.say(later, "propose_decision", **proposal())
+    await world.payment(later, "C1:indemnity", "issued")
+    paid = {"payment": "C1:indemnity", "executed_on": "2027-03-01", "bank_reference": "B1"}
+    await world.say(later, "confirm_payment", actor="system:bank", **paid)
+
+    async def stands(case: str, outcome: str | None) -> bool:
+        return (await waiting(world, case)).get("no_repetition") == outcome
+
+    await world.until(lambda: stands(earlier, "not_met"), "the earlier claim has looked again")
+    assert await stands(another, None)
+    back = {"payment": "C1:indemnity", "rejected_on": "2027-03-01", "reason": "AC04"}
+    await world.say(later, "reject_payment", actor="system:bank", **back)
+    await world.until(lambda: stands(earlier, None), "nothing is paid any more")
+
+
 async def test_a_claimant_with_the_insureds_name_is_no_third_party(world: World) -> None:
     """1."""
     policy = await world.policy()
