@@ -32,6 +32,7 @@ from rich.table import Table
 from integrations.data_systems import DataSystem
 from integrations.identity import IdentityUnavailable
 from models.case import parse
+from models.citing import source as source_of
 from models.common import Model
 from models.coverage import is_duty
 from models.errors import Refusal
@@ -82,6 +83,7 @@ from operations.filings import faults_of
 from operations.health import ask
 from operations.intake import Delivered, Filed
 from operations.limits import limits_of
+from operations.listing import Listing
 from operations.logs import configure
 from operations.operators import TOKEN_DAYS, Given, Listed, Operators, may_handle, with_actor
 from operations.own_store import OwnStore
@@ -338,7 +340,7 @@ def list_(
     asked = reading.Asked(
         kind=kind,
         organisation=organisation,
-        stage=stage,
+        stage=stage and stage.replace(" ", "_"),
         duty=duty,
         overdue=overdue,
         due_before=before,
@@ -368,8 +370,8 @@ def case_table(cases: Iterable[reading.CaseLine]) -> Table:
         late = ", ".join(sorted({c.duty for c in line.clocks if c.overdue}))
         table.add_row(
             line.case,
-            f"{line.stage} (diverged)" if line.diverged else line.outcome or line.stage,
-            line.next.shown if line.next else "–",
+            f"{_words(line.stage)} (diverged)" if line.diverged else _words(line.outcome or line.stage),
+            line.next.shown if line.next else f"waits: {line.clocks[0].shown}" if line.clocks else "–",
             f"{line.next.duty} {line.next.subject}".strip() if line.next else "–",
             f"OVERDUE {late}" if late else "",
             line.waits_for,
@@ -439,13 +441,13 @@ def _print_case(shown: reading.Shown) -> None:
 
     lines = [
         head.case,
-        f"stage       {head.stage}{' · DIVERGED from its record' if head.diverged else ''}",
+        f"stage       {_words(head.stage)}{' · DIVERGED from its record' if head.diverged else ''}",
         f"waits for   {head.waits_for or '–'}",
         f"handler     {head.handler or '–'}",
         f"received    {at(head.received_at)}, recorded {at(head.recorded_at)}, started {at(head.started_at)}",
     ]
     if head.closed_at or head.outcome:
-        lines.append(f"ended       {head.outcome} · {at(head.closed_at)}")
+        lines.append(f"ended       {_words(head.outcome or 'with no outcome')} · {at(head.closed_at)}")
     if head.closed_at is not None and head.erased_at is None:
         term = storage.term_of(head.case, head.kind, head.organisation, head.closed_at, wall_clock())
         if term is not None:
@@ -551,11 +553,11 @@ def _print_case(shown: reading.Shown) -> None:
             (
                 str(s.step),
                 at(s.at),
-                s.entry,
+                _words(s.entry),
                 s.duty or "",
                 s.actor or "",
-                s.stage,
-                json.dumps(s.facts, ensure_ascii=False) if s.facts else "",
+                _words(s.stage),
+                story.in_words(s.facts, head.organisation),
             )
             for s in shown.timeline
         ],
@@ -786,7 +788,7 @@ async def _explain(case: str, personal: bool, as_json: bool) -> int:
 
 def _explanation(clock: reading.Explained) -> list[str]:
     name = f"{clock.duty} {clock.subject}".strip() + (f", no. {clock.n}" if clock.n > 1 else "")
-    source = f"clause {clock.clause} · {clock.document}"
+    source = source_of(clock.clause, clock.document)
     if clock.adopted_from:
         source += f" · adopted from {clock.adopted_from}"
     state = clock.status + (" · overdue" if clock.overdue and clock.status != "overdue" else "")
@@ -886,7 +888,7 @@ async def _queue(wanted: queues.Wanted, as_json: bool) -> int:
                     task.shown or "–",
                     _left(task),
                     f"{task.duty or '–'} {task.subject}".strip(),
-                    task.stage,
+                    _words(task.stage),
                     task.waits_for,
                     *(task.handler or "nobody" for _ in whose),
                 )
@@ -925,7 +927,9 @@ async def _workload(organisation: str | None, as_json: bool) -> int:
     table = _table("Handler", "Open", "Overdue", soon, back, "Oldest open", "Received")
     for load in loads:
         counts = (str(n) for n in (load.open, load.overdue, load.soon, load.closed))
-        received = _utc(load.oldest_received_at) if load.oldest_received_at else "–"
+        received = "–"
+        if load.oldest and load.oldest_received_at:
+            received = reading.local(load.oldest_received_at, split_case_id(load.oldest)[1])
         table.add_row(load.handler or "nobody", *counts, load.oldest or "–", received)
     _console().print(table)
     return DONE
@@ -994,17 +998,23 @@ def _why(clock: queues.Lateness) -> str:
     organisation = split_case_id(clock.case)[1]
 
     def happened(step: queues.Then) -> str:
-        return f"{step.entry} {reading.local(step.at, organisation)}" + (f" by {step.actor}" if step.actor else "")
+        return f"{_words(step.entry)} {reading.local(step.at, organisation)}" + (
+            f" by {step.actor}" if step.actor else ""
+        )
 
     since = f" since {reading.local(clock.since, organisation)}" if clock.since else ""
-    said = [f"stood in {clock.stage_then}{since}" if clock.stage_then != reading.NOT_STARTED else "was not entered yet"]
+    said = [
+        f"stood in {_words(clock.stage_then)}{since}"
+        if clock.stage_then != reading.NOT_STARTED
+        else "was not entered yet"
+    ]
     if clock.last:
         said.append(f"last {happened(clock.last)}")
     said += [f"then {happened(step)}" for step in clock.after]
     if clock.waits_for:
         said.append(f"waits for {clock.waits_for}")
     if clock.proof:
-        said.append(f"{clock.proof} {clock.day}")
+        said.append(f"{_words(clock.proof)} {clock.day}")
     if clock.correction:
         fields = (f"{name.replace('_', ' ')} {value}" for name, value in clock.correction.items())
         said.append(f"corrected: {', '.join(fields)}")
@@ -1375,7 +1385,7 @@ async def _recount(actor: str, wait: bool, patience: int, as_json: bool) -> int:
         print(f"{counted} cases {'counted anew' if wait else 'are to count anew'}")
         for name, version in sorted(done.targets.items()):
             print(f"  {name} {version}")
-        rows = [(left.case, left.stage, left.waits_for) for left in done.left]
+        rows = [(left.case, _words(left.stage), left.waits_for) for left in done.left]
         _section(_console(), "Not counted yet; each does once its run goes on", ("Case", "Stage", "Waits for"), rows)
     return REFUSED if done.left else DONE
 
@@ -2367,7 +2377,7 @@ async def _limits(policy: str, as_json: bool) -> int:
     )
     for c in found.claims:
         amounts = (c.claimed, c.proven, c.proposed, c.approved, c.reserved, c.withheld, c.paid)
-        table.add_row(_utc(c.filed_at), c.case, c.stage, str(c.occurrence), *(f"{a:,.2f}" for a in amounts))
+        table.add_row(_utc(c.filed_at), c.case, _words(c.stage), str(c.occurrence), *(f"{a:,.2f}" for a in amounts))
     print(f"{found.policy}: {found.taken:,.2f} EUR of the limits taken, {found.reserved:,.2f} EUR reserved")
     _console().print(table)
     return DONE
@@ -3044,7 +3054,7 @@ async def _breaches(organisation: str | None, personal: bool, as_json: bool) -> 
             f"{one.told} of {one.people}" if one.people else "–",
             reading.local(one.measures_at, one.organisation) if one.measures_at else "–",
             reading.local(one.entered_at, one.organisation) if one.entered_at else "none",
-            one.stage,
+            _words(one.stage),
         )
     _console().print(table)
     for one in entries if personal else ():
@@ -3750,6 +3760,11 @@ def _with_progress(items: Sequence[reading_json.Item], what: str) -> Iterable[re
         yield from bar.track(items, description=what)
 
 
+def _words(name: str) -> str:
+    """A name of the record for people."""
+    return name.replace("_", " ")
+
+
 def _console(*, error: bool = False) -> Console:
     stream = sys.stderr if error else sys.stdout
     # ids such as claim:BTA:1 and texts in brackets are no markup
@@ -3757,7 +3772,7 @@ def _console(*, error: bool = False) -> Console:
 
 
 def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Listing(box=None, pad_edge=False, header_style="bold")
     for number, column in enumerate(columns):
         table.add_column(column, no_wrap=number == 0, overflow="fold")
     return table

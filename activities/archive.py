@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from jinja2 import Environment, StrictUndefined
 
 from activities.archive_words import KINDS, field_in, value_in
+from models.names import KINDS as CASES
 from models.settlement import Label, Language
 from rules.points import SAFEGUARDS, told
 from rules.rulebook import Rulebook
@@ -26,6 +27,8 @@ TITLE = _label("Jūsu personas dati", "Jūsų asmens duomenys", "Your personal d
 CONTROLLER = _label("Pārzinis", "Duomenų valdytojas", "Controller")
 REFERENCE = _label("Atsauce", "Numeris", "Reference")
 SYSTEM = _label("Datu sistēma", "Duomenų sistema", "Data system")
+UNDER_WAY = _label("izskatīšanā", "nagrinėjama", "under way")
+CLOSED = _label("slēgta", "užbaigta", "closed")
 NOTHING = _label("Nekas netiek glabāts.", "Nieko nesaugoma.", "Nothing is held.")
 WITHHELD = _label("[nav izsniegts]", "[nepateikta]", "[withheld]")
 """In the place of a field that the person does not get: somebody else's, or a trade secret (SE-16.9)."""
@@ -128,7 +131,7 @@ def archive_files(
                         "title": _title(record["record"], say),
                         "name": record["record"].rpartition(":")[2],
                         "lines": [
-                            (field_in(path, spoken), value_in(path, value, spoken, zone))
+                            (field_in(path, spoken), _stands(record, path, say) or value_in(path, value, spoken, zone))
                             for path, value in lines_of(record)
                         ],
                     }
@@ -145,6 +148,13 @@ def archive_files(
         },
         "personal-data.html": {"media_type": "text/html", "text": page},
     }
+
+
+def _stands(record: Mapping[str, Any], path: str, say: Callable[[Label], str]) -> str | None:
+    """Of the own store's cases: under way or closed; what its stages are called is the controller's own affair."""
+    if path != "stage" or record["record"].partition(":")[0] not in CASES:
+        return None
+    return say(CLOSED if record["closed_at"] else UNDER_WAY)
 
 
 def _title(record: str, say: Callable[[Label], str]) -> str:

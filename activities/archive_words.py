@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from activities.letters import TEMPLATES, day, moment, money, title_of
 from models.claim import Document
-from models.privacy import CHANNELS, RIGHTS
+from models.privacy import CHANNELS, RIGHTS, WAYS
 from models.settlement import Label, Language
 from operations.own_store import ERASED, MASKED
 from rules.documents import asked
@@ -180,7 +180,14 @@ _ANYWHERE: dict[str, Label] = {
     "True": _label("jā", "taip", "yes"),
     "False": _label("nē", "ne", "no"),
 }
+LANGUAGES: dict[str, Label] = {
+    "lv": _label("latviešu", "latvių", "Latvian"),
+    "lt": _label("lietuviešu", "lietuvių", "Lithuanian"),
+    "en": _label("angļu", "anglų", "English"),
+}
 _CODES: dict[str, dict[str, Label]] = {
+    "language": LANGUAGES,
+    "identified_by": WAYS,
     "rights": RIGHTS,
     "channel": CHANNELS,
     "answer_channel": CHANNELS,
@@ -207,7 +214,7 @@ def field_in(path: str, language: Language) -> str:
 
 
 def value_in(path: str, value: str, language: Language, zone: ZoneInfo) -> str:
-    """Days, instants of `zone`, letters, rights, channels, heads of loss in words; all else as it was said."""
+    """Days, instants of `zone`, letters, languages, rights, heads of loss and the like in words; else as said."""
     name = next((part for part in reversed(path.split(".")) if not part.isdigit()), "")
     if (said := _ANYWHERE.get(value) or _CODES.get(name, {}).get(value)) is not None:
         return in_(said, language)

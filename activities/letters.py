@@ -29,11 +29,6 @@ _NUMBER = re.compile(
 )
 _HOLE = re.compile(r"\{\{[^}]*\}\}")
 _PART = re.compile(r"^- - ", re.MULTILINE)
-_MONTHS = {
-    "lv": "janvāris februāris marts aprīlis maijs jūnijs jūlijs augusts septembris oktobris novembris decembris",
-    "lt": "sausio vasario kovo balandžio gegužės birželio liepos rugpjūčio rugsėjo spalio lapkričio gruodžio",
-    "en": "January February March April May June July August September October November December",
-}
 
 
 class LetterFault(ValueError):
@@ -53,18 +48,12 @@ def day(value: object, language: str) -> str:
     # An instant falls on a day only in a zone, which a letter does not know.
     if not isinstance(value, date) or isinstance(value, datetime):
         raise LetterFault(f"a day is given as a date, not as {type(value).__name__}")
-    month = _MONTHS[language].split()[value.month - 1]
-    return {
-        "lv": f"{value.year}. gada {value.day}. {month}",
-        "lt": f"{value.year} m. {month} {value.day} d.",
-        "en": f"{value.day} {month} {value.year}",
-    }[language]
+    return wording.day(value, cast("Language", language))
 
 
 def moment(at: datetime, language: str) -> str:
     """An instant in the zone it comes in: `2026. gada 21. decembris, plkst. 14:00`."""
-    time = {"lv": "plkst. {}", "lt": "{} val.", "en": "{}"}[language].format(f"{at:%H:%M}")
-    return f"{day(at.date(), language)}, {time}"
+    return wording.moment(at, cast("Language", language))
 
 
 def money(value: object, language: str) -> str:

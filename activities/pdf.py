@@ -18,6 +18,8 @@ MARGIN, LEADING, INDENT = 22.0, 5.4, 5.0
 """Millimetres."""
 NORMAL, SMALL, LARGE = 10.5, 8.5, 13.0
 """Points."""
+TOGETHER = 2
+"""Lines of a paragraph that stay together at the foot and at the head of a page."""
 
 _LABELS: dict[Language, tuple[str, str, str]] = {
     "lv": ("Saņēmējs", "Datums", "Atsauce"),
@@ -60,7 +62,7 @@ def pdf(sheet: Sheet) -> bytes:
             # a heading does not stay alone at the foot of a page
             if heads_a_list and page.will_page_break(LEADING * 3):
                 page.add_page()
-            page.multi_cell(0, LEADING, line, align="L", new_x="LMARGIN", new_y="NEXT")
+            _paragraph(page, line)
             page.set_font(style="")
     return bytes(page.output())
 
@@ -119,6 +121,19 @@ def _lines(text: str) -> Iterator[tuple[str, str]]:
             yield line, following
 
 
+def _paragraph(page: Any, text: str) -> None:
+    """A paragraph; where it goes over to the next page, no line of it stands alone on either."""
+    lines = page.multi_cell(0, LEADING, text, align="L", dry_run=True, output="LINES")
+    fit = next((n for n in range(len(lines)) if page.will_page_break(LEADING * (n + 1))), len(lines))
+    if fit < len(lines):
+        stays = min(fit, len(lines) - TOGETHER)
+        if stays >= TOGETHER:
+            page.multi_cell(0, LEADING, " ".join(lines[:stays]), align="L", new_x="LMARGIN", new_y="NEXT")
+            text = " ".join(lines[stays:])
+        page.add_page()
+    page.multi_cell(0, LEADING, text, align="L", new_x="LMARGIN", new_y="NEXT")
+
+
 def _item(page: Any, text: str) -> None:
     """A point of a list; an amount stands at the right edge, so that those of a calculation are under each other."""
     left = page.l_margin + INDENT * (1 + text.startswith("  "))
@@ -129,7 +144,9 @@ def _item(page: Any, text: str) -> None:
         page.multi_cell(0, LEADING, text, align="L", new_x="LMARGIN", new_y="NEXT")
         return
     what, before, after, note = found["what"], found["before"].strip(), found["after"], (found["note"] or "").strip()
-    widths = [page.get_string_width(part) + 2.5 if part else 0 for part in (before, after)]
+    # a full stop hangs over the edge: amounts with and without one stand figure under figure
+    stop = page.get_string_width(".") if after.endswith(".") else 0
+    widths = [page.get_string_width(part) + 2.5 if part else 0 for part in (before, after.removesuffix("."))]
     room = page.w - page.r_margin - left - sum(widths) - 2
     height = LEADING * len(page.multi_cell(room, LEADING, what, align="L", dry_run=True, output="LINES"))
     # a remark stays with its amount
@@ -144,7 +161,7 @@ def _item(page: Any, text: str) -> None:
         page.set_text_color(90)
         page.cell(widths[0], LEADING, before, align="R")
         page.set_text_color(0)
-    page.cell(widths[1], LEADING, after, align="R", new_x="LMARGIN", new_y="NEXT")
+    page.cell(widths[1] + stop, LEADING, after, align="R", new_x="LMARGIN", new_y="NEXT")
     if note:
         page.set_font(size=SMALL)
         page.set_x(left)

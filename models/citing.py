@@ -17,6 +17,18 @@ def cited(text: str, language: str) -> str:
     return "; ".join(_one(part, language) for part in text.split("; "))
 
 
+def named(clause: str) -> str:
+    """Where a duty stands, for a page in English: `clause 10.5`, `lines 155–159, 368`, `product, with BTA 9.6`."""
+    return f"clause {clause}" if clause[:1].isdigit() else clause
+
+
+def source(clause: str, document: str) -> str:
+    """The same with its document: `clause 10.5 of …`, `lines 359–368 of …`, `The product's own terms, with BTA 9.6`."""
+    if clause.startswith("product"):
+        return document + clause.removeprefix("product")
+    return f"{named(clause)} of {document}"
+
+
 def _one(text: str, language: str) -> str:
     if found := _ARTICLE.fullmatch(text):
         return _article(found["article"], found["point"], found["letter"], language) or text

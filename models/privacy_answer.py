@@ -7,6 +7,9 @@ from typing import Any
 from models.citing import cited
 from models.privacy import COPIES, GROUNDS, RECIPIENT_OUTCOMES, RIGHTS, STEP_OUTCOMES, Fee, PrivacyBody, Right
 
+OWN = "termins"
+"""What the own store is called among the data systems."""
+
 
 def answer_facts(body: PrivacyBody) -> dict[str, Any]:
     """What the letter of the whole answer says, but for what is attached."""
@@ -15,7 +18,9 @@ def answer_facts(body: PrivacyBody) -> dict[str, Any]:
         "authority": body.terms.authority,
         "court": True,
         "rights": [right_line(body, right) for right in body.rights],
-        "systems": [{"name": s.title.model_dump(), "found": found_line(s.held)} for s in body.systems],
+        "systems": [
+            {"name": s.title.model_dump(), "found": found_line(s.held, own=s.system == OWN)} for s in body.systems
+        ],
     }
 
 
@@ -32,8 +37,16 @@ def part_facts(body: PrivacyBody, rights: tuple[Right, ...]) -> dict[str, Any]:
     return facts
 
 
-def found_line(n: int) -> dict[str, str]:
-    """How much a data system holds."""
+def found_line(n: int, *, own: bool) -> dict[str, str]:
+    """How much a data system holds; the own store holds this request too, and the copy of the data shows it."""
+    if own and n == 0:
+        return {"lv": "tikai šis pieprasījums", "lt": "tik šis prašymas", "en": "this request only"}
+    if own:
+        return {
+            "lv": f"ierakstu skaits bez šī pieprasījuma: {n}",
+            "lt": f"įrašų skaičius be šio prašymo: {n}",
+            "en": f"records besides this request: {n}",
+        }
     if n == 0:
         return {"lv": "nekas netiek glabāts", "lt": "nieko nesaugoma", "en": "nothing held"}
     return {"lv": f"ierakstu skaits: {n}", "lt": f"įrašų skaičius: {n}", "en": f"records: {n}"}

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 from uuid import uuid4
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import ValidationError
@@ -46,7 +47,7 @@ from operations.intake import ANSWERS_WITHIN, Delivered, Intake, Sessions
 from operations.reading import NotFound, local
 from operations.reading_json import Item
 from rules.rulebook import book
-from rules.wording import in_
+from rules.wording import in_, moment
 from security.keys import Keyring
 
 KIND = "breach"
@@ -443,38 +444,45 @@ async def form(sessions: Sessions, now: datetime, case: str, *, personal: bool, 
         controller=rulebook.name,
         authority=body.terms.authority,
         lines=lines,
-        missing=[line.title for line in lines if not line.known],
-        received=_stamp(intake.received_at, zone),
-        known_at=_stamp(body.aware_at, zone),
-        noticed=_stamp(min(report.noticed_at for report in body.reports.values()), zone),
+        missing=[line.title[:1].lower() + line.title[1:] for line in lines if not line.known],
+        received=_stamp(intake.received_at, zone, spoken),
+        known_at=_stamp(body.aware_at, zone, spoken),
+        noticed=_stamp(min(report.noticed_at for report in body.reports.values()), zone, spoken),
         reports=len(body.reports),
-        due=_stamp(clock.due, zone) if clock is not None else None,
+        due=_stamp(clock.due, zone, spoken) if clock is not None else None,
         status=clock.status if clock is not None else None,
         risk=body.risk,
         phases=[
             {
                 "n": n,
-                "sent": _stamp(phase.sent_at, zone),
+                "sent": _stamp(phase.sent_at, zone, spoken),
                 "reference": phase.reference if personal else None,
                 "reasons": phase.delay_reasons if personal else None,
                 "delayed": phase.delay_reasons is not None,
             }
             for n, phase in enumerate(body.phases, 1)
         ],
-        not_notified=body.not_notified if personal else bool(body.not_notified) or None,
+        # a risk that was found since makes it to be notified after all
+        not_notified=None
+        if body.risk != "none"
+        else body.not_notified
+        if personal
+        else bool(body.not_notified) or None,
         people=body.people,
         exemption=body.exemption,
-        published=_stamp(body.exemption.published_at, zone)
+        published=_stamp(body.exemption.published_at, zone, spoken)
         if body.exemption is not None and body.exemption.published_at is not None
         else None,
         personal=personal,
-        made=_stamp(now, zone),
+        made=_stamp(now, zone, spoken),
     )
 
 
-def _stamp(at: datetime, organisation: str) -> str:
-    """An instant as every language writes it: without the name of the day."""
-    return local(at, organisation).partition(" ")[2]
+def _stamp(at: datetime, organisation: str, language: Language) -> str:
+    """An instant in the controller's zone, in words; with its offset where the clocks show that time twice."""
+    here = at.astimezone(ZoneInfo(book(organisation).zone))
+    twice = here.replace(fold=1 - here.fold).utcoffset() != here.utcoffset()
+    return moment(here, language) + (f" (UTC{here.isoformat()[-6:]})" if twice else "")
 
 
 def _value(body: BreachBody, name: str, *, personal: bool) -> str | None:
@@ -506,7 +514,7 @@ _WORDS: dict[Language, dict[str, Any]] = {
         "missing": "trūkst",
         "possible": "trūkst (norāda, ja iespējams)",
         "hidden": "ir zināms",
-        "said": "paziņots",
+        "said_in": "paziņots {}. posmā",
         "changed": "jāpaziņo nākamajā posmā",
         "still": "Vēl trūkst",
         "nothing": "nekā",
@@ -519,6 +527,7 @@ _WORDS: dict[Language, dict[str, Any]] = {
         "not_notified": "Iestādei nav jāpaziņo (33. panta 1. punkts)",
         "subjects": "Datu subjektu informēšana (34. pants)",
         "told": "Informēti",
+        "of": "{} no {}",
         "exempt": "Netiek informēti katrs atsevišķi",
         "grounds": {
             "encrypted": "dati bija padarīti nesaprotami (34. panta 3. punkta a) apakšpunkts)",
@@ -551,7 +560,7 @@ _WORDS: dict[Language, dict[str, Any]] = {
         "missing": "trūksta",
         "possible": "trūksta (nurodoma, jei įmanoma)",
         "hidden": "žinoma",
-        "said": "pranešta",
+        "said_in": "pranešta ({} etapas)",
         "changed": "praneština kitu etapu",
         "still": "Dar trūksta",
         "nothing": "nieko",
@@ -564,6 +573,7 @@ _WORDS: dict[Language, dict[str, Any]] = {
         "not_notified": "Institucijai pranešti nereikia (33 straipsnio 1 dalis)",
         "subjects": "Pranešimas duomenų subjektams (34 straipsnis)",
         "told": "Pranešta",
+        "of": "{} iš {}",
         "exempt": "Kiekvienam atskirai nepranešama",
         "grounds": {
             "encrypted": "duomenys buvo padaryti nesuprantami (34 straipsnio 3 dalies a punktas)",
@@ -596,7 +606,7 @@ _WORDS: dict[Language, dict[str, Any]] = {
         "missing": "missing",
         "possible": "missing (said where possible)",
         "hidden": "known",
-        "said": "notified",
+        "said_in": "notified in phase {}",
         "changed": "to be said in the next phase",
         "still": "Still missing",
         "nothing": "nothing",
@@ -609,6 +619,7 @@ _WORDS: dict[Language, dict[str, Any]] = {
         "not_notified": "The authority need not be notified (Article 33(1))",
         "subjects": "Communication to the data subjects (Article 34)",
         "told": "Told",
+        "of": "{} of {}",
         "exempt": "Not told one by one",
         "grounds": {
             "encrypted": "the data were made unintelligible (Article 34(3)(a))",

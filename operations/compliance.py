@@ -22,6 +22,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlmodel import and_, col, func, or_, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from models.citing import named
 from models.common import Model
 from models.tables import ClockRow, ConsentRow
 from operations.consents import TAKEN_BACK
@@ -441,6 +442,7 @@ def table(report: Compliance) -> str:
 def page(report: Compliance) -> str:
     """The report as one HTML file that needs nothing else, and prints."""
     return _HTML.get_template("compliance.html").render(
+        named=named,
         report=report,
         names={code: books()[code].name for code in report.organisations},
         groups=_groups(report.duties),

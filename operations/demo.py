@@ -66,6 +66,7 @@ READY_WITHIN = 60.0  # seconds; loading the workflows on a busy two-core machine
 STOPS_WITHIN = 20.0  # seconds; its own grace for running activities is 10
 SOON = timedelta(days=3)
 WIDE = 140  # columns from which each case has one line
+NARROW = 110  # below this only three columns have room for their words
 UNWATCHED = 160  # columns where nobody watches: a file or a pipe wraps nothing by itself
 LOG_LINES = 15
 WAITS_LENGTH = 80  # characters
@@ -537,22 +538,25 @@ def headline(lines: list[CaseLine], now: datetime) -> Text:
 
 
 def table(lines: list[CaseLine], now: datetime, width: int) -> Table:
-    """The cases: one line each where there is room, else two or more."""
-    wide = width >= WIDE
+    """The cases: one line each where there is room, else two or more; in a narrow window three columns."""
+    wide, narrow = width >= WIDE, width < NARROW
     grid = Table(box=None, width=width, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold dim")
     for name in ("Case", "Kind", "Next due", "Left") if wide else ("Case", "Next due"):
         grid.add_column(name, no_wrap=True)
-    grid.add_column("Clauses running", no_wrap=True)
+    if not narrow:
+        grid.add_column("Clauses running", no_wrap=True)
     if wide:
         grid.add_column("Stage", no_wrap=True)
         grid.add_column("Waits for", ratio=1)
     else:
         grid.add_column("Stage, and what it waits for", ratio=1)
-    grid.add_column("Handler", no_wrap=True)
+    if not narrow:
+        grid.add_column("Handler", no_wrap=True)
     for line in lines:
         name, kind = f"{line.organisation} {split_case_id(line.case)[2]}", KINDS[line.kind]
         due, span = first_due(line), left(line, now)
         waited, running, handler = waits(line), clauses(line), line.handler or "-"
+        below = [f"\n{said}" for said in (", ".join(running), line.handler) if said]
         cells: tuple[str | Text, ...]
         if wide:
             cells = (name, kind, due, span, ", ".join(running), Text(stage(line), "bold"), waited, handler)
@@ -560,9 +564,9 @@ def table(lines: list[CaseLine], now: datetime, width: int) -> Table:
             cells = (
                 Text.assemble(name, "\n", (kind, "dim")),
                 Text.assemble(due, "\n", span),
-                "\n".join(running),
-                Text.assemble((stage(line), "bold"), "\n", (waited, "dim")),
-                handler,
+                *(() if narrow else ("\n".join(running),)),
+                Text.assemble((stage(line), "bold"), "\n", (waited, "dim"), *(below if narrow else ())),
+                *(() if narrow else (handler,)),
             )
         grid.add_row(*cells, style="dim" if line.outcome else "")
     return grid

@@ -186,7 +186,7 @@ class Intake:
                 task_queue=TASK_QUEUE,
                 id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                 id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
-                static_summary=f"{KINDS[kind]} {split_case_id(case)[2]} of {split_case_id(case)[1]}",
+                static_summary=_summary(case),
                 static_details=_details(case),
             )
         except WorkflowAlreadyStartedError:
@@ -423,6 +423,11 @@ def refusal_of(cause: BaseException | None) -> tuple[str, ...]:
     if isinstance(cause, ApplicationError):
         return tuple(str(d) for d in cause.details) or (cause.message,)
     return ("the case could not take it",)
+
+
+def _summary(case: str) -> str:
+    kind, organisation, reference = split_case_id(case)
+    return f"{kind.replace('_', ' ').capitalize()} {reference} of {organisation}"
 
 
 def _details(case: str) -> str:

@@ -20,6 +20,7 @@ from sqlmodel import SQLModel
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from integrations.data_systems import Found, Subject, normal_code, normal_name
+from models.privacy_answer import OWN
 from models.rectification import Corrected, Datum
 from models.settlement import Label
 from models.tables.sealed import Sealed, sealed
@@ -256,7 +257,7 @@ def _quoted(text: str) -> str:
 class OwnStore:
     """The tables of Termins as a data system."""
 
-    name = "termins"
+    name = OWN
     safeguards: Label | None = None
     title = Label(lv="Termins (termiņu lietas)", lt="Termins (terminų bylos)", en="Termins (cases and their deadlines)")
 

@@ -18,8 +18,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from models.citing import source
 from models.claim import HeadReason
 from models.common import Model
+from models.common import in_words as role_in_words
 from models.coverage import is_duty
 from models.settlement import NONE, Amount, PolicyTerms
 from models.tables import DecisionPartRow, DecisionRow, LimitRow, NoticeRow, PolicyRow, TimelineRow
@@ -226,6 +228,11 @@ class Cell(Model):
     code: bool = False
     """An id, a number or an instant: not to be wrapped."""
 
+    @property
+    def long(self) -> bool:
+        """Whether a word of it may be broken: none that a column has room for."""
+        return any(len(word) > 20 for word in self.text.split())  # noqa: PLR2004
+
 
 class Table(Model):
     """Columns and rows; columns of amounts are set to the right."""
@@ -289,7 +296,7 @@ def _page(story: Story) -> Page:
     with_people = "with personal data" if story.personal else "without personal data"
     return Page(
         title=head.case,
-        subtitle=f"{head.workflow or head.kind} · {books()[organisation].name}",
+        subtitle=f"{_words(head.kind).capitalize()} · {books()[organisation].name}",
         state=" · ".join(filter(None, (_words(head.outcome or head.stage), wait))),
         tone="bad" if wait else "good" if head.closed_at else "open",
         blocks=tuple(b for b in blocks if b.facts or b.lines or b.table is not None or b.state),
@@ -317,10 +324,17 @@ class _Writer:
         head, shown = self._head, self._shown
         mine = [c for c in shown.clocks if c.can_be_late and c.ended_at is None]
         due = min(mine, key=lambda c: (c.status == "held", c.due), default=None)
+        # a notice that runs, or a right that lapses: nothing to keep, but the day on which the case goes on
+        ends = min((c for c in shown.clocks if c.ended_at is None), key=lambda c: c.due, default=None)
+        date_ = ends if due is None else None
         facts = [
             ("Stage", _words(head.stage)),
             ("Waits for", head.waits_for),
             ("Next due", f"{due.shown}, {_left(due, self._story.at)}: {_name(due)} {due.title}" if due else ""),
+            (
+                "Next date",
+                f"{date_.shown}, {_left(date_, self._story.at)}: {_name(date_)} {date_.title}" if date_ else "",
+            ),
             ("Handler", head.handler or "" if head.closed_at else head.handler or "nobody"),
             ("Received", self._at(head.received_at)),
             ("Recorded", self._at(head.recorded_at)),
@@ -359,10 +373,10 @@ class _Writer:
         if self._shown.clocks:
             yield Block(title="How each term was counted", lines=("An instant that ends in Z is in UTC.",))
         for c in self._shown.clocks:
-            source = f"clause {c.clause} of {c.document}"
+            adopted = f", adopted from {c.adopted_from}" if c.adopted_from else ""
             facts = [
-                ("Source", source + (f", adopted from {c.adopted_from}" if c.adopted_from else "")),
-                ("Owner", _words(c.owner) + ("" if c.can_be_late else "; never the organisation's lateness")),
+                ("Source", f"{source(c.clause, c.document)}{adopted}"),
+                ("Owner", role_in_words(c.owner) + ("" if c.can_be_late else "; never the organisation's lateness")),
                 ("Started by", f"{_words(c.anchor or 'event')}, {self._at(c.anchor_at)}"),
                 ("Days counted", f"{c.counted_from} to {c.last_day}, both included" if c.counted_from else ""),
                 ("Late only from", self._at(c.latest) if c.latest != c.due else ""),
@@ -377,7 +391,7 @@ class _Writer:
                 state=_state(c),
                 tone=_tone(c),
                 facts=tuple((name, value) for name, value in facts if value),
-                lines=c.derivation,
+                lines=tuple(_FRACTION.sub(r"\1", line) for line in c.derivation),
             )
 
     def _proof(self, c: reading.Explained) -> str:
@@ -409,7 +423,7 @@ class _Writer:
                         Cell(text=f.title),
                         Cell(text=_words(f.standing), tone=_STANDING.get(f.standing, "open")),
                         Cell(text=_words(f.outcome)),
-                        Cell(text=_facts(f.facts)),
+                        Cell(text=in_words(f.facts, self._head.organisation)),
                         Cell(
                             text=" ".join(
                                 filter(None, (f.judged_by, self._at(f.judged_at) if f.judged_at else "", f.reason))
@@ -693,7 +707,7 @@ class _Writer:
                         _code(s.duty or ""),
                         Cell(text=s.actor or ""),
                         Cell(text=_words(s.stage)),
-                        Cell(text=_facts(s.facts)),
+                        Cell(text=in_words(s.facts, self._head.organisation)),
                     )
                     for s in self._shown.timeline
                 ],
@@ -806,25 +820,38 @@ def _day(at: datetime, organisation: str) -> date:
     return at.astimezone(ZoneInfo(books()[organisation].zone)).date()
 
 
-def _facts(facts: Mapping[str, Any]) -> str:
-    """Facts in one line."""
+def in_words(facts: Mapping[str, Any], organisation: str) -> str:
+    """Facts in one line; instants in the organisation's zone."""
+    zone = ZoneInfo(books()[organisation].zone)
     said = []
     for name, value in facts.items():
         if value not in (None, "", [], {}):
-            said.append(f"{_words(name)}{':' if isinstance(value, dict) else ''} {_said(value)}")
+            said.append(f"{_named(name)}{':' if isinstance(value, dict) else ''} {_said(value, zone)}")
     return "; ".join(said)
 
 
-def _said(value: Any) -> str:
+def _named(name: str) -> str:
+    """What a fact is about: in words, or the id of a case, party or letter as it is."""
+    return name if ":" in name else _words(name)
+
+
+def _said(value: Any, zone: ZoneInfo) -> str:
     match value:
         case bool():
             return "yes" if value else "no"
         case dict():
-            return ", ".join(f"{name} {_said(inner)}" for name, inner in value.items())
+            return ", ".join(f"{_named(name)} {_said(inner, zone)}" for name, inner in value.items())
         case list():
-            return ", ".join(_said(inner) for inner in value)
+            return ", ".join(_said(inner, zone) for inner in value)
+        case str() if _INSTANT.fullmatch(value):
+            return f"{datetime.fromisoformat(value).astimezone(zone):%Y-%m-%d %H:%M}"
         case _:
             return str(value)
+
+
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)")
+_FRACTION = re.compile(r"(\d\d:\d\d:\d\d)\.\d+")
+"""Of a second: in the signed evidence, for people no help."""
 
 
 # ---- setting --------------------------------------------------------------------------------------------------------

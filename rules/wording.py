@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
 from models.settlement import Head, Label, Language, Payer, Step
@@ -33,6 +33,29 @@ def money(amount: Decimal, language: Language) -> str:
     if language == "en":
         return f"EUR\N{NO-BREAK SPACE}{grouped}"
     return grouped.replace(",", "\N{NO-BREAK SPACE}").replace(".", ",") + "\N{NO-BREAK SPACE}EUR"
+
+
+_MONTHS: dict[Language, str] = {
+    "lv": "janvāris februāris marts aprīlis maijs jūnijs jūlijs augusts septembris oktobris novembris decembris",
+    "lt": "sausio vasario kovo balandžio gegužės birželio liepos rugpjūčio rugsėjo spalio lapkričio gruodžio",
+    "en": "January February March April May June July August September October November December",
+}
+
+
+def day(value: date, language: Language) -> str:
+    """A date in words: `2026. gada 21. decembris`, `2026 m. gruodžio 21 d.`, `21 December 2026`."""
+    month = _MONTHS[language].split()[value.month - 1]
+    return {
+        "lv": f"{value.year}. gada {value.day}. {month}",
+        "lt": f"{value.year} m. {month} {value.day} d.",
+        "en": f"{value.day} {month} {value.year}",
+    }[language]
+
+
+def moment(at: datetime, language: Language) -> str:
+    """An instant in the zone it comes in: `2026. gada 21. decembris, plkst. 14:00`."""
+    time = {"lv": "plkst. {}", "lt": "{} val.", "en": "{}"}[language].format(f"{at:%H:%M}")
+    return f"{day(at.date(), language)}, {time}"
 
 
 def _say(value: Value, language: Language) -> str:

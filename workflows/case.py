@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -53,8 +54,11 @@ with workflow.unsafe.imports_passed_through():
         Void,
         parse,
     )
-    from models.common import Model
+    from models.common import Model, in_words
     from models.screening import SCREENED
+
+_SET_OTHERWISE = re.compile(r"-(?=-)|\((?=(?:c|r|tm|p)\))", re.IGNORECASE)
+"""What the UI's Markdown replaces by a sign, unless a backslash stands before it."""
 
 # ---- execution policies ---------------------------------------------------------------------------------------------
 
@@ -814,7 +818,12 @@ class Case:
             if optional := model.optional(self.known(model)):
                 lines += [f"If needed also: {'; '.join(optional)}."]
             lines += [""]
-        return "\n".join(lines)
+        return "\n".join(line if line.startswith("`") else _as_written(line) for line in lines)
+
+
+def _as_written(text: str) -> str:
+    """Text that the UI sets as it stands: else `--personal` gets a dash, and 33(3)(c) the sign of a copyright."""
+    return _SET_OTHERWISE.sub(r"\\\g<0>", text)
 
 
 def utc(at: datetime) -> str:
@@ -859,8 +868,8 @@ def _status(clock: ClockState) -> str:
         return "no effect before it is over"
     if not clock.can_be_late:
         return clock.status
-    told = f"{clock.owner}, then {clock.escalation}" if clock.escalation else clock.owner
-    return f"{'**OVERDUE**' if clock.status == 'overdue' else clock.status} (told: {told.replace('_', ' ')})"
+    told = ", then ".join(in_words(role) for role in (clock.owner, clock.escalation) if role)
+    return f"{'**OVERDUE**' if clock.status == 'overdue' else clock.status} (told: {told})"
 
 
 def _attribute(name: str, value: Any) -> SearchAttributeUpdate[Any]:

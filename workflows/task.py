@@ -10,6 +10,7 @@ from workflows.case import CLOSED, REST, Case, Item, accepts, utc
 
 with workflow.unsafe.imports_passed_through():
     from models.case import Act, Change, Evidence, Message, Outcome, Reopen, ReportBounce, Start, Stop, Tick, Void
+    from models.common import in_words
     from models.operator import SYSTEM
     from models.task import (
         INFORMATION,
@@ -537,7 +538,7 @@ class Task(Case):
 
     def waiting(self, stage: str, body: TaskBody) -> str:
         """What is waited for, and from whom."""
-        owner = body.owner.replace("_", " ")
+        owner = in_words(body.owner)
         words = {
             "doing": f"the {owner}, who does it",
             "training": f"the {owner}, who has the training held",

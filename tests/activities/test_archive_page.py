@@ -25,10 +25,12 @@ OWN = Label(lv="Termins", lt="Termins", en="Termins")
 RECORD: dict[str, Any] = {
     "record": "claim:BTA:2026-000123",
     "kind": "claim",
+    "stage": "telling_and_paying",
     "received_at": "2026-11-22T23:30:00+00:00",
     "closed_at": None,
-    "person": [{"role": "third_party", "name": "Anna Kalniņa", "personal_code": "010190-12345"}],
+    "person": [{"role": "third_party", "name": "Anna Kalniņa", "personal_code": "010190-12345", "language": "lt"}],
     "filed": {
+        "identified_by": "signed_request",
         "occurred_on": "2026-11-01",
         "claimants": [MASKED, {"name": "Anna Kalniņa"}],
         "losses": [{"head": "property_damaged", "amount": "1200.00"}],
@@ -81,6 +83,9 @@ def test_every_kind_of_case_has_a_word() -> None:
                 "<dt>iesniegtais, pretenzijas iesniedzēji 1</dt><dd>[citas personas dati]</dd>",
                 "<dt>iesniegtais, zaudējumi 1, zaudējumu veids</dt><dd>Mantas bojājums</dd>",
                 "<dt>persona 1, loma</dt><dd>trešā persona</dd>",
+                "<dt>persona 1, valoda</dt><dd>lietuviešu</dd>",
+                "<dt>stadija</dt><dd>izskatīšanā</dd>",
+                "<dt>iesniegtais, identifikācijas veids</dt><dd>ar parakstītu pieprasījumu</dd>",
                 "<dt>iesniegtais, zaudējumi 1, summa</dt><dd>1\N{NO-BREAK SPACE}200,00\N{NO-BREAK SPACE}EUR</dd>",
                 "<dt>iesniegtais, dokumenti 1, dokuments</dt><dd>polises kopija</dd>",
                 "<dd>Lēmums par apdrošināšanas atlīdzību</dd>",
@@ -96,6 +101,12 @@ def test_the_page_is_in_the_readers_language_and_the_json_keeps_the_names(langua
     page = files["personal-data.html"]["text"]
     assert [one for one in said if one not in page] == []
     assert json.loads(files["personal-data.json"]["text"])["systems"][0]["records"] == [RECORD]
+
+
+def test_what_another_system_calls_a_stage_stays_as_it_is() -> None:
+    record = {"record": "crm:17", "stage": "lead"}
+    files = archive_files(book("BL"), "R1", "en", datetime(2026, 11, 24, tzinfo=UTC), [("crm", OWN, [record])])
+    assert "<dt>stage</dt><dd>lead</dd>" in files["personal-data.html"]["text"]
 
 
 def test_a_field_of_another_system_without_a_word_keeps_its_name() -> None:

@@ -38,9 +38,8 @@ def sheet(language: Language = "lv", lines: int = 1, **more: object) -> Sheet:
     facts = DECISION | {"lines": LINES * lines, "reasons": [LETTERS]}
     letter = render("BTA-10.5b-third-party", language, facts, id="1", to="a@b.example", sender="c@d.example")
     words = {"sender": "BTA Insurance Company", "to": "Žanete Ķirse", "reference": "2026-000123", **more}
-    return Sheet.model_validate(
-        {**words, "written_at": WRITTEN, "subject": letter.subject, "text": letter.text, "language": language}
-    )
+    known = {"written_at": WRITTEN, "subject": letter.subject, "text": letter.text, "language": language}
+    return Sheet.model_validate({**known, **words})
 
 
 def text_of(content: bytes) -> str:
@@ -74,6 +73,30 @@ def test_the_amounts_of_a_calculation_end_at_the_same_edge() -> None:
     # further right than the same sum with more digits: they are set flush right
     wider = [x for text, x in ends.items() if text.replace(SPACE, " ") == "1 500,00 EUR."]
     assert after[0] > wider[0] > 300
+
+
+def test_amounts_with_and_without_a_full_stop_stand_figure_under_figure() -> None:
+    """A decision's parts have none: the stop hangs over the edge."""
+    starts: list[float] = []
+
+    def visit(text: str, cm: list[float], tm: list[float], *_: object) -> None:
+        if text.strip().startswith("20,00"):
+            starts.append(tm[4])
+
+    said = f"- Kopā: 20,00{SPACE}EUR.\n- Daļa: 20,00{SPACE}EUR"
+    PdfReader(BytesIO(pdf(sheet(text=said)))).pages[0].extract_text(visitor_text=visit)
+    assert len(starts) == 2
+    assert starts[0] == pytest.approx(starts[1], abs=0.01)
+
+
+@pytest.mark.parametrize("before", range(36, 48))
+def test_no_line_of_a_paragraph_stands_alone_on_a_page(before: int) -> None:
+    """Wherever the page ends, at the foot and at the head of the next."""
+    words = " ".join(f"vārds-{n:03}" for n in range(60))
+    read = PdfReader(BytesIO(pdf(sheet(text="- rinda\n" * before + "\n" + words))))
+    on = [[line for line in page.extract_text().splitlines() if "vārds-" in line] for page in read.pages]
+    assert 1 not in [len(lines) for lines in on]
+    assert " ".join(" ".join(" ".join(lines) for lines in on).split()) == words
 
 
 def test_a_long_letter_has_as_many_pages_as_it_needs_each_with_its_number() -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from models.settlement import Language
 from operations.breach import form
+from rules.wording import moment
 from tests.system.test_starter import Environment, ask, cli
 from tests.system.test_story import Parsed
 from tests.workflows.test_breach import (
@@ -22,7 +24,7 @@ from tests.workflows.test_breach import (
     told,
     write,
 )
-from tests.world import World
+from tests.world import RIGA, World
 
 pytestmark = pytest.mark.usefixtures("present")
 
@@ -68,6 +70,10 @@ async def test_the_register_says_how_each_breach_stands(world: World, where: Env
     shown = (await cli(where, "breaches", "--organisation", "GJ", "--personal")).stdout
     assert f"{case}  corrective action: Mokymai" in shown
     assert f"{case}  reasons: Laiškas neperskaitytas" in shown
+    page = await form(world.sessions, world.now(), case, personal=False, language="lv")
+    assert "<strong>Iestādei nav jāpaziņo" in page, "that comes first, and nothing is asked for"
+    assert 'class="lacks"' not in page
+    assert "Vēl trūkst" not in page
     assert "Mokymai" not in (await cli(where, "breaches")).stdout
     await cli(where, "breaches", "--organisation", "XX", code=2)
 
@@ -99,8 +105,20 @@ async def test_the_form_says_what_the_authority_asks_for_and_what_is_missing(
     assert "VDAI-77" not in hidden
     assert "140" in hidden
     assert "to be said in the next phase" in hidden
-    assert "Still missing: Categories of data subjects, Categories of personal data records" in hidden
+    assert "Still missing: categories of data subjects, categories of personal data records" in hidden
     latvian = await form(world.sessions, world.now(), case, personal=True, language="lv")
     assert "Pārkāpuma iespējamās sekas" in latvian
+    # instants and phases as each language writes them
+    told = datetime.fromisoformat(sent["sent_at"]).astimezone(RIGA)
+    language: Language
+    for language, written, phase in (
+        ("lv", moment(told, "lv"), "paziņots 1. posmā"),
+        ("lt", moment(told, "lt"), "pranešta (1 etapas)"),
+        ("en", moment(told, "en"), "notified in phase 1"),
+    ):
+        spoken = await form(world.sessions, world.now(), case, personal=True, language=language)
+        assert written in spoken
+        assert phase in spoken
+        assert "+0200" not in spoken
     await cli(where, "breaches", "form", case, "--out", "form.pdf", "--language", "de", code=2)
     await cli(where, "breaches", "form", "breach:SE:NOBODY", "--out", str(out), code=3)

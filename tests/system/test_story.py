@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from playwright.async_api import async_playwright
 
+from models.citing import source
 from operations import story
 from tests.system.test_starter import Environment, cli, complete
+from tests.workflows.test_authenticator_withdrawal import noticed
 from tests.workflows.test_claim import MONDAY, decided, deciding, paid_on, proposal
 from tests.workflows.test_late_premium import REASON, refused
 from tests.workflows.test_limits import claim, confirmed, tight
@@ -240,3 +242,32 @@ async def test_every_kind_of_case_has_a_story(world: World) -> None:
         assert "privacy" in page.lower()
         assert who["name"] not in page
         assert "Decisions" not in page
+
+
+async def test_a_notice_that_runs_gives_its_day_though_nobody_can_be_late_with_it(world: World) -> None:
+    """What the reader of a withdrawal asks first: when does it take effect."""
+    _, case = await noticed(world)
+    markdown, html = await pages(world, case)
+    clock = await world.clock(case, "BL-3-notice")
+    assert f"**Next date**: {clock.last_day:%a %Y-%m-%d}, in 10 d: BL-3-notice" in markdown
+    assert "Next due" not in html
+    assert "Authenticator withdrawal · " in html
+    assert not re.search(r"\d\d:\d\d:\d\d\.\d", html), "fractions of a second are for the signed evidence"
+
+
+def test_facts_are_words_instants_are_local_and_ids_stay_as_they_are() -> None:
+    facts = {"sent_at": "2026-11-23T14:41:49.639998+00:00", "access_request:BL:2026-1": "done", "by_post": True}
+    assert story.in_words(facts, "BL") == "sent at 2026-11-23 16:41; access_request:BL:2026-1 done; by post yes"
+
+
+@pytest.mark.parametrize(
+    ("clause", "said"),
+    [
+        ("10.5", "clause 10.5 of Rules"),
+        ("16; GDPR 12(3)", "clause 16; GDPR 12(3) of Rules"),
+        ("lines 155–159, 368", "lines 155–159, 368 of Rules"),
+        ("product, with BTA 9.6", "Rules, with BTA 9.6"),
+    ],
+)
+def test_a_duty_is_cited_as_its_document_is_parted(clause: str, said: str) -> None:
+    assert source(clause, "Rules") == said

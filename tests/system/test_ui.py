@@ -42,11 +42,13 @@ QUIET = (
 RIGA = ZoneInfo("Europe/Riga")
 LATE = "claim:BTA:2026-1003"
 ON_TIME = "claim:BTA:2026-1004"
+COUNTED = "sign_in_review:BL:2026-10"
 OTHERS = {
     ON_TIME: "Collecting",
     "access_request:BL:2026-2002": "Resting",
     "authenticator_withdrawal:BL:2026-2101": "Running",
     "privacy_request:GJ:2026-3102": "Identifying",
+    COUNTED: "Reviewing",
 }
 """One case of each kind, and where it comes to stand by itself."""
 
@@ -274,4 +276,6 @@ async def test_every_kind_says_in_one_look_where_it_stands(desk: Desk, case: str
     assert await desk.sideways() == []
     for code in await details.locator("code").all():
         assert json.loads(await code.inner_text())["case"] == case
+    if case == COUNTED:  # a command is copied as it has to be typed
+        await expect(line.filter(has_text="To read it:")).to_contain_text("sign-in month BL 2026-10 --personal")
     await desk.shot(case.replace(":", "-"))
