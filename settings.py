@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -200,3 +200,34 @@ class Settings(BaseSettings):
         if (self.smtp_user is None) != (self.smtp_password is None):
             raise ValueError("TERMINS_SMTP_USER and TERMINS_SMTP_PASSWORD belong together")
         return self
+
+
+class SettingsFaults(Exception):
+    """Settings that cannot be meant: every fault with the name of its variable, and no value."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__(f"settings: {'; '.join(faults)}")
+
+
+def read_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsFaults: Some cannot be meant; all are named.
+    """
+    try:
+        return Settings()
+    except ValidationError as e:
+        raise SettingsFaults(_faults(e)) from None
+
+
+def _faults(error: ValidationError) -> list[str]:
+    faults = []
+    for one in error.errors(include_url=False, include_context=False, include_input=False):
+        if one["type"] == "default_factory_not_called":
+            continue  # a default that hangs on a faulty value is no fault of its own
+        field = Settings.model_fields.get(str(one["loc"][0])) if one["loc"] else None
+        # a field without an alias is known by the variable's name; one with it is reported under the alias already
+        names = [f"TERMINS_{str(name).upper()}" if field is not None else str(name) for name in one["loc"][:1]]
+        faults.append(": ".join([*names, one["msg"].removeprefix("Value error, ")]))
+    return faults

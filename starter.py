@@ -17,7 +17,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from getpass import getpass
 from pathlib import Path
@@ -36,7 +36,7 @@ from models.citing import source as source_of
 from models.common import Model
 from models.coverage import is_duty
 from models.errors import Refusal
-from models.names import split_case_id
+from models.names import ACTOR, PERSONAL_CODE, split_case_id
 from models.now import wall_clock
 from models.operator import ROLES
 from models.policy import Ended
@@ -93,7 +93,7 @@ from operations.policies import Said as PolicySaid
 from operations.policies import Shown as PolicyShown
 from operations.proof import check as check_cases
 from operations.proof import prove
-from operations.reconcile import Reconciled
+from operations.reconcile import Reconciled, runs_of
 from operations.reconcile import reconcile as reconcile_cases
 from operations.records import Loaded, Records
 from operations.records import Put as HoldPut
@@ -107,13 +107,15 @@ from rules.coverage import exclusions
 from rules.rulebook import books
 from rules.settlement import settle as work_out
 from security.proof import Signer
-from settings import Settings
+from settings import Settings, SettingsFaults, read_settings
 
 DONE, REFUSED, USAGE, NOT_FOUND, DOWN = range(5)
 EXIT_CODES = (
     "Exit codes: 0 done · 1 refused, or faulty input · 2 wrong usage · 3 there is no such case · "
     "4 store or engine does not answer, or a rulebook is faulty. A filing kept while the engine is down is done (0)."
 )
+LONGEST = 2000
+"""Characters of a fault: whatever was said, the answer is read by a person."""
 WIDE = 180
 """Columns where nobody watches: a file or a pipe wraps nothing by itself."""
 
@@ -161,7 +163,7 @@ async def submit_event(
         NotAnswering: The store does not answer.
     """
     async with connect(settings) as connection:
-        return await _submit_event(connection, settings or Settings(), case, event, name, message)
+        return await _submit_event(connection, settings or read_settings(), case, event, name, message)
 
 
 async def _submit_event(
@@ -266,7 +268,7 @@ def event(
 
 async def _event(case: str, name: str, event_id: str, message: dict[str, Any], as_json: bool) -> int:
     async with connect() as connection:
-        delivered = await _submit_event(connection, Settings(), case, event_id, name, message)
+        delivered = await _submit_event(connection, read_settings(), case, event_id, name, message)
     if as_json:
         _json(delivered)
     elif delivered.refused:
@@ -294,7 +296,7 @@ def _message(source: str | None, fields: Sequence[str], actor: str | None, as_js
     for field in fields:
         key, sign, value = field.partition("=")
         if not sign or not key.strip(":"):
-            raise typer.BadParameter(f"--field {field}: must be KEY=TEXT or KEY:=JSON")
+            raise typer.BadParameter("--field: must be KEY=TEXT or KEY:=JSON")
         parsed: Any = value
         if key.endswith(":"):
             key = key[:-1]
@@ -738,7 +740,7 @@ def signature_(
 
 
 async def _signature(case: str | None, document: bytes, actor: str | None, as_json: bool) -> int:
-    verdict = await signatures.validator(Settings()).validate(document)
+    verdict = await signatures.validator(read_settings()).validate(document)
     if case is not None:
         async with connect(engine="not needed") as connection:
             speaker = await _speaker(connection, actor)
@@ -947,10 +949,7 @@ def late(
 ) -> None:
     """What is late and why: clocks that are overdue, that ended late, and apart those kept after all, or void."""
     _known(organisation)
-    try:
-        day = None if since is None else date.fromisoformat(since)
-    except ValueError:
-        raise typer.BadParameter("--since: a day such as 2026-12-24") from None
+    day = None if since is None else _day(since, "--since")
     raise typer.Exit(_run(_late(day, organisation, personal, limit or None, as_json), as_json))
 
 
@@ -1047,7 +1046,7 @@ def compliance_(
         raise typer.BadParameter("; ".join(faults))
     last = days["until"] or max(queues.day_at(wall_clock(), code) for code in books())
     first = days["since"] or last.replace(month=1, day=1)
-    if not date(1970, 1, 1) <= first <= last <= date(2999, 12, 31):
+    if not FIRST <= first <= last <= LAST:
         raise typer.BadParameter("--since: not after --until, both between 1970 and 2999")
     raise typer.Exit(_run(_compliance(first, last, organisation, out, as_json), as_json))
 
@@ -1121,11 +1120,23 @@ def storage_(
     raise typer.Exit(_run(_storage(due, day, organisation, as_json), as_json))
 
 
+FIRST, LAST = date(1970, 1, 1), date(2999, 12, 31)
+"""Days that can be asked about: at the ends of the calendar no zone can be reckoned with."""
+
+
 def _day(text: str, option: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{option}: a day such as 2026-12-24") from None
+    with contextlib.suppress(ValueError):
+        if FIRST <= (day := date.fromisoformat(text)) <= LAST:
+            return day
+    raise typer.BadParameter(f"{option}: a day such as 2026-12-24")
+
+
+def _instant(text: str, option: str) -> datetime:
+    with contextlib.suppress(ValueError):
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is not None and FIRST < at.date() < LAST:
+            return at
+    raise typer.BadParameter(f"{option}: an instant with its offset, such as 2026-11-23T02:00+02:00")
 
 
 async def _storage(due: bool, day: date | None, organisation: str | None, as_json: bool) -> int:
@@ -1197,7 +1208,9 @@ def systems_(as_json: Json = False) -> None:
     1 where one is not. Needs no servers of Termins'.
     """
     try:
-        states = asyncio.run(data_systems.check(Settings()))
+        states = asyncio.run(data_systems.check(read_settings()))
+    except SettingsFaults as e:
+        _fail(DOWN, [str(e)], as_json)
     except data_systems.ConfigurationFaults as e:
         _fail(DOWN, e.faults, as_json)
     if as_json:
@@ -1352,7 +1365,7 @@ def _print_claimant(console: Console, one: ClaimantSettlement) -> None:
 
 @app.command(epilog=EXIT_CODES)
 def recount(
-    actor: Annotated[str, typer.Option(help="Who asks for it: an operator code, or system:NAME.")] = "system:starter",
+    actor: Speaker = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until every case has counted.")] = True,
     patience: Annotated[
         int,
@@ -1367,14 +1380,15 @@ def recount(
     raise typer.Exit(_run(_recount(actor, wait, patience, as_json), as_json))
 
 
-async def _recount(actor: str, wait: bool, patience: int, as_json: bool) -> int:
+async def _recount(actor: str | None, wait: bool, patience: int, as_json: bool) -> int:
     async with connect(engine="needed") as connection:
+        by = await _speaker(connection, actor)
         with _bar("counting anew") as progress:
             done = await recount_cases(
                 connection.sessions,
                 connection.engine,
                 wall_clock,
-                actor,
+                by,
                 progress if wait else None,
                 patience,
             )
@@ -1440,9 +1454,12 @@ async def _reconcile(cases: Sequence[str], dry_run: bool, as_json: bool) -> int:
             split_case_id(case)
         except ValueError as e:
             raise Refusal(f"{case}: {e}") from None
-    settings = Settings()
+    settings = read_settings()
     async with connect(settings, engine="needed") as connection:
-        with Progress(console=_console(error=True), transient=True) as bar:
+        if lost := [case for case in cases if not await _is_anywhere(connection, case)]:
+            _fail(NOT_FOUND, [f"neither store nor engine has a case {case}" for case in lost], as_json)
+        console = _console(error=True)
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
             task = bar.add_task("", total=None)
             done = await reconcile_cases(
                 connection.sessions,
@@ -1467,6 +1484,15 @@ async def _reconcile(cases: Sequence[str], dry_run: bool, as_json: bool) -> int:
     else:
         _say_reconciled(done, dry_run=dry_run)
     return DONE if done.clean else REFUSED
+
+
+async def _is_anywhere(connection: Connection, case: str) -> bool:
+    """Whether store or engine knows a case of this name: a misspelt one must not read as reconciled."""
+    try:
+        await reading.head(connection.sessions, case)
+    except reading.NotFound:
+        return case in await runs_of(connection.engine, [case])
+    return True
 
 
 def _say_reconciled(done: Reconciled, *, dry_run: bool) -> None:
@@ -1516,7 +1542,7 @@ def erase(
 
 async def _erase(cases: Sequence[str], yes: bool, as_json: bool) -> int:
     refused = 0
-    settings = Settings()
+    settings = read_settings()
     async with connect(settings, engine="not needed") as connection:
         for case in cases:
             try:
@@ -1531,7 +1557,8 @@ async def _erase(cases: Sequence[str], yes: bool, as_json: bool) -> int:
             except Refusal as e:
                 refused += 1
                 said = f"refused: {'; '.join(e.faults)}"
-            print(json.dumps({"case": case, "result": said}, ensure_ascii=False) if as_json else f"{case}  {said}")
+            named, said = _repeated(case), _repeated(said)
+            print(json.dumps({"case": named, "result": said}, ensure_ascii=False) if as_json else f"{named}  {said}")
     return REFUSED if refused else DONE
 
 
@@ -1546,7 +1573,7 @@ def keys_backup(as_json: Json = False) -> None:
 
 
 async def _keys_backup(as_json: bool) -> int:
-    settings = Settings()
+    settings = read_settings()
     async with connect(settings, engine="not needed") as connection:
         keep = timedelta(days=settings.key_backup_days)
         done = await key_backup.back_up(connection.keyring, settings.key_backups, keep, wall_clock)
@@ -1705,7 +1732,7 @@ async def _check(cases: Sequence[str], as_json: bool) -> int:
 def _say_broken(faults: Mapping[str, Sequence[str]]) -> None:
     for case, found in faults.items():
         for fault in found:
-            print(f"{case or 'checkpoints'}  {fault}")
+            print(f"{_repeated(case) or 'checkpoints'}  {_repeated(fault)}")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -1893,10 +1920,7 @@ def sign_in_journal(
     as_json: Json = False,
 ) -> None:
     """Show who asked to sign in at a client, when, and what it came to; addresses only with --personal."""
-    try:
-        days = [None if text is None else date.fromisoformat(text) for text in (since, until)]
-    except ValueError:
-        raise typer.BadParameter("--since, --until: a day such as 2026-12-24") from None
+    days = [None if text is None else _day(text, "--since, --until") for text in (since, until)]
     if days[0] is not None and days[1] is not None and days[1] < days[0]:
         raise typer.BadParameter("--until: lies before --since")
     raise typer.Exit(_run(_journal(client, user, days[0], days[1], personal, as_json), as_json))
@@ -1966,10 +1990,7 @@ def sign_in_remove(
     as_json: Json = False,
 ) -> None:
     """Remove older records of the journal than the sweep does; refused while one has to be kept (SE-33.3.10)."""
-    try:
-        day = date.fromisoformat(before)
-    except ValueError:
-        raise typer.BadParameter("--before: a day such as 2025-12-24") from None
+    day = _day(before, "--before")
     raise typer.Exit(_run(_remove(organisation, day, as_json), as_json))
 
 
@@ -2107,10 +2128,9 @@ def _operator_table(found: Iterable[Listed]) -> Table:
 
 
 def _amount(limit: str | None) -> Decimal | None:
-    try:
-        return None if limit is None else Decimal(limit)
-    except InvalidOperation:
-        raise typer.BadParameter("--limit: an amount in EUR, such as 5000.00") from None
+    if limit is not None and not re.fullmatch(r"[0-9]{1,12}(\.[0-9]{1,2})?", limit):
+        raise typer.BadParameter("--limit: an amount in EUR, such as 5000.00")
+    return None if limit is None else Decimal(limit)
 
 
 # ---- access ---------------------------------------------------------------------------------------------------------
@@ -2277,14 +2297,16 @@ def _policies(
 
 async def _speaker(connection: Connection, actor: str | None) -> str:
     """Who speaks: an operator with a token, the system that is named, or the command line itself."""
-    settings = Settings()
+    settings = read_settings()
     token = settings.token.get_secret_value() if settings.token else None
     if actor is None and token is None:
         return HERE
     said = await with_actor(
         Operators(connection.sessions, wall_clock), {} if actor is None else {"actor": actor}, token
     )
-    return str(said["actor"])
+    if not re.fullmatch(ACTOR, by := str(said["actor"])):
+        raise Refusal("actor: system: and a name of 2 to 32 of a-z 0-9 . _ -, which begins with a letter")
+    return by
 
 
 @policy_app.command(name="register", epilog=EXIT_CODES)
@@ -2505,12 +2527,7 @@ def policies_object(
     as_json: Json = False,
 ) -> None:
     """A client wants no reminders of the end of a contract: of none of that person's contracts, from now on."""
-    try:
-        received = wall_clock() if received_at is None else datetime.fromisoformat(received_at)
-    except ValueError:
-        raise typer.BadParameter("--received-at: an instant with offset") from None
-    if received.tzinfo is None:
-        raise typer.BadParameter("--received-at: an instant with offset")
+    received = wall_clock() if received_at is None else _instant(received_at, "--received-at")
 
     def say(stopped: tuple[str, ...]) -> int:
         if as_json:
@@ -2533,14 +2550,8 @@ def policies_show(
     as_json: Json = False,
 ) -> None:
     """Show a policy: whether it is in force on a day and why, its limits, its premium, and all that was said of it."""
-    day, instant = None, None
-    try:
-        day = None if on is None else date.fromisoformat(on)
-        instant = None if as_of is None else datetime.fromisoformat(as_of)
-    except ValueError:
-        raise typer.BadParameter("--on: a day such as 2026-12-24; --as-of: an instant with offset") from None
-    if instant is not None and instant.tzinfo is None:
-        raise typer.BadParameter("--as-of: an instant with offset")
+    day = None if on is None else _day(on, "--on")
+    instant = None if as_of is None else _instant(as_of, "--as-of")
 
     def say(shown: PolicyShown) -> int:
         if as_json:
@@ -2827,7 +2838,7 @@ async def _recurrences_set(items: Sequence[reading_json.Item], preview: bool, ac
     bad = False
     async with connect(engine="wanted") as connection:
         speaker = await _speaker(connection, actor)
-        for item in items:
+        for item in _with_progress(items, "recurring duties"):
             if item.faults:
                 bad = True
                 _say_refused(item.faults, as_json, item)
@@ -2915,7 +2926,9 @@ def processing_(
     if out is not None and as_json:
         raise typer.BadParameter("say either --json or --out")
     try:
-        systems = data_systems.entries(Settings())
+        systems = data_systems.entries(read_settings())
+    except SettingsFaults as e:
+        _fail(DOWN, [str(e)], as_json)
     except data_systems.ConfigurationFaults as e:
         _fail(REFUSED, e.faults, as_json)
 
@@ -3354,7 +3367,17 @@ def erasures_list(
 ) -> None:
     """The ledger of erasures: which record of which system, and when; it names nobody."""
     _known(organisation)
+    if case is not None and not _is_privacy_request(case):
+        raise typer.BadParameter("--case: a privacy request, such as privacy_request:GJ:2026-3101")
     raise typer.Exit(_run(_erasures_list(organisation, case, as_json), as_json))
+
+
+def _is_privacy_request(case: str) -> bool:
+    """Whether this can name one; after a restore the store may not know it, and the ledger does."""
+    try:
+        return split_case_id(case)[0] == "privacy_request"
+    except ValueError:
+        return False
 
 
 async def _erasures_list(organisation: str | None, case: str | None, as_json: bool) -> int:
@@ -3438,12 +3461,9 @@ def erasures_replay(
 
     Without --yes it only says what came back. 1 where something is left to be done.
     """
-    try:
-        at = datetime.fromisoformat(since)
-    except ValueError:
-        raise typer.BadParameter("--since: an instant such as 2026-11-23T02:00+02:00") from None
-    if at.tzinfo is None:
-        raise typer.BadParameter("--since: an instant with its offset, such as 2026-11-23T02:00+02:00")
+    at = _instant(since, "--since")
+    if at > wall_clock():
+        raise typer.BadParameter("--since: lies in the future; no dump was made then")
     raise typer.Exit(_run(_erasures_replay(at, tuple(system or ()), yes, as_json), as_json))
 
 
@@ -3704,16 +3724,24 @@ def _run(work: Coroutine[Any, Any, int], as_json: bool) -> int:
         _fail(USAGE, ["an argument is no UTF-8 text"], as_json)
     except reading.NotFound as e:
         _fail(NOT_FOUND, [str(e)], as_json)
-    except (NotAnswering, duties.RulebookError) as e:
+    except (NotAnswering, SettingsFaults, duties.RulebookError) as e:
         _fail(DOWN, [str(e)], as_json)
 
 
 def _fail(code: int, faults: Sequence[str], as_json: bool) -> NoReturn:
+    faults = [_repeated(fault) for fault in faults]
     if as_json:
         print(json.dumps({"faults": list(faults)}, ensure_ascii=False))
     for fault in faults:
         _note(fault)
     raise typer.Exit(code)
+
+
+def _repeated(text: str) -> str:
+    """What repeats a word of the command line, where that could be anything: no personal code, no control, no end."""
+    text = _COMMANDS.sub("\N{REPLACEMENT CHARACTER}", text).replace("\x1b", "\N{REPLACEMENT CHARACTER}")
+    text = PERSONAL_CODE.sub("(a personal code)", text)
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def _note(text: str) -> None:
@@ -3732,19 +3760,20 @@ def _read(source: str) -> bytes:
 
 
 def _instant_or_day(text: str) -> datetime | date:
+    with contextlib.suppress(typer.BadParameter):
+        return _day(text, "")
     try:
-        return date.fromisoformat(text)
-    except ValueError:
-        instant = datetime.fromisoformat(text)
-    if instant.tzinfo is None:
-        raise ValueError(text)
-    return instant
+        return _instant(text, "")
+    except typer.BadParameter as e:
+        raise ValueError(str(e)) from None
 
 
 @contextlib.contextmanager
 def _bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """A bar for work that says how much of how much is done."""
-    with Progress(console=_console(error=True), transient=True) as bar:
+    console = _console(error=True)
+    # where nobody watches, an ended bar would leave an empty line in a log
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         # of nothing all is done: a bar of 0 would stand still
         yield lambda done, total: bar.update(task, completed=done, total=max(total, 1))

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -52,8 +52,10 @@ SLACK = timedelta(hours=1)
 """By so much the clocks of two machines may differ, and a step may still be on its way into the store."""
 
 
-NO_FORM = (KeyError, TypeError, ValueError, IndexError, AttributeError)
+NO_FORM = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
 """What reading a body gives in which a part is missing, or is something else."""
+COMMANDS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What would command a terminal, turn the direction of writing, or is no character: a bundle can come from anybody."""
 FORM = "the form: a part of it is missing or not of its form"
 
 
@@ -85,7 +87,7 @@ def opened(line: bytes, what: str) -> tuple[dict[str, Any], str]:
         raise Broken("it is not one line of JSON with body, public_key and signature")
     try:
         body = json.loads(found["body"])
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Broken("its body is not JSON") from None
     if not isinstance(body, dict) or body.get("what") != what:
         raise Broken(f"it is no {what}")
@@ -580,10 +582,18 @@ def public_key(text: str) -> str:
         ValueError: It is none.
     """
     if not re.fullmatch(r"[0-9a-f]{64}", text):
-        text = Path(text).read_text(encoding="ascii").strip()
+        try:
+            text = Path(text).read_text(encoding="ascii").strip()
+        except (OSError, ValueError):
+            text = ""
     if not re.fullmatch(r"[0-9a-f]{64}", text):
-        raise ValueError("64 digits 0-9 a-f, or a file that holds them")
+        raise ValueError("--key: 64 digits 0-9 a-f, or a file that holds them")
     return text
+
+
+def say(text: str, to: TextIO) -> None:
+    """Print it, with a mark for each character that is not to be read."""
+    print(COMMANDS.sub("\N{REPLACEMENT CHARACTER}", text), file=to)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -595,7 +605,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         key, data = public_key(asked.key), asked.bundle.read_bytes()
-    except (OSError, ValueError) as e:
+    except OSError as e:
+        parser.error(f"{asked.bundle}: {e.strerror}")
+    except ValueError as e:
         parser.error(str(e))
     if asked.checkpoints is not None and not asked.checkpoints.is_dir():
         parser.error(f"{asked.checkpoints} is no folder")
@@ -603,14 +615,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = verify(data, key, Checkpoints.read(asked.checkpoints, key) if asked.checkpoints else None)
     except Broken as e:
         found = Verified([], [f"the form: {e}"])
-    print("\n".join(found.lines))
+    say("\n".join(found.lines), sys.stdout)
     print()
     if not found.faults:
         print("Everything holds: signed by this key, to the byte.")
         return 0
     print(f"{len(found.faults)} FAULTS" if len(found.faults) > 1 else "1 FAULT", file=sys.stderr)
     for fault in found.faults:
-        print(f"  {fault}", file=sys.stderr)
+        say(f"  {fault}", sys.stderr)
     return 1
 
 

@@ -10,6 +10,7 @@ from datetime import timedelta
 import structlog
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.runtime import Runtime
+from temporalio.service import RPCError
 from temporalio.worker import (
     PollerBehaviorSimpleMaximum,
     UnsandboxedWorkflowRunner,
@@ -31,10 +32,10 @@ from models.now import wall_clock
 from operations import data_systems, identity, metrics, watching
 from operations.intake import filed_in
 from operations.logs import configure
-from operations.place import find, keys
+from operations.place import beginning, find, keys
 from operations.setup import missing
 from operations.store import engine, sessions
-from settings import Settings
+from settings import Settings, read_settings
 from workflows import registry
 
 log = structlog.get_logger()
@@ -102,16 +103,23 @@ def mailbox(settings: Settings) -> MailIn:
 
 async def main() -> None:
     """Serve until SIGTERM or SIGINT."""
-    settings = Settings()
+    with beginning():
+        settings = read_settings()
     configure()
     # before any client is made
     sdk, sdk_metrics = metrics.runtime(metrics=settings.worker_http != "off")
     Runtime.set_default(sdk)
-    place = await find(settings)
-    keyring = keys(place, settings)
+    with beginning():
+        place = await find(settings)
+        keyring = keys(place, settings)
     database = engine(place.database_url, keyring)
-    client = await place.connect(keyring, filed=filed_in(sessions(database)))
-    if lacking := await missing(client):
+    try:
+        client = await place.connect(keyring, filed=filed_in(sessions(database)))
+        lacking = await missing(client)
+    except (RuntimeError, ValueError, RPCError) as e:
+        why = f": {e.status.name}" if isinstance(e, RPCError) else ""
+        raise SystemExit(f"the engine at {place.temporal_address} does not answer{why}") from None
+    if lacking:
         raise SystemExit(f"run setup first: {', '.join(lacking)}")
     # connections of its own: a probe takes none from the cases, and answers when they use all of theirs
     watched = engine(place.database_url, keyring, pool=1)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import asyncpg
-from pydantic import ValidationError
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from models.errors import Refusal
 from models.now import wall_clock
 from operations.intake import Intake, Sessions
 from operations.local import LocalServerError
@@ -22,8 +22,10 @@ from operations.store import engine as make_engine
 from operations.store import sessions
 from security.keys import Keyring, NoKey
 from security.master import MasterKeyError
-from settings import Settings
+from settings import Settings, SettingsFaults, read_settings
 
+DATA = "22"
+"""What the states of PostgreSQL begin with that find fault with a value."""
 ANSWERS_WITHIN = 10.0
 """Seconds after which an engine that does not answer counts as down."""
 
@@ -65,12 +67,12 @@ async def connect(
 
     Raises:
         NotAnswering: The store does not answer, or a needed engine does not.
+        Refusal: The store answers that it takes no such value.
     """
     try:
-        settings = settings or Settings()
-    except ValidationError as e:
-        faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in e.errors(include_input=False))
-        raise NotAnswering(f"settings: {faults}") from None
+        settings = settings or read_settings()
+    except SettingsFaults as e:
+        raise NotAnswering(str(e)) from None
     place = await _place(settings, engine)
     try:
         keyring = keys(place, settings)
@@ -87,6 +89,12 @@ async def connect(
         yield Connection(settings, place, made, keyring, client, Intake(made, keyring, client, wall_clock), problem)
     except (NoKey, MasterKeyError) as e:
         raise NotAnswering(str(e)) from None
+    except DBAPIError as e:
+        if str(getattr(e.orig, "sqlstate", None)).startswith(DATA):
+            raise Refusal(
+                "a value that was said cannot be kept or looked for: half a character, or out of range"
+            ) from e
+        raise NotAnswering(_store_problem(e)) from e
     except (SQLAlchemyError, asyncpg.PostgresError, OSError) as e:
         raise NotAnswering(_store_problem(e)) from e
     except RPCError as e:

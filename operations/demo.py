@@ -28,7 +28,6 @@ from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from aiohttp import ClientError, ClientSession, ClientTimeout
-from pydantic import ValidationError
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.table import Table
@@ -57,7 +56,7 @@ from operations.records import Loaded, Records
 from operations.samples import SAMPLES, SampleError, Samples, read
 from operations.setup import setup
 from rules.rulebook import book
-from settings import Settings
+from settings import Settings, SettingsFaults, read_settings
 
 ROOT = Path(__file__).parent.parent
 REFRESH = 1.5  # seconds
@@ -690,10 +689,10 @@ def main() -> None:
     watched = sys.stdout.isatty() or "COLUMNS" in os.environ
     console = Console(highlight=False, width=None if watched else UNWATCHED)
     try:
-        asyncio.run(run(console, Settings(), once=once))
+        asyncio.run(run(console, read_settings(), once=once))
     except (KeyboardInterrupt, asyncio.CancelledError):
         console.print("The demo has ended; what it did is kept, and the next `make demo` goes on from there.")
-    except (DemoError, NotAnswering, LocalServerError, ValidationError) as e:
+    except (DemoError, NotAnswering, LocalServerError, SettingsFaults) as e:
         console.print(Text(str(e), style="red"), soft_wrap=True)
         sys.exit(1)
 

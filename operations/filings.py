@@ -87,7 +87,7 @@ def check(data: Any, now: datetime) -> Checked:
 def faults_of(error: ValidationError, within: str = "") -> list[str]:
     """Every fault of a validation, with its field and without its value."""
     return [
-        f"{within}{path_of(e['loc'])}: {in_words(e)}"
+        ": ".join(filter(None, (f"{within}{path_of(e['loc'])}", in_words(e))))
         for e in error.errors(include_url=False, include_context=False, include_input=False)
     ]
 

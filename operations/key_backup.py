@@ -57,10 +57,18 @@ async def restore(sessions: Sessions, keyring: Keyring, path: Path) -> Restored:
     """
     try:
         text = await asyncio.to_thread(path.read_text, "utf-8")
+    except OSError as e:
+        raise Refusal(f"file: cannot be read: {e.strerror}") from None
+    except ValueError:
+        raise Refusal("file: it is no backup of keys") from None
+    if not text:
+        # a backup of an installation that is cut off to nothing: nothing was brought back, and nobody may think it was
+        raise Refusal("file: it is empty, so it is no backup of keys")
+    try:
         rows = [json.loads(line) for line in text.splitlines()]
         restored = await keyring.restore(rows)
-    except (OSError, ValueError, KeyError, TypeError) as e:
-        raise Refusal(f"file: it is no backup of keys ({type(e).__name__})") from None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise Refusal("file: it is no backup of keys") from None
     again = await destroy_again(sessions, keyring, erased_before(path.parent))
     return Restored(keys=restored, destroyed_again=tuple(again))
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from pydantic import SecretStr
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
@@ -12,8 +15,8 @@ from operations.local import LocalServerError, running
 from operations.store import keyring
 from security.codec import CaseCodec, WasFiled
 from security.keys import Keyring
-from security.master import MasterKey, MasterKeyFile, MasterKeys
-from settings import Settings
+from security.master import MasterKey, MasterKeyError, MasterKeyFile, MasterKeys
+from settings import Settings, SettingsFaults
 
 CODEC_HTTP = "127.0.0.1:8234"
 """Where the codec endpoint listens where nothing else is said."""
@@ -44,6 +47,15 @@ class Place(Model):
         config["target_host"] = self.temporal_address
         config["namespace"] = self.namespace
         return await Client.connect(**config, data_converter=sealing(CaseCodec(keyring, filed=filed)))
+
+
+@contextmanager
+def beginning() -> Iterator[None]:
+    """What a program needs to begin: where it cannot be had, the program ends with what is wrong, in plain words."""
+    try:
+        yield
+    except (SettingsFaults, LocalServerError, MasterKeyError) as e:
+        raise SystemExit(str(e)) from None
 
 
 async def find(settings: Settings) -> Place:

@@ -6,8 +6,10 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner, Result
 
 import starter
@@ -94,3 +96,74 @@ async def test_wrong_usage_and_unknown_cases_have_their_exit_codes(where: dict[s
         with pytest.raises(SystemExit) as left:
             verify.main(words)
         assert left.value.code == starter.USAGE
+
+
+KEY = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw().hex()
+"""A key that signed nothing here."""
+
+
+NONE: tuple[Any, ...] = (None, 7, "\x1b]0;x\x07", [], {}, [1], [None], "\ud800")
+"""What no part of a bundle is."""
+
+
+def handed(folder: Path, body: bytes) -> Path:
+    """A bundle of this body as a stranger may hand it over: of the right form, signed by nobody."""
+    file = folder / "handed.json"
+    file.write_bytes(b'{"body":' + body + b',"public_key":"' + KEY.encode() + b'","signature":"' + b"0" * 128 + b'"}\n')
+    return file
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+        b'{"what":"termins proof 1","count":' + b"9" * 5000 + b"}",
+        b'{"what":"termins proof 1"}',
+        b'{"what":"termins proof 1","filing":[],"entries":7,"clocks":null}',
+        b'{"what":["termins proof 1"]}',
+        b'{"\xff":1}',
+        b"{}",
+    ],
+)
+def test_whatever_a_stranger_hands_over_has_a_verdict(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], body: bytes
+) -> None:
+    assert verify.main([str(handed(tmp_path, body)), "--key", KEY]) == 1
+    assert "FAULT" in capsys.readouterr().err
+
+
+async def test_a_bundle_that_was_changed_commands_no_terminal_and_has_a_verdict(
+    world: World, where: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every part replaced by what is none, or by what a terminal obeys: it is said, and nothing is obeyed."""
+    case = await world.file("claim", "BTA", content(await world.policy()))
+    await world.stage(case, "collecting")
+    body = json.loads((await cli(where, "proof", case)).stdout)["body"]
+    changed = [{**body, key: value} for key in body for value in NONE]
+    title, day = json.dumps(body["clocks"][0]["title"]).encode(), json.dumps(body["clocks"][0]["due"]).encode()
+    whole = json.dumps(body).encode()
+    bodies = [json.dumps(one).encode() for one in changed if one["what"] == body["what"]]
+    bodies += [
+        whole.replace(title, b'"\\u001b]0;x\\u0007 \\ud800 \\u202e"'),
+        whole.replace(day, b'"0001-01-01T00:00+14:00"'),
+    ]
+    for one in bodies:
+        assert verify.main([str(handed(tmp_path, one)), "--key", KEY]) == 1
+        said = capsys.readouterr()
+        assert not verify.COMMANDS.search((said.out + said.err).replace("\n", ""))
+
+
+@pytest.mark.parametrize("key", ["", "x", "0" * 63, "0" * 65, "A" * 64, "/", __file__])
+def test_a_key_that_is_none_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str], key: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        verify.main([str(handed(tmp_path, b"{}")), "--key", key])
+    assert ended.value.code == 2
+    assert "--key: 64 digits" in capsys.readouterr().err
+
+
+def test_a_bundle_that_cannot_be_read_is_wrong_usage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for file in (tmp_path, tmp_path / "nothing"):
+        with pytest.raises(SystemExit) as ended:
+            verify.main([str(file), "--key", KEY])
+        assert ended.value.code == 2
+        assert f"{file}: " in capsys.readouterr().err

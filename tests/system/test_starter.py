@@ -31,6 +31,11 @@ REGISTER = Path(__file__).parents[1] / "rules" / "register_ids.json"
 pytestmark = pytest.mark.usefixtures("present")
 
 Environment = dict[str, str]
+FAULTY = {"DATABASE_URL": "mysql://me:secret-word@x/y", "TERMINS_SMTP_PORT": "secret-word", "TERMINS_MAIL": "pigeon"}
+FAULTS = (
+    "settings: DATABASE_URL: Termins needs PostgreSQL, not mysql; TERMINS_MAIL: Input should be 'maildir' or 'smtp'; "
+    "TERMINS_SMTP_PORT: Input should be a valid integer, unable to parse string as an integer\n"
+)
 
 
 @pytest.fixture
@@ -385,7 +390,7 @@ async def test_recount_makes_every_outdated_clock_count_anew(world: World, where
     case = await complete(world, where, datetime.now(UTC))
     async with world.sessions() as session, session.begin():
         await session.exec(update(ClockRow).where(col(ClockRow.case) == case).values(rulebook_version="2020-01-01"))
-    done = await ask(where, "recount", "--actor", "op-1")
+    done = await ask(where, "recount", "--actor", "system:tests")
     assert done["cases"] >= 1
     assert done["targets"]["rulebook:BTA"] == book("BTA").version
     assert (await world.clock(case, "BTA-10.5a")).rulebook_version == book("BTA").version
@@ -511,6 +516,184 @@ async def test_a_setting_that_cannot_be_meant_is_named_without_its_value(where: 
     result = await cli({**where, "DATABASE_URL": "mysql://me:secret-word@x/y"}, "list", code=4)
     assert "PostgreSQL" in result.stderr
     assert "secret-word" not in result.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list",),
+        ("systems",),
+        ("processing", "SE"),
+        ("erase", "claim:BTA:NOBODY"),
+        ("reconcile", "--dry-run"),
+        ("keys", "backup"),
+        ("signature", "README.md"),
+    ],
+)
+async def test_every_setting_that_cannot_be_meant_is_named_by_its_variable_and_nothing_else_is(
+    where: Environment, words: tuple[str, ...]
+) -> None:
+    """A default that hangs on a faulty value was said to be a fault too; some commands showed a stack of calls."""
+    result = await cli({**where, **FAULTY}, *words, code=4)
+    assert result.stderr == FAULTS
+
+
+@pytest.mark.parametrize("program", ["worker.py", "codec.py"])
+async def test_a_server_that_cannot_begin_says_why_in_a_line(where: Environment, program: str) -> None:
+    for more, said in (
+        (FAULTY, FAULTS),
+        ({"TERMINS_MASTER_KEY": "secret-word"}, "a master key is an id, a colon, and 32 bytes in URL-safe base64"),
+        ({"DATABASE_URL": "", "TEMPORAL_ADDRESS": ""}, "no servers run for "),
+        ({"DATABASE_URL": "", "TEMPORAL_ADDRESS": "", "TERMINS_CODEC_HTTP": "127.0.0.1:99999"}, "no servers run for "),
+    ):
+        done = await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, program],
+            cwd=ROOT,
+            env={**os.environ, **where, **more},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 1
+        assert said in done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
+        assert "secret-word" not in done.stderr
+
+
+async def test_where_nobody_watches_a_long_command_says_nothing_beside_its_result(
+    world: World, where: Environment
+) -> None:
+    """A bar that had ended left an empty line in every log."""
+    case = await opened(world, where)
+    for words in (("check", case), ("recount", "--no-wait"), ("reconcile", case, "--dry-run")):
+        assert not (await cli(where, *words)).stderr
+
+
+# ---- words that nobody can mean --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31", "2026-02-30", ""])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("late", "--since"),
+        ("list", "--due-before"),
+        ("storage", "--on"),
+        ("compliance", "--until"),
+        ("sign-in", "journal", "BL-0042", "--until"),
+        ("sign-in", "remove", "BL", "--before"),
+        ("policies", "show", "NOBODY", "--on"),
+        ("erasures", "end", "privacy_request:GJ:NOBODY", "clinic:visits", "--until"),
+    ],
+)
+async def test_a_day_that_no_zone_can_reckon_with_is_wrong_usage(
+    where: Environment, words: tuple[str, ...], day: str
+) -> None:
+    """The ends of the calendar were a stack of calls, or a store that does not answer."""
+    result = await cli(where, *words, day, code=2)
+    assert "--" in result.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "2026-11-23T10:00", "x"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("list", "--due-before"),
+        ("policies", "show", "NOBODY", "--as-of"),
+        ("policies", "object", "NOBODY", "--received-at"),
+        ("erasures", "replay", "--since"),
+    ],
+)
+async def test_an_instant_without_offset_or_beyond_all_zones_is_wrong_usage(
+    where: Environment, words: tuple[str, ...], at: str
+) -> None:
+    assert "offset" in (await cli(where, *words, at, code=2)).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("show",), 3),
+        (("explain",), 3),
+        (("reset", "--reason", "why"), 3),
+        (("proof",), 3),
+        (("erase",), 1),
+        (("check",), 1),
+        (("answer-password",), 1),
+        (("event", "--event-id", "e-1", "--actor", "system:tests"), 3),
+    ],
+)
+async def test_what_is_typed_for_a_case_is_not_repeated_if_it_can_be_a_person(
+    where: Environment, words: tuple[str, ...], code: int
+) -> None:
+    name = ("add_document",) if words[0] == "event" else ()
+    for typed in ("320505-10058", "claim:BTA:32050510058", "\x1b[31mx 320505-10058 " + "x" * 50_000):
+        result = await cli(where, words[0], typed, *name, *words[1:], code=code)
+        assert "personal code" in result.output
+        assert "10058" not in result.output
+        assert "\x1b" not in result.output
+        assert len(result.output) < 5000
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("show", "a\udcff"), ("list", "--stage", "a\udcff"), ("access", "--client", "a\udcff"), ("check", "a\udcff")],
+)
+async def test_half_a_character_is_no_store_that_does_not_answer(where: Environment, words: tuple[str, ...]) -> None:
+    """A shell passes on what is no UTF-8; an alarm about the store would send somebody to the wrong place."""
+    assert "half a character" in (await cli(where, *words, code=1)).stderr
+
+
+async def test_a_case_that_nobody_knows_is_not_reconciled(world: World, where: Environment) -> None:
+    """A misspelt name was "0 cases compared, nothing is left to do", and success."""
+    case = await opened(world, where)
+    result = await cli(where, "reconcile", "--dry-run", case, "claim:BTA:NOBODY", code=3)
+    assert result.stderr == "neither store nor engine has a case claim:BTA:NOBODY\n"
+    assert not result.stdout
+    assert "1 cases compared" in (await cli(where, "reconcile", "--dry-run", case)).stdout
+
+
+async def test_erasures_of_no_request_and_of_a_day_to_come_are_wrong_usage(where: Environment) -> None:
+    """Both were answered as if nothing had to be done."""
+    for case in ("claim:BTA:2026-1", "privacy_request", "privacy_request:GJ:", "x"):
+        assert "--case: a privacy request" in (await cli(where, "erasures", "list", "--case", case, code=2)).stderr
+    assert (await cli(where, "erasures", "list", "--case", "privacy_request:GJ:NOBODY")).stdout
+    result = await cli(where, "erasures", "replay", "--since", "2099-01-01T00:00+02:00", code=2)
+    assert "lies in the future" in result.stderr
+
+
+async def test_a_field_that_is_none_is_not_repeated(where: Environment) -> None:
+    words = ("event", "claim:BTA:NOBODY", "add_document", "--event-id", "e-1", "--field", "Anna Bērziņa")
+    assert "Anna" not in (await cli(where, *words, code=2)).output
+
+
+@pytest.mark.parametrize("actor", ["op-999", "Anna", "", "system:", "system:Anna Bērziņa", "system:" + "x" * 99])
+async def test_nobody_asks_for_a_recount_under_a_name_that_is_not_theirs(where: Environment, actor: str) -> None:
+    """What was said became who set the target: anybody, with any text."""
+    result = await cli(where, "recount", "--no-wait", "--actor", actor, code=1)
+    assert result.stderr.startswith("actor: ")
+    assert "Anna" not in result.output
+
+
+@pytest.mark.parametrize("limit", ["1.234", "-5.00", "1e3", "NaN", "Infinity", "", "١٢.٥٠", "5 000"])
+async def test_a_limit_is_an_amount_in_cents(where: Environment, limit: str) -> None:
+    words = ("operator", "add", f"op-{uuid4().hex[:8]}", "--organisation", "BTA", "--role", "approve")
+    assert "--limit: an amount in EUR" in (await cli(where, *words, f"--limit={limit}", code=2)).stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"[" * 100_000, b"{}", b"[]", b'"x"', b"null\n7"])
+async def test_a_file_that_is_no_backup_brings_no_keys_back(where: Environment, tmp_path: Path, content: bytes) -> None:
+    """An empty one was a success: nothing was brought back, and everybody thought that it was."""
+    file = tmp_path / "keys.json"
+    file.write_bytes(content)
+    result = await cli(where, "keys", "restore", str(file), code=1)
+    assert "it is no backup of keys" in result.stderr.splitlines()[0].replace("so ", "")
+    assert "No such file" in (await cli(where, "keys", "restore", str(tmp_path / "nothing"), code=1)).stderr
+
+
+async def test_a_fault_of_a_whole_object_names_no_field(where: Environment) -> None:
+    assert (await cli(where, "settle", data="7", code=2)).stderr == "a JSON object is needed\n"
 
 
 # ---- for other Python code ------------------------------------------------------------------------------------------
