@@ -44,6 +44,8 @@ LARGEST = 4 * 2**20
 """Bytes of a request; the engine itself takes no payload above 2 MiB."""
 MOST = 2000
 """Payloads of a request."""
+LONGEST = 2**18
+"""Bytes of an address: the UI puts the whole of a case's details into one, each letter beyond ASCII as six."""
 
 JSON_PLAIN = b"json/plain"
 NOT_YOURS = Payload(metadata={"encoding": JSON_PLAIN}, data=b'"<not yours to see>"')
@@ -364,7 +366,7 @@ async def serving(endpoint: Endpoint, address: str) -> AsyncIterator[str]:
     """
     host, _, port = address.rpartition(":")
     # no access log: a path can hold a token by mistake, and the UI asks a dozen times a second
-    runner = web.AppRunner(endpoint.application(), access_log=None)
+    runner = web.AppRunner(endpoint.application(), access_log=None, max_line_size=LONGEST)
     await runner.setup()
     try:
         await web.TCPSite(runner, host.strip("[]"), int(port)).start()

@@ -268,7 +268,7 @@ async def behind(world: World) -> AsyncIterator[Door]:
 
     ui = web.Application()
     ui.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(ui)
+    runner = web.AppRunner(ui, max_line_size=2**20)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with opened(world, ui=f"http://127.0.0.1:{runner.addresses[0][1]}") as door:
@@ -293,6 +293,15 @@ async def test_the_ui_is_passed_on_as_it_is_without_who_asks(behind: Door) -> No
         asked = await came.json()
     assert asked["path"] == path
     assert asked["headers"]["Cookie"] == "_csrf=x"
+
+
+async def test_details_of_any_length_pass(behind: Door) -> None:
+    """The UI asks for them to be set with all of them in the address: what stood there instead was an error."""
+    cookie = (await sign_in(behind, await operator(behind)))[2].split("; ")[0]
+    path = "/render?content=" + "%C4%81" * 20_000
+    async with behind.http.get(URL(behind.url + path, encoded=True), headers={"Cookie": cookie}) as came:
+        asked = await came.json()
+    assert asked["path"] == path
 
 
 async def test_one_name_of_this_machine_leads_to_the_other(behind: Door) -> None:
