@@ -1108,7 +1108,10 @@ def storage_(
     organisation: Organisation = None,
     as_json: Json = False,
 ) -> None:
-    """How long closed cases and records elsewhere are kept, and what is to go. It changes nothing."""
+    """How long closed cases, consents, ended policies and records elsewhere are kept, and what is to go.
+
+    It changes nothing.
+    """
     _known(organisation)
     if report and (due or on is not None):
         raise typer.BadParameter("--report: not with --due or --on")
@@ -1147,11 +1150,11 @@ async def _storage(due: bool, day: date | None, organisation: str | None, as_jso
     if as_json:
         _json_array(found)
         return DONE
-    table = _table("Case or record", "Of", "Term", "What", "Kept until", "State")
+    table = _table("Which", "Of", "Term", "What", "Kept until", "State")
     for one in found:
         until = str(one.last_day or "–")
         table.add_row(one.key, one.organisation, one.duty or "–", one.what, until, _storage_found(one))
-    none = "Nothing is over." if due else "No closed case and no record has a storage term."
+    none = "Nothing is over." if due else "No closed case, record, consent or ended policy is here."
     _console().print(table if found else none)
     return DONE
 

@@ -37,7 +37,7 @@ from models.tables import (
     PolicyRow,
     ScreeningRow,
 )
-from operations.intake import Sessions
+from operations.intake import POLICY_ERASED, Sessions
 from rules.authority import limits as limits_of
 from rules.automatic import begun
 from rules.documents import asked as document_asked
@@ -89,7 +89,10 @@ class ClaimStore:
         faults = list(intake.faults)
         policy = await _policy(session, self._keyring, intake.organisation, filing)
         if policy is None:
-            faults.append("content.policy: no such policy; set_policy names the right one")
+            named = await session.get(PolicyRow, filing.policy) if filing.policy else None
+            gone = named is not None and named.erased and named.organisation == intake.organisation
+            why = POLICY_ERASED if gone else "no such policy"
+            faults.append(f"content.policy: {why}; set_policy names the right one")
         for i, claimant in enumerate(filing.claimants, 1):
             fault = iban_fault(claimant.iban) if claimant.iban is not None else None
             if fault is not None:
@@ -294,16 +297,23 @@ class ClaimActivities:
 
 
 async def _policy(session: AsyncSession, keyring: Keyring, organisation: str, filing: ClaimFiling) -> PolicyRow | None:
-    """The policy by its number or, where that is unknown, the only one of the insured's name."""
-    if filing.policy and (found := await session.get(PolicyRow, filing.policy)) and found.organisation == organisation:
-        return found
+    """The policy by its number or, where that is unknown, the only one of the insured's name.
+
+    It is not erased by its storage term until this transaction ends: the claim keeps it from then on.
+    """
+    if filing.policy:
+        found = await session.get(PolicyRow, filing.policy, with_for_update={"read": True, "key_share": True})
+        if found is not None and found.organisation == organisation:
+            return None if found.erased else found
     if filing.insured_name:
         rows = (
             await session.exec(
-                select(PolicyRow).where(
+                select(PolicyRow)
+                .where(
                     PolicyRow.organisation == organisation,
                     PolicyRow.insured_index == await index_of(keyring, "name", filing.insured_name),
                 )
+                .with_for_update(read=True, key_share=True)
             )
         ).all()
         if len(rows) == 1:

@@ -52,6 +52,7 @@ from models.tables import (
     PartyRow,
     PolicyRow,
 )
+from operations.intake import POLICY_ERASED
 from operations.policies import book_withheld
 from rules.authority import authority_for
 from rules.authority import limits as limits_of
@@ -156,6 +157,8 @@ class Limits:
         found = (await session.exec(query.with_for_update() if lock else query)).one_or_none()
         if found is None or found.organisation != intake.organisation:
             raise Refusal("policy: there is none with this number")
+        if found.erased:
+            raise Refusal(f"policy: {POLICY_ERASED}")
         return cls(session, keyring, intake, found, at, await session.get(LearntRow, case))
 
     # ---- reserve ----------------------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ Medium = Literal["system", "paper"]
 Way = Literal["beyond_recovery", "shredded"]
 """How data were destroyed: electronic ones beyond recovery, backups included (SE-12.2); paper shredded (SE-12.3)."""
 WAYS: Mapping[Medium, Way] = {"system": "beyond_recovery", "paper": "shredded"}
-Own = Literal["claim", "recovery", "account", "journal"]
-"""What of Termins' own store a purpose covers: cases of a kind, users' accounts, the journal of sign-ins."""
+Own = Literal["claim", "recovery", "policy", "account", "journal"]
+"""What of Termins' own store a purpose covers: cases of a kind, ended policies, accounts, the journal of sign-ins."""
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,39}$")]
 
 
@@ -79,7 +79,7 @@ class Keeping(Model):
     exception: str | None = None
     """The duty by which another term can be documented; none: the organisation has no exceptions."""
     cases: dict[str, CaseTerm] = Field(default_factory=dict)
-    """Kind of case → the controller's value. A kind that is not named, and that no duty covers, is never erased."""
+    """Kind of case, or `policy` → the controller's value. What is not named, and no duty covers, is never erased."""
 
 
 # ---- what is said ---------------------------------------------------------------------------------------------------
@@ -145,6 +145,14 @@ def _case_id(case: str) -> str:
     return case
 
 
+Held = Annotated[
+    str,
+    StringConstraints(pattern=r"^(policy:[A-Za-z0-9._-]{1,64}|[A-Za-z0-9][A-Za-z0-9._/-]{0,99})$"),
+    AfterValidator(_names_nobody),
+]
+"""A record that was loaded, or one of Termins' own policies: `policy:GJ-17`."""
+
+
 class HoldFacts(Model):
     """A legal hold (SE-11.4): data that a legal claim needs are kept until it is lifted, and restricted meanwhile."""
 
@@ -152,7 +160,7 @@ class HoldFacts(Model):
     hold: Reference
     document: Reference
     """Where the claim is documented."""
-    record: Reference | None = None
+    record: Held | None = None
     case: Annotated[str, AfterValidator(_case_id)] | None = None
     person: Annotated[str, StringConstraints(strip_whitespace=True, min_length=5, max_length=40)] | None = None
     """A personal code: everything of this person is held. Only its keyed hash is kept."""
@@ -204,17 +212,17 @@ class Line(Model):
     organisation: str
     duty: str
     what: str
-    """`record`, `paper`, `consent`, or the kind of Termins' own cases."""
+    """`record`, `paper`, `consent`, `policy`, or the kind of Termins' own cases."""
     result: Result
     why: str = ""
     number: int
 
 
 class ErasedCase(Model):
-    """A case or a consent of Termins' own that a run erased: its key is gone."""
+    """A case, a consent or a policy of Termins' own that a run erased: its key is gone."""
 
     case: str
-    """The case's id, or `consent:GJ:K-17`."""
+    """The case's id, `consent:GJ:K-17` or `policy:GJ-17`."""
     duty: str
     due: datetime
     """When its term was over."""

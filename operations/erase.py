@@ -17,8 +17,9 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from models.common import Model
 from models.errors import Refusal
 from models.now import Now
-from models.tables import CaseRow, ConsentRow, EventRow, IntakeRow, KeptRow, PartyRow
+from models.tables import CaseRow, ConsentRow, EventRow, IntakeRow, KeptRow, PartyRow, PolicyRow
 from models.tables.consent import key_of
+from models.tables.policy import NO_INDEX
 from models.tables.sealed import Sealed
 from operations.appending import append, read
 from operations.holds import legal_hold_on
@@ -38,7 +39,7 @@ class Erased(Model):
 
 
 LEDGER = "erased"
-"""The file beside the backups of keys that names the cases that were erased, an id a line, kept for ever.
+"""The file beside the backups of keys that names the erased cases, consents and policies, an id a line, for ever.
 
 Ids name nobody; a restore of an older backup destroys these keys again.
 """
@@ -126,11 +127,13 @@ async def _empty(session: AsyncSession, table: Table, case: str) -> None:
 
 
 async def destroy_again(sessions: Sessions, keyring: Keyring, erased: Sequence[str]) -> list[str]:
-    """After a restore: destroy the keys of cases and consents that were erased before, by the store or by this list."""
+    """After a restore: destroy the keys of what was erased before, by the store or by this list."""
     async with sessions() as session:
         marked = set((await session.exec(select(IntakeRow.case).where(col(IntakeRow.erased_at).is_not(None)))).all())
         gone = select(ConsentRow.organisation, ConsentRow.consent).where(col(ConsentRow.erased_at).is_not(None))
         marked |= {key_of(organisation, consent or "") for organisation, consent in (await session.exec(gone)).all()}
+        policies = select(PolicyRow.policy).where(PolicyRow.insured_index == NO_INDEX)
+        marked |= {f"policy:{policy}" for policy in (await session.exec(policies)).all()}
     return [one for one in sorted({*marked, *erased}) if await keyring.destroy(one)]
 
 

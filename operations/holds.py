@@ -31,6 +31,8 @@ class Standing:
     cases: dict[str, str] = field(default_factory=dict)
     people: dict[bytes, str] = field(default_factory=dict)
     requests: dict[bytes, str] = field(default_factory=dict)
+    names: dict[bytes, str] = field(default_factory=dict)
+    """Of whoever asked: a policy knows its people by their names alone."""
 
     def on_record(self, record: str, person: bytes | None) -> tuple[Why, str] | None:
         """What keeps a record: why, and which hold or request it is."""
@@ -43,6 +45,13 @@ class Standing:
         if case in self.cases:
             return "legal_hold", self.cases[case]
         return self._on_people(list(people))
+
+    def on_policy(self, record: str, names: Iterable[bytes]) -> tuple[Why, str] | None:
+        """The same of a policy (`policy:P1`), of the names in it. It has no personal codes by which a hold is found."""
+        if record in self.records:
+            return "legal_hold", self.records[record]
+        asked = next((self.names[name] for name in names if name in self.names), None)
+        return None if asked is None else ("privacy_request", asked)
 
     def _on_people(self, people: Sequence[bytes]) -> tuple[Why, str] | None:
         for person in people:
@@ -84,6 +93,8 @@ async def standing(session: AsyncSession, keyring: Keyring, organisation: str) -
         for party in (await session.exec(subjects.order_by(PartyRow.case, PartyRow.party))).all():
             if party.personal_code:
                 found.requests.setdefault(await index_of(keyring, "personal_code", party.personal_code), party.case)
+            if party.name:
+                found.names.setdefault(await index_of(keyring, "name", party.name), party.case)
     return found
 
 
@@ -116,14 +127,14 @@ async def legal_hold_on(session: AsyncSession, keyring: Keyring, case: str) -> s
 
 async def hold_on_person(session: AsyncSession, keyring: Keyring, organisation: str, code: str, record: str) -> bool:
     """Whether a legal hold keeps what a record (a case, `client:K1`, `policy:P1`) says of this person."""
-    holds = select(RecordHoldRow.held_case, RecordHoldRow.person).where(
+    holds = select(RecordHoldRow.held_case, RecordHoldRow.record, RecordHoldRow.person).where(
         RecordHoldRow.organisation == organisation, col(RecordHoldRow.lifted_at).is_(None)
     )
     rows = (await session.exec(holds)).all()
     if not rows:
         return False
     person = await index_of(keyring, "personal_code", code)
-    return any(case == record or whose == person for case, whose in rows)
+    return any(record in (case, named) or whose == person for case, named, whose in rows)
 
 
 async def hold_in_system(session: AsyncSession, organisation: str, person: bytes | None, system: str) -> str | None:

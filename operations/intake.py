@@ -480,9 +480,7 @@ async def ask_store(session: AsyncSession, checked: Checked) -> None:
             # two cases of one premium could send it back twice
             raise Refusal("reference: the case of a late premium is named by its policy")
     elif filing.kind == "circumstance":
-        policy = await session.get(PolicyRow, CircumstanceFiling.model_validate(filing.content).policy)
-        if policy is None or policy.organisation != filing.organisation:
-            raise Refusal("content.policy: there is no such policy")
+        await _policy_of(session, filing.organisation, CircumstanceFiling.model_validate(filing.content).policy)
     elif filing.kind == "premium_refund":
         ended = PremiumRefundFiling.model_validate(filing.content)
         await refund_of(session, filing.organisation, ended)
@@ -581,15 +579,30 @@ def credential_reference(username: str) -> str:
     return username if REFERENCE.match(username) else shortened(username)
 
 
+POLICY_ERASED = "it was erased when its storage term was over, and its number is not used again"
+
+
+async def _policy_of(session: AsyncSession, organisation: str, number: str) -> PolicyRow:
+    """The policy that a filing is about.
+
+    Raises:
+        Refusal: There is no such policy, or it was erased.
+    """
+    policy = await session.get(PolicyRow, number)
+    if policy is None or policy.organisation != organisation:
+        raise Refusal("content.policy: there is no such policy")
+    if policy.erased:
+        raise Refusal(f"content.policy: {POLICY_ERASED}")
+    return policy
+
+
 async def late_premium_of(session: AsyncSession, organisation: str, filing: LatePremiumFiling) -> PolicyRow:
     """The policy whose first premium this payment made full, after its last day.
 
     Raises:
         Refusal: There is no such policy, or this is no such payment.
     """
-    policy = await session.get(PolicyRow, filing.policy)
-    if policy is None or policy.organisation != organisation:
-        raise Refusal("content.policy: there is no such policy")
+    policy = await _policy_of(session, organisation, filing.policy)
     late_on = first_paid_late_on(policy.known)
     if not any(p.reference == filing.premium and p.paid_on == late_on for p in policy.known.paid):
         raise Refusal("content.premium: no payment that made the first premium full after its last day (6.5)")
@@ -602,9 +615,7 @@ async def refund_of(session: AsyncSession, organisation: str, filing: PremiumRef
     Raises:
         Refusal: There is no such policy, or nothing of its premium goes back.
     """
-    policy = await session.get(PolicyRow, filing.policy)
-    if policy is None or policy.organisation != organisation:
-        raise Refusal("content.policy: there is no such policy")
+    policy = await _policy_of(session, organisation, filing.policy)
     ended = policy.known.ended
     if ended is None or not ended.refund.amount:
         raise Refusal("content.policy: it did not end early with a refund (11.1, 11.2)")
@@ -672,9 +683,7 @@ async def renewal_of(session: AsyncSession, organisation: str, filing: RenewalFi
     Raises:
         Refusal: There is no such policy, or it ends on another day.
     """
-    policy = await session.get(PolicyRow, filing.policy)
-    if policy is None or policy.organisation != organisation:
-        raise Refusal("content.policy: there is no such policy")
+    policy = await _policy_of(session, organisation, filing.policy)
     if policy.ends_on != filing.ends_on:
         raise Refusal("content.ends_on: the contract ends on another day")
     return policy
@@ -767,6 +776,7 @@ async def keep(
 
 
 __all__ = [
+    "POLICY_ERASED",
     "REOPENS",
     "Delivered",
     "Filed",

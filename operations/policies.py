@@ -46,10 +46,11 @@ from models.policy import (
 )
 from models.settlement import NONE, Money
 from models.tables import BellRow, CaseRow, LimitRow, PolicyEntryRow, PolicyRow
+from models.tables.policy import NO_INDEX
 from models.tables.sealed import values_of
 from operations import masking
 from operations.filings import check
-from operations.intake import Intake, Sessions, keep
+from operations.intake import POLICY_ERASED, Intake, Sessions, keep
 from operations.operators import may_handle
 from operations.reading_json import Item
 from operations.renewal import KIND as RENEWAL
@@ -75,7 +76,7 @@ from rules.policy import (
 )
 from rules.rulebook import book, books
 from security.index import index_of
-from security.keys import Keyring, NoKey
+from security.keys import KeyDestroyed, Keyring, NoKey
 
 UNPAID = "BTA-6.6"
 LATE, LATE_PREMIUM, REFUND = "BTA-6.5", "late_premium", "premium_refund"
@@ -242,11 +243,16 @@ class Policies:
         )
         async with self._sessions() as session, session.begin():
             await may_handle(session, filing.organisation, said_by)
-            there = select(PolicyRow.policy).where(PolicyRow.policy == filing.policy)
-            if (await session.exec(there)).first() is None:
-                await self._keyring.create(f"policy:{filing.policy}")
+            there = select(PolicyRow.insured_index).where(PolicyRow.policy == filing.policy)
+            index = (await session.exec(there)).first()
+            if index == NO_INDEX:
+                raise Refusal(f"policy: {POLICY_ERASED}")
             try:
+                if index is None:
+                    await self._keyring.create(f"policy:{filing.policy}")
                 await self._keyring.of(f"policy:{filing.policy}")
+            except KeyDestroyed:
+                raise Refusal(f"policy: {POLICY_ERASED}") from None
             except NoKey:
                 # a second key would make unreadable for good what the first one sealed
                 raise Refusal(f"policy:{filing.policy}: its key is not here; restore the keys first") from None
@@ -494,6 +500,8 @@ class Policies:
             row = await session.get(PolicyRow, policy)
             if row is None:
                 raise Refusal("policy: there is none with this number")
+            if row.erased:
+                raise Refusal(f"policy: {POLICY_ERASED}")
             entries = [e for e in await _entries(session, policy) if e.recorded_at <= as_of]
         if not entries and row.facts:
             raise Refusal("policy: it was not registered by then")
@@ -526,8 +534,8 @@ class Policies:
         )
 
     async def list(self, organisation: str | None = None) -> list[Line]:
-        """Every policy, by its number."""
-        query = select(PolicyRow).order_by(col(PolicyRow.policy))
+        """Every policy that was not erased, by its number."""
+        query = select(PolicyRow).where(PolicyRow.insured_index != NO_INDEX).order_by(col(PolicyRow.policy))
         if organisation is not None:
             query = query.where(PolicyRow.organisation == organisation)
         async with self._sessions() as session:
@@ -565,7 +573,7 @@ async def book_withheld(session: AsyncSession, policy: PolicyRow, case: str, pre
 
 async def refuse_premium(session: AsyncSession, policy: PolicyRow, case: str, at: datetime) -> None:
     """The late premium was refused: the policy never took effect (6.5). The row is locked; again is the same."""
-    if policy.known.refused is not None:
+    if policy.erased or policy.known.refused is not None:
         return
     refused = PremiumRefused(refused_on=at.astimezone(ZoneInfo(book(policy.organisation).zone)).date(), case=case)
     await _write(session, policy, refused, f"premium_refused:{case}", f"{SYSTEM}termins", at)
@@ -597,6 +605,8 @@ async def _locked(session: AsyncSession, policy: str) -> PolicyRow:
     row = await session.get(PolicyRow, policy, with_for_update=True)
     if row is None:
         raise Refusal("policy: there is none with this number")
+    if row.erased:
+        raise Refusal(f"policy: {POLICY_ERASED}")
     return row
 
 

@@ -53,6 +53,7 @@ from operations.consent_store import empty_again
 from operations.erase import erase
 from operations.filings import check
 from operations.intake import Intake, Sessions, keep, named, refusal_of
+from operations.policy_terms import empty_policies_again
 from operations.recurrences import filed_by_itself
 from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
 
@@ -216,7 +217,7 @@ class Reconciled(Model):
     no_filing: tuple[str, ...]
     """Cases whose filing is in neither: the sender files them again, and this is run again."""
     erased: tuple[str, ...]
-    """Cases and consents that were erased since the dump: nothing of them can be read, they are closed and emptied."""
+    """What was erased since the dump: nothing of it can be read. Cases are closed, consents and policies emptied."""
     unreadable: tuple[str, ...]
     """Cases whose history cannot be read: their keys are not here."""
     stuck: dict[str, int]
@@ -407,7 +408,7 @@ async def reconcile(
     """
     work = _Reconciliation(sessions, keyring, client, store, now, backups, dry_run=dry_run, progress=progress)
     if not cases:
-        await work.forget_consents()
+        await work.forget_again()
     runs = await runs_of(client, cases)
     await work.read(runs)
     await work.replay()
@@ -556,9 +557,10 @@ class _Reconciliation:
             async with self._sessions() as session, session.begin():
                 await keep(session, self._keyring, checked, at)
 
-    async def forget_consents(self) -> None:
-        """Consents that were erased since the dump are emptied before anybody asks for them."""
+    async def forget_again(self) -> None:
+        """Consents and policies that were erased since the dump are emptied before anybody asks for them."""
         self._erased += await empty_again(self._sessions, self._keyring, self._now(), dry_run=self._dry_run)
+        self._erased += await empty_policies_again(self._sessions, self._keyring, dry_run=self._dry_run)
 
     async def _was_erased(self, case: str) -> bool:
         """Its key is destroyed: no history, dump or archive of it can be read."""

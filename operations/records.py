@@ -15,7 +15,8 @@ from models.names import ORGANISATION
 from models.now import Now
 from models.policy import read_model
 from models.storage import WAYS, Destroyed, HoldFacts, RecordFacts, Stated, read_hold, read_record
-from models.tables import IntakeRow, RecordFactRow, RecordHoldRow, RecordRow
+from models.tables import IntakeRow, PolicyRow, RecordFactRow, RecordHoldRow, RecordRow
+from models.tables.policy import NO_INDEX
 from operations.holds import LOCK
 from operations.intake import Sessions
 from operations.operators import may_handle
@@ -24,7 +25,7 @@ from operations.reading import NotFound
 from operations.reading_json import Item
 from operations.storage import Judge, Judged, has_terms
 from rules.rulebook import Rulebook, book
-from rules.storage import keeping, purposes
+from rules.storage import POLICY, keeping, purposes
 from security.index import index_of
 from security.keys import Keyring
 
@@ -198,7 +199,15 @@ class Records:
 
     async def _missing(self, session: AsyncSession, facts: HoldFacts) -> str | None:
         """Why there is nothing to hold; a person is held whether or not anything is known of them yet."""
-        if facts.record is not None:
+        if facts.record is not None and facts.record.startswith(f"{POLICY}:"):
+            number = facts.record.removeprefix(f"{POLICY}:")
+            query = select(PolicyRow.organisation, PolicyRow.insured_index).where(PolicyRow.policy == number)
+            policy = (await session.exec(query)).first()
+            if policy is None or policy[0] != facts.organisation:
+                return f"record: {facts.organisation} has no {facts.record}"
+            if policy[1] == NO_INDEX:
+                return f"record: {facts.record} was erased"
+        elif facts.record is not None:
             row = await session.get(RecordRow, (facts.organisation, facts.record), with_for_update=True)
             if row is None:
                 return f"record: {facts.organisation} has no record {facts.record}"

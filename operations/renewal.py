@@ -18,7 +18,7 @@ from models.now import Now
 from models.operator import SYSTEM
 from models.tables import BellRow, CaseRow, ClientRow, IntakeRow, NoticeRow, ObjectionRow, PolicyRow
 from operations.filings import check
-from operations.intake import Intake, Sessions, keep
+from operations.intake import POLICY_ERASED, Intake, Sessions, keep
 from operations.operators import may_handle
 from rules.rulebook import Rulebook, books
 from security.index import index_of
@@ -138,6 +138,8 @@ async def ring_open(session: AsyncSession, cases: Sequence[str], at: datetime) -
 async def _person(session: AsyncSession, keyring: Keyring, key: str) -> tuple[str, bytes]:
     """Organisation and person of a policy's holder, or of a client."""
     if (policy := await session.get(PolicyRow, key)) is not None:
+        if policy.erased:
+            raise Refusal(f"policy: {POLICY_ERASED}")
         if policy.policyholder_index is None:
             # written by a worker of the version before
             policy.policyholder_index = await index_of(keyring, "name", policy.policyholder["name"])

@@ -1,7 +1,8 @@
 """Storage terms: what of own cases and consents and of records elsewhere is over, what keeps it, and each night's run.
 
 Of a case nothing is written down when it closes, and nothing runs for thirty years: the instant of closing and the
-rulebook say it all. The same judgement serves the preview, which changes nothing, and the run.
+rulebook say it all; of a policy it is the last day of cover. The same judgement serves the preview, which changes
+nothing, and the run.
 """
 
 from __future__ import annotations
@@ -38,17 +39,18 @@ from operations.consent_store import NOBODY, erase_over, forget_refusals, standi
 from operations.erase import erase, still_open
 from operations.holds import Standing, people_of, standing
 from operations.intake import Sessions
+from operations.policy_terms import Contract, ended, erase_policy, kept_by, open_circumstances, policy_term
 from operations.reading import NotFound
 from operations.refusing import RECOVERY, refusing_term
 from rules.consent import Standing as Consent
 from rules.rulebook import Rulebook, book, books
-from rules.storage import Term, case_term, longest, own_purpose, proof_by, purposes, term, until_over
+from rules.storage import POLICY, Term, case_term, longest, own_purpose, proof_by, purposes, term, until_over
 from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
 
 log = structlog.get_logger()
 
 AT_A_TIME = 200
-"""Cases or records that one transaction of the run judges, and cases that one activity erases."""
+"""Cases, records, consents or policies that one transaction of the run judges, and items that one step erases."""
 NO_TERM = "no document has a storage term for this kind, and the controller has set none"
 BY_CONTROLLER = "Kept as the controller decided"
 CONTROLLER = "controller"
@@ -57,8 +59,8 @@ NO_PURPOSE = "the rulebook has no such purpose on consent"
 NO_KEY = "its key is not here: nobody can tell whom it is about"
 CAME_BETWEEN = "something was opened or held meanwhile"
 
-Part = Literal["case", "record", "consent"]
-NEXT: Mapping[Part, Part | None] = {"case": "record", "record": "consent", "consent": None}
+Part = Literal["case", "record", "consent", "policy"]
+NEXT: Mapping[Part, Part | None] = {"case": "record", "record": "consent", "consent": "policy", "policy": None}
 """What a run looks at, one after the other."""
 
 
@@ -129,15 +131,15 @@ def _by_controller(case: str, one: Term, closed_at: datetime, now: datetime) -> 
 
 
 class Judged(Model):
-    """What becomes of one case or record at an instant."""
+    """What becomes of one case, record, consent or policy at an instant."""
 
     key: str
-    """The case's id, the record's reference, or the consent: `consent:GJ:K-17`."""
+    """The case's id, the record's reference, or the consent or policy: `consent:GJ:K-17`, `policy:GJ-17`."""
     organisation: str
     duty: str
     """The term that decides; empty where there is none."""
     what: str
-    """`record`, `paper`, `consent`, or the kind of case."""
+    """`record`, `paper`, `consent`, `policy`, or the kind of case."""
     system: str = ""
     last_day: date | None = None
     due: datetime | None = None
@@ -172,6 +174,7 @@ class Judge:
         self._at = at
         self._standing: dict[str, Standing] = {}
         self._purposes: dict[str, dict[str, Purpose]] = {}
+        self._circumstances: dict[str, dict[str, str]] = {}
 
     async def record(self, row: RecordRow) -> Judged:
         """A record that was not destroyed."""
@@ -288,6 +291,39 @@ class Judge:
             return judged.model_copy(update={"result": "held", "why": keeps[0], "by": keeps[1]})
         return judged.model_copy(update={"result": "erased"})
 
+    async def policy(self, row: Contract) -> Judged:
+        """A policy whose cover is over, and that was not erased."""
+        if row.organisation not in books():
+            return _unruled(row.key, row.organisation, POLICY)
+        rulebook = book(row.organisation)
+        judged = Judged(key=row.key, organisation=row.organisation, duty="", what=POLICY, result="kept")
+        one = policy_term(rulebook, row.last_day)
+        if one is None:
+            return judged.model_copy(update={"result": "unset", "why": NO_TERM})
+        judged = judged.model_copy(
+            update={"duty": one.duty, "last_day": one.last_day, "due": one.due, "derivation": one.derivation}
+        )
+        if one.fault is not None:
+            return judged.model_copy(update={"result": "fault", "why": one.fault})
+        if one.due is None or one.due > self._at:
+            return judged
+        stands = await self.stands(row.organisation)
+        try:
+            circumstances = await self._reported(row.organisation)
+            keeps = await kept_by(self._session, row, rulebook, stands, circumstances, self._at)
+        except (NoKey, Unreadable):
+            return judged.model_copy(update={"result": "fault", "why": NO_KEY})
+        if keeps is not None:
+            return judged.model_copy(update={"result": "held", "why": keeps[0], "by": keeps[1]})
+        return judged.model_copy(update={"result": "erased"})
+
+    async def _reported(self, organisation: str) -> dict[str, str]:
+        """Policy → an open circumstance under it."""
+        if organisation not in self._circumstances:
+            found = await open_circumstances(self._session, self._keyring, organisation)
+            self._circumstances[organisation] = found
+        return self._circumstances[organisation]
+
     async def stands(self, organisation: str) -> Standing:
         """The holds and open requests of an organisation."""
         if organisation not in self._standing:
@@ -351,7 +387,7 @@ def night_of(day: date) -> datetime:
 async def look(
     sessions: Sessions, keyring: Keyring, at: datetime, organisation: str | None = None
 ) -> AsyncIterator[Judged]:
-    """What the run of this instant would find, each case and record once, in batches; nothing is changed."""
+    """What the run of this instant would find, each thing once, in batches; nothing is changed."""
     part: Part | None = "case"
     after: list[str] = []
     while part is not None:
@@ -411,6 +447,11 @@ async def _batch(
         return judged, [closed[-1].case] if len(closed) == AT_A_TIME else []
     if part == "consent":
         return await _consents(session, judge, after, organisation)
+    if part == "policy":
+        query = ended(at, after[0] if after else None, organisation).limit(AT_A_TIME)
+        policies = [Contract(*row) for row in (await session.exec(query)).all()]
+        judged = [await judge.policy(one) for one in policies if one.is_over(at)]
+        return judged, [policies[-1].policy] if len(policies) == AT_A_TIME else []
     records = (
         select(RecordRow)
         .where(col(RecordRow.destroyed_at).is_(None))
@@ -534,7 +575,8 @@ async def _erase(sessions: Sessions, keyring: Keyring, backups: Path, now: Now) 
     for item in items:
         result, why = "erased", ""
         try:
-            await (erase_over if item.what == CONSENT else erase)(sessions, keyring, item.key, backups, now)
+            erases = {CONSENT: erase_over, POLICY: erase_policy}.get(item.what, erase)
+            await erases(sessions, keyring, item.key, backups, now)
             await _proven(keyring, item.key)
         except Refusal as e:
             log.warning("what is over is not erased", what=item.key, faults=e.faults)
@@ -546,7 +588,7 @@ async def _erase(sessions: Sessions, keyring: Keyring, backups: Path, now: Now) 
 
 
 async def _proven(keyring: Keyring, case: str) -> None:
-    """The second look: nobody can open anything of the case or consent any more.
+    """The second look: nobody can open anything of the case, consent or policy any more.
 
     Raises:
         RuntimeError: Its key is still there; the step is tried again.

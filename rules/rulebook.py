@@ -272,8 +272,8 @@ class Rulebook(Model):
         cases = keeping.get("cases", {}) if isinstance(keeping, dict) else {}
         covered = {purpose.get("own") for purpose in table.values() if isinstance(purpose, dict)}
         for kind in cases if isinstance(cases, dict) else ():
-            if kind not in KINDS:
-                faults.append(f"values.keeping.cases.{kind}: no kind of case")
+            if kind not in (*KINDS, "policy"):
+                faults.append(f"values.keeping.cases.{kind}: no kind of case, and not policy")
             elif kind in covered:
                 faults.append(f"values.keeping.cases.{kind}: a duty gives its term already")
         terms = {d.id: d for d in self.duty if d.kind is Kind.retention and d.anchor != LEGAL_HOLD}
@@ -289,7 +289,7 @@ class Rulebook(Model):
                 continue
             purpose = Purpose.model_validate(values)
             faults += [f"{where}: {fault}" for fault in _purpose_faults(purpose, terms[duty], owned)]
-            owned += [purpose.own] if purpose.own in ("claim", "recovery") else []
+            owned += [purpose.own] if purpose.own in ("claim", "recovery", "policy") else []
         return faults
 
     def _consent_faults(self) -> list[str]:

@@ -13,6 +13,8 @@ from rules.period import Period, Unit, count
 from rules.rulebook import Duty, Rulebook
 
 TABLE, KEEPING = "storage", "keeping"
+POLICY = "policy"
+"""Termins' own policies, where kinds of cases are named."""
 ONE_DAY = timedelta(days=1)
 NOON = time(12)
 
@@ -116,13 +118,17 @@ def proof_by(book: Rulebook, asked_at: datetime) -> datetime:
 
 
 def case_term(book: Rulebook, kind: str, closed_at: datetime) -> Term | None:
-    """The term that the controller set for closed cases of a kind that no duty covers; None where it set none."""
+    """The term that the controller set for closed cases of a kind, or ended policies; None where it set none.
+
+    Of what a duty covers it is not asked. A policy is closed when its last day of cover is over.
+    """
     value = Keeping.model_validate(book.values[KEEPING]).cases.get(kind) if KEEPING in book.values else None
     if value is None:
         return None
     period = Period(amount=value.amount, unit=Unit(value.unit))
     counted = count(closed_at, period, book.zone, load(book.calendar))
-    said = f"set by the controller, for no document has a term for {kind} cases: {value.document}"
+    what = "ended policies" if kind == POLICY else f"{kind} cases"
+    said = f"set by the controller, for no document has a term for {what}: {value.document}"
     return Term(
         duty=f"{KEEPING}.{kind}",
         clause=value.document,

@@ -12,9 +12,15 @@ from models.policy import PolicyFacts, Registered
 from models.tables.base import instant, json
 from models.tables.sealed import sealed_json
 
+NO_INDEX = b""
+"""Written where a name was erased and NULL is not allowed: no name has this keyed hash."""
+
 
 class PolicyRow(SQLModel, table=True):
-    """A liability policy as it stands: the sum of its entries, and its people."""
+    """A liability policy as it stands: the sum of its entries, and its people.
+
+    Once its storage term is over nobody is named in it any more: see `erased`.
+    """
 
     __tablename__ = "policy"
 
@@ -24,7 +30,7 @@ class PolicyRow(SQLModel, table=True):
     insured: dict[str, Any] = sealed_json()
     """name, email, language."""
     insured_index: bytes = Field(index=True)
-    """By which the insured's name finds it without being readable (`security.index`)."""
+    """By which the insured's name finds it without being readable (`security.index`); `NO_INDEX` once it is erased."""
     starts_on: date
     ends_on: date
     territory: str = "LV"
@@ -42,6 +48,11 @@ class PolicyRow(SQLModel, table=True):
     def sealed_for(self) -> str:
         """Whose key seals it."""
         return f"policy:{self.policy}"
+
+    @property
+    def erased(self) -> bool:
+        """Its storage term was over: number, days and sums are left, and the ledger of its claims."""
+        return self.insured_index == NO_INDEX
 
     @property
     def known(self) -> PolicyFacts:

@@ -66,7 +66,7 @@ class RecordFactRow(SQLModel, table=True):
 
 
 class RecordHoldRow(SQLModel, table=True):
-    """A legal hold on a record, on a case, or on all that is about a person (SE-11.4)."""
+    """A legal hold on a record or an own policy, on a case, or on all that is about a person (SE-11.4)."""
 
     __tablename__ = "record_hold"
     __table_args__ = (
@@ -103,7 +103,7 @@ class StorageRunRow(SQLModel, table=True):
     at: datetime = instant()
     """The instant for which everything is judged."""
     part: str = "case"
-    """What it is at: `case`, `record`, `consent`, or `done`."""
+    """What it is at: `case`, `record`, `consent`, `policy`, or `done`."""
     after: list[str] = json()
     """Behind which key of that part it goes on; empty at its beginning."""
     ended_at: datetime | None = instant(nullable=True)
@@ -125,7 +125,7 @@ class StorageCountRow(SQLModel, table=True):
 
 
 class StorageItemRow(SQLModel, table=True):
-    """A case or consent of Termins' own that a run erases: written before its key goes, so that a crash loses none."""
+    """What of Termins' own a run erases: written before its key goes, so that a crash loses none."""
 
     __tablename__ = "storage_item"
     __table_args__ = (
@@ -135,7 +135,7 @@ class StorageItemRow(SQLModel, table=True):
 
     run: int = Field(primary_key=True)
     key: str = Field(primary_key=True)
-    """The case's id, or the consent's key."""
+    """The case's id, or the key of the consent or policy."""
     organisation: str
     duty: str
     what: str
