@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import ValidationError
 
+from integrations.bank import iban_fault
 from models.access import AccessFiling, AuthenticatorDecisionFiling, WithdrawalFiling
 from models.breach import NOTIFY, REGISTER, TELL, BreachFiling
 from models.case import Filing, Hearing, heard
@@ -126,10 +127,12 @@ def _content_faults(data: dict[str, Any], now: datetime) -> list[str]:
     if not isinstance(kind, str) or kind not in CONTENT or not isinstance(value, dict):
         return []
     try:
-        CONTENT[kind].model_validate(value, context=Hearing(now, new=True))
+        filing = CONTENT[kind].model_validate(value, context=Hearing(now, new=True))
     except ValidationError as e:
         return faults_of(e, "content.")
-    return []
+    iban = filing.iban if isinstance(filing, LatePremiumFiling | PremiumRefundFiling) else None
+    fault = iban_fault(iban) if iban is not None else None
+    return [f"content.iban: {fault}"] if fault else []
 
 
 NEEDS = {

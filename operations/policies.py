@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from integrations.bank import iban_fault
 from models.case import Day, Instant, Text
 from models.common import Model
 from models.coverage import LOOK_AGAIN, UNDECIDED
@@ -349,7 +350,7 @@ class Policies:
             act = f"premium:{entry.reference}"
             if await _said_before(session, row, act, entry):
                 return Said(policy=policy, entry=act, new=False)
-            if faults := _premium_faults(row, entry, self._now()):
+            if faults := [*_premium_faults(row, entry, self._now()), *_account_faults(said.iban)]:
                 raise Refusal(*faults)
             before = first_paid_late_on(row.known)
             await _write(session, row, entry, act, said_by, self._now())
@@ -430,7 +431,7 @@ class Policies:
         async with self._sessions() as session, session.begin():
             row = await self._open(session, policy, said_by)
             facts = row.known
-            faults = _end_faults(facts, said)
+            faults = [*_end_faults(facts, said), *_account_faults(said.iban)]
             allowed = None
             if said.by == "unpaid":
                 allowed, misfits = _allowed_from(row, said.last_day, said.allowed_from, said.statute)
@@ -705,6 +706,12 @@ async def _is_the_same(session: AsyncSession, filing: PolicyFiling, contract: Re
     if differ:
         hint = "differs from what is registered; an addendum or a premium changes a policy"
         raise Refusal(*(f"{name}: {hint}" for name in differ))
+
+
+def _account_faults(iban: str | None) -> list[str]:
+    """Why no money can be sent back there."""
+    fault = iban_fault(iban) if iban is not None else None
+    return [f"iban: {fault}"] if fault else []
 
 
 def _premium_faults(row: PolicyRow, paid: PremiumPaid, now: datetime) -> list[str]:

@@ -68,6 +68,23 @@ async def late(world: World, policy: dict[str, Any] | None = None, **more: Any) 
     return said.case
 
 
+async def test_an_account_that_no_money_can_reach_is_refused_with_the_other_faults(world: World) -> None:
+    """It would be found when the premium is to go back, days later; nothing is booked."""
+    await world.begin(MONDAY)
+    policy = filing()
+    await policies(world).register(policy)
+    with pytest.raises(Refusal) as refusal:
+        await policies(world).premium(policy["policy"], premium(iban="LV00HABA0012345678910", amount="9000.00"))
+    assert [fault.split(":")[0] for fault in refusal.value.faults] == ["amount", "iban"]
+    end = {"by": "policyholder", "last_day": "2027-03-20", "reason": "sold", "iban": "XX11"}
+    with pytest.raises(Refusal, match="iban: "):
+        await policies(world).end(policy["policy"], end)
+    content = {"policy": policy["policy"], "premium": "B1", "iban": "XX11"}
+    with pytest.raises(Refusal, match=r"content\.iban: "):
+        await world.file("late_premium", "BTA", content, reference=policy["policy"])
+    assert (await known(world, f"late_premium:BTA:{policy['policy']}")).known.paid == ()
+
+
 async def known(world: World, case: str) -> PolicyRow:
     """The policy of a case."""
     async with world.sessions() as session:
