@@ -10,7 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Select, Table, and_, delete, exists, select, update
@@ -28,7 +28,7 @@ from operations.holds import hold_on_person, none_is_placed
 from operations.intake import Sessions
 from operations.own_consents import OwnConsents, is_consent
 from operations.own_rectify import names_wrong, rectify_parties
-from operations.refusing import TERM, term_of_case
+from operations.refusing import TERM, term_of_case, term_of_policy
 from security.keys import Keyring
 
 ERASED = "[erased]"
@@ -303,9 +303,8 @@ class OwnStore:
                         continue
                     record = f"{kind}:{row[kind]}"
                     kept = await self._held(session, organisation, person, record)
-                    ends = row["ends_on"] if kind == "policy" and row["ends_on"] >= today.date() else None
-                    in_use = kept or (IN_USE["policy"] if ends else None)
-                    found.append(Found(record=record, rows=1, in_use=in_use, until=None if kept else ends))
+                    said, until = (kept, None) if kept or kind != "policy" else _contract(row, today)
+                    found.append(Found(record=record, rows=1, in_use=said, until=until))
             found += await self._consents.locate(session, organisation, person)
         return tuple(found)
 
@@ -345,7 +344,7 @@ class OwnStore:
                 return True
             table = _table(kind)
             (row,) = await opened(connection, select(table).where(table.c[kind] == key).with_for_update())
-            if kind == "policy" and row["ends_on"] >= at.date():
+            if kind == "policy" and _contract(row, at)[0] is not None:
                 return False
             if await self._held(session, row["organisation"], person, record) is not None:
                 return False
@@ -634,6 +633,15 @@ async def _erase_rows(
                 )
             elif changed := _changed(table, row, names, keep, codes):
                 await connection.execute(update(table).where(this).values(_sealed(table, row, changed)))
+
+
+def _contract(row: Mapping[str, Any], at: datetime) -> tuple[str | None, date | None]:
+    """What keeps a policy, and its last day: it is in force, or its storage term refuses an erasure."""
+    last_day = row["covered_until"] or row["ends_on"]
+    if last_day >= at.date():
+        return IN_USE["policy"], last_day
+    term = term_of_policy(row["organisation"], last_day, at)
+    return (None, None) if term is None else (term.said, term.until)
 
 
 def _changed(

@@ -7,10 +7,9 @@ said of it and its key are gone; its number is never used again, since nobody ca
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import delete as deletes
 from sqlalchemy import update as updates
@@ -30,15 +29,12 @@ from operations.holds import Standing, none_is_placed, standing
 from operations.intake import Sessions
 from rules.policy import reporting
 from rules.rulebook import Rulebook, book, books
-from rules.storage import POLICY, Term, case_term, own_purpose, term, until_over
+from rules.storage import POLICY, policy_term, until_over
 from security.keys import KeyDestroyed, Keyring, NoKey
 
-LINE = "liability"
-"""The line of business of Termins' own policies: all of them insure liability."""
 CASES = ("renewal", "late_premium", "premium_refund")
 """Kinds of cases that are named by their policy."""
 CIRCUMSTANCE = "circumstance"
-NOON = time(12)
 AT_A_TIME = 200
 
 _ENDS = func.coalesce(col(PolicyRow.covered_until), col(PolicyRow.ends_on))
@@ -89,15 +85,6 @@ def ended(at: datetime, after: str | None, organisation: str | None) -> Any:
     if after is not None:
         query = query.where(col(PolicyRow.policy) > after)
     return query if organisation is None else query.where(col(PolicyRow.organisation) == organisation)
-
-
-def policy_term(rulebook: Rulebook, last_day: date) -> Term | None:
-    """The storage term of a contract, from its last day of cover; None where neither duty nor controller gives one."""
-    found = own_purpose(rulebook, POLICY)
-    if found is None:
-        return case_term(rulebook, POLICY, datetime.combine(last_day, NOON, ZoneInfo(rulebook.zone)))
-    duty, purpose = found
-    return term(rulebook, duty, purpose, last_day, purpose.own_line or LINE)
 
 
 # ---- what keeps it --------------------------------------------------------------------------------------------------

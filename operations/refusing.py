@@ -15,7 +15,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from models.storage import Stated
 from models.tables import CaseRow, RecordRow
 from rules.rulebook import Rulebook, book, books
-from rules.storage import Term, longest, own_purpose, purposes, term, until_over
+from rules.storage import POLICY, Term, longest, own_purpose, policy_term, purposes, term, until_over
 
 RECOVERY = "recovery"
 """The kind whose term starts with what its case was told, not with its closing."""
@@ -62,6 +62,19 @@ async def term_of_case(session: AsyncSession, case: str, at: datetime) -> Refusi
         last = date.fromisoformat(day)
         return Refusing(duty, last) if until_over(rulebook, last) > at else None
     return _running(term(rulebook, duty, purpose, row[2], purpose.own_line), at)
+
+
+def term_of_policy(organisation: str, last_day: date, at: datetime) -> Refusing | None:
+    """The term that keeps an ended policy of Termins' own now, if the controller has given its value."""
+    if organisation not in books():
+        return None
+    rulebook = book(organisation)
+    found = own_purpose(rulebook, POLICY)
+    if found is None or not found[1].refuses_erasure:
+        return None
+    one = policy_term(rulebook, last_day)
+    # without a value nothing could ever be erased at a person's request
+    return _running(one, at) if one is not None and one.fault is None else None
 
 
 async def term_in_system(

@@ -39,12 +39,23 @@ from operations.consent_store import NOBODY, erase_over, forget_refusals, standi
 from operations.erase import erase, still_open
 from operations.holds import Standing, people_of, standing
 from operations.intake import Sessions
-from operations.policy_terms import Contract, ended, erase_policy, kept_by, open_circumstances, policy_term
+from operations.policy_terms import Contract, ended, erase_policy, kept_by, open_circumstances
 from operations.reading import NotFound
 from operations.refusing import RECOVERY, refusing_term
 from rules.consent import Standing as Consent
 from rules.rulebook import Rulebook, book, books
-from rules.storage import POLICY, Term, case_term, longest, own_purpose, proof_by, purposes, term, until_over
+from rules.storage import (
+    POLICY,
+    Term,
+    case_term,
+    longest,
+    own_purpose,
+    policy_term,
+    proof_by,
+    purposes,
+    term,
+    until_over,
+)
 from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
 
 log = structlog.get_logger()

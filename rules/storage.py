@@ -15,6 +15,8 @@ from rules.rulebook import Duty, Rulebook
 TABLE, KEEPING = "storage", "keeping"
 POLICY = "policy"
 """Termins' own policies, where kinds of cases are named."""
+LINE = "liability"
+"""The line of business of Termins' own policies: all of them insure liability."""
 ONE_DAY = timedelta(days=1)
 NOON = time(12)
 
@@ -136,6 +138,15 @@ def case_term(book: Rulebook, kind: str, closed_at: datetime) -> Term | None:
         due=counted.due,
         derivation=(said, *counted.derivation),
     )
+
+
+def policy_term(book: Rulebook, last_day: date) -> Term | None:
+    """The storage term of a contract, from its last day of cover; None where neither duty nor controller gives one."""
+    found = own_purpose(book, POLICY)
+    if found is None:
+        return case_term(book, POLICY, datetime.combine(last_day, NOON, ZoneInfo(book.zone)))
+    duty, purpose = found
+    return term(book, duty, purpose, last_day, purpose.own_line or LINE)
 
 
 def own_purpose(book: Rulebook, own: str) -> tuple[str, Purpose] | None:

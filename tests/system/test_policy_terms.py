@@ -20,7 +20,7 @@ from sqlmodel import col, select, update
 from integrations.data_systems import Subject
 from models.errors import Refusal
 from models.tables import IntakeRow, LimitRow, PolicyEntryRow, PolicyRow, StorageItemRow
-from operations import key_backup, policy_terms, storage
+from operations import key_backup, policy_terms, refusing, storage
 from operations.erase import LEDGER, erase
 from operations.holds import hold_on_person
 from operations.limits import limits_of
@@ -81,6 +81,7 @@ def valued(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both controllers gave their values."""
     monkeypatch.setattr(storage, "book", _valued)
     monkeypatch.setattr(policy_terms, "book", _valued)
+    monkeypatch.setattr(refusing, "book", _valued)
 
 
 def filing(organisation: str = "GJ", **more: Any) -> dict[str, Any]:
@@ -640,3 +641,39 @@ async def test_ended_policies_on_the_command_line(where: Environment) -> None:
 def test_the_term_of_contracts_still_takes_records_by_line() -> None:
     """Loaded contracts say their own line; only Termins' own policies are of one line."""
     assert purposes(book("GJ"))["GJ-contracts"].own_line is None
+
+
+# ---- at a person's request ------------------------------------------------------------------------------------------
+
+
+async def _wanted(own: World, policy: str, at: datetime) -> tuple[str | None, date | None, bool]:
+    """What the own store says keeps it, until when, and whether an erasure on request takes the person out."""
+    n = policy.removeprefix("GJ-")
+    who = Subject(name=f"Rasa Vaitkutė {n}", personal_code="120385-11223", email=f"rasa.{n}@gintaras.example")
+    store = OwnStore(own.sessions, own.keyring)
+    (found,) = await store.locate("GJ", who, at)
+    return found.in_use, found.until, await store.erase(who, found.record, at)
+
+
+@pytest.mark.usefixtures("valued")
+async def test_the_term_of_a_contract_refuses_an_erasure_on_request_until_it_is_over(own: World) -> None:
+    """GJ line 108: justified legal claims. The last second of it, and the first after."""
+    policy = await registered(own)
+    why = "the storage term GJ-contracts runs until 2026-02-28"
+    assert await _wanted(own, policy, OVER - SECOND) == (why, date(2026, 2, 28), False)
+    assert await _wanted(own, policy, OVER) == (None, None, True)
+
+
+async def test_without_a_value_of_the_controller_an_ended_contract_gives_way(own: World) -> None:
+    policy = await registered(own)
+    assert await _wanted(own, policy, OVER) == (None, None, True)
+
+
+async def test_a_contract_that_ended_early_is_in_force_no_more(own: World) -> None:
+    """Its period would have lasted longer; what keeps it is its cover."""
+    policy = await registered(own, starts_on="2026-01-01", ends_on="2026-12-31")
+    at = datetime(2026, 6, 1, 12, tzinfo=VILNIUS)
+    assert await _wanted(own, policy, at) == ("the policy is in force", date(2026, 12, 31), False)
+    end = {"by": "policyholder", "last_day": "2026-03-31", "reason": "sold"}
+    await policies(own, datetime(2026, 3, 1, 12, tzinfo=VILNIUS)).end(policy, end)
+    assert await _wanted(own, policy, at) == (None, None, True)
