@@ -23,7 +23,7 @@ from activities.outbox import Outbox
 from activities.screening import found
 from activities.store import Amended, KindStore, act
 from models import errors
-from models.case import Bells, CaseState, Listen, NoticeDraft, OpenCase, Opened, Recorded, Said, Transition
+from models.case import Bells, CaseState, Listen, NoticeDraft, OpenCase, Opened, Recorded, Said, Transition, heard
 from models.errors import InClear, Refusal
 from models.names import EVENT_ID
 from models.now import Now
@@ -160,6 +160,8 @@ class CaseActivities:
         raise AssertionError("a history has a first event")
 
     async def _begin(self, session: AsyncSession, intake: IntakeRow, ask: OpenCase) -> Opened:
+        # whoever wrote it down can have a clock that is a moment ahead of the engine's
+        intake.received_at = heard(intake.received_at, ask.at)
         filed = proof.of_filing(await self._keyring.of(intake.case), intake)
         row = CaseRow(
             case=intake.case,

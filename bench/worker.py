@@ -12,7 +12,14 @@ count=FILE               at its end the worker writes here how often each activi
 many statements and commits
 """
 
+# ruff: noqa: E402
+
 from __future__ import annotations
+
+import gc
+
+# as the product's worker begins, which ends this
+gc.disable()
 
 import asyncio
 import contextvars

@@ -26,7 +26,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from models.access import AccessFiling, WithdrawalFiling
 from models.authenticator_decision import BELL, PASSED_ON
 from models.breach import BreachFiling, report_faults
-from models.case import Entry, Filing, StartCase, heard
+from models.case import AHEAD, Entry, Filing, StartCase
 from models.client_change import ClientChangeFiling
 from models.common import Model
 from models.coverage import CircumstanceFiling
@@ -764,9 +764,9 @@ async def keep(
         differ = sorted(
             f"content.{k}" for k in {*row.content, *filed.content} if row.content.get(k) != filed.content.get(k)
         )
-        # what came a moment ahead of our clock was heard as it came
-        same = row.received_at in (filing.received_at, heard(filing.received_at, row.recorded_at))
-        if not same and "received_at" not in " ".join(checked.faults):
+        # what came a moment ahead of our clocks was heard as it came, or as its case began
+        as_it_came = row.recorded_at - AHEAD <= row.received_at <= filing.received_at <= row.recorded_at + AHEAD
+        if row.received_at != filing.received_at and not as_it_came and "received_at" not in " ".join(checked.faults):
             differ.append("received_at")
         if row.sender_reference != checked.sender_reference:
             differ.append("reference")

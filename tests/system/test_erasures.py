@@ -303,9 +303,9 @@ async def test_erasures_on_the_command_line(world: World, where: Environment, tm
     ]
     await ledger.begin("GJ", subject, case, {"termins": [record]}, AT)
     assert "NOT PROVEN" in (await cli(there, "erasures", "list", "--case", case)).stdout
-    looked = await ask(there, "erasures", "replay", "--since", "2027-01-01T00:00+02:00", code=1)
+    looked = await ask(there, "erasures", "replay", "--since", "2026-01-01T00:00+02:00", code=1)
     assert [(one["record"], one["result"]) for one in looked["back"]] == [(record, "found")]
-    shown = await cli(there, "erasures", "replay", "--since", "2027-01-01T00:00+02:00", "--yes")
+    shown = await cli(there, "erasures", "replay", "--since", "2026-01-01T00:00+02:00", "--yes")
     assert "nothing is left to do" in shown.stdout
     assert not any(trace in shown.stdout for trace in person.traces)
     await activities.erase(PrivacyWork(case=case))
@@ -314,8 +314,8 @@ async def test_erasures_on_the_command_line(world: World, where: Environment, tm
     assert first["marks"] == {"person": None, "email": None, "named": None}
     assert case not in json.dumps(await ask(there, "erasures", "kept", "--organisation", "GJ")), "nothing was kept"
     await cli(there, "erasures", "replay", "--since", "yesterday", code=2)
-    await cli(there, "erasures", "replay", "--since", "2027-01-01T00:00", code=2)
-    told = await cli(there, "erasures", "replay", "--since", "2027-01-01T00:00Z", "--system", "nowhere", code=1)
+    await cli(there, "erasures", "replay", "--since", "2026-01-01T00:00", code=2)
+    told = await cli(there, "erasures", "replay", "--since", "2026-01-01T00:00Z", "--system", "nowhere", code=1)
     assert "there is no nowhere; known: termins" in told.stderr
     await cli(there, "erasures", "end", case, "client:none", "--until", "2027-01-01", code=3)
     (tmp_path / "keys" / LEDGER).write_text("{}\n")

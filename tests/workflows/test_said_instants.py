@@ -222,11 +222,29 @@ async def test_a_filing_of_a_clock_that_is_ahead_was_received_as_it_came(world: 
     await world.stage(case, "collecting")
     async with world.sessions() as session:
         row = await session.get_one(IntakeRow, case)
-    assert row.received_at == row.recorded_at < ahead
+    assert row.received_at <= row.recorded_at < ahead
     assert not row.faults
     assert await world.file("claim", "BTA", said, reference="CLOCK-1", received_at=ahead) == case
     with pytest.raises(Refusal, match="received_at: differs"):
         await world.file("claim", "BTA", said, reference="CLOCK-1", received_at=row.received_at - AHEAD)
+
+
+async def test_a_clock_of_ours_may_be_ahead_of_the_engines(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was written down by it was received when the case began: a message of the same instant is not before it."""
+    await world.begin(MONDAY)
+    monkeypatch.setattr(world.intake, "_now", lambda: world.now() + AHEAD / 2)
+    ahead = world.now() + AHEAD / 2
+    said = content(await world.policy())
+    case = await world.file("claim", "BTA", said, reference="CLOCK-2", received_at=ahead)
+    await world.stage(case, "collecting")
+    document = {"document": "proof_of_amount", "reference": "dms/1"}
+    await world.say(case, "add_document", received_at=ahead.isoformat(), **document)
+    row = await world.row(case)
+    assert row is not None
+    received = datetime.fromisoformat(row.state["body"]["received_at"])
+    came = next(r for r in row.state["body"]["requirements"] if r["document"] == "proof_of_amount")
+    assert received <= datetime.fromisoformat(came["received_at"]) < ahead
+    assert await world.file("claim", "BTA", said, reference="CLOCK-2", received_at=ahead) == case
 
 
 # ---- as people see them ---------------------------------------------------------------------------------------------
