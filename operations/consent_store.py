@@ -26,7 +26,7 @@ from rules.consent import Standing, fold, over, purposes_on_consent
 from rules.rulebook import book
 from rules.storage import purposes, term
 from security.index import index_of
-from security.keys import KeyDestroyed, Keyring, NoKey
+from security.keys import Keyring
 
 KIND = "consent"
 AT_A_TIME = 200
@@ -238,24 +238,10 @@ async def empty_again(sessions: Sessions, keyring: Keyring, at: datetime, *, dry
     )
     async with sessions() as session:
         standing = [key_of(of, consent or "") for of, consent in (await session.exec(ours)).all()]
-    found = []
-    for start in range(0, len(standing), AT_A_TIME):
-        batch = standing[start : start + AT_A_TIME]
-        await keyring.load(batch)
-        found += [one for one in batch if await _is_destroyed(keyring, one)]
+    found = await keyring.erased_of(standing)
     for record in () if dry_run else found:
         async with sessions() as session, session.begin():
             row = await given_row(session, *of_record(record), lock=True)
             if row is not None:
                 await empty(session, row, at, HERE, "restore")
-    return tuple(sorted(found))
-
-
-async def _is_destroyed(keyring: Keyring, record: str) -> bool:
-    try:
-        await keyring.of(record)
-    except KeyDestroyed:
-        return True
-    except NoKey:
-        pass
-    return False
+    return found

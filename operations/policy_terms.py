@@ -30,7 +30,7 @@ from operations.intake import Sessions
 from rules.policy import reporting
 from rules.rulebook import Rulebook, book, books
 from rules.storage import POLICY, policy_term, until_over
-from security.keys import KeyDestroyed, Keyring, NoKey
+from security.keys import Keyring
 
 CASES = ("renewal", "late_premium", "premium_refund")
 """Kinds of cases that are named by their policy."""
@@ -214,22 +214,8 @@ async def empty_policies_again(sessions: Sessions, keyring: Keyring, *, dry_run:
     """
     async with sessions() as session:
         there = [Contract(*row).key for row in (await session.exec(contracts())).all()]
-    gone = []
-    for start in range(0, len(there), AT_A_TIME):
-        batch = there[start : start + AT_A_TIME]
-        await keyring.load(batch)
-        gone += [one for one in batch if await _is_destroyed(keyring, one)]
+    gone = await keyring.erased_of(there)
     for record in () if dry_run else gone:
         async with sessions() as session, session.begin():
             await _empty(session, record.removeprefix(f"{POLICY}:"))
-    return tuple(gone)
-
-
-async def _is_destroyed(keyring: Keyring, record: str) -> bool:
-    try:
-        await keyring.of(record)
-    except KeyDestroyed:
-        return True
-    except NoKey:
-        pass
-    return False
+    return gone

@@ -251,14 +251,8 @@ class Judge:
         one = case_term(rulebook, row.kind, row.closed_at) if found is None else None
         if found is not None:
             one = _term_of_case(rulebook, found[0], found[1], row, keep_until)
-        if one is None:
-            return judged.model_copy(update={"result": "unset", "why": NO_TERM})
-        judged = judged.model_copy(
-            update={"duty": one.duty, "last_day": one.last_day, "due": one.due, "derivation": one.derivation}
-        )
-        if one.fault is not None:
-            return judged.model_copy(update={"result": "fault", "why": one.fault})
-        if one.due is None or one.due > self._at:
+        judged, over = self._by_term(judged, one)
+        if not over:
             return judged
         try:
             people = await people_of(self._session, self._keyring, row.case)
@@ -269,6 +263,15 @@ class Judge:
         if open_ones := await still_open(self._session, row.case):
             return judged.model_copy(update={"result": "held", "why": "open_case", "by": open_ones[0]})
         return judged.model_copy(update={"result": "erased"})
+
+    def _by_term(self, judged: Judged, one: Term | None) -> tuple[Judged, bool]:
+        """With its term; and whether that is over, so that only what keeps it nevertheless is still to be asked."""
+        if one is None:
+            return judged.model_copy(update={"result": "unset", "why": NO_TERM}), False
+        counted: dict[str, Any] = {"duty": one.duty, "last_day": one.last_day, "due": one.due}
+        counted |= {"derivation": one.derivation, **({"result": "fault", "why": one.fault} if one.fault else {})}
+        over = one.fault is None and one.due is not None and one.due <= self._at
+        return judged.model_copy(update=counted), over
 
     async def consents(self, rows: Sequence[ConsentRow]) -> list[Judged]:
         """Consents of one organisation that were not erased: over with their term, or with their withdrawal."""
@@ -309,14 +312,8 @@ class Judge:
         rulebook = book(row.organisation)
         judged = Judged(key=row.key, organisation=row.organisation, duty="", what=POLICY, result="kept")
         one = policy_term(rulebook, row.last_day)
-        if one is None:
-            return judged.model_copy(update={"result": "unset", "why": NO_TERM})
-        judged = judged.model_copy(
-            update={"duty": one.duty, "last_day": one.last_day, "due": one.due, "derivation": one.derivation}
-        )
-        if one.fault is not None:
-            return judged.model_copy(update={"result": "fault", "why": one.fault})
-        if one.due is None or one.due > self._at:
+        judged, over = self._by_term(judged, one)
+        if not over:
             return judged
         stands = await self.stands(row.organisation)
         try:

@@ -10,7 +10,7 @@ import hmac
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -403,6 +403,16 @@ class Keyring:
         if row is None:
             raise NoKey("the key store has no keys yet; run: python starter.py setup")
         await self._remember(row)
+
+    async def erased_of(self, owners: Sequence[str]) -> tuple[str, ...]:
+        """Those of these owners whose key was destroyed."""
+        found = []
+        for start in range(0, len(owners), _BATCH):
+            batch = owners[start : start + _BATCH]
+            query = select(data_key.c.owner).where(data_key.c.owner.in_(batch), data_key.c.destroyed_at.is_not(None))
+            async with self._engine.connect() as connection:
+                found += list((await connection.execute(query)).scalars())
+        return tuple(sorted(found))
 
     async def destroyed(self) -> int:
         """The number of tombstones."""
