@@ -78,7 +78,7 @@ def build(
     every = (OwnStore(sessions, keyring), *systems)
     privacy = PrivacyActivities(sessions, every, now, people, Ledger(keyring, backups))
     sweep = SweepActivities(sessions, intake, outbox, KnownPeople(sessions, sanctions, now), now)
-    storage = StorageActivities(sessions, keyring, backups, now, every)
+    storage = StorageActivities(sessions, keyring, client, backups, now, every)
     incoming = IncomingActivities(sessions, intake, mail_in, bank_in, now)
     activities: list[Callable[..., Any]] = [
         case.open,

@@ -8,7 +8,7 @@ nothing, and the run.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -70,6 +70,8 @@ NO_PURPOSE = "the rulebook has no such purpose on consent"
 NO_KEY = "its key is not here: nobody can tell whom it is about"
 CAME_BETWEEN = "something was opened or held meanwhile"
 
+RunEnded = Callable[[str], Awaitable[None]]
+"""Waits until the engine has no open run of a case; refuses where it still has one."""
 Part = Literal["case", "record", "consent", "policy"]
 NEXT: Mapping[Part, Part | None] = {"case": "record", "record": "consent", "consent": "policy", "policy": None}
 """What a run looks at, one after the other."""
@@ -510,13 +512,15 @@ async def begin(sessions: Sessions, workflow: str, now: Now) -> int:
         return (await session.exec(select(StorageRunRow.n).where(StorageRunRow.workflow == workflow))).one() or 0
 
 
-async def step(sessions: Sessions, keyring: Keyring, backups: Path, now: Now, n: int) -> bool:
+async def step(
+    sessions: Sessions, keyring: Keyring, backups: Path, now: Now, n: int, run_ended: RunEnded | None = None
+) -> bool:
     """The next step of a run; False once nothing is left. Safe to repeat at any point.
 
     What a run decided to erase is written down first, and erased before anything else is judged, whichever run it was:
     a crash between the two leaves a line, not a gap in the report. A run that the store lost is over.
     """
-    if await _erase(sessions, keyring, backups, now):
+    if await _erase(sessions, keyring, backups, now, run_ended):
         return True
     async with sessions() as session, session.begin():
         run = await session.get(StorageRunRow, n, with_for_update=True)
@@ -570,7 +574,7 @@ async def count_judged(session: AsyncSession, n: int, judged: Iterable[Judged]) 
         )
 
 
-async def _erase(sessions: Sessions, keyring: Keyring, backups: Path, now: Now) -> int:
+async def _erase(sessions: Sessions, keyring: Keyring, backups: Path, now: Now, run_ended: RunEnded | None) -> int:
     """Erase what runs decided to erase and did not yet; how many of them were ended."""
     async with sessions() as session:
         open_ones = (
@@ -584,6 +588,8 @@ async def _erase(sessions: Sessions, keyring: Keyring, backups: Path, now: Now) 
         result, why = "erased", ""
         try:
             erases = {CONSENT: erase_over, POLICY: erase_policy}.get(item.what, erase)
+            if erases is erase and run_ended is not None:
+                await run_ended(item.key)
             await erases(sessions, keyring, item.key, backups, now)
             await _proven(keyring, item.key)
         except Refusal as e:

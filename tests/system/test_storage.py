@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlmodel import col, func, select, update
 
+from activities import storage as storage_activities
 from integrations.data_systems import Subject
 from models.errors import Refusal
 from models.names import TASK_QUEUE
@@ -859,3 +860,20 @@ async def test_the_samples_are_records_of_each_kind(own: World) -> None:
     proof = {"proof": "dms/act-3", "way": "beyond_recovery", "destroyed_at": at.isoformat()}
     await records(own).destroyed("SE", "vizitas-2026-000871", proof)
     assert not (await records(own).say(said[0])).changed
+
+
+async def test_a_key_goes_only_once_the_run_of_its_case_has_ended(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A death between a closing and the end of its run: without the key the run would fail for ever."""
+    monkeypatch.setattr(storage_activities, "ENDS_WITHIN", 1)
+    night = storage_activities.StorageActivities(
+        world.sessions, world.keyring, world.client, world.var / "backups", world.now, ()
+    )
+    case = await withdrawn(world)
+    await world.handle(case).result()
+    await night._ended(case)
+    await night._ended("claim:BTA:NO-RUN")
+    running = await deciding(world)
+    with pytest.raises(Refusal, match="its run has not ended yet"):
+        await night._ended(running)
