@@ -411,7 +411,11 @@ class Limits:
                 occurrence=sum((r.reserved for r in earlier if r.occurrence == own.occurrence), NONE),
                 aggregate=sum((r.reserved for r in earlier), NONE),
                 # what a claim withholds was worked out with all that it bears
-                deductible=sum((r.reserved - r.withheld for r in earlier if r.occurrence == own.occurrence), NONE),
+                deductible=sum(
+                    # `set_reserve` may go below it
+                    (max(r.reserved - r.withheld, NONE) for r in earlier if r.occurrence == own.occurrence),
+                    NONE,
+                ),
             ),
             readings=Readings(
                 liability_before_deductible=bool(self.rulebook.values.get("liability_before_deductible", True)),

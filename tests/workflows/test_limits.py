@@ -231,6 +231,20 @@ async def test_who_bears_the_deductible_in_the_end_is_told_so(world: World) -> N
     assert any("pašrisks ir jāsedz no šīs pretenzijas" in text for text in texts)
 
 
+async def test_a_reserve_below_what_is_withheld_takes_nothing_off_the_deductible_of_others(world: World) -> None:
+    """9.5: a lowered reserve of an earlier claim bears nothing of the deductible, and gives nothing back of it."""
+    policy = await tight(world, "9000.00", deductible={"kind": "amount", "value": "200.00"})
+    first, second, third = [await claim(world, policy, occurrence="roof-7") for _ in range(3)]
+    await world.say(second, "propose_decision", **proposal())
+    assert (await row(world, second)).withheld == 200
+    async with world.sessions() as session, session.begin():
+        # both were lowered, and nobody has heard the bell yet
+        for case in (first, second):
+            (await session.get_one(LimitRow, case)).reserved = Decimal("0.00")
+    await world.say(third, "propose_decision", **proposal())
+    assert (await body(world, third))["proposal"]["total"] == "1000.00"
+
+
 async def test_a_deductible_that_was_borne_stays_borne_when_an_earlier_filing_comes_later(world: World) -> None:
     """9.5: once. The claim that was made to the insured a week before bears none of it, and lowers nobody's."""
     policy = await tight(world, "9000.00", deductible={"kind": "amount", "value": "200.00"})
