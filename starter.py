@@ -1538,7 +1538,8 @@ def erase(
 ) -> None:
     """Erase closed cases: all that is personal goes from the store, and with their keys from every history and dump.
 
-    Without --yes it only says what is open and in the way.
+    Without --yes it only says what is open and in the way. With it the engine must answer: while the run of a case
+    has not ended, its key stays.
     """
     raise typer.Exit(_run(_erase(cases, yes, as_json), as_json))
 
@@ -1546,16 +1547,17 @@ def erase(
 async def _erase(cases: Sequence[str], yes: bool, as_json: bool) -> int:
     refused = 0
     settings = read_settings()
-    async with connect(settings, engine="not needed") as connection:
+    async with connect(settings, engine="needed" if yes else "not needed") as connection:
         for case in cases:
             try:
+                await erasing.check(connection.sessions, connection.keyring, case)
                 if yes:
+                    await erasing.run_ended(connection.engine, case)
                     done = await erasing.erase(
                         connection.sessions, connection.keyring, case, settings.key_backups, wall_clock
                     )
                     said = "erased" if done.erased else "erased before"
                 else:
-                    await erasing.check(connection.sessions, connection.keyring, case)
                     said = "can be erased; --yes does it"
             except Refusal as e:
                 refused += 1

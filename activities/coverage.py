@@ -44,7 +44,7 @@ from rules.coverage import exclusions, find_coverage, find_exclusion, place_of
 from rules.period import Unit
 from rules.policy import covered_until, in_force, reporting, version_on
 from rules.rulebook import book
-from security.keys import Keyring
+from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
 
 SHOWN = 20
 """Other claims on the same occurrence that a claim names, and that it rings; the store knows them all."""
@@ -79,9 +79,14 @@ class CoverageStore:
         await self._keyring.load(beside)
         own, day = await _third_parties(session, case), await _event_day(session, case)
         for other in beside:
-            theirs = await _third_parties(session, other)
-            same = any(_same_person(a, b) for a in own for b in theirs)
-            if same or day is None or await _event_day(session, other) != day:
+            try:
+                theirs = await _third_parties(session, other)
+                looks = any(_same_person(a, b) for a in own for b in theirs)
+                looks = looks or day is None or await _event_day(session, other) != day
+            except (NoKey, KeyDestroyed, Unreadable):
+                # nobody can tell: the payment is confirmed all the same, and the other finds out by itself
+                looks = True
+            if looks:
                 session.add(BellRow(case=other, reason=LOOK_AGAIN, created_at=at))
 
     async def renew(self, session: AsyncSession, case: str, at: datetime) -> Amended | None:

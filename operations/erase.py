@@ -5,6 +5,7 @@ What stays says that there was a case: its id, kind, stages, clocks, clauses and
 
 from __future__ import annotations
 
+import asyncio
 import os
 import tempfile
 from collections.abc import Sequence
@@ -13,6 +14,8 @@ from pathlib import Path
 from sqlalchemy import Table
 from sqlmodel import SQLModel, col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
 
 from models.common import Model
 from models.errors import Refusal
@@ -43,6 +46,8 @@ LEDGER = "erased"
 
 Ids name nobody; a restore of an older backup destroys these keys again.
 """
+ENDS_WITHIN = 30
+"""Seconds in which the run of a closed case ends: a task that a death cost is given out again after ten."""
 
 
 async def erase(sessions: Sessions, keyring: Keyring, case: str, backups: Path, now: Now) -> Erased:
@@ -70,6 +75,26 @@ async def erase(sessions: Sessions, keyring: Keyring, case: str, backups: Path, 
     return Erased(case=case, erased=new)
 
 
+async def run_ended(engine: Client, case: str) -> None:
+    """Wait for the end of a closed case's run: a case closes in the store first, and a run without key fails for ever.
+
+    Raises:
+        Refusal: It still runs.
+        RPCError: The engine does not answer.
+    """
+    for _ in range(ENDS_WITHIN):
+        try:
+            described = await engine.get_workflow_handle(case).describe()
+        except RPCError as e:
+            if e.status is RPCStatusCode.NOT_FOUND:
+                return
+            raise
+        if described.status is not WorkflowExecutionStatus.RUNNING:
+            return
+        await asyncio.sleep(1)
+    raise Refusal(f"case: the run of {case} has not ended yet; a worker ends it")
+
+
 async def check(sessions: Sessions, keyring: Keyring, case: str) -> None:
     """Whether a case can be erased.
 
@@ -77,9 +102,10 @@ async def check(sessions: Sessions, keyring: Keyring, case: str) -> None:
         Refusal: As `erase`.
     """
     async with sessions() as session:
-        if await session.get(IntakeRow, case) is None:
+        intake = await session.get(IntakeRow, case)
+        if intake is None:
             raise Refusal(f"case: there is no case {case}")
-        if open_ones := await against(session, keyring, case):
+        if intake.erased_at is None and (open_ones := await against(session, keyring, case)):
             raise Refusal(*open_ones)
 
 

@@ -59,6 +59,7 @@ class Scene:
     """Any database where a command needs no store."""
     case: str = ""
     other: str = ""
+    engine: str = "127.0.0.1:1"
 
     @property
     def master(self) -> Path:
@@ -88,7 +89,7 @@ class Scene:
             "TERMINS_VAR": str(self.var),
             "DATABASE_URL": self.postgres.url(self.store),
             "TERMINS_KEYS_DATABASE_URL": self.postgres.url(self.keys),
-            "TEMPORAL_ADDRESS": "127.0.0.1:1",
+            "TEMPORAL_ADDRESS": self.engine,
         }
         process = _processes.Process(target=command.run, args=(self.var, TOKEN, environment, list(words)), daemon=True)
         process.start()
@@ -138,12 +139,14 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-async def two_closed(postgres: Postgres, folder: Path) -> Scene:
-    """Two closed claims of the same person."""
-    async with await virtual_temporal() as environment, make_world(postgres, environment, "two_closed") as world:
-        case, other = await closed(world), await closed(world)
-        shutil.copytree(world.var / "keys", folder / "closed" / "keys")
-    return Scene(postgres, "two_closed_keys", folder / "closed", "two_closed", case, other)
+async def two_closed(postgres: Postgres, folder: Path) -> AsyncIterator[Scene]:
+    """Two closed claims of the same person, and the engine that had their runs."""
+    async with await virtual_temporal() as environment:
+        async with make_world(postgres, environment, "two_closed") as world:
+            case, other = await closed(world), await closed(world)
+            shutil.copytree(world.var / "keys", folder / "closed" / "keys")
+        address = environment.client.service_client.config.target_host
+        yield Scene(postgres, "two_closed_keys", folder / "closed", "two_closed", case, other, address)
 
 
 async def stored(scene: Scene) -> dict[str, list[dict[str, Any]]]:

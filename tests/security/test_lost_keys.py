@@ -25,7 +25,8 @@ from operations.loading import load
 from security.codec import ENCODING, KEY, CaseCodec
 from security.keys import Keyring, NoKey, data_key
 from tests.replay.history import payloads
-from tests.workflows.test_claim import MONDAY, content, documents
+from tests.workflows.test_claim import MONDAY, content, documents, proposal
+from tests.workflows.test_coverage import filed, waiting
 from tests.world import World
 
 
@@ -205,3 +206,20 @@ async def test_whoever_cannot_be_read_holds_up_the_screening_of_nobody(
         assert not await screened(first)
     await people.screen()
     assert await screened(first)
+
+
+async def test_a_payment_is_confirmed_while_another_claim_on_its_occurrence_cannot_be_read(world: World) -> None:
+    """9.11: the other looks again by itself, once it can be read."""
+    policy = await world.policy()
+    other, case = [await filed(world, policy=policy, occurrence="LOST-1") for _ in range(2)]
+    await world.covered(case)
+    await world.say(case, "propose_decision", **proposal())
+    await world.payment(case, "C1:indemnity", "issued")
+    async with lost(world, other):
+        paid = {"payment": "C1:indemnity", "executed_on": "2027-03-01", "bank_reference": "B1"}
+        await world.say(case, "confirm_payment", actor="system:bank", **paid)
+
+    async def looked() -> bool:
+        return (await waiting(world, other)).get("no_repetition") == "not_met"
+
+    await world.until(looked, "the other claim has looked again")

@@ -17,12 +17,12 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlmodel import col, func, select, update
 
-from activities import storage as storage_activities
 from integrations.data_systems import Subject
 from models.errors import Refusal
 from models.names import TASK_QUEUE
 from models.storage import Line, StorageReport
 from models.tables import CaseRow, IntakeRow, RecordFactRow, RecordHoldRow, RecordRow, StorageItemRow
+from operations import erase as erasing
 from operations import storage
 from operations.erase import erase
 from operations.health import ask
@@ -866,14 +866,11 @@ async def test_a_key_goes_only_once_the_run_of_its_case_has_ended(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A death between a closing and the end of its run: without the key the run would fail for ever."""
-    monkeypatch.setattr(storage_activities, "ENDS_WITHIN", 1)
-    night = storage_activities.StorageActivities(
-        world.sessions, world.keyring, world.client, world.var / "backups", world.now, ()
-    )
+    monkeypatch.setattr(erasing, "ENDS_WITHIN", 1)
     case = await withdrawn(world)
     await world.handle(case).result()
-    await night._ended(case)
-    await night._ended("claim:BTA:NO-RUN")
+    await erasing.run_ended(world.client, case)
+    await erasing.run_ended(world.client, "claim:BTA:NO-RUN")
     running = await deciding(world)
-    with pytest.raises(Refusal, match="its run has not ended yet"):
-        await night._ended(running)
+    with pytest.raises(Refusal, match="has not ended yet"):
+        await erasing.run_ended(world.client, running)
