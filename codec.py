@@ -6,13 +6,13 @@ It ends on SIGTERM, and may run as often as you like: it keeps nothing.
 """
 
 import asyncio
-import contextlib
 import signal
 from contextlib import AsyncExitStack
 
 import structlog
 
 from models.now import wall_clock
+from operations import program
 from operations.logs import configure
 from operations.operators import Operators
 from operations.place import beginning, find, keys
@@ -49,5 +49,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main())
+    program.run(lambda: asyncio.run(main()))

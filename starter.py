@@ -59,6 +59,7 @@ from operations import (
     loading,
     privacy,
     processing,
+    program,
     queues,
     reading,
     reading_csv,
@@ -3857,4 +3858,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main)

@@ -36,7 +36,7 @@ from integrations.mail_in import ImapIn, MaildirIn, MailIn
 from integrations.sanctions import SanctionsFile
 from models.names import TASK_QUEUE
 from models.now import wall_clock
-from operations import data_systems, identity, metrics, watching
+from operations import data_systems, identity, metrics, program, watching
 from operations.intake import filed_in
 from operations.logs import configure
 from operations.place import beginning, find, keys
@@ -200,5 +200,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main())
+    program.run(lambda: asyncio.run(main()))
