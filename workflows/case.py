@@ -89,6 +89,9 @@ REST = "T-rest"
 REOPENING = timedelta(minutes=5)
 """How long a case that was opened again waits for the message it was opened for."""
 
+LET_GO = "effects-let-go"
+"""The change since which an effect that an adoption let go is not heard of as one that failed."""
+
 B = TypeVar("B", bound=Model)
 R = TypeVar("R")
 
@@ -565,6 +568,9 @@ class Case:
                 arg = arg.model_copy(update={"told": result.outage})
             self.done.append(Done(key, result))
         except ActivityError as e:
+            # an adoption let it go and begins it again; without the mark a run heard of it as failed, and still does
+            if self.working.get(key) is not own and workflow.patched(LET_GO):
+                return
             cause = e.cause
             self.done.append(
                 Done(key, None, cause.type or "failed" if isinstance(cause, ApplicationError) else "failed")

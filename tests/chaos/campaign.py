@@ -7,7 +7,7 @@ import random
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from itertools import count, product
 from typing import Any
 from uuid import uuid4
@@ -32,6 +32,9 @@ NOT_FOLLOWED = (
     "ExecutionStatus = 'Running' AND TemporalReportedProblems = 'cause=WorkflowTaskFailedCauseNonDeterministicError'"
 )
 """The cases whose last task failed because the code asked for something else than the history has."""
+
+HOURS = range(-3, 5)
+"""So many hours before and after the present lies what scripts say and what the shortest duties count."""
 
 _numbers = count(1)
 
@@ -147,7 +150,7 @@ class Trial:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._day: date | None = None
+        self._day: tuple[date, ...] | None = None
         self._undisturbed: dict[str, list[Result]] = {}
 
     async def live_in_peace(self, scripts: Sequence[str] = tuple(SCRIPTS)) -> dict[str, list[Point]]:
@@ -182,7 +185,7 @@ class Trial:
     ) -> list[Result]:
         """Live these runs and see in what each is not as the undisturbed one; `meanwhile` disturbs them all.
 
-        What midnight falls into is lived again: its days are others.
+        What midnight falls into, of now or of hours away, is lived again: its days are others.
         """
         while True:
             await self.live_in_peace(sorted({plan.script for plan in plans}))
@@ -216,8 +219,10 @@ class Trial:
         return [*result.wrong, *min(ways, key=len)]
 
 
-def _today() -> date:
-    return datetime.now(RIGA).date()
+def _today() -> tuple[date, ...]:
+    """The days of all instants that a script counts by the hour: from 20:00 to 03:00 another one with each hour."""
+    now = datetime.now(RIGA)
+    return tuple((now + timedelta(hours=hours)).date() for hours in HOURS)
 
 
 async def turmoil(

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import date, datetime, timedelta
 from itertools import cycle
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
@@ -18,13 +19,18 @@ from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowExecutionStatus
 
 from activities.case import CaseActivities, digest_of
+from activities.privacy import PrivacyActivities
 from activities.sweep import SweepActivities
 from models.case import OpenCase, Said, Transition
 from models.errors import Refusal
 from models.names import TASK_QUEUE
 from models.tables import BellRow, CaseRow, ClockRow, TimelineRow
 from security.keys import DataKey
+from tests.workflows.test_access_request import content as access_content
+from tests.workflows.test_access_request import no_provider, shows
+from tests.workflows.test_access_request import user as access_user
 from tests.workflows.test_claim import MONDAY, content, documents
+from tests.workflows.test_privacy_request import file, identify
 from tests.world import Refused, World
 
 PROPOSAL: dict[str, Any] = {
@@ -287,24 +293,70 @@ async def test_a_case_whose_own_step_is_refused_says_so_and_goes_on_from_the_rec
     assert (await world.entries(case)) == ["received", "record_adopted", "assigned"]
 
 
-async def test_a_message_to_a_case_that_is_behind_its_record_is_judged_by_the_record(world: World) -> None:
-    """A step that was committed while its workflow task was lost: what another says first comes after it."""
-    case = await deciding(world)
+async def overtaken(world: World, case: str) -> None:
+    """A step that a dead worker committed, and that the run does not know: it meets it at its next one, and adopts it.
+
+    Whatever effect is under way begins again then.
+    """
+    row = await world.row(case)
+    assert row is not None
     await world.case_activities.record(
         Transition(
             case=case,
-            step=2,
+            step=row.step + 1,
             at=world.now(),
-            stage="deciding",
+            stage=row.stage,
             entry="assigned",
             facts={"handler": "op-77"},
-            body=(await world.row(case)).state["body"],  # type: ignore[union-attr]  # it is there
+            body=row.state["body"],
         )
     )
-    assert (await world.say(case, "assign_case", handler="op-9"))["step"] == 3
+    assert (await world.say(case, "assign_case", handler="op-9"))["step"] == row.step + 2
+
+
+async def test_a_message_to_a_case_that_is_behind_its_record_is_judged_by_the_record(world: World) -> None:
+    """A step that was committed while its workflow task was lost: what another says first comes after it."""
+    case = await deciding(world)
+    await overtaken(world, case)
     assert (await world.entries(case)) == ["received", "assigned", "assigned"]
     with pytest.raises(Refused, match="not in stage"):
         await world.say(case, "adopt_record", reason="there is nothing to adopt")
+
+
+async def test_an_effect_that_an_adoption_lets_go_is_no_step_and_is_begun_again(world: World) -> None:
+    """Of the access request's timeline: nobody was told anything by it."""
+    await world.begin(MONDAY)
+    async with no_provider(world):
+        case = await world.file("access_request", "BL", access_content(await world.customer(), access_user()))
+        await world.until(lambda: world.row(case), "it is received")
+        await shows(world, case, "the identity provider does not answer: BL-4:U1:1")
+        await overtaken(world, case)
+        await shows(world, case, "op-9")
+    await world.stage(case, "resting")
+    assert await world.entries(case) == ["received", "assigned", "assigned", "issued"]
+
+
+async def test_an_effect_that_an_adoption_lets_go_has_not_failed(world: World) -> None:
+    """A privacy request whose systems are being asked goes on asking them; no person has to look."""
+    owners = [getattr(a, "__self__", None) for a in world.activities]
+    own = next(owner for owner in owners if isinstance(owner, PrivacyActivities))._systems[0]
+    asked, may_answer, locate = asyncio.Event(), asyncio.Event(), own.locate
+
+    async def slow(*of: Any) -> Any:
+        asked.set()
+        await may_answer.wait()
+        return await locate(*of)
+
+    with patch.object(own, "locate", slow):
+        await world.begin(MONDAY)
+        case = await file(world, "GJ", "access")
+        await world.stage(case, "identifying")
+        await identify(world, case, MONDAY)
+        await asyncio.wait_for(asked.wait(), 30)
+        await overtaken(world, case)
+        may_answer.set()
+        await world.stage(case, "resting")
+    assert "record_adopted" not in await world.entries(case)
 
 
 @asynccontextmanager
