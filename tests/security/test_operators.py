@@ -191,7 +191,7 @@ async def test_who_speaks_is_who_holds_the_token(world: World, door: Door) -> No
 
 
 async def test_bytes_of_another_case_are_refused(world: World, door: Door) -> None:
-    """They open, for the key is found by its id; but the message inside is meant for another case."""
+    """They do not open in this case; and the message inside is meant for another one."""
     case, other = await deciding(world), await deciding(world)
     sealed = of_json(await door.encode({"case": other, "handler": "op-3"}, await door.token("op-2")))
     outcome = (await send_sealed(world, case, "assign_case", sealed)).outcome
