@@ -17,6 +17,7 @@ from models.now import Now
 from operations.erase import BESIDE, destroy_again, erased_before, write_whole
 from operations.intake import Sessions
 from security.keys import Keyring
+from security.master import MasterKeyError
 
 _NAME = "keys-%Y%m%dT%H%M%SZ.json"
 
@@ -53,7 +54,7 @@ async def restore(sessions: Sessions, keyring: Keyring, path: Path) -> Restored:
     """Bring back the keys that are missing; a case that was erased since the backup stays erased.
 
     Raises:
-        Refusal: The file is no backup of keys.
+        Refusal: The file is no backup of keys, or was made before the master key was changed.
     """
     try:
         text = await asyncio.to_thread(path.read_text, "utf-8")
@@ -69,6 +70,8 @@ async def restore(sessions: Sessions, keyring: Keyring, path: Path) -> Restored:
         restored = await keyring.restore(rows)
     except (ValueError, KeyError, TypeError, RecursionError):
         raise Refusal("file: it is no backup of keys") from None
+    except MasterKeyError as e:
+        raise Refusal(f"file: {e}, so its keys open nothing; take a backup that was made after the change") from None
     again = await destroy_again(sessions, keyring, erased_before(path.parent))
     return Restored(keys=restored, destroyed_again=tuple(again))
 

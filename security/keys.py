@@ -125,8 +125,8 @@ class Keyring:
     def __init__(self, engine: AsyncEngine, master: MasterKey) -> None:
         self._engine = engine
         self._master = master
-        self._cache: OrderedDict[str, tuple[float, DataKey | None]] = OrderedDict()
-        """Owner → until when, and the key; None for a tombstone."""
+        self._cache: OrderedDict[str, tuple[float, DataKey | None, bytes]] = OrderedDict()
+        """Owner → until when, the key (None for a tombstone), and its id."""
         self._owners: dict[bytes, str] = {}
 
     # ---- setting up -------------------------------------------------------------------------------------------------
@@ -225,12 +225,14 @@ class Keyring:
             NoKey: There is none.
             KeyDestroyed: The owner was erased.
         """
-        if self._remembered(owner) is None:
+        # asked once: a key whose time in memory ends between two questions would be taken for one that is lost
+        found = self.cached(owner)
+        if found is None:
             await self.load([owner])
-        key = self.cached(owner)
-        if key is None:
+            found = self.cached(owner)
+        if found is None:
             raise NoKey(f"there is no key for {owner}")
-        return key
+        return found
 
     async def by_id(self, id: bytes) -> DataKey:
         """The key of this id.
@@ -271,7 +273,7 @@ class Keyring:
             for row in rows:
                 await self._remember(row)
 
-    def _remembered(self, owner: str) -> tuple[float, DataKey | None] | None:
+    def _remembered(self, owner: str) -> tuple[float, DataKey | None, bytes] | None:
         found = self._cache.get(owner)
         if found is None or found[0] < time.monotonic():
             return None
@@ -283,13 +285,12 @@ class Keyring:
         if row.wrapped is not None:
             plain = await self._master.unwrap(row.wrapped, row.master, _context(row.owner, row.id))
             key = DataKey(row.owner, bytes(row.id), plain)
-        self._cache[row.owner] = (time.monotonic() + CACHED_FOR, key)
+        self._cache[row.owner] = (time.monotonic() + CACHED_FOR, key, bytes(row.id))
         self._cache.move_to_end(row.owner)
         self._owners[bytes(row.id)] = row.owner
         while len(self._cache) > CACHED:
-            _, (_, oldest) = self._cache.popitem(last=False)
-            if oldest is not None:
-                self._owners.pop(oldest.id, None)
+            _, (_, _, oldest) = self._cache.popitem(last=False)
+            self._owners.pop(oldest, None)
 
     # ---- rotation ---------------------------------------------------------------------------------------------------
 
@@ -368,7 +369,12 @@ class Keyring:
         ]
 
     async def restore(self, rows: Iterable[Mapping[str, str]]) -> int:
-        """Bring back the keys that are missing; what is there, tombstones too, stays. The number brought back."""
+        """Bring back the keys that are missing; what is there, tombstones too, stays. The number brought back.
+
+        Raises:
+            MasterKeyError: The master key that wraps one of them is not here. Then none is brought back: in its place a
+                key that nobody can open would keep out the one of a newer backup, and stop every rotation.
+        """
         restored = 0
         async with self._engine.begin() as connection:
             for row in rows:
@@ -381,6 +387,9 @@ class Keyring:
                     "destroyed_at": datetime.fromisoformat(row["destroyed_at"]) if row["destroyed_at"] else None,
                 }
                 done = await connection.execute(insert(data_key).values(values).on_conflict_do_nothing())
+                if done.rowcount and row["wrapped"]:
+                    context = _context(row["owner"], bytes.fromhex(row["id"]))
+                    await self._master.unwrap(bytes.fromhex(row["wrapped"]), row["master"], context)
                 restored += done.rowcount
         self.forget()
         return restored

@@ -6,18 +6,22 @@ import asyncio
 import hashlib
 import stat
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import delete, select, update
 
+from models.errors import Refusal
 from models.names import PERSONAL_CODE, REFERENCE
+from operations.key_backup import back_up, restore
 from operations.local import Postgres
 from operations.store import keyring as make_keyring
 from security import keys as keys_module
 from security.index import index_of, reference_of
 from security.keys import DataKey, KeyDestroyed, Keyring, NoKey, Unreadable, data_key
 from security.master import MasterKeyError, MasterKeyFile, MasterKeys
+from tests.world import World
 
 CASE = "claim:BTA:1"
 
@@ -98,6 +102,11 @@ async def test_the_cache_is_bounded_and_forgets(keyring: Keyring, monkeypatch: p
     await keyring.create(*owners)
     assert [o for o in owners if keyring.cached(o) is not None] == owners[-3:]
     assert len(keyring._owners) == 3
+    for owner in owners[-3:]:
+        await keyring.destroy(owner)
+    await keyring.load(owners[-3:])
+    await keyring.load(owners[:3])
+    assert (len(keyring._cache), len(keyring._owners)) == (3, 3), "tombstones are kept no longer than keys"
     monkeypatch.setattr(keys_module, "CACHED_FOR", -1.0)
     keyring.forget()
     await keyring.load(owners[:1])
@@ -214,6 +223,29 @@ async def test_master_keys_of_the_environment_are_rotated_by_putting_the_new_one
         await first.of(CASE)
     for ring in (first, second, third):
         await ring.close()
+
+
+async def test_a_backup_from_before_a_rotation_brings_nothing_back_and_stands_in_nobodys_way(
+    keyring: Keyring, world: World, tmp_path: Path
+) -> None:
+    """Its keys open nothing any more: the one of a newer backup can still come back, and a rotation still ends."""
+    await keyring.create(CASE)
+    key = (await keyring.of(CASE)).derived(b"use")
+    old = await back_up(keyring, tmp_path, timedelta(days=30), lambda: datetime(2027, 4, 1, tzinfo=UTC))
+    await keyring.rotate()
+    new = await back_up(keyring, tmp_path, timedelta(days=30), lambda: datetime(2027, 4, 2, tzinfo=UTC))
+    async with keyring._engine.begin() as connection:
+        await connection.execute(delete(data_key).where(data_key.c.owner == CASE))
+    keyring.forget()
+    with pytest.raises(Refusal, match=r"is not here, so its keys open nothing"):
+        await restore(world.sessions, keyring, Path(old.file))
+    with pytest.raises(NoKey):
+        await keyring.of(CASE)
+    assert (await restore(world.sessions, keyring, Path(new.file))).keys == 1
+    assert (await keyring.of(CASE)).derived(b"use") == key
+    await keyring.rotate()
+    keyring.forget()
+    assert (await keyring.of(CASE)).derived(b"use") == key
 
 
 async def test_keyed_hashes_find_the_same_person_however_the_code_is_written(keyring: Keyring, keys_url: str) -> None:
