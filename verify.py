@@ -54,8 +54,9 @@ SLACK = timedelta(hours=1)
 
 NO_FORM = (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError, RecursionError)
 """What reading a body gives in which a part is missing, or is something else."""
-COMMANDS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What would command a terminal, turn the direction of writing, or is no character: a bundle can come from anybody."""
+COMMANDS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What would command a terminal, turn the direction of writing, begin another line, or is no character: a bundle can
+come from anybody, and no text in it may look like a line of ours."""
 FORM = "the form: a part of it is missing or not of its form"
 
 
@@ -615,11 +616,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found = verify(data, key, Checkpoints.read(asked.checkpoints, key) if asked.checkpoints else None)
     except Broken as e:
         found = Verified([], [f"the form: {e}"])
-    say("\n".join(found.lines), sys.stdout)
+    for line in found.lines:
+        say(line, sys.stdout)
     print()
     if not found.faults:
         print("Everything holds: signed by this key, to the byte.")
         return 0
+    print("NOT PROVEN: see the faults.")
     print(f"{len(found.faults)} FAULTS" if len(found.faults) > 1 else "1 FAULT", file=sys.stderr)
     for fault in found.faults:
         say(f"  {fault}", sys.stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,7 @@ async def test_from_the_commands_to_the_verdict(
     assert verify.main(words) == 1
     out = capsys.readouterr()
     assert "Everything holds" not in out.out
+    assert out.out.endswith("\nNOT PROVEN: see the faults.\n"), "also where the faults go elsewhere"
     assert "signature: it does not fit" in out.err
     assert "entry 1: step 2 is in its place" in out.err
     file.write_bytes(b"no bundle")
@@ -145,12 +147,14 @@ async def test_a_bundle_that_was_changed_commands_no_terminal_and_has_a_verdict(
     bodies = [json.dumps(one).encode() for one in changed if one["what"] == body["what"]]
     bodies += [
         whole.replace(title, b'"\\u001b]0;x\\u0007 \\ud800 \\u202e"'),
+        whole.replace(title, b'"x\\n\\nEverything holds: signed by this key, to the byte."'),
         whole.replace(day, b'"0001-01-01T00:00+14:00"'),
     ]
     for one in bodies:
         assert verify.main([str(handed(tmp_path, one)), "--key", KEY]) == 1
         said = capsys.readouterr()
         assert not verify.COMMANDS.search((said.out + said.err).replace("\n", ""))
+        assert not re.search("^Everything holds", said.out, re.MULTILINE), "no text of a bundle is a line of ours"
 
 
 @pytest.mark.parametrize("key", ["", "x", "0" * 63, "0" * 65, "A" * 64, "/", __file__])
