@@ -24,6 +24,7 @@ from urllib.parse import quote, urlsplit
 import structlog
 from aiohttp import ClientError, ClientResponse, ClientSession, ClientTimeout, DummyCookieJar, web
 from google.protobuf import json_format
+from google.protobuf.message import DecodeError
 from multidict import CIMultiDict
 from temporalio.api.common.v1 import Payload, Payloads
 from yarl import URL
@@ -180,7 +181,7 @@ class Endpoint:
             opened = Payload.FromString(key.open(payload.data, USE))
         except KeyDestroyed:
             return ERASED
-        except (NoKey, Unreadable, ValueError):
+        except (NoKey, Unreadable, ValueError, DecodeError):
             return payload
         if key.owner != INSTALLATION:
             seen.add(key.owner)

@@ -17,7 +17,7 @@ from temporalio.api.common.v1 import Payload
 from yarl import URL
 
 from operations.operators import Operators
-from security.codec import seal
+from security.codec import USE, seal
 from security.endpoint import COOKIE, LARGEST
 from security.keys import INSTALLATION
 from tests.door import Door, as_json, of_json, opened, plain
@@ -91,7 +91,9 @@ async def test_what_is_in_clear_unknown_or_changed_comes_back_as_it_is(world: Wo
     changed, unknown = of_json(await sealed(world, case)), of_json(await sealed(world, case))
     changed.data = changed.data[:-1] + bytes([changed.data[-1] ^ 1])
     unknown.metadata["key"] = b"00" * 16
-    sent = [plain({"a": 1}), as_json(changed), as_json(unknown)]
+    key, no_payload = await world.keyring.of(case), of_json(await sealed(world, case))
+    no_payload.data = key.seal(b"\xff", USE)
+    sent = [plain({"a": 1}), as_json(changed), as_json(unknown), as_json(no_payload)]
     assert await door.ask("/decode", sent, token) == (200, {"payloads": sent})
 
 
