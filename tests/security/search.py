@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import lzma
+import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -15,8 +16,10 @@ PERSONAL = frozenset(
     {"name", "first_name", "last_name", "email", "phone", "personal_code", "iban", "description", "place"}
 )
 """Fields whose values are personal, wherever they stand in what is filed or said."""
-WRITTEN = frozenset({"reason", "reasons", "text"})
-"""Fields that can hold a code, or what somebody wrote freely."""
+PUBLIC = frozenset({"terms", "territory", "insured_activity"})
+"""Fields of what is filed or said whose words name nobody: sublimits, countries, a trade that a policy covers."""
+PART = re.compile(r"-?\d+[dh] \d\d:\d\d")
+"""An instant as samples write it, with a blank in it."""
 SHORTEST = 7
 """Characters: a shorter text is found by accident in some megabytes of ciphertext."""
 
@@ -86,14 +89,17 @@ def _decompressed(data: bytes) -> Iterator[bytes]:
 
 
 def personal(value: Any, field: str = "") -> Iterator[str]:
-    """Every personal text of a filing or message."""
+    """Every personal text of a filing or message: known by its field, or by its blanks as what somebody wrote freely.
+
+    A code, a reference and a date have none: so a new field of free text is planted without being named here.
+    """
     if isinstance(value, dict):
         for name, inner in value.items():
-            if name in ("terms", "findings"):  # the names of sublimits, the codes of cover
+            if name in PUBLIC:
                 continue
             yield from personal(inner, name)
     elif isinstance(value, list):
         for inner in value:
             yield from personal(inner, field)
-    elif isinstance(value, str) and (field in PERSONAL or (field in WRITTEN and " " in value)):
+    elif isinstance(value, str) and (field in PERSONAL or (" " in value and not PART.fullmatch(value))):
         yield value

@@ -10,6 +10,7 @@ import gzip
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from email import message_from_bytes
+from email.policy import default
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -43,7 +46,7 @@ from integrations.mail import MaildirOut
 from integrations.mail_in import MaildirIn
 from integrations.sanctions import SAMPLE, SanctionsFile
 from models.converter import data_converter
-from models.names import TASK_QUEUE, split_case_id
+from models.names import KINDS, TASK_QUEUE, split_case_id
 from models.now import wall_clock
 from models.tables import CaseRow, IntakeRow, PolicyRow, TimelineRow
 from operations.connection import Connection, connect
@@ -52,8 +55,10 @@ from operations.directory import LocalDirectory
 from operations.intake import Intake
 from operations.local import Services, local
 from operations.place import Place, find, keys
+from operations.policies import Policies
 from operations.samples import SAMPLES, Samples, read
 from operations.setup import add_search_attributes, setup
+from security.password import answer_password
 from settings import Settings
 from tests.security.search import Search, forms, personal
 from worker import runner
@@ -65,6 +70,8 @@ CHROMIUM = shutil.which("chromium")
 COLLECTING = "claim:BTA:2026-1004"
 DECIDING = "claim:BTA:2026-1001"
 PRIVACY = "privacy_request:GJ:2026-3102"
+SECRET = re.compile(r"\b(?:[A-Z2-9]{5}-){3}[A-Z2-9]{5}\b")
+"""A one-time secret."""
 TYPED = "Lūdzu slimnīcas izrakstu"
 """How the text begins that is typed into the UI."""
 
@@ -83,6 +90,8 @@ class Run:
     """What nobody may find."""
     clear: list[str] = field(default_factory=list)
     """What a caller put in clear into a start or a signal of the server's own API."""
+    types: set[str] = field(default_factory=set)
+    """The workflow types that ran."""
     seen: dict[str, bytes] = field(default_factory=dict)
     """What was said or shown on the way: answers, output, metrics, histories, dumps."""
 
@@ -138,7 +147,7 @@ def var() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 async def done(var: Path) -> AsyncIterator[Run]:
-    """Everything was done, said and asked, and all servers have ended."""
+    """Everything was done, said and asked; the servers still run, and no worker does."""
     settings = Settings(var=var)
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(local(var))
@@ -157,6 +166,7 @@ async def done(var: Path) -> AsyncIterator[Run]:
             await filed_and_said(run)
             await through_the_command_line(run)
             await through_http(run)
+            await ended_early(run)
             if CHROMIUM is not None:
                 await through_the_ui(run)
             await refused(run)
@@ -169,6 +179,7 @@ async def done(var: Path) -> AsyncIterator[Run]:
             await around_intake(run, client)
             await terminated(client)
             run.seen["metrics"] = await metrics(settings)
+            run.sealed += [*secrets_in(var / "mail"), *await passwords(run)]
         await without_a_codec(run)
         await asked_for_all(run, client)
         yield run
@@ -284,6 +295,31 @@ async def through_http(run: Run) -> None:
         run.seen["HTTP, in clear"] = answer.encode()
 
 
+async def ended_early(run: Run) -> None:
+    """A contract that ends with premium to give back: the one kind that no sample files."""
+    today = wall_clock().date()
+    company = {"name": run.plant("SIA"), "email": "birojs@kvepini.example", "language": "lv"}
+    account = "LV80BANK0000435195001"
+    run.sealed += [account, company["email"]]
+    policies = Policies(run.connection.sessions, run.connection.keyring, wall_clock, run.connection.intake)
+    await policies.register(
+        {
+            "policy": "BTA-KVEP-1",
+            "organisation": "BTA",
+            "policyholder": company,
+            "insured": company,
+            "starts_on": f"{today - timedelta(days=60)}",
+            "terms": {"limit_per_occurrence": "50000.00", "limit_aggregate": "100000.00"},
+            "premium": [{"due_on": f"{today - timedelta(days=50)}", "amount": "730.00"}],
+            "payments": [{"reference": "B1", "paid_on": f"{today - timedelta(days=50)}", "amount": "730.00"}],
+        }
+    )
+    last_day = f"{today - timedelta(days=1)}"
+    end = {"by": "policyholder", "last_day": last_day, "reason": run.plant("Pārdots"), "costs": "12.00"}
+    _, case = await policies.end("BTA-KVEP-1", {**end, "iban": account})
+    assert case is not None
+
+
 async def through_the_ui(run: Run) -> None:
     """Typed by an operator into the form of the Temporal UI."""
     reason = run.plant(TYPED)
@@ -357,6 +393,20 @@ async def terminated(client: Client) -> None:
     await client.get_workflow_handle(DECIDING).cancel()
 
 
+def secrets_in(mail: Path) -> list[str]:
+    """Every one-time secret that was sent: born in an activity, and nowhere else than in its letter."""
+    letters = [message_from_bytes(path.read_bytes(), policy=default) for path in mail.rglob("*") if path.is_file()]
+    bodies = [letter.get_body(("plain",)) for letter in letters]
+    return [secret for body in bodies if body is not None for secret in SECRET.findall(body.get_content())]
+
+
+async def passwords(run: Run) -> list[str]:
+    """The password of each encrypted answer: made of the case's key whenever somebody asks, and kept nowhere."""
+    async with run.connection.sessions() as session:
+        cases = (await session.exec(select(CaseRow.case).where(CaseRow.kind == "privacy_request"))).all()
+    return [await answer_password(run.connection.keyring, case) for case in cases]
+
+
 async def metrics(settings: Settings) -> bytes:
     """What the worker tells a Prometheus."""
     async with ClientSession() as http, http.get(f"http://{settings.worker_http}/metrics") as came:
@@ -424,6 +474,7 @@ async def asked_for_all(run: Run, client: Client) -> None:
     listed = []
     async for execution in raw.list_workflows(""):
         listed.append(str(execution.raw_info))
+        run.types.add(execution.workflow_type)
         history = await raw.get_workflow_handle(execution.id, run_id=execution.run_id).fetch_history()
         run.seen[f"history {execution.id} {execution.run_id}"] = history.to_json().encode()
     run.seen["lists"] = "\n".join(listed).encode()
@@ -459,6 +510,8 @@ def scanned(run: Run, plants: list[str]) -> dict[str, set[tuple[str, str]]]:
 async def test_nothing_that_is_sealed_is_found_anywhere(done: Run) -> None:
     """Raw histories, ids, search attributes, the engine's and the store's files, dumps, logs, metrics, output."""
     assert len(done.sealed) > 80
+    assert {*KINDS.values()} <= done.types, "a run of all kinds"
+    assert [text for text in done.sealed if SECRET.fullmatch(text)], "login data were sent"
     plants = Search(done.sealed).plants
     found = scanned(done, done.sealed)
     size = sum(path.stat().st_size for path in done.var.rglob("*") if path.is_file())
