@@ -17,13 +17,12 @@ from pathlib import Path
 
 from sqlmodel import select
 
-import verify
 from models.common import Model
 from models.errors import Refusal
 from models.now import Now
 from models.tables import CaseRow
 from operations.intake import Sessions
-from operations.proof import Progress, bundle, faults_of, published_in, snapshot
+from operations.proof import Progress, judged, published_in, snapshot
 from security import proof
 from security.keys import Keyring
 
@@ -87,8 +86,8 @@ async def publish(
     faults: dict[str, tuple[str, ...]] = dict.fromkeys(gone, ("it was in the checkpoint before, not in the store now",))
     for done, case in enumerate(changed):
         progress(done, len(changed))
-        if found := await _faults(sessions, keyring, before, case):
-            faults[case] = found
+        if found := (await judged(sessions, keyring, case, before))[1]:
+            faults[case] = tuple(found)
     return Published(number=number, file=str(path), cases=len(heads), changed=len(changed) + len(gone), faults=faults)
 
 
@@ -110,11 +109,6 @@ def newest(folder: Path) -> datetime | None:
         return datetime.fromisoformat(statement["body"]["at"]).astimezone(UTC)
     except (KeyError, TypeError):
         raise ValueError("no checkpoint") from None
-
-
-async def _faults(sessions: Sessions, keyring: Keyring, before: verify.Checkpoints, case: str) -> tuple[str, ...]:
-    async with snapshot(sessions) as session:
-        return tuple(faults_of(await bundle(session, keyring, case, personal=False), before))
 
 
 def _write(path: Path, data: bytes, public_key: str) -> None:

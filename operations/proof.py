@@ -90,10 +90,9 @@ async def check(
     entries, scrubbed = 0, {}
     for done, case in enumerate(every):
         progress(done, len(every))
-        async with snapshot(sessions) as session:
-            body = await bundle(session, keyring, case, personal=True)
+        body, found = await judged(sessions, keyring, case, published)
         entries += body["count"]
-        if found := faults_of(body, published):
+        if found:
             faults[case] = tuple(found)
         if body["personal"] is not None and (lacking := len(body["entries"]) + 1 - len(body["personal"])):
             scrubbed[case] = lacking
@@ -101,9 +100,32 @@ async def check(
     return Checked(cases=len(every), entries=entries, scrubbed=scrubbed, faults=faults)
 
 
-def faults_of(body: dict[str, Any], published: verify.Checkpoints) -> list[str]:
-    """What of a case does not hold, checkpoints included."""
-    return [*verify.faults_of(body), *verify.seen_faults(body, published.of(body["filing"]["case"]))]
+async def judged(
+    sessions: Sessions, keyring: Keyring, case: str, published: verify.Checkpoints
+) -> tuple[dict[str, Any], list[str]]:
+    """A case with its personal part, and what of it does not hold, checkpoints included.
+
+    Without its personal part nobody knows whose commitments stand there: that is right for an erased case alone.
+    """
+    faults: list[str] = []
+    try:
+        async with snapshot(sessions) as session:
+            body = await bundle(session, keyring, case, personal=True)
+        if body["personal"] is None and not await _marked_as_erased(sessions, case):
+            faults.append("its key was destroyed, but it was never erased: its personal parts are gone")
+    except (NoKey, Refusal) as e:
+        lost = "its key is not here, so its personal parts cannot be compared: restore the keys"
+        faults += e.faults if isinstance(e, Refusal) else [lost]
+        async with snapshot(sessions) as session:
+            body = await bundle(session, keyring, case, personal=False)
+    return body, [*faults, *verify.faults_of(body), *verify.seen_faults(body, published.of(case))]
+
+
+async def _marked_as_erased(sessions: Sessions, case: str) -> bool:
+    """Asked anew: an erasure marks the case first and then destroys its key."""
+    async with sessions() as session:
+        erased_at = (await session.exec(select(IntakeRow.erased_at).where(IntakeRow.case == case))).one()
+    return erased_at is not None
 
 
 async def published_in(folder: Path, key: str) -> verify.Checkpoints:
@@ -127,7 +149,7 @@ async def bundle(session: AsyncSession, keyring: Keyring, case: str, *, personal
 
     Raises:
         NotFound: Nothing was filed under this id.
-        Refusal: It has not begun.
+        Refusal: It has not begun; or the personal part is asked for, and only the store says that it is erased.
     """
     connection = await session.connection()
     intake = await _one(connection, IntakeRow, (*proof.FILING, "erased_at"), case)
@@ -137,6 +159,9 @@ async def bundle(session: AsyncSession, keyring: Keyring, case: str, *, personal
     if row is None:
         raise Refusal("case: it has not begun; there is nothing to prove yet")
     erased = intake.pop("erased_at") is not None
+    if personal and erased and not await keyring.erased_of([case]):
+        # whoever has the database alone could mark a case, and nobody would compare what its key has committed to
+        raise Refusal("case: it is marked as erased, but its key is there: end the erasure, or find out who marked it")
     filing = {**intake, "commitment": row["commitment"]}
     entries = await _rows(connection, TimelineRow, (*proof.ENTRY, "commitment", "link"), case, "step")
     order = ("anchor_at", "duty", "subject", "n")
@@ -278,4 +303,4 @@ def covering(published: verify.Checkpoints, folder: Path, case: str) -> dict[str
     }
 
 
-__all__ = ["Checked", "Progress", "bundle", "check", "faults_of", "prove", "published_in", "snapshot"]
+__all__ = ["Checked", "Progress", "bundle", "check", "judged", "prove", "published_in", "snapshot"]

@@ -18,7 +18,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import delete, text
 from sqlmodel import col, select
 from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import ActivityError, ApplicationError
@@ -36,7 +36,7 @@ from operations.own_store import OwnStore
 from operations.proof import Checked, check, prove
 from operations.reading import NotFound
 from security import proof
-from security.keys import Keyring
+from security.keys import Keyring, data_key
 from security.master import MasterKeyFile
 from tests.conftest import make_world, virtual_temporal
 from tests.workflows.test_claim import MONDAY, content, deciding, paid_on, proposal
@@ -407,6 +407,31 @@ async def test_a_past_written_anew_without_the_case_s_key_is_found_by_a_check(wo
     )
     with pytest.raises(Refusal, match="not what was recorded"):
         await bundle(world, case, tmp_path)
+    assert "not what was recorded" in str((await published(world, tmp_path / "first")).faults[case])
+
+
+async def test_a_past_written_anew_behind_the_mark_of_an_erasure_is_found(world: World, tmp_path: Path) -> None:
+    """The mark is a column of the store; that the key is destroyed only the key store says."""
+    case = await closed(world)
+    await relinked(world, case, lambda row: setattr(row, "actor", "op-9"), with_key=False)
+    await behind_its_back(world, 'UPDATE intake SET erased_at = now() WHERE "case" = :case', case=case)
+    assert "it is marked as erased, but its key is there" in " ".join(await checked(world, case, tmp_path))
+    assert "marked as erased" in str((await published(world, tmp_path / "outside")).faults[case])
+    with pytest.raises(Refusal, match="marked as erased"):
+        await bundle(world, case, tmp_path)
+
+
+async def test_a_key_that_is_lost_or_was_destroyed_without_an_erasure_is_named_and_holds_up_no_other_case(
+    world: World, tmp_path: Path
+) -> None:
+    lost, destroyed, whole = [await closed(world) for _ in range(3)]
+    async with world.keyring._engine.begin() as connection:
+        await connection.execute(delete(data_key).where(data_key.c.owner == lost))
+    await world.keyring.destroy(destroyed)
+    found = await check(world.sessions, world.keyring, tmp_path, (lost, destroyed, whole))
+    assert (found.cases, {*found.faults}) == (3, {lost, destroyed})
+    assert found.faults[lost] == ("its key is not here, so its personal parts cannot be compared: restore the keys",)
+    assert found.faults[destroyed] == ("its key was destroyed, but it was never erased: its personal parts are gone",)
 
 
 async def test_a_past_written_anew_as_a_whole_is_found_by_an_earlier_checkpoint_only(
