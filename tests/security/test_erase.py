@@ -25,11 +25,12 @@ from operations.reading import explain_case, show_case
 from operations.store import engine, keyring, sessions
 from security.keys import KeyDestroyed, Keyring
 from security.master import MasterKeyFile
+from settings import Settings
 from tests.workflows.test_claim import MONDAY, content, decided, paid_on
 from tests.world import World
 
 NAME, IBAN = "Anna Bērziņa", "LV97HABA0012345678910"
-KEPT_FOR = timedelta(days=30)
+KEPT_FOR = timedelta(days=Settings.model_fields["key_backup_days"].default)
 
 
 async def closed(world: World) -> str:
@@ -302,6 +303,7 @@ async def test_a_dump_made_before_is_unreadable_once_the_key_backups_time_is_ove
     assert await party_in(postgres, "before", rogue, case) == NAME
 
     # the last second of the thirtieth day, and the first after
+    assert timedelta(days=30) == KEPT_FOR
     later = await back_up(world.keyring, folder, KEPT_FOR, lambda: day + KEPT_FOR)
     assert later.removed == ()
     last = await back_up(world.keyring, folder, KEPT_FOR, lambda: day + KEPT_FOR + timedelta(seconds=1))
