@@ -28,7 +28,7 @@ from temporalio.client import Client
 from temporalio.envconfig import ClientConfig, ClientConfigProfile
 
 from operations.local import Postgres, local
-from settings import SECRETS, Settings
+from settings import SECRETS, Settings, read_settings
 from tests.conftest import TEMPORAL
 from tests.tls import door
 
@@ -55,10 +55,11 @@ SECRET = {
 """Settings that lie in files, never in a variable."""
 
 
-def compose() -> dict[str, Any]:
-    """The file as it is read, each `${NAME:-default}` with its default."""
+def compose(**chosen: str) -> dict[str, Any]:
+    """The file as it is read, each `${NAME:-default}` with what was chosen or its default."""
     text = (ROOT / "docker-compose.yml").read_text()
-    found: dict[str, Any] = yaml.safe_load(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text))
+    whole = re.sub(r"\$\{(\w+):-([^}]*)\}", lambda found: chosen.get(found[1], found[2]), text)
+    found: dict[str, Any] = yaml.safe_load(whole)
     return found
 
 
@@ -99,6 +100,42 @@ def test_every_variable_is_read(service: str) -> None:
 def test_every_setting_is_said_or_left_out_for_a_reason() -> None:
     said = {name for service in OWN_SERVICES.values() for name in service.get("environment", {})}
     assert variables() - said - SECRET == set(NOT_IN_CONTAINERS)
+
+
+CHOSEN = {
+    "TERMINS_MAIL": "smtp",
+    "TERMINS_SMTP_HOST": "mail.example",
+    "TERMINS_SMTP_USER": "termins",
+    "TERMINS_MAIL_IN": "imap",
+    "TERMINS_IMAP_HOST": "mail.example",
+    "TERMINS_IMAP_USER": "termins",
+    "TERMINS_IDENTITY": "scim",
+    "TERMINS_SCIM_URL": "https://idp.example/v2",
+}
+"""Every choice by which another secret is needed."""
+
+
+@pytest.mark.parametrize("service", OWN_SERVICES)
+@pytest.mark.parametrize("chosen", [{}, CHOSEN], ids=["by itself", "with every choice"])
+def test_every_service_can_read_its_settings(
+    service: str, chosen: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them find the same secrets: a password whose user only the worker is told stops all the others."""
+    for name in SECRET if chosen else ("DATABASE_URL", "TERMINS_KEYS_DATABASE_URL", "TERMINS_MASTER_KEY"):
+        (tmp_path / name).write_text("postgresql://termins@postgres/termins" if name.endswith("URL") else "x")
+    for name in variables():
+        monkeypatch.delenv(name, raising=False)
+    for name, value in compose(**chosen)["services"][service]["environment"].items():
+        monkeypatch.setenv(name, "" if value is None else str(value))
+    monkeypatch.setenv(SECRETS, str(tmp_path))
+    read_settings()
+
+
+def test_the_command_line_knows_what_the_worker_knows_of_outside() -> None:
+    """Else it would say that no other data system is there, and that the list of sanctions cannot be read."""
+    worker, starter = (SERVICES[name]["environment"] for name in ("worker", "starter"))
+    for name in ("TERMINS_SANCTIONS_LIST", "TERMINS_DATA_SYSTEMS", "TERMINS_TRUST_LIST", "TERMINS_IDENTITY"):
+        assert starter[name] == worker[name]
 
 
 def test_no_secret_stands_in_the_file() -> None:
