@@ -12,7 +12,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -55,9 +55,13 @@ from tests.workflows import test_authenticator_decision as decision
 from tests.workflows import test_authenticator_withdrawal as withdrawal
 from tests.workflows import test_breach as breach
 from tests.workflows import test_claim as claim
+from tests.workflows import test_client_change as client_change
+from tests.workflows import test_late_premium as late_premium
+from tests.workflows import test_premium_refund as premium_refund
 from tests.workflows import test_privacy_request as privacy
 from tests.workflows import test_recovery as recovery
 from tests.workflows import test_recurrences as recurrences
+from tests.workflows import test_renewal as renewal
 from tests.workflows import test_task as task
 from tests.world import RIGA, VirtualNow, World
 
@@ -406,6 +410,55 @@ async def test_a_recovery_that_was_opened_since_the_dump_comes_back_with_what_wa
         assert outside(world) == was_outside
         await recovery.repay(world, case, "250.00", reference="B8")
         await world.stage(case, "resting")
+
+
+async def test_cases_of_policies_and_clients_come_back_with_what_was_refused_paid_and_told(
+    worker_world: World, dumps: Dumps
+) -> None:
+    """A premium that was refused since makes its policy void again; none goes back twice, and nobody is told twice."""
+    world = worker_world
+    async with world.serving():
+        late, refund = await late_premium.late(world), await premium_refund.ended(world)
+        reminder = await renewal.reminded(world)
+        who = await client_change.client(world)
+        change = await client_change.changed(world, who, responsible=client_change.person("Jana Liepa"))
+        await world.payment(refund, premium_refund.REFUND, "held")
+        for case in (reminder, change):
+            await world.stage(case, "resting")
+        await dumps.dump()
+        await world.say(late, "refuse_premium", reason=late_premium.REASON)
+        await world.payment(late, late_premium.RETURN, "issued")
+        await world.say(refund, "correct_payee", claimant="policyholder", iban="LV97HABA0012345678910")
+        await world.payment(refund, premium_refund.REFUND, "issued")
+        for case, payment in ((late, late_premium.RETURN), (refund, premium_refund.REFUND)):
+            confirmed = {"payment": payment, "executed_on": "2027-03-01", "bank_reference": "B9"}
+            await world.say(case, "confirm_payment", actor="system:bank", **confirmed)
+            await world.stage(case, "resting")
+        for case, letter, party in (
+            (reminder, renewal.LETTER, "policyholder"),
+            (change, client_change.NEW, "responsible"),
+        ):
+            bounced = {"notice": letter, "bounced_at": world.now().isoformat()}
+            await world.say(case, "report_bounce", actor="system:mail", **bounced)
+            await world.say(case, "correct_address", party=party, email=f"{party}@cita.example")
+            await world.stage(case, "resting")
+        for case in (late, refund, reminder, change):
+            await world.settled(case)
+    before, was_outside = await record(world), outside(world)
+    assert await late_premium.on(world, late, date(2027, 3, 5)) == "premium_refused"
+    await dumps.restore()
+    assert await late_premium.on(world, late, date(2027, 3, 5)) != "premium_refused"
+    done = await put_together(world)
+    assert (done.stuck, done.unreadable, done.no_filing) == ({}, (), ())
+    assert set(done.steps) == {late, refund, reminder, change}
+    after = await record(world)
+    for table, rows in before.items():
+        assert after[table] == rows, table
+    async with world.serving():
+        await swept(world)
+        assert outside(world) == was_outside
+        await world.advance(refund, (await world.clock(refund, "T-rest")).due)
+        await world.stage(refund, "closed")
 
 
 async def test_people_told_of_a_breach_since_the_dump_are_told_no_more(worker_world: World, dumps: Dumps) -> None:
