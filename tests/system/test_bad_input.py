@@ -39,12 +39,13 @@ from models.errors import Refusal
 from models.keepable import MOST
 from models.names import KINDS, TASK_QUEUE, split_case_id
 from models.operator import ROLES
-from models.tables import CaseRow, NoticeRow, TimelineRow
+from models.tables import CaseRow, EventRow, IntakeRow, NoticeRow, TimelineRow
 from operations.filings import check
 from operations.health import STUCK
 from operations.intake import named
 from operations.loading import load
 from operations.operators import Operators
+from operations.policies import Policies
 from operations.samples import SAMPLES, Sample, Samples, read, resolved
 from security.endpoint import Endpoint, serving
 from tests.system import doors, junk
@@ -59,14 +60,16 @@ EXAMPLES = int(os.environ.get("TERMINS_FUZZ", "0"))
 """How many examples `make fuzz` wants; 0: a sample for CI."""
 CI_EXAMPLES = 60
 REFERENCES = count(1)
+MONTHS = count()
 FILED = (
     *("04-claim-documents-missing", "05-claim-faulty", "06-claim-second-approval", "07-claim-rejected"),
     *("10-claim-two-claimants", "22-access-mail-came-back", "23-access-not-authorised", "24-withdrawal-with-fallback"),
     *("30-privacy-access-in-person", "31-privacy-erasure", "33-privacy-not-identified"),
     *("19-client-change", "40-renewal-reminder", "41-late-premium", "52-task-consultation"),
-    *("53-task-processor-gate", "55-task-information-overdue"),
+    *("53-task-processor-gate", "55-task-information-overdue", "36-breach-high-risk", "37-breach-no-risk"),
+    *("15-claim-recovered", "27-sign-in-review", "28-decision-for-all-clients"),
 )
-"""The samples whose copies are spoken to: every kind, most stages, a closed one."""
+"""The samples whose copies are spoken to, and the cases that these open: every kind, most stages, a closed one."""
 OLD = 150
 """Steps after which a copy has heard enough; another takes its place."""
 EVERY: list[type[Any]] = list(registry.ALL)
@@ -88,6 +91,23 @@ def _copy(sample: Sample, reference: str) -> Sample:
     """
     filing = {**sample.filing, "reference": reference}
     content = filing["content"] = {**filing["content"]}
+    if filing["kind"] == "authenticator_decision":
+        # a decision is about everybody who uses it
+        content["authenticator"] = f"ebank-{reference.lower()}"
+    if filing["kind"] == "sign_in_review":
+        n = next(MONTHS)
+        filing["reference"] = content["month"] = f"{2020 + n // 12}-{n % 12 + 1:02d}"
+    # what is demanded back has a reference of its own
+    sample = sample.model_copy(
+        update={
+            "then": tuple(
+                e.model_copy(update={"message": {**e.message, "reference": reference}})
+                if e.name == "recover_payment"
+                else e
+                for e in sample.then
+            )
+        }
+    )
     new = {"name": f"SIA {reference}", "email": f"{reference.lower()}@pasts.example"}
     if filing["kind"] == "client_change":
         *others, deputy = content["requesters"]
@@ -99,6 +119,24 @@ def _copy(sample: Sample, reference: str) -> Sample:
     if filing["kind"] == "renewal":
         policy |= {who: {**policy[who], **new} for who in ("policyholder", "insured")}
     return sample.model_copy(update={"filing": filing, "policy": policy})
+
+
+def _concerned(sample: Sample) -> list[dict[str, Any]]:
+    """A client whom a decision for everybody concerns: without one there is nothing to wait for."""
+    if sample.filing["kind"] != "authenticator_decision":
+        return []
+    reference = sample.filing["reference"]
+    person = {"name": "Ilze Kalna", "email": f"{reference.lower()}@pasts.example"}
+    return [
+        {
+            "client": f"K-{reference}",
+            "organisation": "BL",
+            "name": f"SIA {reference}",
+            "responsible": person,
+            "requesters": [person],
+            "authenticators": [sample.filing["content"]["authenticator"]],
+        }
+    ]
 
 
 @dataclass(repr=False)
@@ -113,6 +151,8 @@ class Arena:
     said: dict[str, list[dict[str, Any]]]
     """Update name → messages of the samples."""
     cases: dict[str, Sample] = field(default_factory=dict)
+    opened: set[str] = field(default_factory=set)
+    """The open cases that these have opened, and refunds of premium, which no sample files."""
     tally: Counter[tuple[str, str]] = field(default_factory=Counter)
     examples: int = 0
     note: Callable[[str], None] = print
@@ -125,18 +165,63 @@ class Arena:
         for sample in samples:
             reference = f"FZ-{next(REFERENCES)}-{uuid4().hex[:6]}"
             copies.append(_copy(sample, reference))
+        concerned = [client for copy in copies for client in _concerned(copy)]
+        assert not (await load(self.world.sessions, self.world.keyring, {"clients": concerned})).faults
         player = Samples(copies, self.world.sessions, self.world.intake, self.world.now)
         await player.file()
         await player.settle()
         for copy, sample in zip(copies, samples, strict=True):
             self.cases[copy.case] = sample
+        await self._open()
+        # what a decision tells its withdrawals is delivered by the sweep
+        await self.world.intake.deliver_waiting()
         await self.quiet()
 
+    async def _open(self) -> None:
+        """Know the cases that others opened; one refund at least."""
+        if not any(split_case_id(case)[0] == "premium_refund" for case in self.opened):
+            self.opened.add(await self._refund())
+        mine = [*self.cases, *self.opened]
+        query = select(CaseRow.case).join(IntakeRow, col(IntakeRow.case) == col(CaseRow.case))
+        async with self.world.sessions() as session:
+            children = query.where(col(IntakeRow.parent).in_(mine), col(CaseRow.closed_at).is_(None))
+            self.opened |= {*(await session.exec(children)).all()} - {*self.cases}
+
+    async def _refund(self) -> str:
+        """A contract that ended early; the case of what goes back."""
+        number, now = f"FZ-{next(REFERENCES)}-{uuid4().hex[:6]}", self.world.now().astimezone(RIGA).date()
+        company = {"name": f"SIA {number}", "email": f"{number.lower()}@pasts.example"}
+        on = (now - timedelta(days=60)).isoformat()
+        policies = Policies(self.world.sessions, self.world.keyring, self.world.now, self.world.intake)
+        await policies.register(
+            {
+                "policy": number,
+                "organisation": "BTA",
+                "policyholder": company,
+                "insured": company,
+                "starts_on": on,
+                "terms": {"limit_per_occurrence": "5000.00", "limit_aggregate": "5000.00"},
+                "premium": [{"due_on": on, "amount": "730.00"}],
+                "payments": [{"reference": "B1", "paid_on": on, "amount": "730.00"}],
+            }
+        )
+        end = {"by": "policyholder", "last_day": (now - timedelta(days=1)).isoformat(), "reason": "sold"}
+        _, case = await policies.end(number, end)
+        assert case is not None
+        await self.world.stage(case, "returning")
+        return case
+
+    @property
+    def spoken_to(self) -> list[str]:
+        """All cases that may be spoken to."""
+        return sorted({*self.cases, *self.opened})
+
     async def counts(self) -> dict[str, int]:
-        """Rows by table. What clocks do by themselves is left out."""
+        """Rows by table. What clocks do by themselves, and decisions that look at their withdrawals, is left out."""
         tables = ("intake", "cases", "event", "party", "payment_order", "account", "erasure", "bell")
         queries = [f"SELECT '{table}', count(*) FROM {table}" for table in tables]  # noqa: S608  # our own names
-        queries.append("SELECT 'timeline', count(*) FROM timeline WHERE entry NOT IN ('due', 'reminded')")
+        own = "('due', 'reminded', 'seen', 'bell_heard')"
+        queries.append(f"SELECT 'timeline', count(*) FROM timeline WHERE entry NOT IN {own}")  # noqa: S608  # as above
         queries.append("SELECT 'notice', count(*) FROM notice WHERE NOT internal")
         async with self.world.sessions() as session:
             rows = (await (await session.connection()).execute(sql(" UNION ALL ".join(queries)))).all()
@@ -199,6 +284,7 @@ class Arena:
             await self.world.handle(run.id).terminate("hurt by bad input")
         samples = list(self.cases.values())
         self.cases.clear()
+        self.opened.clear()
         async with self.world.sessions() as session, session.begin():
             await session.exec(
                 update(CaseRow).where(col(CaseRow.closed_at).is_(None)).values(closed_at=self.world.now())
@@ -214,7 +300,12 @@ class Arena:
             if (row.closed_at is not None and sample.settles != "closed") or row.step > OLD:
                 worn.append(sample)
                 del self.cases[case]
-        if worn:
+        opened = len(self.opened)
+        for case in list(self.opened):
+            row = await self.world.row(case)
+            if row is None or row.closed_at is not None or row.step > OLD:
+                self.opened.remove(case)
+        if worn or len(self.opened) < opened:
             await self.file(*worn)
 
 
@@ -246,6 +337,7 @@ async def arena(world: World, http_api: str) -> AsyncIterator[Arena]:
         url = await stack.enter_async_context(serving(made, "127.0.0.1:0"))
         arena = Arena(world, http_api, url, tokens, wanted, said)
         await arena.file(*wanted)
+        assert {split_case_id(case)[0] for case in arena.spoken_to} == set(KINDS), "a kind that nobody speaks to"
         yield arena
         print(f"\n{sum(arena.tally.values())} inputs: {dict(sorted(arena.tally.items()))}")
         assert not arena.faults, "\n\n".join([f"{len(arena.faults)} faults", *arena.faults])
@@ -327,7 +419,7 @@ def filing(arena: Arena, dice: Random) -> dict[str, Any]:
 async def payloads(arena: Arena, plan: junk.Plan, dice: Random, case: str, value: Any) -> list[Payload]:
     """The value in none to three payloads."""
     own = await arena.world.keyring.of(case)
-    foreign = await arena.world.keyring.of(dice.choice(sorted(arena.cases)))
+    foreign = await arena.world.keyring.of(dice.choice(arena.spoken_to))
     return [junk.wrapped(how, junk.text_of(value), own, foreign) for how in plan.wrappings]
 
 
@@ -504,7 +596,7 @@ DOORS: dict[str, Callable[[Arena, junk.Plan, Random, str], Awaitable[Answer]]] =
 async def once(arena: Arena, plan: junk.Plan) -> None:
     """One input through one door, and all that must hold after it."""
     dice = Random(plan.seed)  # noqa: S311  # dice, not a secret
-    case = dice.choice(sorted(arena.cases))
+    case = dice.choice(arena.spoken_to)
     before = await arena.counts()
     answer = await DOORS[plan.door](arena, plan, dice, case)
     doors.check(answer)
@@ -635,7 +727,9 @@ async def test_an_event_that_no_case_knows_is_refused_and_holds_up_nothing(world
     case = await claim(world)
     delivered = await world.intake.submit_event(case, "e-1", "no_such_message", {"actor": "op-1"})
     assert (delivered.waiting, bool(delivered.refused)) == (False, True)
-    assert await world.intake.deliver_waiting() == 0
+    async with world.sessions() as session:
+        kept = await session.get_one(EventRow, (case, "e-1"))
+    assert kept.delivered_at is not None, "no sweep delivers it again"
 
 
 async def test_an_update_of_a_name_that_is_none_is_refused_without_the_name(world: World, present: None) -> None:
