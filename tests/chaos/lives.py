@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
@@ -30,8 +31,10 @@ from operations.policies import Policies
 from operations.reading_json import Item
 from operations.records import Records
 from operations.sign_in import SignIn, asked_of
+from tests.answers import camt_054, entry
 from tests.chaos.house import House
 from tests.chaos.scripts import Said
+from tests.reports import report
 from tests.world import RIGA
 
 LOOKS = 0.15
@@ -69,6 +72,13 @@ async def persist(house: House, ask: Callable[[], Awaitable[R]], what: str) -> R
             if loop.time() > give_up:
                 raise Stuck(f"no answer: {what}: {type(e).__name__}") from e
             await asyncio.sleep(LOOKS)
+
+
+def put(folder: Path, name: str, content: bytes) -> None:
+    """A file that is there as a whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder.parent / f".{name}").write_bytes(content)
+    (folder.parent / f".{name}").rename(folder / name)
 
 
 @dataclass(frozen=True)
@@ -367,6 +377,48 @@ class Life:
             await self.until(over, "the night over the storage terms has run")
         finally:
             self._days.night.release()
+
+    async def bank_says(self, case: str, payment: str) -> None:
+        """See `scripts.Life`."""
+        order = await persist(self._house, partial(self._row, PaymentOrderRow, case, payment), "the order is read")
+        booked = entry(str(order.reference), str(order.amount), booked=date.fromisoformat(self.day()))
+        put(self._house.bank / "in", f"{self.token}.xml", camt_054(booked, message=f"BANK-{self.token}"))
+
+        async def executed() -> bool:
+            order: PaymentOrderRow = await self._row(PaymentOrderRow, case, payment)
+            return order.executed_on is not None
+
+        await self._read_until(executed, f"{case} hears of {payment}")
+
+    async def mail_returns(self, case: str, notice: str) -> None:
+        """See `scripts.Life`."""
+        sent = await persist(self._house, partial(self._row, NoticeRow, case, notice), "the letter is read")
+        letters = self._house.letters.of(self.token, self._house.mails)
+        letter = next(one for one in letters if str(sent.reference) in str(one["Message-ID"]))
+        put(self._house.var / "mail-in" / "new", f"{self.token}-1", report(letter, self._days.at(self._day)))
+
+        async def returned() -> bool:
+            sent: NoticeRow = await self._row(NoticeRow, case, notice)
+            return sent.bounced_at is not None
+
+        await self._read_until(returned, f"{case} hears of {notice}")
+
+    async def _row(self, table: type[R], *key: str) -> R:
+        async with self._house.connection.sessions() as session:
+            return await session.get_one(table, key)
+
+    async def _read_until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
+        """Let what comes in be read until it is so: what is struck is read again, as the schedule does."""
+
+        async def so() -> bool:
+            with suppress(WorkflowAlreadyStartedError):
+                # its id is of the run: its steps can be deadly points too
+                await self._house.client.start_workflow(
+                    "Incoming", id=f"chaos-incoming-{self.token}", task_queue=TASK_QUEUE
+                )
+            return await condition()
+
+        await self.until(so, what)
 
     async def enrol(self, who: dict[str, Any]) -> None:
         """See `scripts.Life`."""

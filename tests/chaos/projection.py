@@ -33,11 +33,15 @@ from models.tables import (
     AccountRow,
     AgreementRow,
     ArchiveRow,
+    AuthenticatorDecisionRow,
     BellRow,
     BreachEntryRow,
     BreachLetterRow,
     CaseRow,
+    ClientChangeRow,
+    ClientRow,
     ClockRow,
+    ConcernedRow,
     ConsentRow,
     DecisionPartRow,
     DecisionRow,
@@ -48,15 +52,24 @@ from models.tables import (
     FindingRow,
     IdentificationRow,
     InstalmentRow,
+    IntakeRow,
+    KeptRow,
+    LearntRow,
     LimitRow,
     NoticeRow,
     PartyRow,
     PaymentOrderRow,
+    PolicyEntryRow,
+    PolicyRow,
+    RecipientListRow,
     RecordHoldRow,
     RecordRow,
+    RectificationRow,
     RequestRow,
     ReviewRow,
     ScreeningRow,
+    SignatureRow,
+    SignInRow,
     SuspensionRow,
     TimelineRow,
     TurnRow,
@@ -210,6 +223,7 @@ class _Reader:
             notices = await rows(NoticeRow, col(NoticeRow.key))
             orders = await rows(PaymentOrderRow, col(PaymentOrderRow.key))
             tables = {
+                "filing": await rows(IntakeRow),
                 "clocks": await rows(ClockRow, col(ClockRow.duty), col(ClockRow.subject), col(ClockRow.n)),
                 "parties": await rows(PartyRow, col(PartyRow.party)),
                 "limits": await rows(LimitRow),
@@ -231,7 +245,15 @@ class _Reader:
                 "texts": await rows(BreachLetterRow, col(BreachLetterRow.n)),
                 "request": await rows(RequestRow),
                 "turn": await rows(TurnRow),
+                "learnt": await rows(LearntRow),
+                "decided for all": await rows(AuthenticatorDecisionRow),
+                "lists": await rows(RecipientListRow, col(RecipientListRow.loaded_at)),
+                "signatures": await rows(SignatureRow, col(SignatureRow.sha256), col(SignatureRow.by)),
+                "rectification": await rows(RectificationRow),
+                "kept": await rows(KeptRow, col(KeptRow.system), col(KeptRow.record)),
             }
+            concerned = select(ConcernedRow).where(ConcernedRow.decision == case).order_by(col(ConcernedRow.client))
+            tables["concerned"] = list((await session.exec(concerned)).all())
             events = await rows(EventRow, col(EventRow.event))
             archive = await session.get(ArchiveRow, case)
             erasure = await session.get(ErasureRow, case)
@@ -263,9 +285,11 @@ class _Reader:
                 for group in self.plain(_timeline(timeline))
             ],
             # whoever becomes known is screened by a sweep, on whichever day that comes; and of whom is erased the night
-            # takes what is left, an earlier one of another run or this one's own
+            # takes what is left, an earlier one of another run or this one's own: so `run`, its number, is left out too
             **{
-                name: [{**_columns(r, "screened_at", "erased_at"), "erased": _erased(r)} for r in found]
+                name: [
+                    {**_columns(r, "screened_at", "erased_at", "gone_at", "run"), "erased": _erased(r)} for r in found
+                ]
                 for name, found in tables.items()
             },
             "notices": [_columns(n) for n in notices],
@@ -310,10 +334,27 @@ class _Reader:
                 )
             ).all()
             accounts = (await session.exec(select(AccountRow).where(AccountRow.client == client))).all()
+            ours: dict[str, Any] = {
+                "client": select(ClientRow).where(ClientRow.client == client),
+                "client's changes": select(ClientChangeRow)
+                .where(ClientChangeRow.client == client)
+                .order_by(col(ClientChangeRow.n)),
+                "sign-ins": select(SignInRow).where(SignInRow.client == client).order_by(col(SignInRow.id)),
+                "policy": select(PolicyRow).where(PolicyRow.policy == f"P-{self._token}"),
+                "policy's entries": select(PolicyEntryRow)
+                .where(PolicyEntryRow.policy == f"P-{self._token}")
+                .order_by(col(PolicyEntryRow.n)),
+            }
+            registers = {name: list((await session.exec(query)).all()) for name, query in ours.items()}
         entries = await self._directory()
         ids = {account.provider_id for account in accounts if account.status != "ended"}
         return {
             "suspensions": [self.plain(_columns(s)) for s in suspensions],
+            # the number and the name of a session are others each time; indexes of names are made by a sweep
+            **{
+                name: [self.plain(_columns(r, "id", "session", "name_index")) for r in found]
+                for name, found in registers.items()
+            },
             "clinic": self.plain(await self._house.patient(int(self._token.partition("x")[2]))),
             "records": [self.plain(one) for one in await self._records()],
             "consents": [self.plain(one) for one in await self._consents()],
@@ -476,7 +517,7 @@ def _columns(row: SQLModel, *without: str) -> dict[str, Any]:
 
 
 def _erased(row: SQLModel) -> bool:
-    return getattr(row, "erased_at", None) is not None
+    return any(getattr(row, name, None) is not None for name in ("erased_at", "gone_at"))
 
 
 def _day(at: datetime) -> str:

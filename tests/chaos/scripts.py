@@ -98,6 +98,14 @@ class Life(Protocol):
         """The run over the storage terms of the whole store; one at a time, as the schedule has it."""
         ...
 
+    async def bank_says(self, case: str, payment: str) -> None:
+        """The bank's channel puts a file down: this payment was executed today; it is read."""
+        ...
+
+    async def mail_returns(self, case: str, notice: str) -> None:
+        """A mail server reports that this letter did not arrive; that is read."""
+        ...
+
     async def enrol(self, who: dict[str, Any]) -> None:
         """Let somebody be a patient of the clinic, which has a database of its own."""
         ...
@@ -200,6 +208,23 @@ async def claim_paid(life: Life) -> None:
     await life.say(case, "assign_case", when="deciding", handler="op-7")
     await _decide(life, case)
     await _pay(life, case)
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def claim_by_itself(life: Life) -> None:
+    """Nobody reports anything: what the bank and a mail server said is read, each in a file of its own."""
+    case = await claim_filed(life, life.ago(hours=1))
+    await _decide(life, case)
+    await life.rests(case, "telling_and_paying", "the bank: C1:indemnity")
+    await life.bank_says(case, "C1:indemnity")
+    await life.rests(case, "resting")
+    # its proof is no minute old before: the report would be kept for later
+    await life.until_day(1)
+    await life.mail_returns(case, "BTA-10.5b:C1:1")
+    email = f"anna.new.{life.token}@example.lv"
+    await life.say(case, "correct_address", when="telling_and_paying", party="C1", email=email)
     await life.rests(case, "resting")
     await life.until_day(12)
     await life.rests(case, "closed")
@@ -456,15 +481,32 @@ async def recovery(life: Life) -> None:
 # ---- policies -------------------------------------------------------------------------------------------------------
 
 
-async def late_premium_lapsed(life: Life) -> None:
-    """A first premium that came late and is not refused: the policy stands."""
+async def _late_premium(life: Life, **more: Any) -> str:
+    """A first premium that came late; its case."""
     premium = [{"due_on": life.ago(days=14)[:10], "amount": "300.00"}]
     policy = await _policy(life, starts_on=life.ago(days=28)[:10], ends_on=None, premium=premium)
     paid = {"reference": "B1", "paid_on": life.ago(days=1)[:10], "amount": "300.00", "received_at": life.ago(hours=1)}
-    await life.premium(policy, **paid)
-    case = f"late_premium:BTA:{policy}"
+    await life.premium(policy, **paid, **more)
+    return f"late_premium:BTA:{policy}"
+
+
+async def late_premium_lapsed(life: Life) -> None:
+    """A first premium that came late and is not refused: the policy stands."""
+    case = await _late_premium(life)
     await life.rests(case, "deciding")
     await life.until_day(17)
+    await life.rests(case, "closed")
+
+
+async def late_premium_refused(life: Life) -> None:
+    """One that is refused: the policy never took effect, the policyholder is told, and the premium goes back once."""
+    case = await _late_premium(life, iban="LV97HABA0012345678910")
+    await life.say(case, "refuse_premium", when="deciding", reason="Risks ir mainījies.")
+    payment = "policyholder:return"
+    waits_for = f"the bank: {payment}"
+    await life.say(case, "confirm_payment", when="returning", waits_for=waits_for, **_confirmed(life, payment))
+    await life.rests(case, "resting")
+    await life.until_day(12)
     await life.rests(case, "closed")
 
 
@@ -835,6 +877,24 @@ async def privacy_joined(life: Life) -> None:
     await life.rests(first, "closed")
 
 
+async def privacy_corrected(life: Life) -> None:
+    """What a clinic's own database and an earlier request say wrongly is corrected in both."""
+    await life.enrol(_person(life))
+    before = await _request(life, "erasure")
+    await life.say(before, "withdraw_request", when="assessing", withdrawn_at=life.ago(), document="dms/withdrawn-1")
+    await life.rests(before, "closed")
+    case = await _asked(life, "GJ", "rectification")
+    wrong = [
+        {"party": "subject", "category": "user.contact.address", "now": "Vilniaus g. 2"},
+        {"party": "subject", "category": "user.contact.phone_number", "now": "+370 60000000"},
+    ]
+    granted: dict[str, Any] = {"right": "rectification", "outcome": "fulfilled", "corrections": wrong}
+    await life.say(case, "assess_right", when="assessing", **granted)
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
 async def privacy_clinic(life: Life) -> None:
     """What a clinic's own database holds is copied, and erased but for the visits, which are kept and marked."""
     await life.enrol(_person(life))
@@ -1070,6 +1130,7 @@ SCRIPTS: dict[str, Script] = {
     script.__name__: script
     for script in (
         claim_paid,
+        claim_by_itself,
         claim_twice_paid,
         claim_overdue,
         claim_hasty,
@@ -1083,6 +1144,7 @@ SCRIPTS: dict[str, Script] = {
         claim_automatic,
         recovery,
         late_premium_lapsed,
+        late_premium_refused,
         premium_refunded,
         renewal,
         access_request,
@@ -1097,6 +1159,7 @@ SCRIPTS: dict[str, Script] = {
         privacy_rights,
         privacy_transfer,
         privacy_joined,
+        privacy_corrected,
         privacy_clinic,
         breach,
         breach_joined,
