@@ -23,7 +23,20 @@ from activities.outbox import Outbox
 from activities.screening import found
 from activities.store import Amended, KindStore, act
 from models import errors
-from models.case import Bells, CaseState, Listen, NoticeDraft, OpenCase, Opened, Recorded, Said, Transition, heard
+from models.case import (
+    SPENT,
+    Bells,
+    CaseState,
+    Listen,
+    NoticeDraft,
+    OpenCase,
+    Opened,
+    Recorded,
+    Said,
+    SpentSeal,
+    Transition,
+    heard,
+)
 from models.errors import InClear, Refusal
 from models.names import EVENT_ID
 from models.now import Now
@@ -230,6 +243,9 @@ class CaseActivities:
             raise ApplicationError(f"step {t.step} waits: {row.step} is the last one", type=errors.STEP_OUT_OF_ORDER)
         if t.said is not None and not self._replays and (faults := lacking(t.said, row.organisation, operators)):
             raise Refusal(*faults)
+        if t.said is not None and t.said.once in row.state.get("spent", ()):
+            # a run that was reset does not know it by itself
+            raise Refusal(SPENT)
         if t.recount:
             await self._tables_are_current(session)
         acts = {a.name: await act(self._stores[row.kind].acts, session, t.case, a, t.at) for a in t.acts}
@@ -373,6 +389,17 @@ class CaseActivities:
                 raise ApplicationError(
                     f"{target.name} here is {version}, older than the target", type=errors.STALE_TABLES
                 )
+
+    # ---- spend ------------------------------------------------------------------------------------------------------
+
+    @activity.defn(name="case.spend")
+    async def spend(self, seal: SpentSeal) -> None:
+        """Keep that a sealed message was refused: its bytes stand in the history, and count in no later run either."""
+        async with self._sessions() as session, session.begin():
+            row = await session.get(CaseRow, seal.case, with_for_update=True)
+            # nothing of an erased case can be opened, and none goes on
+            if row is not None and row.state and seal.once not in row.state.get("spent", ()):
+                row.state = {**row.state, "spent": [*row.state.get("spent", ()), seal.once]}
 
     # ---- listen -----------------------------------------------------------------------------------------------------
 

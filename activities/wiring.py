@@ -84,6 +84,7 @@ def build(
         case.open,
         case.record,
         case.listen,
+        case.spend,
         NoticeActivities(post).send,
         PaymentActivities(sessions, bank, sanctions, now).order,
         ClaimActivities(sessions, keyring, now).assess,

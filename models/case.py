@@ -144,6 +144,7 @@ BY_ENDPOINT = ("actor", "once")
 
 M = TypeVar("M", bound=Model)
 
+SPENT = "this was refused before: seal it again to say it again"
 SEAL_IT = "the message came in clear: send it through the codec endpoint (/encode), which says who you are"
 
 
@@ -465,6 +466,8 @@ class CaseState(Model):
     handler: str | None = None
     said: dict[str, int] = Field(default_factory=dict)
     """Message id → step: what was said once is not done twice."""
+    spent: tuple[Seal, ...] = ()
+    """The seals of messages that were refused: nobody may use them again, in no run."""
     body: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -530,6 +533,13 @@ class Outcome(Model):
     result: str
     faults: tuple[str, ...] = ()
     right_case: str | None = None
+
+
+class SpentSeal(Model):
+    """What a case that refused a sealed message says to `case.spend`."""
+
+    case: str
+    once: Seal
 
 
 class Listen(Model):

@@ -78,6 +78,7 @@ _KINDS = {workflow: kind for kind, workflow in KINDS.items()}
 
 PROVE_NOTHING = frozenset(
     {
+        "case.spend",
         "late_premium.claims",
         "renewal.look",
         "credential.look",
@@ -100,7 +101,8 @@ PROVE_NOTHING = frozenset(
         "incoming.read_mail",
     }
 )
-"""Activities that only look, tell others what the store holds already, or belong to no case."""
+"""Activities that only look, tell others what the store holds already, keep what the run itself knows too, or belong to
+no case."""
 
 ASKED_AT_ONCE = "core_local_activity"
 """The SDK's name for the marker of an activity that was asked within a workflow task; its answer is in it."""

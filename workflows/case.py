@@ -27,6 +27,7 @@ with workflow.unsafe.imports_passed_through():
     from models import errors, names
     from models.case import (
         SEAL_IT,
+        SPENT,
         Act,
         AdoptRecord,
         AnsweredOutside,
@@ -47,6 +48,7 @@ with workflow.unsafe.imports_passed_through():
         Recorded,
         Said,
         SendNotices,
+        SpentSeal,
         Start,
         StartCase,
         Tick,
@@ -88,6 +90,9 @@ REST = "T-rest"
 
 REOPENING = timedelta(minutes=5)
 """How long a case that was opened again waits for the message it was opened for."""
+
+SPENDS = "refused-seals-are-kept"
+"""The change since which the record knows the seals of refused messages, not only the run that refused them."""
 
 LET_GO = "effects-let-go"
 """The change since which an effect that an adoption let go is not heard of as one that failed."""
@@ -279,6 +284,7 @@ class Case:
         self.state = opened.state or self.state
         if opened.result != "opened":
             return Outcome(case=self.id, result=opened.result, faults=opened.faults, right_case=opened.right_case)
+        self.spent.update(self.case.spent)
         self.reopened = opened.reopened
         self.clocks.take(opened.clocks)
         self.body = self.read(self.case.body)
@@ -356,7 +362,7 @@ class Case:
         """Why the case does not take this message now; empty if it does. Asked again when the message is taken."""
         if message.once in self.spent:
             # its sealed text stands in the history: nobody else may say it for its sender when it would be allowed
-            return ("this was refused before: seal it again to say it again",)
+            return (SPENT,)
         if self.diverged:
             return () if isinstance(message, AdoptRecord) else ("the case has diverged: adopt_record comes first",)
         if type(message) in self.always:
@@ -387,6 +393,9 @@ class Case:
         if item.refusal is not None:
             if parsed.once is not None:
                 self.spent.add(parsed.once)
+                if self.state is not None and workflow.patched(SPENDS):
+                    seal = SpentSeal(case=self.id, once=parsed.once)
+                    await self.ask(CaseActivities.spend, seal, "keep that this seal was refused")
             raise item.refusal
         assert item.entry is not None
         return item.entry

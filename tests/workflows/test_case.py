@@ -21,7 +21,7 @@ from temporalio.client import WorkflowExecutionStatus
 from activities.case import CaseActivities, digest_of
 from activities.privacy import PrivacyActivities
 from activities.sweep import SweepActivities
-from models.case import OpenCase, Said, Transition
+from models.case import SPENT, OpenCase, Said, SpentSeal, Transition
 from models.errors import Refusal
 from models.names import TASK_QUEUE
 from models.tables import BellRow, CaseRow, ClockRow, TimelineRow
@@ -472,6 +472,18 @@ async def test_a_message_that_the_record_holds_already_is_answered_with_its_step
     assert (await world.entries(case)) == ["received", "assigned"]
 
 
+async def terminated(world: World, case: str) -> None:
+    """Somebody terminates a case in the UI, and the sweep starts it again."""
+    await world.handle(case).terminate("by mistake")
+
+    async def swept() -> bool:
+        # the list of ended runs follows a moment later
+        sweep = await world.client.start_workflow("Sweep", id=f"sweep-{world.now():%S%f}", task_queue=TASK_QUEUE)
+        return bool((await sweep.result())["restarted"])
+
+    await world.until(swept, "the sweep starts it again")
+
+
 async def _reset(world: World, case: str, first: bool) -> None:
     events = [e async for e in world.handle(case).fetch_history_events()]
     finished = [e.event_id for e in events if e.HasField("workflow_task_completed_event_attributes")]
@@ -595,6 +607,40 @@ async def test_a_seal_that_was_refused_is_refused_in_the_next_run_too(restless_w
     assert (await world.say(case, "assign_case", handler="op-2"))["entry"] == "assigned"
 
 
+@pytest.mark.parametrize("ends", ["terminated", "reset to the first task", "reset to the last but one"])
+async def test_a_seal_that_was_refused_is_refused_in_a_run_that_begins_anew_too(world: World, ends: str) -> None:
+    """Whoever may end a run needs no token for it: the record knows what the run before refused."""
+    case = await deciding(world)
+    message = {"case": case, "actor": "op-4711", "handler": "op-2", "once": uuid4().hex}
+    with pytest.raises(Refused, match="no operator"):
+        await world.send(case, "assign_case", message)
+    await world.say(case, "assign_case", handler="op-3")
+    if ends == "terminated":
+        await terminated(world, case)
+    else:
+        await _reset(world, case, first="first" in ends)
+    message["actor"] = "op-1"
+    with pytest.raises(Refused, match="refused before"):
+        await world.send(case, "assign_case", message)
+    assert await world.entries(case) == ["received", "assigned"]
+
+
+async def test_a_step_that_a_refused_seal_asks_for_is_refused_by_the_record_itself(world: World) -> None:
+    """A run that was reset to a moment before the refusal does not know of it."""
+    case = await deciding(world)
+    seal = SpentSeal(case=case, once=uuid4().hex)
+    for _ in range(2):
+        await world.case_activities.spend(seal)
+    await world.case_activities.spend(seal.model_copy(update={"case": "claim:BTA:NEVER-FILED"}))
+    row = await world.row(case)
+    assert row is not None
+    assert row.state["spent"] == [seal.once]
+    said = Said(id="m-1", name="assign_case", actor="op-1", once=seal.once)
+    step = Transition(case=case, step=row.step + 1, at=world.now(), stage=row.stage, entry="assigned", said=said)
+    refused = await world.case_activities.record(step)
+    assert (refused.result, refused.faults) == ("refused", (SPENT,))
+
+
 # ---- recount --------------------------------------------------------------------------------------------------------
 
 
@@ -668,14 +714,7 @@ async def test_a_terminated_case_is_started_again_by_the_sweep(world: World) -> 
     """A duty does not end by a click: the case goes on from its record, with the same clocks."""
     case = await deciding(world)
     due = (await world.clock(case, "BTA-10.5a")).due
-    await world.handle(case).terminate("by mistake")
-
-    async def swept() -> bool:
-        # the list of ended runs follows a moment later
-        sweep = await world.client.start_workflow("Sweep", id=f"sweep-{world.now():%S%f}", task_queue=TASK_QUEUE)
-        return bool((await sweep.result())["restarted"])
-
-    await world.until(swept, "the sweep starts it again")
+    await terminated(world, case)
     await world.say(case, "assign_case", handler="op-9")
     assert await world.entries(case) == ["received", "assigned"]
     assert (await world.clock(case, "BTA-10.5a")).due == due
