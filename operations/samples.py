@@ -29,6 +29,8 @@ from rules.rulebook import book
 SAMPLES = Path(__file__).parent.parent / "samples"
 _RELATIVE = re.compile(r"(?P<sign>[+-])(?P<n>\d+)(?P<unit>[dh])(?: (?P<time>\d\d:\d\d))?")
 _LOOK_EVERY = 0.2  # seconds between two looks at the store
+SETTLED_WITHIN = 90.0
+"""Seconds after which nobody waits any longer for the samples to come to where they should stand."""
 
 
 class SampleError(Exception):
@@ -128,6 +130,8 @@ class Samples:
         self.all = samples
         self.unsettled = {sample.case for sample in samples}
         """Cases that are not yet where their sample leaves them."""
+        self._waits = {sample.case: "it is filed" for sample in samples}
+        """Case → what has to come about before its sample goes on."""
         self._sessions = sessions
         self._intake = intake
         self._now = now
@@ -171,14 +175,26 @@ class Samples:
         except NotFound:
             await register.give(self._real(sample, consent))
 
-    async def settle(self) -> None:
-        """Play every sample's events and wait until each has reached its stage.
+    async def settle(self, within: float = SETTLED_WITHIN) -> None:
+        """Play every sample's events and wait until each has reached its stage, at most so many seconds.
 
         Raises:
-            SampleError: An event was refused, or could not be reported. The other samples are played nevertheless.
+            SampleError: An event was refused or could not be reported, or a sample waits in vain, and for what. The
+                other samples are played nevertheless.
         """
-        ends = await asyncio.gather(*(self._play(sample) for sample in self.all), return_exceptions=True)
-        faults = [f"{s.case}: {end}" for s, end in zip(self.all, ends, strict=True) if isinstance(end, Exception)]
+        playing = {asyncio.create_task(self._play(sample)): sample.case for sample in self.all}
+        try:
+            if playing:
+                await asyncio.wait(playing, timeout=within)
+        finally:
+            late = {case for task, case in playing.items() if task.cancel()}
+            ends = await asyncio.gather(*playing, return_exceptions=True)
+        faults = []
+        for case, end in zip(playing.values(), ends, strict=True):
+            if case in late:
+                faults.append(f"{case}: not within {within:.0f} s: {self._waits[case]}")
+            elif isinstance(end, BaseException):
+                faults.append(f"{case}: {end}")
         if faults:
             raise SampleError("; ".join(faults))
 
@@ -188,11 +204,12 @@ class Samples:
         for event in sample.then:
             delivered = await self._report(sample, event)
             while delivered.waiting:
+                self._waits[sample.case] = f"it takes {event.name}"
                 await asyncio.sleep(_LOOK_EVERY)
                 delivered = await self._report(sample, event)
             if delivered.refused:
                 raise SampleError(f"{event.name} was refused: {'; '.join(delivered.refused)}")
-        await _until(lambda: self._reached(sample))
+        await self._until(sample, f"it comes to {sample.settles}", lambda: self._reached(sample))
         self.unsettled.discard(sample.case)
 
     async def _follow(self, sample: Sample, after: str) -> None:
@@ -200,7 +217,7 @@ class Samples:
         before = next((other for other in self.all if other.case == after), None)
         if before is None:
             raise SampleError(f"after: there is no sample of {after}")
-        await _until(lambda: self._reached(before))
+        await self._until(sample, f"{after} comes to {before.settles}", lambda: self._reached(before))
         async with self._sessions() as session:
             there = await session.get(IntakeRow, sample.case)
         if there is None:
@@ -211,7 +228,10 @@ class Samples:
             kept = await session.get(EventRow, (sample.case, event.event))
         if kept is not None:
             return await self._intake.deliver(kept)
-        await _until(lambda: self._stands(sample, event.when))
+        if (when := event.when) is not None:
+            where = f"{when.stage}, waiting for {when.waits_for}" if when.waits_for else when.stage
+            await self._until(sample, f"it stands in {where}, for {event.name}", lambda: self._stands(sample, when))
+        self._waits[sample.case] = f"it takes {event.name}"
         message = {"actor": event.actor, **self._real(sample, event.message)}
         if event.report is not None:
             sha256 = sha256_of(f"{sample.case} {event.event}".encode())
@@ -220,9 +240,7 @@ class Samples:
             message["signature"] = sha256
         return await self._intake.submit_event(sample.case, event.event, event.name, message)
 
-    async def _stands(self, sample: Sample, at: Standing | None) -> bool:
-        if at is None:
-            return True
+    async def _stands(self, sample: Sample, at: Standing) -> bool:
         async with self._sessions() as session:
             row = await session.get(CaseRow, sample.case)
         return row is not None and row.stage == at.stage and at.waits_for in row.waits_for
@@ -240,7 +258,8 @@ class Samples:
         real: dict[str, Any] = resolved(value, self._now(), zone)
         return real
 
-
-async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
-    while not await condition():  # noqa: ASYNC110  # what is waited for happens in another process
-        await asyncio.sleep(_LOOK_EVERY)
+    async def _until(self, sample: Sample, what: str, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Wait for a condition, and say so to whoever gives up; `settle` ends it."""
+        self._waits[sample.case] = what
+        while not await condition():  # noqa: ASYNC110  # what is waited for happens in another process
+            await asyncio.sleep(_LOOK_EVERY)

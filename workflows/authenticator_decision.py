@@ -54,7 +54,7 @@ class AuthenticatorDecision(Case):
     async def finding(self) -> None:
         """A withdrawal is filed for each client whose contract or users have the authenticator, a batch in a step."""
         if self.inbox:
-            await self._heard(await self.next())
+            await self._heard(await self.next(busy=True))
         else:
             await self._look()
 

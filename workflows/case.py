@@ -94,6 +94,9 @@ REOPENING = timedelta(minutes=5)
 SPENDS = "refused-seals-are-kept"
 """The change since which the record knows the seals of refused messages, not only the run that refused them."""
 
+LOOKS = "looks-after-what-came-first"
+"""The change since which a stage that hears what came before its own work goes on with this work after it."""
+
 LET_GO = "effects-let-go"
 """The change since which an effect that an adoption let go is not heard of as one that failed."""
 
@@ -144,7 +147,11 @@ class Adopted:
     """The case took its state from the record again: it may stand elsewhere now."""
 
 
-Event = Item | Done | Came | Rung | Adopted
+class Nothing:
+    """There is nothing to hear now; only where a stage has work of its own to do instead of waiting."""
+
+
+Event = Item | Done | Came | Rung | Adopted | Nothing
 
 
 def accepts(model: type[Message]) -> Any:
@@ -416,11 +423,12 @@ class Case:
 
     # ---- waiting ----------------------------------------------------------------------------------------------------
 
-    async def next(self) -> Event:
+    async def next(self, *, busy: bool = False) -> Event:
         """The next thing that happens, in the order in which it happened; ticks of clocks are recorded on the way.
 
         A tick comes before a message of the same instant, so that evidence and timer in one activation give the same
-        timeline in either order.
+        timeline in either order. `busy`: a stage that has work of its own does not wait. What was there may be answered
+        here (an assignment, a refusal): then the stage hears of nothing, and without this would never do its work.
         """
         while True:
             if self.diverged:
@@ -468,6 +476,9 @@ class Case:
                 if set(bells.reasons) - taken:
                     return Rung(bells)
                 continue
+            # a run from before this change waits on
+            if busy and workflow.patched(LOOKS):
+                return Nothing()
             self._continue_as_new_if_long()
             self.clocks.arm()
             self.show()

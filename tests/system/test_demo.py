@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from operations.filings import check
-from operations.samples import Sample, SampleError, read, resolved
+from operations.samples import Sample, SampleError, Samples, read, resolved
 
 ROOT = Path(__file__).parents[2]
 CONTROL = "\x1b"
@@ -181,3 +181,20 @@ def test_a_file_that_is_no_sample_is_named(tmp_path: Path) -> None:
     (tmp_path / "cases" / "01-odd.json").write_text(json.dumps({"about": "no filing"}))
     with pytest.raises(SampleError, match=r"01-odd\.json: .*filing"):
         read(tmp_path)
+
+
+async def test_samples_that_wait_in_vain_are_named_with_what_they_wait_for(worker_world: World) -> None:
+    """Nobody serves: whoever plays them hears of it, and does not wait for ever."""
+    world = worker_world
+    waiting = [s for s in read() if s.filing["kind"] == "task" and s.at_once]
+    assert any(s.then for s in waiting)
+    samples = Samples(waiting, world.sessions, world.intake, world.now)
+    await samples.file()
+    with pytest.raises(SampleError) as told:
+        await samples.settle(within=1)
+    assert samples.unsettled == {s.case for s in waiting}
+    for sample in waiting:
+        first = next(iter(sample.then), None)
+        what = f"comes to {sample.settles}" if first is None else f"it stands in {first.when.stage}" if first.when else "takes"
+        assert f"{sample.case}: not within 1 s: " in str(told.value)
+        assert what in str(told.value)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import count
 from typing import Any
 
 import pytest
 from sqlmodel import col, select
+from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.update.v1 import UpdateRef
+from temporalio.api.workflowservice.v1 import PollWorkflowExecutionUpdateRequest
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.sweep import SweepActivities
 from models.access import IssueAccess, TakeAway
@@ -139,6 +145,43 @@ async def test_everybody_who_uses_it_is_told_in_a_case_of_its_own(world: World) 
 async def test_a_decision_that_concerns_nobody_says_so_and_ends(world: World) -> None:
     await world.begin(MONDAY)
     assert (await world.stage(await decide(world, authenticator()), "closed")).outcome == "nobody_concerned"
+
+
+async def _arrived(world: World, case: str, id: str) -> bool:
+    """Whether the engine has this update, for which no worker asks yet."""
+    run = WorkflowExecution(workflow_id=case)
+    ref = UpdateRef(workflow_execution=run, update_id=id)
+    try:
+        await world.client.workflow_service.poll_workflow_execution_update(
+            PollWorkflowExecutionUpdateRequest(namespace=world.client.namespace, update_ref=ref)
+        )
+    except RPCError as e:
+        if e.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return False
+    return True
+
+
+@pytest.mark.parametrize("concerned", [True, False])
+async def test_what_is_said_before_it_looked_keeps_it_from_nothing(worker_world: World, concerned: bool) -> None:
+    """An assignment, or a word that it refuses, came first: it waited for more, and told nobody."""
+    world, name = worker_world, authenticator()
+    if concerned:
+        await client_with(world, name)
+    case = await decide(world, name, takes_effect_on="2099-03-20")
+    same = {"case": case, "actor": "op-1", "takes_effect_on": "2099-03-20", "reason": "client_asked"}
+    assigning = asyncio.create_task(world.say(case, "assign_case", handler="op-7", id="first"))
+    moving = asyncio.create_task(world.send(case, "move_effect", same, id="second"))
+    for sent in ("first", "second"):
+        await world.until(partial(_arrived, world, case, sent), f"the {sent} has arrived")
+    async with world.serving():
+        assert (await assigning)["entry"] == "assigned"
+        with pytest.raises(Refused, match="that is the day that stands"):
+            await moving
+        if concerned:
+            await told(world, case, 1)
+        else:
+            assert (await world.stage(case, "closed")).outcome == "nobody_concerned"
 
 
 async def test_a_reference_is_never_anothers_and_fits_into_a_name(world: World) -> None:
