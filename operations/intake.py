@@ -15,6 +15,7 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.client import (
     Client,
+    WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
@@ -209,10 +210,7 @@ class Intake:
         except RPCError as e:
             log.warning("engine does not answer", case=case, status=e.status.name)
             return False
-        ours = (run.workflow_type, run.task_queue) == (KINDS[kind], TASK_QUEUE)
-        if not ours:
-            log.error("a foreign run has the name of a case", case=case)
-        return ours
+        return _ours(run, case, kind)
 
     async def start_waiting(self, cases: Sequence[str] | None = None) -> int:
         """Start every filed case that an outage (or a crash) left behind; the number started."""
@@ -270,6 +268,9 @@ class Intake:
             described = await self._client.get_workflow_handle(case).describe()
             if described.status is not WorkflowExecutionStatus.RUNNING:
                 restarted += await self.start(case, kind)
+            else:
+                # one that ended it may stand in its place: nothing can run there, and nobody must think that it does
+                _ours(described, case, kind)
         return restarted
 
     # ---- events -----------------------------------------------------------------------------------------------------
@@ -313,6 +314,9 @@ class Intake:
         try:
             answer, refused = await self._update(row)
         except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError, _StillStarting) as e:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                # the client makes its own error of it: whoever gave up waiting would wait on, and for ever
+                raise asyncio.CancelledError from None
             log.warning("event waits", case=row.case, problem=type(e).__name__)
             return Delivered(case=row.case, event=row.event, waiting=True)
         async with self._sessions() as session, session.begin():
@@ -416,6 +420,14 @@ def event_faults(case: Any, event: Any, name: Any, message: Any) -> list[str]:
     if not isinstance(message, dict):
         return [*faults, "message: no JSON object"]
     return faults + unkeepable({"case": case, "message": message})
+
+
+def _ours(run: WorkflowExecutionDescription, case: str, kind: str) -> bool:
+    """Whether a run that has a case's name is the case's; one that is not is said."""
+    ours = (run.workflow_type, run.task_queue) == (KINDS[kind], TASK_QUEUE)
+    if not ours:
+        log.error("a foreign run has the name of a case", case=case)
+    return ours
 
 
 def refusal_of(cause: BaseException | None) -> tuple[str, ...]:

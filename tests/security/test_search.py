@@ -174,7 +174,7 @@ async def done(var: Path) -> AsyncIterator[Run]:
             await worker.process.wait()
         (var / "bank").unlink()
         async with working(settings, client):
-            await Samples(read(), connection.sessions, connection.intake, wall_clock).settle()
+            await Samples(read(), connection.sessions, connection.intake, wall_clock).settle(within=240)
             await looked_at(run)
             await around_intake(run, client)
             await terminated(client)

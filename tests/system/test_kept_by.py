@@ -126,7 +126,7 @@ async def _lived(world: World) -> set[tuple[str, str]]:
         await load(world.sessions, world.keyring, json.loads((SAMPLES / name).read_text()))
     samples = Samples(read(), world.sessions, world.intake, world.now)
     await samples.file()
-    await samples.settle()
+    await samples.settle(within=240)
     recovery = "recovery:BTA:2026-R15"
     await world.stage(recovery, "demanding")
     await world.say(recovery, "plan_handover", collector="SIA Parādu Birojs", data=["name", "payments"])
