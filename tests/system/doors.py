@@ -249,8 +249,12 @@ async def started(world: World, id: str, run_id: str) -> Answer:
     handle = world.client.get_workflow_handle(id, run_id=run_id)
 
     async def stands() -> bool:
-        if (await handle.describe()).status is not WorkflowExecutionStatus.RUNNING:
+        run = await handle.describe()
+        if run.status is not WorkflowExecutionStatus.RUNNING:
             return True
+        if run.raw_description.pending_activities or run.raw_description.HasField("pending_workflow_task"):
+            # the row may be another run's, which this one ended: it is no case before it was opened itself
+            return False
         row = await world.row(id)
         return row is not None and (row.step > 0 or row.closed_at is not None)
 

@@ -29,10 +29,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text as sql
 from sqlmodel import col, select, update
+from structlog.testing import capture_logs
 from temporalio.api.common.v1 import Payload, WorkflowType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import StartWorkflowExecutionRequest
 from temporalio.client import WorkflowExecutionStatus
+from temporalio.common import WorkflowIDConflictPolicy
 
 from models.case import AdoptRecord, Message
 from models.errors import Refusal
@@ -166,10 +168,11 @@ class Arena:
             reference = f"FZ-{next(REFERENCES)}-{uuid4().hex[:6]}"
             copies.append(_copy(sample, reference))
         concerned = [client for copy in copies for client in _concerned(copy)]
-        assert not (await load(self.world.sessions, self.world.keyring, {"clients": concerned})).faults
+        if concerned:
+            assert not (await load(self.world.sessions, self.world.keyring, {"clients": concerned})).faults
         player = Samples(copies, self.world.sessions, self.world.intake, self.world.now)
         await player.file()
-        await player.settle()
+        await player.settle(within=4 * doors.WITHIN)
         for copy, sample in zip(copies, samples, strict=True):
             self.cases[copy.case] = sample
         await self._open()
@@ -230,17 +233,41 @@ class Arena:
         return {**{row[0]: row[1] for row in rows}, "data_key": keys}
 
     async def last(self) -> str:
-        """The last step of all."""
+        """The last step of all, and whose filing and key came last."""
         async with self.world.sessions() as session:
             row = (await session.exec(select(TimelineRow).order_by(col(TimelineRow.recorded_at).desc()).limit(1))).one()
-        return f"{row.case} {row.step} {row.entry}"
+            filed = (await session.exec(select(IntakeRow.case).order_by(col(IntakeRow.recorded_at).desc()))).first()
+        async with self.world.keyring._engine.connect() as connection:
+            newest = sql("SELECT owner FROM data_key ORDER BY created_at DESC LIMIT 1")
+            key = (await connection.execute(newest)).scalar_one()
+        return f"{row.case} {row.step} {row.entry}; filed {filed}; key of {key}"
 
     async def quiet(self) -> None:
-        """Wait until no open case has anything in flight."""
+        """Wait until no open case has anything in flight, and nothing that was filed is still to be opened.
+
+        What one case asks for begins another one beside it, which asks for more: looked at until nothing comes of it.
+        """
+        before: dict[str, int] = {}
+        while before != (now := await self.counts()):
+            before = now
+            await self.world.until(self._all_opened, "what was filed is opened", seconds=doors.WITHIN)
+            async with self.world.sessions() as session:
+                open_cases = (await session.exec(select(CaseRow.case).where(col(CaseRow.closed_at).is_(None)))).all()
+            await self.settled(*open_cases)
+
+    async def _all_opened(self) -> bool:
+        """Start what the sweep would start; whether each filing has its case."""
+        query = (
+            select(IntakeRow.case)
+            .join(CaseRow, col(CaseRow.case) == col(IntakeRow.case), isouter=True)
+            .where(col(CaseRow.case).is_(None), col(IntakeRow.result).is_(None), col(IntakeRow.erased_at).is_(None))
+        )
         async with self.world.sessions() as session:
-            await self.settled(
-                *(await session.exec(select(CaseRow.case).where(col(CaseRow.closed_at).is_(None)))).all()
-            )
+            waiting = (await session.exec(query)).all()
+        await self.world.intake.start_waiting(waiting)
+        if waiting:
+            await self.world.intake.restart_ended()
+        return not waiting
 
     async def settled(self, *cases: str) -> None:
         """Wait until these have nothing in flight, where they are open; one that tries the same in vain is wedged."""
@@ -251,9 +278,12 @@ class Arena:
                 assert activity.attempt <= 3, f"{case}: {activity.activity_type.name} fails: {activity.last_failure}"
             return not raw.pending_activities and not raw.HasField("pending_workflow_task")
 
-        for case in cases:
-            if (row := await self.world.row(case)) is not None and row.closed_at is None:
-                await self.world.until(partial(quiet, case), f"{case} is quiet", seconds=doors.WITHIN)
+        async with self.world.sessions() as session:
+            query = select(CaseRow.case).where(col(CaseRow.case).in_(cases), col(CaseRow.closed_at).is_(None))
+            still_open = (await session.exec(query)).all()
+        await asyncio.gather(
+            *(self.world.until(partial(quiet, case), f"{case} is quiet", seconds=doors.WITHIN) for case in still_open)
+        )
 
     async def answers(self, *cases: str) -> None:
         """Each that is open takes the next right message and shows itself; a closed one is closed; none is stuck."""
@@ -270,10 +300,10 @@ class Arena:
         assert not found, f"stuck: {found}"
 
     async def runs(self, case: str) -> bool:
-        """Let the sweep start again what was terminated; whether the case runs, or is closed."""
+        """Let the sweep start again what was terminated; whether the case runs, or is closed, or is none."""
         await self.world.intake.restart_ended()
         row = await self.world.row(case)
-        return (row is not None and row.closed_at is not None) or not await self._ended(case)
+        return row is None or row.closed_at is not None or not await self._ended(case)
 
     async def _ended(self, case: str) -> bool:
         return (await self.world.handle(case).describe()).status is not WorkflowExecutionStatus.RUNNING
@@ -490,8 +520,9 @@ async def by_start(arena: Arena, plan: junk.Plan, dice: Random, case: str) -> An
     conflict = dice.choice(["FAIL", "FAIL", "USE_EXISTING", "TERMINATE_EXISTING"])
     arena.note(f"start {workflow_id!r} {kind} {queue} {conflict} {plan.wrappings} {value!r}")
     answer = await doors.start(arena.world, workflow_id, kind, queue, sent, conflict=conflict)
-    if conflict == "TERMINATE_EXISTING" and workflow_id == case:
-        await arena.world.until(partial(arena.runs, case), f"the sweep lets {case} run again")
+    if conflict == "TERMINATE_EXISTING":
+        # it may be any case: also the one that the filing names
+        await arena.world.until(partial(arena.runs, workflow_id), f"the sweep lets {workflow_id} run again")
     return answer
 
 
@@ -597,13 +628,13 @@ async def once(arena: Arena, plan: junk.Plan) -> None:
     """One input through one door, and all that must hold after it."""
     dice = Random(plan.seed)  # noqa: S311  # dice, not a secret
     case = dice.choice(arena.spoken_to)
+    # what the last one began is not this one's doing, also where it began in cases that nobody spoke to
+    await arena.quiet()
     before = await arena.counts()
     answer = await DOORS[plan.door](arena, plan, dice, case)
     doors.check(answer)
     touched = {case, *answer.touched}
-    if answer.taken:
-        await arena.quiet()
-    else:
+    if not answer.taken:
         await arena.settled(*touched)
         after = await arena.counts()
         more = {table: after[table] - before[table] for table in after if after[table] != before[table]}
@@ -627,11 +658,11 @@ async def once(arena: Arena, plan: junk.Plan) -> None:
 async def test_any_input_in_any_order_has_one_clear_answer_and_wedges_nothing(
     arena: Arena, plans: list[junk.Plan]
 ) -> None:
-    await arena.stand()
     for plan in plans:
         sent: list[str] = []
         arena.note = sent.append
         try:
+            await arena.stand()
             await once(arena, plan)
         except Exception as e:
             told = "\n".join([f"{type(e).__name__}: {e}"[:2000], *(text[:3000] for text in sent)])
@@ -804,6 +835,55 @@ async def test_a_foreign_run_under_a_cases_name_does_not_pass_for_the_case(
     await foreign.terminate("it was in the way")
     assert await world.intake.start_waiting([answer.case]) == 1
     await world.stage(answer.case, "collecting")
+
+
+async def test_a_foreign_run_that_ended_a_case_is_said_until_the_case_runs_again(world: World, present: None) -> None:
+    """Whoever may end a run may stand in its place: the sweep says it each time, and lets the case go on after that."""
+    case = await claim(world)
+    for kind, queue in (("Claim", "nobody-listens"), ("AccessRequest", TASK_QUEUE)):
+        foreign = await world.client.start_workflow(
+            kind, id=case, task_queue=queue, id_conflict_policy=WorkflowIDConflictPolicy.TERMINATE_EXISTING
+        )
+        if queue == TASK_QUEUE:
+            # it is no case of its kind, and says so at once
+            assert (await foreign.result())["result"] == "refused"
+        else:
+            with capture_logs() as logs:
+                await world.intake.restart_ended()
+            assert ("a foreign run has the name of a case", case) in [(one["event"], one.get("case")) for one in logs]
+            assert (await world.handle(case).describe()).run_id == foreign.first_execution_run_id
+            await foreign.terminate("it was in the way")
+        event = f"e-{kind.lower()}"
+        message = {"actor": "op-1", "handler": "op-7"}
+        assert (await world.intake.submit_event(case, event, "assign_case", message)).waiting, "kept, not lost"
+
+        async def again() -> bool:
+            await world.intake.restart_ended()
+            return (await world.handle(case).describe()).status is WorkflowExecutionStatus.RUNNING
+
+        await world.until(again, "the sweep starts it again")
+        await world.intake.deliver_waiting()
+        await still_answers(world, case)
+        assert (await world.entries(case))[-2:] == ["assigned", "assigned"]
+
+
+async def test_whoever_gives_up_waiting_for_an_answer_waits_no_longer(worker_world: World) -> None:
+    """The engine's client makes an error of its own of it, and a player of samples waited for ever behind it."""
+    world = worker_world
+    case = await world.file("claim", "BTA", content(await world.policy(), occurred_on="2026-01-20"))
+    message = {"actor": "op-1", "handler": "op-7"}
+    asking = asyncio.create_task(world.intake.submit_event(case, "e-1", "assign_case", message))
+
+    async def kept() -> bool:
+        async with world.sessions() as session:
+            return await session.get(EventRow, (case, "e-1")) is not None
+
+    await world.until(kept, "it is kept")
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    async with world.serving():
+        assert await world.intake.deliver_waiting() == 1, "kept, and delivered by the sweep"
 
 
 async def test_a_run_from_before_the_filing_does_not_count_as_its_start(world: World, present: None) -> None:
