@@ -634,8 +634,8 @@ async def once(arena: Arena, plan: junk.Plan) -> None:
     answer = await DOORS[plan.door](arena, plan, dice, case)
     doors.check(answer)
     touched = {case, *answer.touched}
+    await arena.settled(*touched)
     if not answer.taken:
-        await arena.settled(*touched)
         after = await arena.counts()
         more = {table: after[table] - before[table] for table in after if after[table] != before[table]}
         if any(table not in answer.kept or n != 1 for table, n in more.items()):
