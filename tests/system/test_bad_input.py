@@ -44,7 +44,7 @@ from models.operator import ROLES
 from models.tables import CaseRow, EventRow, IntakeRow, NoticeRow, TimelineRow
 from operations.filings import check
 from operations.health import STUCK
-from operations.intake import named
+from operations.intake import keep, named
 from operations.loading import load
 from operations.operators import Operators
 from operations.policies import Policies
@@ -865,6 +865,42 @@ async def test_a_foreign_run_that_ended_a_case_is_said_until_the_case_runs_again
         await world.intake.deliver_waiting()
         await still_answers(world, case)
         assert (await world.entries(case))[-2:] == ["assigned", "assigned"]
+
+
+async def test_a_start_of_another_kind_in_a_cases_place_is_refused_and_the_case_goes_on(
+    world: World, present: None
+) -> None:
+    """It ended the case's run; that the case stands makes it no case, and the sweep brings the right run back."""
+    case = await claim(world)
+    own = await world.keyring.of(case)
+    payload = junk.wrapped("sealed", json.dumps({"case": case}), own, own)
+    answer = await doors.start(world, case, "AccessRequest", TASK_QUEUE, [payload], conflict="TERMINATE_EXISTING")
+    assert (answer.taken, answer.said) == (False, "case: it is a claim, not a access_request")
+
+    async def runs() -> bool:
+        await world.intake.restart_ended()
+        return (await world.handle(case).describe()).status is WorkflowExecutionStatus.RUNNING
+
+    await world.until(runs, "the sweep starts it again")
+    await still_answers(world, case)
+
+
+async def test_what_cases_file_is_opened_before_anything_is_counted(arena: Arena) -> None:
+    """A filing under way in a step of another case is a key and nothing more, and would pass for a refusal's doing."""
+    world = arena.world
+    await arena.quiet()
+    before = await arena.counts()
+    filed = {"kind": "claim", "organisation": "BTA", "reference": f"FZ-{uuid4().hex[:8]}", "sender": "system:tests"}
+    whole = {**filed, "received_at": world.now().isoformat(), "content": content(await world.policy())}
+    before["data_key"] += 1  # the policy's
+    async with world.sessions() as session, session.begin():
+        row, _ = await keep(session, world.keyring, check(whole, world.now()), world.now())
+        under_way = await arena.counts()
+    assert {t: under_way[t] - before[t] for t in before if under_way[t] != before[t]} == {"data_key": 1}
+    await arena.quiet()
+    opened = await world.row(row.case)
+    assert opened is not None
+    assert opened.stage == "collecting"
 
 
 async def test_whoever_gives_up_waiting_for_an_answer_waits_no_longer(worker_world: World) -> None:
