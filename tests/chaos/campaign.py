@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -13,6 +14,8 @@ from typing import Any
 from uuid import uuid4
 
 from temporalio.client import WorkflowFailureError
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from models.names import TASK_QUEUE
 from tests.chaos.house import House, Victim
@@ -83,6 +86,8 @@ async def campaign(
 ) -> list[Result]:
     """Live all these runs; the clocks begin at the machine's present, and days pass for all of them together."""
     await persist(house, lambda: house.now.set(datetime.now(UTC)), "the clocks are set")
+    # the days of the former runs were ahead: by what was published then, all that comes now would be dated back
+    shutil.rmtree(house.checkpoints, ignore_errors=True)
     days = Days(house, len(plans))
     room = asyncio.Semaphore(at_once)
     async with sweeping(house):
@@ -124,7 +129,7 @@ async def _live(
         result.cases = life.cases
         result.points, result.struck = house.journal.points(life.token), house.journal.struck(life.token)
         if result.problem is None:
-            result.projection = await persist(house, lambda: project(house, life.cases), "the run is read")
+            result.projection = await persist(house, lambda: project(house, life.token, life.cases), "the run is read")
             result.wrong = [
                 *copies(house, life.token),
                 *await persist(house, lambda: broken_promises(house, life.answers), "the answers are looked up"),
@@ -137,12 +142,25 @@ async def _live(
 async def _sweep(house: House) -> None:
     """Deliver what a death left behind, more often than the schedule does; and see which cases a build lost."""
     while True:
-        await asyncio.sleep(SWEEP_EVERY)
+        await asyncio.sleep(0 if house.sweeps else SWEEP_EVERY)
         with suppress(*OUTAGES, WorkflowFailureError):
             async with asyncio.timeout(ANSWERS):
                 async for case in house.client.list_workflows(NOT_FOLLOWED):
                     house.lost.add(case.id)
-                await house.client.execute_workflow("Sweep", id=f"chaos-sweep-{uuid4()}", task_queue=TASK_QUEUE)
+                sweep = house.sweeps[0] if house.sweeps else f"chaos-sweep-{uuid4()}"
+                with suppress(WorkflowAlreadyStartedError):
+                    started = await house.client.start_workflow(
+                        "Sweep", id=sweep, task_queue=TASK_QUEUE, id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE
+                    )
+                    _asked_for(house, sweep)
+                    await started.result()
+                _asked_for(house, sweep)
+
+
+def _asked_for(house: House, sweep: str) -> None:
+    """Whoever wanted this sweep has it."""
+    if sweep in house.sweeps:
+        house.sweeps.remove(sweep)
 
 
 class Trial:

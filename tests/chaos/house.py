@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import random
 import socket
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -44,6 +45,8 @@ Mail = Literal["smtp", "maildir"]
 Identity = Literal["scim", "local"]
 Victim = Literal["worker", "postgres", "temporal", "mail", "identity"]
 
+MONTHS = (1930, 2020)
+"""The years whose months are reviewed: before anybody signs in."""
 TASK = timedelta(seconds=5)
 """A workflow task that says nothing for so long has died with its worker."""
 
@@ -146,11 +149,13 @@ class House:
     """Where the servers listen that are away now and then: `mail`, `identity`."""
     clinic: AsyncEngine
     """A clinic's own database: a data system beside the store."""
+    letters: mailserver.Letters
+    """Every letter that was read until now."""
     _postgres: _Postgres
     _temporal: _Temporal
+    sweeps: deque[str] = field(default_factory=deque)
+    """The ids of the next sweeps, where a run wants one of its own; the others are nobody's."""
     workers: list[BaseProcess | None] = field(default_factory=list)
-    letters: mailserver.Letters = field(default_factory=mailserver.Letters)
-    """Every letter that was read until now."""
     orders: dict[Path, str | None] = field(default_factory=dict)
     """Every payment order that was read until now, and whose it is."""
     pids: list[set[int]] = field(default_factory=list)
@@ -161,6 +166,7 @@ class House:
     """Seconds without what was waited for, after which a run counts as stuck; a death costs about ten."""
     lost: set[str] = field(default_factory=set)
     """Cases whose history was not followed by a worker's code: they never go on."""
+    _months: Iterator[int] = field(default_factory=count)
     _outside: dict[str, BaseProcess] = field(default_factory=dict)
     """The servers of others: `mail`, `identity`."""
     _keepers: list[asyncio.Task[None]] = field(default_factory=list)
@@ -190,6 +196,11 @@ class House:
     def bank(self) -> Path:
         """Where payment orders arrive."""
         return Path(self.environment.get("TERMINS_BANK_FOLDER", self.var / "bank"))
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints are published."""
+        return self.var / "checkpoints"
 
     @property
     def postgres(self) -> Path:
@@ -237,6 +248,14 @@ class House:
                 rows = (await connection.exec_driver_sql(query, (number,))).mappings()
                 found[table] = [{k: v for k, v in row.items() if v != number} for row in rows]
         return found
+
+    # ---- months -----------------------------------------------------------------------------------------------------
+
+    def month(self) -> str:
+        """A month that is over and that nobody has had."""
+        year, month = divmod(next(self._months), 12)
+        assert year < MONTHS[1] - MONTHS[0], "no month is left: fewer reviews in one house"
+        return f"{MONTHS[0] + year}-{month + 1:02}"
 
     # ---- workers and the mail server --------------------------------------------------------------------------------
 
@@ -475,6 +494,7 @@ async def house(
             environment=settings,
             ports=ports,
             clinic=patients,
+            letters=mailserver.Letters(journal),
             _postgres=_Postgres.made,
             _temporal=_Temporal.made,
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -13,24 +13,36 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
-from sqlalchemy import exists, or_
+from sqlalchemy import exists, or_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col, select
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionStatus, WorkflowFailureError
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from models.names import TASK_QUEUE
-from models.tables import AccountRow, BellRow, CaseRow, EventRow, NoticeRow, PartyRow, PaymentOrderRow, RecurrenceRow
+from models.tables import (
+    AccountRow,
+    BellRow,
+    CaseRow,
+    ClockRow,
+    EventRow,
+    NoticeRow,
+    PartyRow,
+    PaymentOrderRow,
+    RecurrenceRow,
+)
 from operations.breach import Breaches
 from operations.consents import Consents
 from operations.loading import load
 from operations.policies import Policies
+from operations.proof import published_in
 from operations.reading_json import Item
 from operations.records import Records
 from operations.sign_in import SignIn, asked_of
+from security.proof import Signer
 from tests.answers import camt_054, entry
 from tests.chaos.house import House
 from tests.chaos.scripts import Said
@@ -99,7 +111,7 @@ class Days:
         self._waiting: Counter[int] = Counter()
         self._begun: dict[int, asyncio.Event] = {}
         self.night = asyncio.Lock()
-        """One run over the storage terms at a time, as the schedule sees to it."""
+        """One run over the storage terms at a time, one recount and one checkpoint, as their schedules see to it."""
         self.base = house.now().replace(microsecond=0)
 
     def at(self, day: int) -> datetime:
@@ -157,6 +169,7 @@ class Life:
         self._days = days
         self._day = 0
         self._said = 0
+        self._swept = 0
         self._room = room
         self._order = None if order is None else list(order)
         self.token = token
@@ -208,17 +221,23 @@ class Life:
 
     async def file(self, kind: str, organisation: str, content: dict[str, Any], *, received_at: str) -> str:
         """See `scripts.Life`."""
+        reference = f"{self.token}-{len(self.cases)}"
+        case = await self._submit(kind, organisation, reference, content, received_at=received_at)
+        self.cases.append(case)
+        return case
+
+    async def _submit(
+        self, kind: str, organisation: str, reference: str, content: dict[str, Any], *, received_at: str
+    ) -> str:
         filing = {
             "kind": kind,
             "organisation": organisation,
-            "reference": f"{self.token}-{len(self.cases)}",
+            "reference": reference,
             "received_at": received_at,
             "sender": "system:chaos",
             "content": content,
         }
-        filed = await persist(self._house, lambda: self._house.intake.submit(filing), "the filing is taken")
-        self.cases.append(filed.case)
-        return filed.case
+        return (await persist(self._house, lambda: self._house.intake.submit(filing), "the filing is taken")).case
 
     async def say(
         self, case: str, name: str, *, when: str, waits_for: str = "", actor: str = "op-1", **fields: Any
@@ -293,23 +312,97 @@ class Life:
 
     async def night(self) -> None:
         """See `scripts.Life`."""
-        # its id is of the run: its steps can be deadly points too
-        night = f"chaos-recurrences-{self.token}-{self._day}"
+        await self._once("Recurrences", "recurrences", self._day)
+
+    async def _once(self, workflow: str, what: str, n: int) -> None:
+        """Have one of the house's own workflows run to its end; its id is of the run: its steps can be deadly too."""
+        name = f"chaos-{what}-{self.token}-{n}"
 
         async def over() -> bool:
             with suppress(WorkflowAlreadyStartedError):
                 await self._house.client.start_workflow(
-                    "Recurrences",
-                    id=night,
-                    task_queue=TASK_QUEUE,
-                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    workflow, id=name, task_queue=TASK_QUEUE, id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE
                 )
-            status = (await self._house.client.get_workflow_handle(night).describe()).status
-            if status not in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED):
-                raise Stuck(f"{night} ended as {status}")
-            return status is WorkflowExecutionStatus.COMPLETED
+            handle = self._house.client.get_workflow_handle(name)
+            if (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
+                return False
+            try:
+                await handle.result()
+            except WorkflowFailureError as e:
+                raise Stuck(f"{name} failed: {getattr(e.cause, 'cause', None) or e.cause}") from e
+            return True
 
-        await self.until(over, "the night's schedule has run")
+        await self.until(over, f"{workflow} has run")
+
+    async def sweep(self) -> None:
+        """See `scripts.Life`."""
+        while True:
+            self._swept += 1
+            name = f"chaos-sweep-{self.token}-{self._swept}"
+            self._house.sweeps.append(name)
+            status = WorkflowExecutionStatus.RUNNING
+
+            async def over(name: str = name) -> bool:
+                nonlocal status
+                try:
+                    described = await self._house.client.get_workflow_handle(name).describe()
+                except RPCError as e:
+                    if e.status is not RPCStatusCode.NOT_FOUND:
+                        raise
+                    return False
+                status = described.status or status
+                return status is not WorkflowExecutionStatus.RUNNING
+
+            await self.until(over, "a sweep of its own is over")
+            if status is WorkflowExecutionStatus.COMPLETED:
+                return
+            # whoever dies in a sweep leaves the rest to the next one
+
+    async def recount(self, case: str) -> None:
+        """See `scripts.Life`."""
+        older = update(ClockRow).where(col(ClockRow.case) == case).values(rulebook_version="2020-01-01")
+
+        async def age() -> None:
+            async with self._house.connection.sessions() as session, session.begin():
+                await session.exec(older)
+
+        async with self._alone():
+            await persist(self._house, age, "the clocks are of an older rulebook")
+            await self._once("Recount", "recount", self._day)
+
+    async def checkpoint(self) -> None:
+        """See `scripts.Life`."""
+        async with self._alone():
+            await self._once("Checkpoint", "checkpoint", self._day)
+        if faults := await persist(self._house, self._unpublished, "the checkpoints are read"):
+            raise Stuck(f"checkpoints: {'; '.join(faults)}")
+
+    async def _unpublished(self) -> list[str]:
+        """What is wrong with the checkpoints, and which of the run's cases they do not hold as they stand."""
+        connection = self._house.connection
+        key = (await Signer.of(connection.keyring)).public_key
+        published = await published_in(self._house.checkpoints, key)
+        faults = list(published.faults)
+        async with connection.sessions() as session:
+            query = select(CaseRow.case, CaseRow.step, CaseRow.head).where(col(CaseRow.case).in_(self.cases))
+            for case, step, head in (await session.exec(query)).all():
+                seen = published.seen.get(case)
+                if not seen or (seen[-1].count, seen[-1].head) != (step, head.hex()):
+                    faults.append(f"{case} is not in them as it stands")
+        return faults
+
+    async def review(self, *, since: str) -> str:
+        """See `scripts.Life`."""
+        # nobody signs off the last month that is over, and so no sweep opens the one after a run's own
+        first = self._days.base.astimezone(RIGA).replace(day=1, hour=0, minute=0, second=0)
+        last, began = f"{first - timedelta(days=1):%Y-%m}", (first - timedelta(days=20)).isoformat()
+        await self._submit("sign_in_review", "BL", last, {"month": last, "since": began}, received_at=first.isoformat())
+        month = self._house.month()
+        self._house.journal.belongs(f"sign_in_review:BL:{month}", self.token)
+        content = {"month": month, "since": since}
+        case = await self._submit("sign_in_review", "BL", month, content, received_at=self.ago())
+        self.cases.append(case)
+        return case
 
     async def record(self, reference: str, **said: Any) -> None:
         """See `scripts.Life`."""
@@ -354,27 +447,20 @@ class Life:
 
     async def storage_night(self) -> None:
         """See `scripts.Life`."""
-        # its id is of the run: its steps can be deadly points too
-        night = f"chaos-storage-{self.token}-{self._day}"
+        async with self._alone():
+            await self._once("Storage", "storage", self._day)
 
-        async def over() -> bool:
-            with suppress(WorkflowAlreadyStartedError):
-                await self._house.client.start_workflow(
-                    "Storage", id=night, task_queue=TASK_QUEUE, id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE
-                )
-            status = (await self._house.client.get_workflow_handle(night).describe()).status
-            if status not in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.COMPLETED):
-                raise Stuck(f"{night} ended as {status}")
-            return status is WorkflowExecutionStatus.COMPLETED
-
-        # whoever waits for the nights of others lets others live meanwhile
+    @asynccontextmanager
+    async def _alone(self) -> AsyncIterator[None]:
+        """What the schedule lets only one do at a time."""
+        # whoever waits for others lets others live meanwhile
         self._room.release()
         try:
             await self._days.night.acquire()
         finally:
             await self._room.acquire()
         try:
-            await self.until(over, "the night over the storage terms has run")
+            yield
         finally:
             self._days.night.release()
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-from tests.chaos.points import Journal, token_of
+from tests.chaos.points import Journal
 
 
 class Keeper:
@@ -38,7 +38,8 @@ class Keeper:
 class Letters:
     """What lies in a folder of letters. Each is read once: a campaign of thousands of runs asks for its own again."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
         self._read: set[str] = set()
         self._of: dict[str | None, list[EmailMessage]] = {}
 
@@ -48,7 +49,7 @@ class Letters:
         for name in sorted(names - self._read):
             message = message_from_bytes((folder / name).read_bytes(), policy=policy.SMTP)
             assert isinstance(message, EmailMessage)
-            self._of.setdefault(token_of(f"{message['To']} {message['Subject']}"), []).append(message)
+            self._of.setdefault(self._journal.whose(f"{message['To']} {message['Subject']}"), []).append(message)
         self._read |= names
         return self._of.get(token, [])
 

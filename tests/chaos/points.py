@@ -1,7 +1,8 @@
 """Where a process can be made to die: every step of a run is written down as it is passed, and one may be deadly.
 
 A run's token (`k12x3`) is part of the reference of each of its cases and of each address in it, so a workflow id, a
-letter and a file name all say whose run they belong to. The n-th passing of a step is a point; it is deadly once.
+letter and a file name all say whose run they belong to. What is named by something else (the review of a month) is
+given to a run beforehand. The n-th passing of a step is a point; it is deadly once.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Literal, Self
 
 TOKEN = re.compile(r"k\d+x\d+")
+NAMELESS = re.compile(r"sign_in_review:[A-Z]+:\d{4}-\d{2}")
+"""A case whose reference says its month, and so nothing of a run."""
 
 
 def token_of(text: str) -> str | None:
@@ -48,13 +51,25 @@ class Journal:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True)
 
+    def belongs(self, case: str, token: str) -> None:
+        """A case that no token is part of is this run's."""
+        (self._folder / f"{case}.of").write_text(token)
+
+    def whose(self, text: str) -> str | None:
+        """The token of the run to which a workflow id, a letter or an address belongs."""
+        if (token := token_of(text)) is not None:
+            return token
+        named = NAMELESS.search(text)
+        of = self._folder / f"{named[0]}.of" if named else None
+        return of.read_text() if of is not None and of.exists() else None
+
     def doom(self, token: str, point: Point) -> None:
         """Whichever process passes this point of this run first dies there; nobody after it."""
         (self._folder / f"{token}.doom").write_text(str(point))
 
     def passes(self, whose: str, step: str) -> None:
         """A run passes a step. Does not return from a deadly point."""
-        if (token := token_of(whose)) is None:
+        if (token := self.whose(whose)) is None:
             return
         path = self._folder / f"{token}.journal"
         # one write of one line: two processes at once do not mix theirs
@@ -90,7 +105,7 @@ class Journal:
 
     def letter(self, what: Literal["offered", "swept", "recorded"], letter: str) -> None:
         """A letter (`case#key`) is handed to its carrier (by a sweep), or its proof is committed."""
-        if (token := token_of(letter)) is not None:
+        if (token := self.whose(letter)) is not None:
             with (self._folder / f"{token}.letters").open("ab", buffering=0) as letters:
                 letters.write(f"{what} {letter}\n".encode())
 

@@ -79,7 +79,7 @@ from operations.directory import LocalDirectory
 from tests.chaos import scimserver
 from tests.chaos.house import House
 from tests.chaos.lives import Answer
-from tests.chaos.points import TOKEN, token_of
+from tests.chaos.points import NAMELESS, TOKEN, token_of
 from tests.world import RIGA
 
 INSTANT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2}|)")
@@ -105,9 +105,9 @@ BOTH = re.compile(r"both\d+-")
 Projection = dict[str, Any]
 
 
-async def project(house: House, cases: list[str]) -> Projection:
+async def project(house: House, token: str, cases: list[str]) -> Projection:
     """What the store, the bank, the carrier and the engine show of a run."""
-    reader = _Reader(house, cases)
+    reader = _Reader(house, token, cases)
     projection: Projection = reader.plain(
         {case: await reader.case(case) for case in cases} | {"outside": await reader.outside()}
     )
@@ -194,12 +194,11 @@ def mails(house: House, token: str) -> list[EmailMessage]:
 
 
 class _Reader:
-    def __init__(self, house: House, cases: list[str]) -> None:
+    def __init__(self, house: House, token: str, cases: list[str]) -> None:
         self._house = house
-        self._cases = cases
-        self._token = token_of(cases[0]) or ""
-        self._named: dict[str, str] = {}
-        """What is another digest in each run → what it stands for."""
+        self._token = token
+        self._named = {case.split(":")[2]: "month" for case in cases if NAMELESS.fullmatch(case)}
+        """What is another digest or month in each run → what it stands for."""
 
     # ---- the store --------------------------------------------------------------------------------------------------
 

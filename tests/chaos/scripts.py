@@ -94,6 +94,22 @@ class Life(Protocol):
         """Take a consent back, by its reference."""
         ...
 
+    async def sweep(self) -> None:
+        """A sweep of the run's own delivers what waits, for all runs; another one, if somebody died in it."""
+        ...
+
+    async def recount(self, case: str) -> None:
+        """The case's clocks are of an older rulebook; whoever has such is counted anew, one recount at a time."""
+        ...
+
+    async def checkpoint(self) -> None:
+        """The heads of all cases are published, one checkpoint at a time; they hold the run's as they stand."""
+        ...
+
+    async def review(self, *, since: str) -> str:
+        """File the review of a month of sign-ins, which is the run's own; its case."""
+        ...
+
     async def storage_night(self) -> None:
         """The run over the storage terms of the whole store; one at a time, as the schedule has it."""
         ...
@@ -1126,6 +1142,32 @@ async def storage(life: Life) -> None:
     await life.rests(case, "closed")
 
 
+async def sign_in_review(life: Life) -> None:
+    """A month of the journal is counted, looked through and signed off; the controller is told."""
+    case = await life.review(since=life.ago(days=20))
+    said = {"findings": "Nekas neatbilst ierastajam.", "follows": "Nekas nav jādara."}
+    await life.say(case, "sign_off_review", when="reviewing", waits_for="the security officer", **said)
+    await life.rests(case, "closed")
+
+
+async def housekeeping(life: Life) -> None:
+    """A sweep opens a reminder, a recount counts a claim anew by another rulebook, and a checkpoint publishes both."""
+    term = {"starts_on": life.ago(days=345)[:10], "ends_on": life.ago(days=-20)[:10]}
+    policy = await _policy(life, **term)
+    await life.sweep()
+    reminded = f"renewal:BTA:{policy}"
+    await life.rests(reminded, "resting")
+    claim = await claim_filed(life, life.ago(hours=1), **term)
+    await life.rests(claim, "deciding")
+    await life.recount(claim)
+    withdrawn = {"withdrawn_at": life.ago(), "reference": "dms/withdrawn-1"}
+    await life.say(claim, "withdraw_claim", when="deciding", **withdrawn)
+    await life.until_day(12)
+    await life.rests(claim, "closed")
+    await life.rests(reminded, "closed")
+    await life.checkpoint()
+
+
 SCRIPTS: dict[str, Script] = {
     script.__name__: script
     for script in (
@@ -1167,6 +1209,8 @@ SCRIPTS: dict[str, Script] = {
         gates,
         information,
         storage,
+        sign_in_review,
+        housekeeping,
     )
 }
 
