@@ -473,7 +473,7 @@ async def house(
             await operators.add(
                 code,
                 ("BL", "BTA", "DZ", "GJ", "SE"),
-                ("see", "handle", "approve", "privacy", "security"),
+                ("see", "handle", "approve", "privacy", "security", "compliance"),
                 Decimal(100000),
             )
         journal = Journal(var / "chaos")

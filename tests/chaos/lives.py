@@ -33,6 +33,7 @@ from models.tables import (
     PartyRow,
     PaymentOrderRow,
     RecurrenceRow,
+    ScreeningRow,
 )
 from operations.breach import Breaches
 from operations.consents import Consents
@@ -144,7 +145,16 @@ _STANDS = select(
         exists().where(
             col(NoticeRow.case) == col(CaseRow.case), col(NoticeRow.sent_at).is_(None), col(NoticeRow.refused).is_(None)
         ),
-        exists().where(col(PaymentOrderRow.case) == col(CaseRow.case), col(PaymentOrderRow.issued_at).is_(None)),
+        exists().where(
+            col(PaymentOrderRow.case) == col(CaseRow.case),
+            col(PaymentOrderRow.issued_at).is_(None),
+            # a payee who may be listed waits for a person
+            ~exists().where(
+                col(ScreeningRow.case) == col(PaymentOrderRow.case),
+                col(ScreeningRow.key) == col(PaymentOrderRow.key),
+                col(ScreeningRow.result).in_(("hit", "confirmed")),
+            ),
+        ),
         exists().where(col(BellRow.case) == col(CaseRow.case), col(BellRow.heard_at).is_(None)),
         exists().where(col(EventRow.case) == col(CaseRow.case), col(EventRow.delivered_at).is_(None)),
     ),
@@ -535,6 +545,21 @@ class Life:
         await self.rests(case, "issued")
         await persist(self._house, signed_in, "the user signs in")
         await self.rests(case, "active")
+
+    async def fail_to_sign_in(self, client: str, username: str) -> None:
+        """See `scripts.Life`."""
+        sessions = self._house.connection.sessions
+        desk = SignIn(sessions, self._house.connection.keyring, self._house.now)
+        asked = asked_of(client=client, username=username, method="password", address="192.0.2.1")
+
+        async def locked() -> None:
+            while True:
+                async with sessions() as session:
+                    if (await session.get_one(AccountRow, (client, username))).locked_at is not None:
+                        return
+                await desk.report_failed(asked)
+
+        await persist(self._house, locked, "the account is locked")
 
     async def until_day(self, day: int) -> None:
         """See `scripts.Life`."""

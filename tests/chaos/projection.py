@@ -91,6 +91,8 @@ SECRET = re.compile(r"(?<=Vienreizējā parole: )\S+")
 STANDS = re.compile(r"(?<=Posms: )\w+")
 REMINDER = re.compile(r"(?<=:reminder:\d{8})T\d{4}\b")
 """The minute of a reminder that comes so many hours before the end."""
+HELD = re.compile(r"(?<=held, added as elapsed time: )[\w ,:.]+")
+"""How long a clock was held, to the fraction of a second."""
 LIST = re.compile(r"\bL-[0-9a-f]{16}\b")
 """The name of a list of people, made under the key of its case."""
 MESSAGE_ID = re.compile(r"\b[0-9a-f]{40}\b")
@@ -438,7 +440,8 @@ class _Reader:
         """The value without what differs from run to run."""
         match value:
             case dict():
-                return {self.plain(str(k)): self.plain(v) for k, v in value.items()}
+                # the only seconds that are kept are those for which a clock was held
+                return {self.plain(str(k)): "‹time›" if k == "seconds" else self.plain(v) for k, v in value.items()}
             case list() | tuple():
                 return [self.plain(v) for v in value]
             case datetime():
@@ -450,7 +453,7 @@ class _Reader:
                 value = INSTANT.sub(lambda found: _day_of(found[0]), value)
                 value = WORDED.sub(lambda found: found[0] if found[0] == "00:00" else "‹time›", value)
                 value = LIST.sub("‹list›", MESSAGE_ID.sub("‹another each time›", value))
-                value = REMINDER.sub("‹time›", value)
+                value = HELD.sub("‹time›", REMINDER.sub("‹time›", value))
                 return NAME.sub("‹name›", CODE.sub("‹code›", value))
             case Decimal() | date():
                 return str(value)

@@ -130,6 +130,14 @@ class Life(Protocol):
         """For the first time: the user sets an own password with the identity provider, and signs in."""
         ...
 
+    async def fail_to_sign_in(self, client: str, username: str) -> None:
+        """Somebody tries wrong passwords until the account is locked."""
+        ...
+
+    async def known_people_are_screened(self) -> None:
+        """Wait until sweeps have screened whoever became known: no case waits for that."""
+        ...
+
     async def until_day(self, day: int) -> None:
         """Let days pass: until so many after the base."""
         ...
@@ -494,6 +502,72 @@ async def recovery(life: Life) -> None:
     await life.rests(case, "closed")
 
 
+async def claim_listed(life: Life) -> None:
+    """A claimant who may be on the sanctions list is, says the compliance officer, and then is not, and is paid."""
+    listed = {"name": "Igor Borisovich Zimogorov", "email": f"igor.{life.token}@example.lv"}
+    claimants = [{**listed, "iban": "LV97HABA0012345678910"}]
+    case = await claim_received(life, life.ago(hours=1), said={"claimants": claimants})
+    # the case hears of the hit before anything is paid, and so in each run at the same step
+    await life.rests(case, "deciding")
+    await life.known_people_are_screened()
+    await life.say(case, "confirm_hit", when="deciding", payment="C1", reason="Dzimšanas datums ir tas pats.")
+    await life.say(case, "judge_findings", when="deciding", findings=_covered())
+    await _decide(life, case)
+    passport = {"payment": "C1:indemnity", "reason": "Pase rāda citu dzimšanas datumu."}
+    await life.say(case, "clear_hit", when="telling_and_paying", waits_for="C1:indemnity", **passport)
+    await _pay(life, case)
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def claim_reopened(life: Life) -> None:
+    """Of two papers that are asked for late one comes and one is waived; then new evidence has it decided once more."""
+    case = await claim_filed(life, life.ago(hours=1))
+    await life.say(case, "set_reserve", when="deciding", amount="1200.00", reason="Rēķins ir saņemts.")
+    for document, named in (("other", "Jumta apskates protokols"), ("medical_opinion", None)):
+        why: dict[str, Any] = {"proves": "fact", "named": named, "reason": "Nav zināms, kas notika."}
+        await life.say(case, "require_document", when="deciding", document=document, **why)
+    came = {"document": "other", "received_at": life.ago(), "reference": "dms/proof-2"}
+    await life.say(case, "add_document", when="deciding", **came)
+    needless = {"document": "medical_opinion", "reason": "Rēķins to pierāda."}
+    await life.say(case, "waive_document", when="deciding", **needless)
+    await _decide(life, case, "700.00")
+    await _pay(life, case)
+    evidence = {"reason": "new_evidence", "received_at": life.ago(), "text": "Ir iesniegts otrs rēķins."}
+    await life.say(case, "reopen_claim", when="resting", **evidence)
+    await _decide(life, case, "1200.00")
+    await _pay(life, case, "C1:indemnity-2")
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def recovery_waived(life: Life) -> None:
+    """What is above the limits two people decide: a payment, and that what of it is demanded back is given up."""
+    loss = {"claimant": 1, "head": "property_damaged", "amount": "15000.00"}
+    claim = await claim_filed(life, life.ago(hours=1), said={"losses": [loss]})
+    await _decide(life, claim, "15000.00")
+    again = {"actor": "op-2", "reason": "Summa nav pierādīta."}
+    await life.say(claim, "send_back_decision", when="approving", **again)
+    await _decide(life, claim, "15000.00")
+    await life.say(claim, "approve_decision", when="approving", actor="op-2")
+    await _pay(life, claim)
+    wanted = {"debtor": "C1", "amount": "12000.00", "reason": "unjustified", "text": "Rēķins bija par citu automašīnu."}
+    await life.say(claim, "recover_payment", when="resting", reference=f"{life.token}-R", **wanted)
+    case = f"recovery:BTA:{life.token}-R"
+    await life.say(case, "demand_again", when="demanding", repay_by=_in_days(life, 20))
+    await life.say(case, "waive_recovery", when="demanding", reason="Parādnieks ir maksātnespējīgs.")
+    asked = {"actor": "op-2", "reason": "Vispirms jājautā administratoram."}
+    await life.say(case, "send_back_waiver", when="approving", **asked)
+    await life.say(case, "waive_recovery", when="demanding", reason="Administrators atbildēja.")
+    await life.say(case, "approve_waiver", when="approving", actor="op-2")
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(claim, "closed")
+    await life.rests(case, "closed")
+
+
 # ---- policies -------------------------------------------------------------------------------------------------------
 
 
@@ -523,6 +597,35 @@ async def late_premium_refused(life: Life) -> None:
     await life.say(case, "confirm_payment", when="returning", waits_for=waits_for, **_confirmed(life, payment))
     await life.rests(case, "resting")
     await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def late_premium_approved(life: Life) -> None:
+    """One that is refused although a claim is known: two people decide that, and the claim is withdrawn."""
+    case = await _late_premium(life, iban="LV97HABA0012345678910")
+    await life.rests(case, "deciding")
+    content = {
+        "policy": f"P-{life.token}",
+        "claimants": [{"name": "Anna Bērziņa", "email": f"anna.{life.token}@example.lv"}],
+        "occurred_on": life.ago(days=10)[:10],
+        "place": "Rīga",
+        "description": "No jumta krita ledus.",
+    }
+    claim = await life.file("claim", "BTA", content, received_at=life.ago(hours=1))
+    await life.rests(claim, "collecting")
+    reason = "Risks ir mainījies."
+    await life.say(case, "refuse_premium", when="deciding", reason=reason)
+    await life.say(case, "send_back_refusal", when="approving", actor="op-2", reason="Pieteikums vēl jāvērtē.")
+    await life.say(case, "refuse_premium", when="deciding", reason=reason)
+    await life.say(case, "approve_refusal", when="approving", actor="op-2")
+    payment = "policyholder:return"
+    waits_for = f"the bank: {payment}"
+    await life.say(case, "confirm_payment", when="returning", waits_for=waits_for, **_confirmed(life, payment))
+    withdrawn = {"withdrawn_at": life.ago(), "reference": "dms/withdrawn-1"}
+    await life.say(claim, "withdraw_claim", when="collecting", **withdrawn)
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(claim, "closed")
     await life.rests(case, "closed")
 
 
@@ -650,7 +753,12 @@ async def credential(life: Life) -> None:
     await life.say(leaked, "report_leak", when="active", **leak)
     await life.say(leaked, "reinstate_credential", when="suspended", finding="the note is destroyed")
     await life.rests(leaked, "active")
+    await life.fail_to_sign_in(f"K-{life.token}", names[0])
+    await life.say(leaked, "release_lock", when="active", waits_for="the lock", reason="identified in person")
+    await life.say(leaked, "change_secret", when="active", reason="a new standard for passwords")
+    await life.rests(leaked, "active")
     await life.say(suspected, "suspend_credential", when="active", reason="sign-ins at night")
+    await life.say(suspected, "review_suspension", when="suspended", finding="still looked into")
     await life.say(suspected, "reinstate_credential", when="suspended", finding="a night shift")
     await life.say(suspected, "suspend_credential", when="active", reason="sign-ins from abroad")
     revoked = {"cause": "breach", "happened_at": life.ago(), "reason": "lent to a colleague"}
@@ -683,6 +791,28 @@ async def client_change(life: Life) -> None:
     await life.rests(case, "resting")
     await life.until_day(12)
     await life.rests(case, "closed")
+
+
+async def credential_held(life: Life) -> None:
+    """A user's access ends while a suit runs: nothing of the user goes until the hold is lifted, and then all does."""
+    requester = await _client(life)
+    user = _user(life, 0)
+    content = {"client": f"K-{life.token}", "requester": requester}
+    asked = {**content, "action": "issue", "users": [user]}
+    issued = await life.file("access_request", "BL", asked, received_at=life.ago(hours=2))
+    await life.rests(issued, "resting")
+    case = f"credential:BL:{issued.split(':')[2]}-U1"
+    await life.say(case, "place_legal_hold", when="issued", reason="a suit of the client's")
+    asked = {**content, "action": "cancel", "users": [{"personal_code": user["personal_code"]}]}
+    cancelled = await life.file("access_request", "BL", asked, received_at=life.ago(hours=1))
+    await life.rests(cancelled, "resting")
+    # on the same day: how long it was held to the second is added to a day's end
+    waits_for = "legal_hold"
+    await life.say(case, "lift_legal_hold", when="erasing", waits_for=waits_for, reason="the suit is over")
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    for request in (issued, cancelled):
+        await life.rests(request, "closed")
 
 
 async def access_hasty(life: Life) -> None:
@@ -747,6 +877,21 @@ async def decision(life: Life) -> None:
     await life.rests(case, "closed")
     await life.until_day(40)
     await life.rests(child, "closed")
+
+
+async def decision_withdrawn(life: Life) -> None:
+    """An authenticator was to end for everybody who uses it: told, and told that it stays."""
+    name = f"ebank-{life.token}"
+    await _client(life, authenticators=[name])
+    content = {"authenticator": name, "scope": "end", "decided_by": "op-1"}
+    case = await life.file("authenticator_decision", "BL", content, received_at=life.ago(hours=1))
+    child = f"authenticator_withdrawal:BL:{case.split(':')[2]}-K-{life.token}"
+    await life.rests(child, "running")
+    await life.say(case, "withdraw_decision", when="running", reason="decision_reversed")
+    await life.rests(child, "resting")
+    await life.until_day(12)
+    await life.rests(child, "closed")
+    await life.rests(case, "closed")
 
 
 # ---- privacy --------------------------------------------------------------------------------------------------------
@@ -846,6 +991,23 @@ async def privacy_rights(life: Life) -> None:
     await life.rests(case, "resting")
     await life.until_day(2)
     await life.say(case, "lift_restriction", when="resting", reason="Iebildums ir izskatīts.")
+    await life.rests(case, "resting")
+    await life.until_day(12)
+    await life.rests(case, "closed")
+
+
+async def privacy_extended(life: Life) -> None:
+    """The term is prolonged; a part of the answer has health data, and goes by mail once a password was handed over."""
+    content = _in_person(life, "access", "objection", answer_channel="email")
+    case = await life.file("privacy_request", "DZ", content, received_at=life.ago(hours=3))
+    await life.say(case, "extend_request", when="identifying", reason="complexity")
+    seen = {"way": "identity_document", "identified_at": life.ago(hours=2), "document": "dms/id-1"}
+    await life.say(case, "identify_person", when="identifying", **seen)
+    await life.say(case, "answer_part", when="assessing", rights=["access"])
+    handed = {"channel": "phone", "handed_over_at": life.ago(), "reference": "calls/7"}
+    await life.say(case, "send_encrypted", when="assessing", **handed)
+    refused = {"outcome": "refused", "ground": "compelling_grounds", "reason": "Notiek tiesvedība."}
+    await life.say(case, "assess_right", when="assessing", right="objection", **refused)
     await life.rests(case, "resting")
     await life.until_day(12)
     await life.rests(case, "closed")
@@ -1030,11 +1192,16 @@ async def _opened(life: Life, duty: str, **said: Any) -> str:
 
 async def tasks(life: Life) -> None:
     """The schedule opens two turns in its night: one with excess data, and one that is missed; two single duties."""
-    timely, missed = f"{life.token}-A", f"{life.token}-B"
+    timely, missed, moved = (f"{life.token}-{about}" for about in "ABC")
     await life.recurs("SE-3.2", timely, done_on=life.ago(days=340)[:10])
     await life.recurs("SE-3.2", missed, done_on=life.ago(days=362)[:10])
+    await life.recurs("SE-3.2", moved, done_on=life.ago(days=340)[:10])
     await life.night()
-    case, other = (f"task:SE:SE-3.2_{about}_1" for about in (timely, missed))
+    case, other, dropped = (f"task:SE:SE-3.2_{about}_1" for about in (timely, missed, moved))
+    agreed = {"reason": "the archive moves house", "document": "dms/agreed-1", "second_person": "op-2"}
+    await life.say(dropped, "move_turn", when="analysing", since=life.ago(days=330), correction=agreed)
+    await life.say(dropped, "drop_turn", when="analysing", correction=agreed)
+    await life.rests(dropped, "closed")
     await life.rests(other, "analysing")
     analysed: dict[str, Any] = {"done_on": life.day(), "document": "dms/analysis-1", "excess": True}
     await life.say(case, "complete_analysis", when="analysing", **analysed)
@@ -1184,21 +1351,28 @@ SCRIPTS: dict[str, Script] = {
         claim_with_salvage,
         claim_in_instalments,
         claim_automatic,
+        claim_listed,
+        claim_reopened,
         recovery,
+        recovery_waived,
         late_premium_lapsed,
         late_premium_refused,
+        late_premium_approved,
         premium_refunded,
         renewal,
         access_request,
         access_changed,
         credential,
+        credential_held,
         client_change,
         access_hasty,
         withdrawal,
         decision,
+        decision_withdrawn,
         privacy_access,
         privacy_erasure,
         privacy_rights,
+        privacy_extended,
         privacy_transfer,
         privacy_joined,
         privacy_corrected,
