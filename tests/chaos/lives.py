@@ -11,6 +11,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
+from uuid import uuid4
 
 import asyncpg
 from sqlalchemy import exists, or_, update
@@ -256,6 +257,14 @@ class Life:
         await self.rests(case, when, waits_for)
         self._said += 1
         await self._tell(case, f"{self._said}-{name}", name, {"actor": actor, **fields}, may_be_refused=False)
+
+    async def is_refused(self, case: str, name: str, *, when: str, **fields: Any) -> None:
+        """See `scripts.Life`."""
+        await self.rests(case, when)
+        self._said += 1
+        message = {"actor": "op-nobody", "once": uuid4().hex, **fields}
+        if await self._tell(case, f"{self._said}-{name}", name, message, may_be_refused=True):
+            raise Stuck(f"{name} of nobody was taken")
 
     async def say_both(
         self, case: str, one: Said, other: Said, *, when: str, waits_for: str = "", may_be_refused: bool = False

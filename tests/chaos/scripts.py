@@ -52,6 +52,10 @@ class Life(Protocol):
         """Report something once the case is in this stage, waits for this, and has nothing on its way."""
         ...
 
+    async def is_refused(self, case: str, name: str, *, when: str, **fields: Any) -> None:
+        """Say it sealed, as somebody who is no operator: the case refuses it, and its seal is spent."""
+        ...
+
     async def say_both(
         self, case: str, one: Said, other: Said, *, when: str, waits_for: str = "", may_be_refused: bool = False
     ) -> list[bool]:
@@ -1318,7 +1322,7 @@ async def sign_in_review(life: Life) -> None:
 
 
 async def housekeeping(life: Life) -> None:
-    """A sweep opens a reminder, a recount counts a claim anew by another rulebook, and a checkpoint publishes both."""
+    """A sweep opens a reminder, a recount counts a claim anew, which refuses a message; a checkpoint publishes both."""
     term = {"starts_on": life.ago(days=345)[:10], "ends_on": life.ago(days=-20)[:10]}
     policy = await _policy(life, **term)
     await life.sweep()
@@ -1327,6 +1331,7 @@ async def housekeeping(life: Life) -> None:
     claim = await claim_filed(life, life.ago(hours=1), **term)
     await life.rests(claim, "deciding")
     await life.recount(claim)
+    await life.is_refused(claim, "assign_case", when="deciding", handler="op-2")
     withdrawn = {"withdrawn_at": life.ago(), "reference": "dms/withdrawn-1"}
     await life.say(claim, "withdraw_claim", when="deciding", **withdrawn)
     await life.until_day(12)

@@ -14,6 +14,7 @@ PASSED_IN = {
     "case.listen": "housekeeping",
     "case.open": "housekeeping",
     "case.record": "housekeeping",
+    "case.spend": "housekeeping",
     "checkpoint.publish": "housekeeping",
     "claim.assess": "claim_paid",
     "credential.apply": "credential",
