@@ -893,9 +893,9 @@ async def decision_withdrawn(life: Life) -> None:
     await life.rests(child, "running")
     await life.say(case, "withdraw_decision", when="running", reason="decision_reversed")
     await life.rests(child, "resting")
+    await life.rests(case, "closed")
     await life.until_day(12)
     await life.rests(child, "closed")
-    await life.rests(case, "closed")
 
 
 # ---- privacy --------------------------------------------------------------------------------------------------------

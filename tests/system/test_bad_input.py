@@ -175,15 +175,15 @@ class Arena:
         await player.settle(within=4 * doors.WITHIN)
         for copy, sample in zip(copies, samples, strict=True):
             self.cases[copy.case] = sample
-        await self._open()
+        if not any(split_case_id(case)[0] == "premium_refund" for case in self.opened):
+            self.opened.add(await self._refund())
         # what a decision tells its withdrawals is delivered by the sweep
         await self.world.intake.deliver_waiting()
         await self.quiet()
+        await self._find_opened()
 
-    async def _open(self) -> None:
-        """Know the cases that others opened; one refund at least."""
-        if not any(split_case_id(case)[0] == "premium_refund" for case in self.opened):
-            self.opened.add(await self._refund())
+    async def _find_opened(self) -> None:
+        """Know the cases that others opened."""
         mine = [*self.cases, *self.opened]
         query = select(CaseRow.case).join(IntakeRow, col(IntakeRow.case) == col(CaseRow.case))
         async with self.world.sessions() as session:
@@ -848,9 +848,14 @@ async def test_a_foreign_run_that_ended_a_case_is_said_until_the_case_runs_again
             # it is no case of its kind, and says so at once
             assert (await foreign.result())["result"] == "refused"
         else:
-            with capture_logs() as logs:
-                await world.intake.restart_ended()
-            assert ("a foreign run has the name of a case", case) in [(one["event"], one.get("case")) for one in logs]
+
+            async def said() -> bool:
+                with capture_logs() as logs:
+                    await world.intake.restart_ended()
+                return ("a foreign run has the name of a case", case) in [(one["event"], one.get("case")) for one in logs]
+
+            # the server lists a run among the ended a moment after its end
+            await world.until(said, "it is said")
             assert (await world.handle(case).describe()).run_id == foreign.first_execution_run_id
             await foreign.terminate("it was in the way")
         event = f"e-{kind.lower()}"

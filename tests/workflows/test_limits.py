@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from sqlmodel import col, select
 from temporalio.client import WorkflowUpdateRPCTimeoutOrCancelledError
 
-from models.tables import DecisionPartRow, LimitRow
+from models.tables import BellRow, DecisionPartRow, LimitRow
 from tests.workflows.test_claim import MONDAY, content, documents, paid_on, proposal
 from tests.world import Refused, World, text_of
 
@@ -56,6 +57,13 @@ async def supplemented(world: World, case: str, decisions: int = 2) -> dict[str,
 
     await world.until(so_often, f"decision {decisions}")
     return await body(world, case)
+
+
+async def heard(world: World, *cases: str) -> bool:
+    """Whether these have heard every bell that was rung for them."""
+    unheard = select(BellRow.id).where(col(BellRow.case).in_(cases), col(BellRow.heard_at).is_(None))
+    async with world.sessions() as session:
+        return (await session.exec(unheard.limit(1))).first() is None
 
 
 async def confirmed(world: World, case: str, *payments: str) -> None:
@@ -235,6 +243,8 @@ async def test_a_reserve_below_what_is_withheld_takes_nothing_off_the_deductible
     """9.5: a lowered reserve of an earlier claim bears nothing of the deductible, and gives nothing back of it."""
     policy = await tight(world, "9000.00", deductible={"kind": "amount", "value": "200.00"})
     first, second, third = [await claim(world, policy, occurrence="roof-7") for _ in range(3)]
+    # what they rang one another for when they were filed would let the second look at the ledger once it is decided
+    await world.until(partial(heard, world, first, second), "they know of one another")
     await world.say(second, "propose_decision", **proposal())
     assert (await row(world, second)).withheld == 200
     async with world.sessions() as session, session.begin():
