@@ -852,7 +852,9 @@ async def test_a_foreign_run_that_ended_a_case_is_said_until_the_case_runs_again
             async def said() -> bool:
                 with capture_logs() as logs:
                     await world.intake.restart_ended()
-                return ("a foreign run has the name of a case", case) in [(one["event"], one.get("case")) for one in logs]
+                return ("a foreign run has the name of a case", case) in [
+                    (one["event"], one.get("case")) for one in logs
+                ]
 
             # the server lists a run among the ended a moment after its end
             await world.until(said, "it is said")
