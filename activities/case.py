@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 import structlog
-from sqlalchemy import bindparam
+from sqlalchemy import ARRAY, String, any_, bindparam, exists
 from sqlmodel import col, select, update
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
@@ -68,12 +68,24 @@ _LOCKED = (
     select(CaseRow, OperatorRow)
     .join(
         OperatorRow,
-        col(OperatorRow.code).in_(bindparam("named", expanding=True)) & col(OperatorRow.ended_at).is_(None),
+        (col(OperatorRow.code) == any_(bindparam("named", type_=ARRAY(String)))) & col(OperatorRow.ended_at).is_(None),
         isouter=True,
     )
     .where(CaseRow.case == bindparam("case"))
     .with_for_update(of=CaseRow)
 )
+
+_OWED = select(
+    exists().where(col(BellRow.heard_at).is_(None), col(BellRow.rung_at).is_(None))
+    | exists().where(
+        col(NoticeRow.case) == bindparam("case"),
+        col(NoticeRow.internal),
+        col(NoticeRow.sent_at).is_(None),
+        col(NoticeRow.refused).is_(None),
+    )
+    | exists().where(col(IntakeRow.parent) == bindparam("case"), col(IntakeRow.started_at).is_(None))
+)
+"""Whether what the acts of a step did leaves something to others: asked in its transaction, for most leave nothing."""
 
 DIFFERS = frozenset({"at", "events", "body", "heard", "waits_for", "yields"})
 """What of a step is not the same when it is repeated later."""
@@ -255,18 +267,7 @@ class CaseActivities:
                 body |= answer.body
             t = t.model_copy(update={"body": body})
             transition = t.model_dump(mode="json")
-        ledger = await Ledger.of(session, t.case, row.organisation, t.at)
-        for tick in t.ticks:
-            ledger.tick(tick)
-        changed = {(tick.duty, tick.subject) for tick in t.ticks}
-        for change in t.changes:
-            if (change.duty, change.subject) in changed:
-                # a clock that ends here is written before the next of its duty and subject starts
-                await session.flush()
-            ledger.apply(change)
-            changed.add((change.duty, change.subject))
-        if t.recount:
-            ledger.recount()
+        ledger = await _move_clocks(session, t, row.organisation)
         now = self._now()
         for draft in t.notices:
             await self._queue(session, t, draft, now, internal=False)
@@ -323,7 +324,10 @@ class CaseActivities:
         entry.link = row.head = proof.next_link(row.head, entry)
         session.add(entry)
         self._keep_state(row, t)
-        return recorded, bool(t.bells or to_staff or t.acts or row.kind in FILES_BESIDE)
+        owes = bool(t.bells or to_staff or row.kind in FILES_BESIDE)
+        if t.acts and not owes:
+            owes = (await session.exec(_OWED, params={"case": t.case})).one()
+        return recorded, owes
 
     async def _held(self, session: AsyncSession, case: str, step: int) -> Sequence[TimelineRow]:
         """What is recorded from this step on."""
@@ -450,6 +454,25 @@ def _fitting(held: Sequence[TimelineRow]) -> tuple[dict[str, Any], ...]:
             break
         answers.append(entry.answer)
     return tuple(answers)
+
+
+async def _move_clocks(session: AsyncSession, t: Transition, organisation: str) -> Ledger:
+    """The ledger as this step moves it; the clocks of a step that moves none are not even read."""
+    if not (t.ticks or t.changes or t.recount):
+        return Ledger(session, t.case, organisation, t.at, [])
+    ledger = await Ledger.of(session, t.case, organisation, t.at)
+    for tick in t.ticks:
+        ledger.tick(tick)
+    changed = {(tick.duty, tick.subject) for tick in t.ticks}
+    for change in t.changes:
+        if (change.duty, change.subject) in changed:
+            # a clock that ends here is written before the next of its duty and subject starts
+            await session.flush()
+        ledger.apply(change)
+        changed.add((change.duty, change.subject))
+    if t.recount:
+        ledger.recount()
+    return ledger
 
 
 def lacking(said: Said, organisation: str, operators: Mapping[str, Operator]) -> tuple[str, ...]:

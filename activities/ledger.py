@@ -47,6 +47,8 @@ _CLOCKS = (
     select(ClockRow)
     .where(ClockRow.case == bindparam("case"))
     .order_by(col(ClockRow.n), col(ClockRow.duty), col(ClockRow.subject))
+    # clocks are written by the ledger alone: what the acts of the step wrote can wait for the rest of it
+    .execution_options(autoflush=False)
 )
 
 

@@ -104,7 +104,7 @@ async def measure(
             await subject.live(parts.fresh(10))
         if "transitions" in wanted:
             progress("transitions")
-            yield "transitions", await parts.transitions(home, subjects, *((10, 6) if quick else (40, 24)))
+            yield "transitions", await parts.transitions(home, subjects, *((10, 6) if quick else (40, 18)))
         if "lives" in wanted:
             progress("whole lives")
             yield "lives", await parts.lives(home, subjects, *((10, 2) if quick else (20, 6)))

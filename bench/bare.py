@@ -63,6 +63,13 @@ class Bare:
         await self._start(numbers)
         await self._hold(numbers, "received")
 
+    async def ready(self, numbers: Sequence[int]) -> None:
+        """As the protocol says: they are."""
+
+    def kind(self, k: int) -> str:
+        """As the protocol says."""
+        return "note"
+
     async def say(self, n: int, k: int) -> str:
         """As the protocol says."""
         message = f"m{k}"

@@ -50,9 +50,16 @@ class Cost:
 
 
 async def _in_turns(
-    house: House, subjects: Sequence[Subject], rounds: int, block: Callable[[Subject, int], Awaitable[int]]
+    house: House,
+    subjects: Sequence[Subject],
+    rounds: int,
+    block: Callable[[Subject, int], Awaitable[int]],
+    kind: Callable[[Subject, int], str] = lambda *_: "",
 ) -> list[Cost]:
-    """Run a block of each subject in each round, forwards and backwards by turns; a block says how much it did."""
+    """Run a block of each subject in each round, forwards and backwards by turns; a block says how much it did.
+
+    Where a subject's blocks are of several kinds, each has a row of its own too.
+    """
     spent: dict[str, list[Cpu]] = {s.name: [] for s in subjects}
     for n in range(rounds):
         for subject in subjects if n % 2 == 0 else reversed(subjects):
@@ -62,10 +69,19 @@ async def _in_turns(
             spent[subject.name].append((meter.read() - before) / done)
     first = spent[subjects[0].name]
     costs = []
-    for name, blocks in spent.items():
-        ratios = [b.total / f.total for b, f in zip(blocks, first, strict=True)]
-        costs.append(Cost(name, mean(blocks), median(ratios), quantile(ratios, 0.1), quantile(ratios, 0.9)))
+    for subject in subjects:
+        blocks = list(enumerate(spent[subject.name]))
+        costs.append(_cost(subject.name, blocks, first))
+        kinds = dict.fromkeys(kind(subject, n) for n, _ in blocks)
+        if len(kinds) > 1:
+            costs += [_cost(f"  {k}", [b for b in blocks if kind(subject, b[0]) == k], first) for k in kinds]
     return costs
+
+
+def _cost(name: str, blocks: Sequence[tuple[int, Cpu]], first: Sequence[Cpu]) -> Cost:
+    """What these blocks cost, each with its round, beside the first subject's."""
+    ratios = [cpu.total / first[n].total for n, cpu in blocks]
+    return Cost(name, mean([cpu for _, cpu in blocks]), median(ratios), quantile(ratios, 0.1), quantile(ratios, 0.9))
 
 
 async def transitions(house: House, subjects: Sequence[Subject], cases: int, messages: int) -> list[Cost]:
@@ -73,12 +89,13 @@ async def transitions(house: House, subjects: Sequence[Subject], cases: int, mes
     numbers = {s.name: fresh(cases) for s in subjects}
     for subject in subjects:
         await subject.open(numbers[subject.name])
+        await subject.ready(numbers[subject.name])
 
     async def block(subject: Subject, k: int) -> int:
         await crowd(partial(subject.say, n, k) for n in numbers[subject.name])
         return cases
 
-    return await _in_turns(house, subjects, messages, block)
+    return await _in_turns(house, subjects, messages, block, lambda subject, k: subject.kind(k))
 
 
 async def lives(house: House, subjects: Sequence[Subject], cases: int, rounds: int) -> list[Cost]:
@@ -108,6 +125,7 @@ async def latency(subjects: Sequence[Subject], messages: int) -> list[Latency]:
     numbers = {s.name: fresh(max(4, messages // 20)) for s in subjects}
     for subject in subjects:
         await subject.open(numbers[subject.name])
+        await subject.ready(numbers[subject.name])
     took: dict[str, list[float]] = {s.name: [] for s in subjects}
     for i in range(messages):
         for subject in subjects:
@@ -215,6 +233,7 @@ async def recovery(subject: Subject, cases: int, rounds: int) -> list[Recovery]:
     """SIGKILL the worker while its cases are idle, and while messages are on their way; then start it again."""
     numbers = fresh(cases)
     await subject.open(numbers)
+    await subject.ready(numbers)
     results = []
     messages = count()
     for what in ("idle", "in flight"):

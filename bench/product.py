@@ -29,7 +29,7 @@ ACTOR = "system:bench"
 """A backend: it needs no row in the table of operators."""
 FILED = ("proof_of_entitlement", "proof_of_amount", "certificate_of_authority")
 FURTHER = tuple(document.value for document in Document if document.value not in FILED)
-"""May be asked for later, each once: a case can be told three times as many things."""
+"""May be asked for later, each once."""
 OPEN = ("territory", "activity", "third_party:C1", "liable", "direct_loss", "no_exclusion")
 """The points of cover that no fact of these claims decides."""
 OLD = timedelta(days=20)
@@ -96,19 +96,29 @@ class Product:
 
         await until(receipts_sent, "every receipt is confirmed")
 
-    async def say(self, n: int, k: int) -> str:
-        """As the protocol says: a handler, a document that is asked for, its arrival; in turn.
+    async def ready(self, numbers: Sequence[int]) -> None:
+        """As the protocol says: every document that will arrive has been asked for, and the letters are out."""
+        for document in FURTHER:
+            asked = {"document": document, "named": "a list", "proves": "amount", "reason": "more"}
+            message = {"actor": ACTOR, **asked}
+            await crowd(partial(self._tell, n, f"ask-{document}", "require_document", message) for n in numbers)
 
-        The arrival moves the later reading of the 30 days.
-        """
-        document = FURTHER[k // 3 % len(FURTHER)]
-        arrived = wall_clock() - OLD + timedelta(days=1 + k // 3)
-        name, fields = (
-            ("assign_case", {"handler": f"op-{k % 9 + 1}"}),
-            ("require_document", {"document": document, "named": "a list", "proves": "amount", "reason": "more"}),
-            ("add_document", {"document": document, "received_at": arrived.isoformat(), "reference": "dms/1"}),
-        )[k % 3]
-        return await self._tell(n, f"m{k}", name, {"actor": ACTOR, **fields})
+        async def letters_sent() -> bool:
+            return not await self._any_letter_waits(numbers)
+
+        await until(letters_sent, "every letter is out")
+
+    def kind(self, k: int) -> str:
+        """As the protocol says: a handler, or, for as long as one is missing, the arrival of a document."""
+        return "arrival" if k % 2 and k // 2 < len(FURTHER) else "handler"
+
+    async def say(self, n: int, k: int) -> str:
+        """As the protocol says. An arrival is noted with its act, and moves the later reading of the 30 days."""
+        if self.kind(k) == "handler":
+            return await self._tell(n, f"m{k}", "assign_case", {"actor": ACTOR, "handler": f"op-{k % 9 + 1}"})
+        arrived = wall_clock() - OLD + timedelta(days=1 + k // 2)
+        message = {"document": FURTHER[k // 2], "received_at": arrived.isoformat(), "reference": "dms/1"}
+        return await self._tell(n, f"m{k}", "add_document", {"actor": ACTOR, **message})
 
     async def live(self, numbers: Sequence[int]) -> None:
         """As the protocol says: filed complete, decided, told, paid, resting."""

@@ -33,8 +33,16 @@ class Subject(Protocol):
         """Start these cases and wait until each has recorded its first steps and waits for a message."""
         ...
 
+    async def ready(self, numbers: Sequence[int]) -> None:
+        """Let these open cases be such that none of the messages to come makes them do more than record it."""
+        ...
+
     async def say(self, n: int, k: int) -> str:
         """The k-th message to a case, from 0; returns its id once the case answers that it is recorded."""
+        ...
+
+    def kind(self, k: int) -> str:
+        """What the k-th message is."""
         ...
 
     async def live(self, numbers: Sequence[int]) -> None:

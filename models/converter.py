@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
@@ -40,6 +40,12 @@ class TolerantPayloadConverter(PydanticPayloadConverter):
 
     An exception here would fail the workflow task for ever: one bad start by another caller, one wedged case.
     """
+
+    _parts: ClassVar = PydanticPayloadConverter().converters
+
+    def __init__(self) -> None:
+        """Of parts that all share: the SDK asks for a converter at each task."""
+        self.converters = self._parts
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
         """As the base class; only where types are named is a fault an error.
