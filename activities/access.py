@@ -386,13 +386,11 @@ class AccessStore:
         judged, doubts = await self._judged(session, client, filing.action, line, at)
         others = (
             await session.exec(
-                select(PartyRow.personal_code).where(
-                    PartyRow.case == case, PartyRow.role == "user", PartyRow.party != party.party
-                )
+                select(PartyRow).where(PartyRow.case == case, PartyRow.role == "user", PartyRow.party != party.party)
             )
         ).all()
         faults = list(judged)
-        if line.fields.get("personal_code") in others and "personal_code" in line.fields:
+        if line.fields.get("personal_code") in {other.personal_code for other in others} - {None}:
             faults.append("personal_code:repeated")
         if faults:
             raise Refusal(*(fault.replace(":", ": ") for fault in faults))

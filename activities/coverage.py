@@ -26,7 +26,7 @@ from models.coverage import (
     PaidBefore,
     Period,
 )
-from models.errors import Refusal
+from models.errors import Refusal, Unreadable
 from models.names import case_id
 from models.policy import PolicyFacts
 from models.tables import (
@@ -44,7 +44,7 @@ from rules.coverage import exclusions, find_coverage, find_exclusion, place_of
 from rules.period import Unit
 from rules.policy import covered_until, in_force, reporting, version_on
 from rules.rulebook import book
-from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
+from security.keys import KeyDestroyed, Keyring, NoKey
 
 SHOWN = 20
 """Other claims on the same occurrence that a claim names, and that it rings; the store knows them all."""

@@ -12,13 +12,14 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from integrations.sanctions import ListUnavailable, Sanctions
+from models.errors import Unreadable
 from models.now import Now
 from models.screening import SCREENED, Hit, PartyHit, SanctionsList
 from models.tables import BellRow, CaseRow, NoticeRow, PartyRow, ScreeningRow
 from operations.intake import Sessions
 from rules.rulebook import duty_for
 from rules.screening import birth_date, screen
-from security.keys import KeyDestroyed, NoKey, Unreadable
+from security.keys import KeyDestroyed, NoKey
 
 SCREEN = "GJ-sanctions"
 AT_A_TIME = 200

@@ -43,3 +43,7 @@ class Refusal(Exception):
     def __init__(self, *faults: str) -> None:
         super().__init__("; ".join(faults))
         self.faults = faults
+
+
+class Unreadable(Exception):
+    """What is to be read was changed, moved from elsewhere, or belongs to another key."""

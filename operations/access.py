@@ -15,7 +15,7 @@ from temporalio.client import Client
 from models.case import OPEN
 from models.common import Model
 from models.credential import EndGround, Scope, SuspensionGround
-from models.errors import Refusal
+from models.errors import Refusal, Unreadable
 from models.now import Now
 from models.operator import SYSTEM
 from models.tables import (
@@ -36,7 +36,7 @@ from operations.operators import may_handle
 from rules.client import is_over
 from rules.rulebook import book, books
 from security.index import index_of
-from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
+from security.keys import KeyDestroyed, Keyring, NoKey
 
 VALID: EndGround = "BL-11"
 PORTAL: EndGround = "GJ-portal"

@@ -19,14 +19,14 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.common import Model
 from models.credential import EndGround, Scope, SuspensionGround
-from models.errors import Refusal
+from models.errors import Refusal, Unreadable
 from models.now import Now
 from models.operator import SYSTEM
 from models.tables import AccountRow, BellRow, ClientRow, SignInRow, SuspensionRow
 from operations.filings import check
 from operations.intake import Sessions, credential_reference, keep
 from rules.rulebook import books
-from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
+from security.keys import KeyDestroyed, Keyring, NoKey
 
 log = structlog.get_logger()
 

@@ -21,7 +21,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from models.authenticator_decision import BATCH, BELL, NAMED, Progress
 from models.common import Model
-from models.errors import Refusal
+from models.errors import Refusal, Unreadable
 from models.names import PERSONAL_CODE, REFERENCE, case_id, shortened, split_case_id
 from models.now import Now
 from models.tables import (
@@ -41,7 +41,7 @@ from operations.filings import check
 from operations.intake import Sessions, keep
 from operations.operators import may_handle
 from rules.rulebook import book
-from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
+from security.keys import KeyDestroyed, Keyring, NoKey
 
 log = structlog.get_logger()
 

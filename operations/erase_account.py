@@ -17,7 +17,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from integrations.data_systems import Subject
 from models.access import AccessBody
 from models.credential import LEGAL_HOLD, USER, CredentialBody, ErasureSeen
-from models.errors import Refusal
+from models.errors import Refusal, Unreadable
 from models.now import Now
 from models.tables import (
     AccountRow,
@@ -33,7 +33,7 @@ from models.tables import (
 from operations.intake import Sessions
 from operations.own_store import BATCH, ERASED, Names, erase_parties, is_person
 from rules.rulebook import books
-from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
+from security.keys import KeyDestroyed, Keyring, NoKey
 
 log = structlog.get_logger()
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import Select, Table, and_, delete, exists, select, update
+from sqlalchemy import Column, Select, Table, and_, delete, exists, select, update
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import SQLModel
@@ -23,7 +23,7 @@ from integrations.data_systems import Found, Subject, normal_code, normal_name
 from models.privacy_answer import OWN
 from models.rectification import Corrected, Datum
 from models.settlement import Label
-from models.tables.sealed import Sealed, sealed
+from models.tables.sealed import Sealed, opened_for, owner_of, sealed
 from operations.holds import hold_on_person, none_is_placed
 from operations.intake import Sessions
 from operations.own_consents import OwnConsents, is_consent
@@ -212,20 +212,25 @@ def _table(name: str) -> Table:
     return SQLModel.metadata.tables[name]
 
 
-async def opened(connection: AsyncConnection, query: Select[Any]) -> list[dict[str, Any]]:
-    """The rows of a query, opened where the connection can still ask for a key."""
-    return await connection.run_sync(lambda c: [dict(row) for row in c.execute(query).mappings()])
+async def opened(connection: AsyncConnection, query: Select[Any], owner: str | None = None) -> list[dict[str, Any]]:
+    """The rows of a query, opened where the connection can still ask for a key.
+
+    `owner`: whose they all are; else each row says it, and has what it says it with.
+
+    Raises:
+        Unreadable: A value was sealed for somebody else.
+    """
+    rows = await connection.run_sync(lambda c: [dict(row) for row in c.execute(query).mappings()])
+    for column in query.selected_columns:
+        if isinstance(column.type, Sealed) and isinstance(column, Column):
+            for row in rows:
+                row[column.name] = opened_for(row[column.name], owner or owner_of(column.table, row))
+    return rows
 
 
 def _sealed(table: Table, row: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
     """The values for an update, those of sealed columns under the key of whom the row belongs to."""
-    owner = f"{table.name}:{row[table.name]}" if table.name in ("client", "policy") else row.get("case")
-    if table.name == "account":
-        owner = f"client:{row['client']}"
-    for kind, history in HISTORY.items():
-        if table.name == history:
-            owner = f"{kind}:{row[kind]}"
-    return {n: sealed(str(owner), v) if isinstance(table.c[n].type, Sealed) else v for n, v in values.items()}
+    return {n: sealed(owner_of(table, row), v) if isinstance(table.c[n].type, Sealed) else v for n, v in values.items()}
 
 
 def _names_for_certain(person: Subject) -> Callable[[Mapping[str, Any]], bool]:
@@ -499,7 +504,9 @@ async def _in_use(connection: AsyncConnection, person: Subject, case: str) -> st
     held = exists().where(
         hold.c.client == account.c.client, hold.c.username == account.c.username, hold.c.lifted_at.is_(None)
     )
-    lasting = select(account.c.personal_code).where(account.c.case == case, (account.c.status != "ended") | held)
+    lasting = select(account.c.client, account.c.personal_code).where(
+        account.c.case == case, (account.c.status != "ended") | held
+    )
     theirs = _code(person)
     rows = await opened(connection, lasting)
     lasts = theirs is not None and any(theirs.search(row["personal_code"] or "") for row in rows)

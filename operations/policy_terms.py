@@ -126,12 +126,10 @@ async def kept_by(
 
 async def _reporting_until(session: AsyncSession, policy: str) -> date | None:
     """The last day on which third parties may claim (BTA-1-ERP); None: the contract never took effect."""
-    columns: Any = select
-    query = columns(PolicyRow.starts_on, PolicyRow.ends_on, PolicyRow.territory, PolicyRow.terms, PolicyRow.facts)
-    starts_on, ends_on, territory, terms, facts = (await session.exec(query.where(PolicyRow.policy == policy))).one()
-    if facts:
-        return reporting(PolicyFacts.model_validate(facts)).until
-    loaded = {"starts_on": starts_on, "ends_on": ends_on, "territory": territory, "terms": terms}
+    row = await session.get_one(PolicyRow, policy)
+    if row.facts:
+        return reporting(PolicyFacts.model_validate(row.facts)).until
+    loaded = {"starts_on": row.starts_on, "ends_on": row.ends_on, "territory": row.territory, "terms": row.terms}
     return reporting(PolicyFacts(registered=Registered.model_validate(loaded))).until
 
 
@@ -153,9 +151,9 @@ async def open_circumstances(session: AsyncSession, keyring: Keyring, organisati
     for start in range(0, len(cases), AT_A_TIME):
         batch = cases[start : start + AT_A_TIME]
         await keyring.load(batch)
-        contents = select(IntakeRow.case, IntakeRow.content).where(col(IntakeRow.case).in_(batch))
-        for case, content in (await session.exec(contents.order_by(IntakeRow.case))).all():
-            found.setdefault(str(content.get("policy")), case)
+        filed = select(IntakeRow).where(col(IntakeRow.case).in_(batch)).order_by(IntakeRow.case)
+        for row in (await session.exec(filed)).all():
+            found.setdefault(str(row.content.get("policy")), row.case)
     return found
 
 

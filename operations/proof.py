@@ -19,7 +19,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 import verify
 from models.common import Model
-from models.errors import Refusal
+from models.errors import Refusal, Unreadable
 from models.now import Now
 from models.tables import CaseRow, ClockRow, IntakeRow, NoticeRow, PaymentOrderRow, TimelineRow
 from operations.intake import Sessions
@@ -28,7 +28,7 @@ from operations.reading import NotFound
 from rules.calendar import NAMES, TABLES, load
 from rules.rulebook import BOOKS, books, duty_for, parse
 from security import proof
-from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
+from security.keys import KeyDestroyed, Keyring, NoKey
 
 LETTER = ("key", "template", "party", "duty", "subject", "queued_at", "sent_at", "bounced_at", "carrier", "reference")
 PAYMENT = ("key", "party", "queued_at", "issued_at", "executed_on", "reference")
@@ -187,7 +187,7 @@ async def _rows(
 ) -> list[dict[str, Any]]:
     """Columns of a case's rows as a bundle writes them; no key is needed where none of them is sealed."""
     query = select(*(getattr(table, name) for name in fields)).where(table.case == case).filter_by(**where)
-    found = await opened(connection, query.order_by(*(getattr(table, name) for name in order)))
+    found = await opened(connection, query.order_by(*(getattr(table, name) for name in order)), case)
     return [{n: _written(v) for n, v in row.items()} for row in found]
 
 
@@ -250,7 +250,7 @@ async def _sealed(
     """Sealed columns of a case's rows; None where one of them cannot be opened: somebody changed it."""
     query = select(*(getattr(table, name) for name in fields)).where(table.case == case).filter_by(**where)
     try:
-        return await opened(connection, query)
+        return await opened(connection, query, case)
     except (Unreadable, NoKey, KeyDestroyed):
         return None
 

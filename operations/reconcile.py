@@ -43,7 +43,7 @@ from models.case import (
 )
 from models.common import Model
 from models.credential import SendSecret
-from models.errors import InClear, Refusal
+from models.errors import InClear, Refusal, Unreadable
 from models.names import EVENT_ID, KINDS, case_id, split_case_id
 from models.now import Now
 from models.privacy import Erased, Gathered, PrivacyWork, Released, Restricted
@@ -55,7 +55,7 @@ from operations.filings import check
 from operations.intake import Intake, Sessions, keep, named, refusal_of
 from operations.policy_terms import empty_policies_again
 from operations.recurrences import filed_by_itself
-from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
+from security.keys import KeyDestroyed, Keyring, NoKey
 
 PROVE: dict[str, tuple[type[Any], type[Any]]] = {
     "case.open": (OpenCase, Opened),

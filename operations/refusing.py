@@ -55,7 +55,7 @@ async def term_of_case(session: AsyncSession, case: str, at: datetime) -> Refusi
         return None
     duty, purpose = found
     if row[0] == RECOVERY:
-        state = (await session.exec(select(CaseRow.state).where(CaseRow.case == case))).one()
+        state = (await session.get_one(CaseRow, case)).state
         day = state.get("body", {}).get("keep_until")
         if day is None:
             return Refusing(duty, None)

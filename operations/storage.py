@@ -22,7 +22,7 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 
 from models.common import Model
 from models.consent import Over
-from models.errors import Refusal
+from models.errors import Refusal, Unreadable
 from models.now import Now
 from models.storage import RUN_AT, ErasedCase, Line, LongerBy, Purpose, Result, Stated, StorageReport, StorageTotals
 from models.tables import (
@@ -56,7 +56,7 @@ from rules.storage import (
     term,
     until_over,
 )
-from security.keys import KeyDestroyed, Keyring, NoKey, Unreadable
+from security.keys import KeyDestroyed, Keyring, NoKey
 
 log = structlog.get_logger()
 
@@ -376,7 +376,7 @@ async def _keep_until(session: AsyncSession, keyring: Keyring, recoveries: list[
     found = {}
     for case in recoveries:
         try:
-            state = (await session.exec(select(CaseRow.state).where(CaseRow.case == case))).one()
+            state = (await session.get_one(CaseRow, case)).state
         except (NoKey, KeyDestroyed, Unreadable):
             # nobody can open it any more; that is a matter of the keys, and holds up nothing else
             log.warning("the term of a recovery cannot be read", case=case)

@@ -20,8 +20,9 @@ from temporalio.converter import (
 )
 
 from models.converter import IN_CLEAR, ORIGIN, UNREADABLE
+from models.errors import Unreadable
 from models.names import split_case_id
-from security.keys import INSTALLATION, DataKey, KeyDestroyed, Keyring, NoKey, Unreadable
+from security.keys import INSTALLATION, DataKey, KeyDestroyed, Keyring, NoKey
 
 ENCODING = b"binary/encrypted"
 CIPHER = b"AES-256-GCM"

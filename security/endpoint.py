@@ -30,11 +30,12 @@ from temporalio.api.common.v1 import Payload, Payloads
 from yarl import URL
 
 from models.case import BY_ENDPOINT
+from models.errors import Unreadable
 from models.keepable import unkeepable
 from models.names import split_case_id
 from models.operator import Operator
 from security.codec import ENCODING, ERASED, KEY, USE, seal
-from security.keys import INSTALLATION, KeyDestroyed, Keyring, NoKey, Unreadable
+from security.keys import INSTALLATION, KeyDestroyed, Keyring, NoKey
 
 log = structlog.get_logger()
 

@@ -20,6 +20,7 @@ from sqlalchemy import Column, DateTime, LargeBinary, MetaData, Row, String, Tab
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from models.errors import Unreadable
 from security.master import KEY_BYTES, MasterKey, MasterKeyFile, MasterKeys
 
 INSTALLATION = "installation"
@@ -68,10 +69,6 @@ class NoKey(Exception):
 
 class KeyDestroyed(Exception):
     """The owner was erased: its key is gone for ever."""
-
-
-class Unreadable(Exception):
-    """What is to be read was changed, or belongs to another key."""
 
 
 @dataclass(frozen=True)

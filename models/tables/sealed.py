@@ -2,18 +2,25 @@
 
 A row reads and writes them as ordinary values. SQL sees bytes: it cannot filter on them, and a statement that writes
 one without a row must say whose it is: `sealed(case, value)`. What says nothing is refused, not stored in clear.
+
+What was sealed for one owner does not open in a row of another: whoever may write to the database could else put an
+account of a claim of their own into a claim that will be paid, without reading either.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import Column, Dialect, LargeBinary, TypeDecorator, event, inspect
+from sqlalchemy import Column, Dialect, FromClause, LargeBinary, TypeDecorator, event, inspect
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.util import await_only
 from sqlmodel import Field, SQLModel
+
+from models.errors import Unreadable
 
 USE = b"column"
 _ID_BYTES = 16
@@ -22,6 +29,7 @@ _ID_BYTES = 16
 class Key(Protocol):
     """A key as columns need it."""
 
+    owner: str
     id: bytes
 
     def seal(self, plain: bytes, use: bytes) -> bytes:
@@ -72,6 +80,42 @@ class Owned:
         return f"Owned({self.owner})"
 
 
+class _Text(str):
+    """A text, and for whom it was sealed."""
+
+    __slots__ = ("owner",)
+    owner: str
+
+
+class _Object(dict[str, Any]):
+    """An object, and for whom it was sealed."""
+
+    owner: str
+
+
+class _List(list[Any]):
+    """A list, and for whom it was sealed."""
+
+    owner: str
+
+
+_PLAIN: dict[type[Any], type[Any]] = {_Text: str, _Object: dict, _List: list}
+_OWNED: dict[type[Any], type[Any]] = {plain: owned for owned, plain in _PLAIN.items()}
+
+
+def opened_for(value: Any, owner: str) -> Any:
+    """A value of a sealed column as it is, if it was sealed for this owner.
+
+    Raises:
+        Unreadable: It was sealed for another one and moved here.
+    """
+    if (plain := _PLAIN.get(type(value))) is None:
+        return value
+    if value.owner != owner:
+        raise Unreadable(f"what is sealed for {value.owner} stands in a row of {owner}")
+    return plain(value)
+
+
 class Sealed(TypeDecorator[Any]):
     """JSON under the owner's key; the key's id stands before it. Empty bytes: erased."""
 
@@ -101,7 +145,7 @@ class Sealed(TypeDecorator[Any]):
         return key.id + key.seal(json.dumps(value.value, ensure_ascii=False).encode(), USE)
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> Any:
-        """Open on the way out; what was erased reads as empty."""
+        """Open on the way out, and say for whom it was sealed; what was erased reads as empty."""
         if value is None:
             return None
         if not value:
@@ -111,7 +155,12 @@ class Sealed(TypeDecorator[Any]):
             key = keys.cached_by_id(key_id) or await_only(keys.by_id(key_id))
         except keys.erased:
             return json.loads(self.empty)
-        return json.loads(key.open(value[_ID_BYTES:], USE))
+        plain = json.loads(key.open(value[_ID_BYTES:], USE))
+        if (owned := _OWNED.get(type(plain))) is None:
+            return plain
+        opened = owned(plain)
+        opened.owner = key.owner
+        return opened
 
 
 def use_keys(dialect: Dialect, keys: Keys) -> None:
@@ -148,6 +197,13 @@ def values_of(row: SQLModel) -> dict[str, Any]:
     columns = _columns(type(row))
     owner = row.sealed_for if columns else ""  # type: ignore[attr-defined]  # every table with sealed columns has one
     return {n: Owned(owner, v) if n in columns and v is not None else v for n, v in row.model_dump().items()}
+
+
+def owner_of(table: FromClause, row: Mapping[str, Any]) -> str:
+    """Whose key seals the columns of a row that was read without its class; it must have what its class asks for."""
+    (made_of,) = (m.class_ for m in SQLModel._sa_registry.mappers if m.local_table is table)  # noqa: SLF001  # of all
+    owner: str = made_of.sealed_for.fget(SimpleNamespace(**row))
+    return owner
 
 
 # ---- rows say by themselves whose they are --------------------------------------------------------------------------
@@ -187,3 +243,23 @@ def _unwrap(mapper: Mapper[Any], _: Any, row: Any) -> None:
     for name in _columns(mapper.class_):
         if isinstance(values.get(name), Owned):
             values[name] = values[name].value
+
+
+@event.listens_for(Mapper, "load")
+def _loaded(row: Any, _: Any) -> None:
+    _check(row, _columns(type(row)))
+
+
+@event.listens_for(Mapper, "refresh")
+def _refreshed(row: Any, _: Any, names: Any) -> None:
+    _check(row, [name for name in _columns(type(row)) if names is None or name in names])
+
+
+def _check(row: Any, columns: Sequence[str]) -> None:
+    """Each value is its row's."""
+    if not columns:
+        return
+    values, owner = instance_state(row).dict, row.sealed_for
+    for name in columns:
+        if (value := values.get(name)) is not None:
+            values[name] = opened_for(value, owner)

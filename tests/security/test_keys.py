@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import delete, select, update
 
-from models.errors import Refusal
+from models.errors import Refusal, Unreadable
 from models.names import PERSONAL_CODE, REFERENCE
 from operations.key_backup import back_up, restore
 from operations.local import Postgres
 from operations.store import keyring as make_keyring
 from security import keys as keys_module
 from security.index import index_of, reference_of
-from security.keys import DataKey, KeyDestroyed, Keyring, NoKey, Unreadable, data_key
+from security.keys import DataKey, KeyDestroyed, Keyring, NoKey, data_key
 from security.master import MasterKeyError, MasterKeyFile, MasterKeys
 from tests.world import World
 
