@@ -141,8 +141,7 @@ class Remote(Interceptor):
 class Counting(Interceptor):
     """Counts runs, statements and commits by case and activity type.
 
-    A statement is one that SQLAlchemy sends. BEGIN, COMMIT and the ping of a pooled connection are round trips of their
-    own and are not among them.
+    A statement is one that SQLAlchemy sends. BEGIN and COMMIT are round trips of their own and are not among them.
     """
 
     def __init__(self) -> None:

@@ -66,7 +66,7 @@ from models.tables import (
     TimelineRow,
     TurnRow,
 )
-from models.tables.sealed import sealed, values_of
+from models.tables.sealed import values_of
 from models.task import TaskFiling
 from operations.filings import Checked, check
 from operations.operators import may_handle
@@ -295,11 +295,8 @@ class Intake:
                 raise Refusal("case: there is no such case")
             if intake.erased_at is not None:
                 raise Refusal("case: it was erased")
-            await session.exec(
-                insert(EventRow)
-                .values(case=case, event=event, name=name, message=sealed(case, message), recorded_at=self._now())
-                .on_conflict_do_nothing()
-            )
+            new = EventRow(case=case, event=event, name=name, message=message, recorded_at=self._now())
+            await session.exec(insert(EventRow).values(values_of(new)).on_conflict_do_nothing())
             row = (await session.exec(select(EventRow).where(EventRow.case == case, EventRow.event == event))).one()
             if (row.name, row.message) != (name, message):
                 raise Refusal("event: this id was used for another message")

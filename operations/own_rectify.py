@@ -51,7 +51,7 @@ async def rectify_parties(
                 else:
                     new[column] = datum.now
         if new:
-            values: dict[str, Any] = {column: sealed(case, value) for column, value in new.items()}
+            values = sealed(party, row, new)
             if "name" in new and case.split(":", maxsplit=1)[0] in SCREENED_KINDS:
                 values["to_screen"] = True
             await connection.execute(

@@ -23,7 +23,8 @@ from integrations.data_systems import Found, Subject, normal_code, normal_name
 from models.privacy_answer import OWN
 from models.rectification import Corrected, Datum
 from models.settlement import Label
-from models.tables.sealed import Sealed, opened_for, owner_of, sealed
+from models.tables.sealed import Sealed, sealed
+from models.tables.sealed import opened as open_row
 from operations.holds import hold_on_person, none_is_placed
 from operations.intake import Sessions
 from operations.own_consents import OwnConsents, is_consent
@@ -212,25 +213,15 @@ def _table(name: str) -> Table:
     return SQLModel.metadata.tables[name]
 
 
-async def opened(connection: AsyncConnection, query: Select[Any], owner: str | None = None) -> list[dict[str, Any]]:
-    """The rows of a query, opened where the connection can still ask for a key.
-
-    `owner`: whose they all are; else each row says it, and has what it says it with.
+async def opened(connection: AsyncConnection, query: Select[Any]) -> list[dict[str, Any]]:
+    """The rows of a query, opened where the connection can still ask for a key; of one table, with its key.
 
     Raises:
-        Unreadable: A value was sealed for somebody else.
+        Unreadable: A value was changed, or moved here from elsewhere.
     """
-    rows = await connection.run_sync(lambda c: [dict(row) for row in c.execute(query).mappings()])
-    for column in query.selected_columns:
-        if isinstance(column.type, Sealed) and isinstance(column, Column):
-            for row in rows:
-                row[column.name] = opened_for(row[column.name], owner or owner_of(column.table, row))
-    return rows
-
-
-def _sealed(table: Table, row: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values for an update, those of sealed columns under the key of whom the row belongs to."""
-    return {n: sealed(owner_of(table, row), v) if isinstance(table.c[n].type, Sealed) else v for n, v in values.items()}
+    found = await connection.run_sync(lambda c: [dict(row) for row in c.execute(query).mappings()])
+    (table,) = {column.table.name for column in query.selected_columns if isinstance(column, Column)}
+    return [open_row(_table(table), row) for row in found]
 
 
 def _names_for_certain(person: Subject) -> Callable[[Mapping[str, Any]], bool]:
@@ -444,7 +435,7 @@ class OwnStore:
                     await connection.execute(
                         update(party)
                         .where(party.c.case == record, party.c.party == row["party"])
-                        .values(other=sealed(record, change(row["other"])))
+                        .values(sealed(party, row, {"other": change(row["other"])}))
                     )
         return found
 
@@ -484,7 +475,7 @@ async def _forget(connection: AsyncConnection, table: Table, row: dict[str, Any]
         after[name] = {k: _scrub(_without(v, person), names, frozenset()) for k, v in row[name].items()}
     if changed := {name: value for name, value in after.items() if value != row[name]}:
         this = and_(*(c == row[c.name] for c in table.primary_key.columns))
-        await connection.execute(update(table).where(this).values(_sealed(table, row, changed)))
+        await connection.execute(update(table).where(this).values(sealed(table, row, changed)))
 
 
 async def erase_own(session: AsyncSession, case: str, at: datetime) -> None:
@@ -504,7 +495,7 @@ async def _in_use(connection: AsyncConnection, person: Subject, case: str) -> st
     held = exists().where(
         hold.c.client == account.c.client, hold.c.username == account.c.username, hold.c.lifted_at.is_(None)
     )
-    lasting = select(account.c.client, account.c.personal_code).where(
+    lasting = select(account.c.client, account.c.username, account.c.personal_code).where(
         account.c.case == case, (account.c.status != "ended") | held
     )
     theirs = _code(person)
@@ -634,12 +625,12 @@ async def _erase_rows(
                         phone=None,
                         personal_code=None,
                         iban=None,
-                        other=sealed(case, {}),
+                        **sealed(table, row, {"other": {}}),
                         erased_at=row["erased_at"] or at,
                     )
                 )
             elif changed := _changed(table, row, names, keep, codes):
-                await connection.execute(update(table).where(this).values(_sealed(table, row, changed)))
+                await connection.execute(update(table).where(this).values(sealed(table, row, changed)))
 
 
 def _contract(row: Mapping[str, Any], at: datetime) -> tuple[str | None, date | None]:

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -186,9 +187,15 @@ async def _rows(
     connection: AsyncConnection, table: Any, fields: Sequence[str], case: str, *order: str, **where: Any
 ) -> list[dict[str, Any]]:
     """Columns of a case's rows as a bundle writes them; no key is needed where none of them is sealed."""
-    query = select(*(getattr(table, name) for name in fields)).where(table.case == case).filter_by(**where)
-    found = await opened(connection, query.order_by(*(getattr(table, name) for name in order)), case)
-    return [{n: _written(v) for n, v in row.items()} for row in found]
+    query = _read(table, fields, case).filter_by(**where).order_by(*(getattr(table, name) for name in order))
+    return [{n: _written(row[n]) for n in fields} for row in await opened(connection, query)]
+
+
+def _read(table: Any, fields: Sequence[str], case: str) -> Select[Any]:
+    """These columns of a case's rows, and with them the key, without which nothing sealed opens."""
+    key = [column.name for column in table.__table__.primary_key]
+    found: Select[Any] = select(*(getattr(table, name) for name in dict.fromkeys((*fields, *key))))
+    return found.where(table.case == case)
 
 
 def _written(value: Any) -> Any:
@@ -248,9 +255,9 @@ async def _sealed(
     connection: AsyncConnection, table: Any, fields: Sequence[str], case: str, **where: Any
 ) -> list[dict[str, Any]] | None:
     """Sealed columns of a case's rows; None where one of them cannot be opened: somebody changed it."""
-    query = select(*(getattr(table, name) for name in fields)).where(table.case == case).filter_by(**where)
+    query = _read(table, fields, case).filter_by(**where)
     try:
-        return await opened(connection, query, case)
+        return [{name: row[name] for name in fields} for row in await opened(connection, query)]
     except (Unreadable, NoKey, KeyDestroyed):
         return None
 

@@ -21,6 +21,8 @@ class PaymentOrderRow(OfCase, table=True):
         CheckConstraint("executed_on IS NULL OR issued_at IS NOT NULL", name="payment_issued_first"),
         Index("payment_reference", "reference"),
         Index("payment_waiting", "queued_at", postgresql_where=text("issued_at IS NULL")),
+        # an order whose payee or sum was changed past the product does not open, and is not paid
+        {"info": {"sealed_with": ("party", "amount")}},
     )
 
     case: str = Field(primary_key=True, foreign_key="cases.case")

@@ -1,20 +1,23 @@
 """Sealed columns: personal data that only the key of their case (or client, or policy) opens.
 
 A row reads and writes them as ordinary values. SQL sees bytes: it cannot filter on them, and a statement that writes
-one without a row must say whose it is: `sealed(case, value)`. What says nothing is refused, not stored in clear.
+one without a row must say for which row: `sealed(table, row, values)`. What says nothing is refused, not stored in
+clear; what is read without a row stays closed.
 
-What was sealed for one owner does not open in a row of another: whoever may write to the database could else put an
-account of a claim of their own into a claim that will be paid, without reading either.
+A value opens only where it was written: in its column, in the row of its primary key, beside the values that the table
+binds to it (`sealed_with`). Whoever may write to the database could else put the account of a claim of their own into
+one that will be paid, or change its sum, without reading either.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, ClassVar, Protocol
 
-from sqlalchemy import Column, Dialect, FromClause, LargeBinary, TypeDecorator, event, inspect
+from sqlalchemy import Column, Dialect, LargeBinary, Table, TypeDecorator, event, inspect
 from sqlalchemy.orm import Mapper
 from sqlalchemy.orm.attributes import instance_state
 from sqlalchemy.util import await_only
@@ -23,6 +26,7 @@ from sqlmodel import Field, SQLModel
 from models.errors import Unreadable
 
 USE = b"column"
+"""For what a value is sealed, with its place. Alone: one that was written when only its key said whose it is."""
 _ID_BYTES = 16
 
 
@@ -63,57 +67,49 @@ class Keys(Protocol):
         ...
 
 
-class Owned:
-    """A value on its way to a sealed column, and whose key seals it."""
+class Placed:
+    """A value on its way to a sealed column: whose key seals it, and for which place."""
 
-    def __init__(self, owner: str, value: Any) -> None:
+    def __init__(self, owner: str, place: bytes, value: Any) -> None:
         self.owner = owner
+        self.place = place
         self.value = value
 
     def __eq__(self, other: object) -> bool:
-        return bool(self.value == (other.value if isinstance(other, Owned) else other))
+        return bool(self.value == (other.value if isinstance(other, Placed) else other))
 
     def __hash__(self) -> int:
         return id(self)
 
     def __repr__(self) -> str:
-        return f"Owned({self.owner})"
+        return f"Placed({self.owner})"
 
 
-class _Text(str):
-    """A text, and for whom it was sealed."""
+class Closed:
+    """A value on its way from a sealed column, until its row says where it stands."""
 
-    __slots__ = ("owner",)
-    owner: str
+    __slots__ = ("_key", "_sealed")
 
+    def __init__(self, key: Key, sealed: bytes) -> None:
+        self._key = key
+        self._sealed = sealed
 
-class _Object(dict[str, Any]):
-    """An object, and for whom it was sealed."""
+    def open(self, owner: str, place: bytes) -> Any:
+        """The value.
 
-    owner: str
+        Raises:
+            Unreadable: It was changed, or sealed for somebody else or for another place.
+        """
+        if self._key.owner != owner:
+            raise Unreadable(f"what is sealed for {self._key.owner} stands in a row of {owner}")
+        try:
+            plain = self._key.open(self._sealed, place)
+        except Unreadable:
+            plain = self._key.open(self._sealed, USE)
+        return json.loads(plain)
 
-
-class _List(list[Any]):
-    """A list, and for whom it was sealed."""
-
-    owner: str
-
-
-_PLAIN: dict[type[Any], type[Any]] = {_Text: str, _Object: dict, _List: list}
-_OWNED: dict[type[Any], type[Any]] = {plain: owned for owned, plain in _PLAIN.items()}
-
-
-def opened_for(value: Any, owner: str) -> Any:
-    """A value of a sealed column as it is, if it was sealed for this owner.
-
-    Raises:
-        Unreadable: It was sealed for another one and moved here.
-    """
-    if (plain := _PLAIN.get(type(value))) is None:
-        return value
-    if value.owner != owner:
-        raise Unreadable(f"what is sealed for {value.owner} stands in a row of {owner}")
-    return plain(value)
+    def __repr__(self) -> str:
+        return f"Closed({self._key.owner})"
 
 
 class Sealed(TypeDecorator[Any]):
@@ -136,16 +132,16 @@ class Sealed(TypeDecorator[Any]):
             return None
         if value is self.GONE:
             return b""
-        if not isinstance(value, Owned):
-            raise TypeError("a sealed column needs to know whose it is: sealed(owner, value)")
+        if not isinstance(value, Placed):
+            raise TypeError("a sealed column needs to know its row: sealed(table, row, values)")
         if value.value is None:
             return None
         keys = _keys(dialect)
         key = keys.cached(value.owner) or await_only(keys.of(value.owner))
-        return key.id + key.seal(json.dumps(value.value, ensure_ascii=False).encode(), USE)
+        return key.id + key.seal(json.dumps(value.value, ensure_ascii=False).encode(), value.place)
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> Any:
-        """Open on the way out, and say for whom it was sealed; what was erased reads as empty."""
+        """Bring its key; its row opens it. What was erased reads as empty."""
         if value is None:
             return None
         if not value:
@@ -155,12 +151,7 @@ class Sealed(TypeDecorator[Any]):
             key = keys.cached_by_id(key_id) or await_only(keys.by_id(key_id))
         except keys.erased:
             return json.loads(self.empty)
-        plain = json.loads(key.open(value[_ID_BYTES:], USE))
-        if (owned := _OWNED.get(type(plain))) is None:
-            return plain
-        opened = owned(plain)
-        opened.owner = key.owner
-        return opened
+        return Closed(key, value[_ID_BYTES:])
 
 
 def use_keys(dialect: Dialect, keys: Keys) -> None:
@@ -187,23 +178,67 @@ def sealed_json(kind: type[dict[Any, Any] | list[Any]] = dict, *, nullable: bool
     return Field(default_factory=kind, sa_column=Column(Sealed(json.dumps(kind())), nullable=False))
 
 
-def sealed(owner: str, value: Any) -> Any:
-    """A value for a statement without a row."""
-    return Owned(owner, value)
+# ---- statements without a row ---------------------------------------------------------------------------------------
+
+
+def sealed(table: Table, row: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for a statement that writes to this row; it has its key, and what says whose it is."""
+    found = dict(values)
+    for name, value in values.items():
+        if value is not None and isinstance(table.c[name].type, Sealed):
+            found[name] = Placed(_owner(table, row), _place(table, name, row), value)
+    return found
 
 
 def values_of(row: SQLModel) -> dict[str, Any]:
-    """A row's values for such a statement."""
-    columns = _columns(type(row))
-    owner = row.sealed_for if columns else ""  # type: ignore[attr-defined]  # every table with sealed columns has one
-    return {n: Owned(owner, v) if n in columns and v is not None else v for n, v in row.model_dump().items()}
+    """All values of a row for such a statement."""
+    values = row.model_dump()
+    return sealed(_table(type(row)), values, values)
 
 
-def owner_of(table: FromClause, row: Mapping[str, Any]) -> str:
-    """Whose key seals the columns of a row that was read without its class; it must have what its class asks for."""
-    (made_of,) = (m.class_ for m in SQLModel._sa_registry.mappers if m.local_table is table)  # noqa: SLF001  # of all
-    owner: str = made_of.sealed_for.fget(SimpleNamespace(**row))
+def opened(table: Table, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What such a statement read of a row: its key, what says whose it is, and more.
+
+    Raises:
+        Unreadable: As of one value.
+    """
+    return {
+        name: value.open(_owner(table, row), _place(table, name, row)) if isinstance(value, Closed) else value
+        for name, value in row.items()
+    }
+
+
+def _owner(table: Table, row: Mapping[str, Any]) -> str:
+    """Whose key seals the columns, as the row's class says it."""
+    if table not in _CLASSES:
+        (_CLASSES[table],) = (m.class_ for m in SQLModel._sa_registry.mappers if m.local_table is table)  # noqa: SLF001
+    owner: str = _CLASSES[table].sealed_for.fget(SimpleNamespace(**row))
     return owner
+
+
+_CLASSES: dict[Table, Any] = {}
+
+
+def _table(made_of: type[Any]) -> Table:
+    table: Table = made_of.__table__
+    return table
+
+
+def _place(table: Table, column: str, row: Mapping[str, Any]) -> bytes:
+    """What a value is sealed for."""
+    if table not in _BINDING:
+        # the database numbers some rows as it writes them: their values are bound to the table
+        key = () if table.autoincrement_column is not None else table.primary_key.columns
+        _BINDING[table] = (*(c.name for c in key), *table.info.get("sealed_with", ()))
+    return "\0".join((USE.decode(), str(table), column, *(_text(row[name]) for name in _BINDING[table]))).encode()
+
+
+_BINDING: dict[Table, tuple[str, ...]] = {}
+
+
+def _text(value: Any) -> str:
+    """A value of a key, the same before it is written and as it is read."""
+    return format(value.normalize(), "f") if isinstance(value, Decimal) else str(value)
 
 
 # ---- rows say by themselves whose they are --------------------------------------------------------------------------
@@ -229,11 +264,10 @@ def _wrap(mapper: Mapper[Any], _: Any, row: Any) -> None:
         return
     # past the attributes' own bookkeeping: what is written is the same value, only sealed
     values = instance_state(row).dict
-    owner = row.sealed_for
     for name in columns:
         value = values.get(name)
-        if value is not None and not isinstance(value, Owned):
-            values[name] = Owned(owner, value)
+        if value is not None and not isinstance(value, Placed):
+            values[name] = Placed(row.sealed_for, _place(_table(mapper.class_), name, values), value)
 
 
 @event.listens_for(Mapper, "after_insert")
@@ -241,25 +275,24 @@ def _wrap(mapper: Mapper[Any], _: Any, row: Any) -> None:
 def _unwrap(mapper: Mapper[Any], _: Any, row: Any) -> None:
     values = instance_state(row).dict
     for name in _columns(mapper.class_):
-        if isinstance(values.get(name), Owned):
+        if isinstance(values.get(name), Placed):
             values[name] = values[name].value
 
 
 @event.listens_for(Mapper, "load")
 def _loaded(row: Any, _: Any) -> None:
-    _check(row, _columns(type(row)))
+    _open(row, _columns(type(row)))
 
 
 @event.listens_for(Mapper, "refresh")
 def _refreshed(row: Any, _: Any, names: Any) -> None:
-    _check(row, [name for name in _columns(type(row)) if names is None or name in names])
+    _open(row, [name for name in _columns(type(row)) if names is None or name in names])
 
 
-def _check(row: Any, columns: Sequence[str]) -> None:
-    """Each value is its row's."""
+def _open(row: Any, columns: Sequence[str]) -> None:
     if not columns:
         return
-    values, owner = instance_state(row).dict, row.sealed_for
+    values, table = instance_state(row).dict, _table(type(row))
     for name in columns:
-        if (value := values.get(name)) is not None:
-            values[name] = opened_for(value, owner)
+        if isinstance(value := values.get(name), Closed):
+            values[name] = value.open(row.sealed_for, _place(table, name, values))
