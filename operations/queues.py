@@ -340,12 +340,14 @@ async def late(
         found = found.where(TimelineRow.case == cases, col(TimelineRow.entry).not_in(TICKS))
         for step in (await session.exec(found.order_by(TimelineRow.case, col(TimelineRow.step)))).all():
             steps.setdefault(step.case, []).append(step)
-        corrections: dict[tuple[str, ...], Any] = {}
+        corrections: dict[tuple[str, str, str, int], Any] = {}
         if personal:
-            kept: Any = select(*(getattr(ClockRow, name) for name in ("case", "duty", "subject", "n", "evidence")))
-            kept = kept.where(ClockRow.case == cases, ClockRow.status == "kept", col(ClockRow.ended_at) >= ClockRow.due)
-            for *key, evidence in (await session.exec(kept)).all():
-                corrections[tuple(key)] = (evidence or {}).get("correction")
+            kept = select(ClockRow).where(
+                col(ClockRow.case) == cases, ClockRow.status == "kept", col(ClockRow.ended_at) >= ClockRow.due
+            )
+            for clock in (await session.exec(kept)).all():
+                key = (clock.case, clock.duty, clock.subject, clock.n)
+                corrections[key] = (clock.evidence or {}).get("correction")
     return Late(
         since=since,
         totals=totals,

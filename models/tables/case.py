@@ -189,6 +189,8 @@ class NoticeRow(OfCase, table=True):
         ),
         Index("notice_waiting", "queued_at", postgresql_where=text("sent_at IS NULL AND refused IS NULL")),
         Index("notice_reference", "reference"),
+        # a letter that was turned to another party past the product does not open, and is not sent
+        {"info": {"sealed_with": ("template", "party")}},
     )
 
     case: str = Field(primary_key=True, foreign_key="cases.case")

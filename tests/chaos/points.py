@@ -107,13 +107,13 @@ class Journal:
         """A letter (`case#key`) is handed to its carrier (by a sweep), or its proof is committed."""
         if (token := self.whose(letter)) is not None:
             with (self._folder / f"{token}.letters").open("ab", buffering=0) as letters:
-                letters.write(f"{what} {letter}\n".encode())
+                letters.write(f"{what} {os.getpid()} {letter}\n".encode())
 
-    def letters(self, token: str) -> list[tuple[str, str]]:
-        """What became of the letters of a run, in order: (what, `case#key`)."""
+    def letters(self, token: str) -> list[tuple[str, int, str]]:
+        """What became of the letters of a run, in order: (what, in which process, `case#key`)."""
         path = self._folder / f"{token}.letters"
         lines = path.read_text().splitlines() if path.exists() else []
-        return [(what, letter) for what, letter in (line.split(" ", 1) for line in lines)]
+        return [(what, int(pid), letter) for what, pid, letter in (line.split(" ", 2) for line in lines)]
 
     def struck(self, token: str) -> bool:
         """Whether its deadly point was reached."""

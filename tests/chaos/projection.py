@@ -10,7 +10,7 @@ import difflib
 import hashlib
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from datetime import date, datetime, time
 from decimal import Decimal
 from email.message import EmailMessage
@@ -142,12 +142,15 @@ def copies(house: House, token: str) -> list[str]:
     one in each attempt, so that its letter is another letter.) A sweep allows one more, whichever of
     the two is first: where days are skipped a letter that was just queued looks old to it, and a hit it tells of at
     once; both it and the step's own delivery, in another worker, then send it. However many attempts there were, a
-    letter comes at most once more: another copy takes a second death in the instant between taking it and saying so.
+    letter comes at most once more: another copy takes a second death in the instant between taking it and saying so,
+    which happens where several runs kill the workers that they share.
     """
     allowed: Counter[str] = Counter()
     recorded, swept = set(), set()
+    died: dict[str, set[int]] = defaultdict(set)
+    alive = {worker.pid for worker in house.workers if worker is not None}
     attempts = house.journal.letters(token)
-    for what, letter in attempts:
+    for what, process, letter in attempts:
         which = hashlib.sha256(letter.encode()).hexdigest()[:40]
         if what == "recorded":
             recorded.add(which)
@@ -155,11 +158,12 @@ def copies(house: House, token: str) -> list[str]:
             swept.add(which)
         elif house.mail == "smtp" and which not in recorded:
             allowed[which] += 1
+            died[which] |= {process} - alive
     counted = Counter(str(mail["Message-ID"]).strip("<").split("@")[0] for mail in mails(house, token))
     return [
         f"letter {which} came {n} times; attempts: {attempts}"
         for which, n in counted.items()
-        if n > max(1, min(allowed[which] + (which in swept), MOST_COPIES))
+        if n > max(1, min(allowed[which] + (which in swept), max(MOST_COPIES, 1 + len(died[which]))))
     ]
 
 

@@ -77,10 +77,10 @@ async def test_a_mail_server_that_hangs_holds_up_no_step(servers: House) -> None
             return not (await servers.intake.submit_event(case, "1", "assign_case", message)).waiting
 
         await life.until(assigned, "the claim is assigned")
-    async with servers.connection.sessions() as session:
-        waiting = (await session.exec(select(NoticeRow).where(NoticeRow.case == case, NoticeRow.internal))).all()
-    assert waiting
-    assert not any(notice.sent_at for notice in waiting)
+        async with servers.connection.sessions() as session:
+            waiting = (await session.exec(select(NoticeRow).where(NoticeRow.case == case, NoticeRow.internal))).all()
+        assert waiting
+        assert not any(notice.sent_at for notice in waiting)
 
 
 async def test_a_worker_whose_clock_steps_changes_no_day(trial: Trial, servers: House) -> None:

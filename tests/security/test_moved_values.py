@@ -12,7 +12,7 @@ from sqlmodel import SQLModel, col
 from sqlmodel import select as select_rows
 
 from models.errors import Unreadable
-from models.tables import CaseRow, IntakeRow, PartyRow, PaymentOrderRow
+from models.tables import CaseRow, IntakeRow, NoticeRow, PartyRow, PaymentOrderRow
 from models.tables.sealed import USE
 from operations.own_store import opened
 from tests.workflows.test_claim import content, proposal
@@ -168,3 +168,21 @@ async def test_what_was_sealed_before_values_had_a_place_opens_for_its_owner(wor
         key.open(written[len(key.id) :], USE)
     async with world.sessions() as session:
         assert (await session.get_one(PartyRow, (case, "C1"))).iban == OTHER
+
+
+@pytest.mark.parametrize("changed", [{"party": "insured"}, {"template": "refusal"}], ids=["party", "template"])
+async def test_a_letter_says_to_nobody_else_what_was_written_for_its_party(
+    world: World, changed: dict[str, str]
+) -> None:
+    """Nor by another template: what it says opens beside those two only."""
+    case = await filed(world)
+    letters = await world.notices(case)
+    key = next(key for key, letter in letters.items() if letter.party == "C1")
+    its = update(NoticeRow).where(col(NoticeRow.case) == case, col(NoticeRow.key) == key)
+    async with world.sessions() as session, session.begin():
+        await session.exec(its.values(changed))
+    with pytest.raises(Unreadable):
+        await world.notices(case)
+    async with world.sessions() as session, session.begin():
+        await session.exec(its.values({name: getattr(letters[key], name) for name in changed}))
+    assert (await world.notices(case))[key].facts == letters[key].facts

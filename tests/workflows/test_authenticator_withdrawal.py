@@ -180,8 +180,8 @@ async def test_a_limit_leaves_the_account_and_says_what_remains(world: World) ->
     await world.stage(case, "resting")
     assert await states(world, client) == [("active", "smart-id")]
     async with world.sessions() as session:
-        [limited] = (await session.exec(select(AccountRow.limited).where(AccountRow.client == client))).all()
-    assert limited == "Atļauta tikai datu skatīšana."
+        [account] = (await session.exec(select(AccountRow).where(AccountRow.client == client))).all()
+    assert account.limited == "Atļauta tikai datu skatīšana."
 
 
 async def test_a_limit_without_saying_which_is_refused_at_filing(world: World) -> None:
