@@ -11,6 +11,7 @@ import pytest
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
+from operations.intake import TASK_TIMEOUT
 from tests.workflows import test_access_request as access
 from tests.workflows import test_authenticator_withdrawal as withdrawal
 from tests.workflows import test_breach as breach
@@ -152,7 +153,15 @@ async def test_a_new_run_at_every_resting_point_changes_nothing(
         ends.append(await told(place, case))
         runs = [run async for run in place.client.list_workflows(f"WorkflowId = '{case}'")]
         assert (len(runs) > 1) == (place is restless_world)
+        assert {await task_timeout(place, case, run.run_id) for run in runs} == {TASK_TIMEOUT}
     assert ends[0] == ends[1]
+
+
+async def task_timeout(world: World, case: str, run: str) -> timedelta:
+    """How long the engine waits for a worker that has a task of this run."""
+    described = await world.client.get_workflow_handle(case, run_id=run).describe()
+    found: timedelta = described.raw_description.execution_config.default_workflow_task_timeout.ToTimedelta()
+    return found
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda s: s.__name__)
